@@ -1,0 +1,1 @@
+"""The dataops CLI: validates, deploys, tests and promotes the refunds lakehouse."""
