@@ -1,0 +1,25 @@
+"""The linters of the project pass: style, types, SQL and YAML, with the settings in setup.cfg, ruff.toml, .sqlfluff and .yamllint."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+LINTERS = {
+    "ruff": ["ruff", "check", "."],
+    "ruff format": ["ruff", "format", "--check", "."],
+    "mypy": ["mypy"],
+    "sqlfluff": ["sqlfluff", "lint", "athena"],
+    "yamllint": ["yamllint", "--strict", "."],
+}
+
+
+@pytest.mark.parametrize("name", LINTERS)
+def test_linter_finds_nothing(name: str) -> None:
+    """Given the repository, when a linter reads it, then it finds nothing."""
+    command = [sys.executable, "-m", *LINTERS[name]]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, f"{' '.join(command)}\n{run.stdout}\n{run.stderr}"
