@@ -1,0 +1,63 @@
+"""What a command gets from the command line: the project, sessions, and how to speak.
+
+The command line itself is cli.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deployer.errors import UsageError
+from deployer.output import document_text, write_result, write_talk
+
+if TYPE_CHECKING:
+    from deployer.config import Environment, Project
+    from deployer.session import Session
+
+
+@dataclass
+class App:
+    """One run of dataops. `output` is "text" or "json"; `command` is what runs, as in ``data rollback``."""
+
+    project_dir: Path
+    output: str = "text"
+    verbose: int = 0
+    command: str = ""
+    _project: Project | None = None
+
+    def project(self) -> Project:
+        """The project of dataops.yml, read once. Raises ConfigError."""
+        if self._project is None:
+            from deployer.config import load_project  # imports yaml
+
+            self._project = load_project(self.project_dir)
+        return self._project
+
+    def environment(self, name: str) -> Environment:
+        """A declared environment. Raises UsageError naming the known ones and the nearest."""
+        environments = self.project().environments
+        if name not in environments:
+            from deployer.reader import nearest
+
+            meant = nearest(name, environments)
+            hint = f"did you mean '{meant}'?" if meant else "environments are declared in dataops.yml"
+            raise UsageError(f"unknown environment '{name}', there are {', '.join(environments)}", hint=hint)
+        return environments[name]
+
+    def connect(self, env_name: str, *, start_local: bool = True) -> Session:
+        """A session of an environment; the local cloud starts when the environment lives there."""
+        environment = self.environment(env_name)
+        from deployer.session import connect  # imports boto3
+
+        return connect(self.project(), environment, start_local=start_local, say=self.say)
+
+    def say(self, text: str) -> None:
+        """Progress, on stderr."""
+        write_talk(text)
+
+    def emit(self, document: Mapping[str, Any], text: str) -> None:
+        """The result, on stdout: the document with ``--output json``, else the text."""
+        write_result(document_text(self.command, document) if self.output == "json" else text)

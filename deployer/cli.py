@@ -1,0 +1,171 @@
+"""The command line: global options, the table of commands, and how errors end a run.
+
+A command's module is imported only when the command is used or asked for help; the work is in the commands' modules.
+"""
+
+from deployer.python_version import refuse_old_python  # first: an old Python cannot read what follows
+
+refuse_old_python()
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from deployer.app import App
+from deployer.errors import DataopsError
+from deployer.output import write_error, write_talk
+
+# command -> module, name in the module, what it does
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "validate": ("deployer.commands.validate", "validate", "Check config, templates, wiring, SQL and scripts; no AWS."),
+    "plan": ("deployer.commands.plan", "plan", "Show what deploy would do, as change sets."),
+    "deploy": ("deployer.commands.deploy", "deploy", "Build a release, deploy it and smoke-test it."),
+    "promote": ("deployer.commands.promote", "promote", "Deploy the release that passed in another environment."),
+    "rollback": ("deployer.commands.rollback", "rollback", "Deploy an earlier release again."),
+    "history": ("deployer.commands.history", "history", "List the deployments of an environment."),
+    "show": ("deployer.commands.show", "show", "Show one release."),
+    "diff": ("deployer.commands.diff", "diff", "Compare two releases, file by file."),
+    "status": ("deployer.commands.status", "status", "Show the release and the stacks of an environment."),
+    "drift": ("deployer.commands.drift", "drift", "Find what was changed outside dataops."),
+    "review": ("deployer.commands.review", "review", "Write the page for the person who approves a release."),
+    "destroy": (
+        "deployer.commands.destroy",
+        "destroy",
+        "Delete the stacks of an environment; says what data it keeps.",
+    ),
+    "unlock": ("deployer.commands.unlock", "unlock", "Remove the lock that a killed run left behind."),
+    "ingest": ("deployer.commands.ingest", "ingest", "Deliver files through a real route."),
+    "run": ("deployer.commands.run", "run", "Start the Glue job, follow it, print its counts."),
+    "report": ("deployer.commands.report", "report", "Print the refunds per customer."),
+    "logs": ("deployer.commands.logs", "logs", "Print the job's log."),
+    "check": ("deployer.commands.check", "check", "Run the daily validation now."),
+    "data": ("deployer.commands.data", "data", "Roll back or rebuild the published tables."),
+    "replay": ("deployer.commands.replay", "replay", "Deliver files again that an earlier run rejected."),
+    "sample": ("deployer.commands.sample", "sample", "Make sample transactions with the known answer."),
+    "local": ("deployer.commands.local", "local", "Look at, stop or reset the local cloud."),
+    "iam-policy": ("deployer.commands.iam_policy", "iam_policy", "Print the least policy of the pipeline's role."),
+}
+
+_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are named in COMMANDS; one whose module does not exist is not there."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, (module, _, _) in COMMANDS.items() if find_spec(module) is not None]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS or find_spec(COMMANDS[cmd_name][0]) is None:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}.{attribute} is not a click command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [(name, COMMANDS[name][2]) for name in self.list_commands(ctx)]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        if names or not incomplete.startswith("-"):
+            return [CompletionItem(name, help=COMMANDS[name][2]) for name in names]
+        return click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from deployer.version import version
+
+        click.echo(f"dataops {version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done or nothing to do, 1 failed, 2 usage, 3 changes pending (plan), 4 smoke test failed, "
+    "5 locked, 6 refused by a guard.",
+)
+@click.option(
+    "--project-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    envvar="DATAOPS_PROJECT_DIR",
+    help="The directory of dataops.yml; default: here.",
+)
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How results are printed.")
+@click.option("-v", "--verbose", count=True, help="Say more; twice: log every API call.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
+@click.pass_context
+def cli(ctx: click.Context, project_dir: Path, output: str, verbose: int) -> None:
+    """Validate, deploy, test and promote the refunds lakehouse."""
+    ctx.obj = App(project_dir, output, verbose, ctx.invoked_subcommand or "")
+    if verbose:
+        _log(verbose)
+
+
+def _log(verbose: int) -> None:
+    import logging
+
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("deployer").setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit code. Only a bug raises."""
+    try:
+        result: Any = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="dataops", standalone_mode=False
+        )
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _show_usage_error(error)
+    except click.exceptions.Abort:
+        return _interrupted()
+    except KeyboardInterrupt:
+        return _interrupted()
+    except DataopsError as error:
+        write_error(error)
+        return error.exit_code
+    except BrokenPipeError:  # `dataops report | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _show_usage_error(error: click.ClickException) -> int:
+    write_talk(f"error: {error.format_message()}")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        write_talk(f"hint: {context.command_path} --help")
+    return 2
+
+
+def _interrupted() -> int:
+    write_talk("interrupted")
+    return _INTERRUPTED
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Where words go: results to stdout (text or one JSON object), progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.errors import DataopsError
+
+JSON_VERSION = 1
+
+
+def document_text(command: str, document: Mapping[str, Any]) -> str:
+    """The JSON object of a command's result: its version, the command, then what the command says."""
+    return json.dumps({"version": JSON_VERSION, "command": command, **document}, indent=2, default=str)
+
+
+def write_result(text: str) -> None:
+    """A result, on stdout."""
+    sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
+    sys.stdout.flush()
+
+
+def write_talk(text: str) -> None:
+    """Progress, on stderr, at once."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def write_error(error: DataopsError) -> None:
+    """What is wrong, and the next step."""
+    for line in error.lines():
+        write_talk(f"error: {line}")
+    if error.hint:
+        write_talk(f"hint: {error.hint}")
