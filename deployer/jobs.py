@@ -1,0 +1,140 @@
+"""Starts a Glue job, follows its run and its log to the end, and says what became of it.
+
+What the job did to the tables is in its manifest, which manifests.py reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployer.errors import DataopsError, Locked
+from deployer.logs import JobLog
+from deployer.polling import poll
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+# https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html
+ACTIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
+SAY_AGAIN_SECONDS = 30
+
+
+class JobTimedOut(DataopsError):
+    """A job run did not end in time; it may still be running."""
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """One run of a job; error is Glue's message, None when there is none."""
+
+    id: str
+    state: str
+    error: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run has not ended."""
+        return self.state in ACTIVE_STATES
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run did what it was asked for."""
+        return self.state == "SUCCEEDED"
+
+
+def run_job(
+    session: Session,
+    job_name: str,
+    arguments: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
+    timeout_seconds: float,
+    log: JobLog | None = None,
+    say_log: Callable[[str], None] | None = None,
+) -> JobRun:
+    """Start a run and follow it to its end, with its log lines where `log` and `say_log` are given.
+
+    Raises Locked when a run is active already, JobTimedOut when the time is over (the run goes on).
+    """
+    run_id = start_job(session, job_name, arguments)
+    say(f"job run {run_id} started")
+    return follow_job(session, job_name, run_id, say=say, timeout_seconds=timeout_seconds, log=log, say_log=say_log)
+
+
+def start_job(session: Session, job_name: str, arguments: Mapping[str, str]) -> str:
+    """Start a run and return its id. Raises Locked when the job runs already."""
+    glue = session.client("glue")
+    try:
+        return str(glue.start_job_run(JobName=job_name, Arguments=dict(arguments))["JobRunId"])
+    except glue.exceptions.ConcurrentRunsExceededException as error:
+        active = active_run(session, job_name)
+        named = f"run {active.id}" if active else "another run"
+        raise Locked(
+            f"{named} of the job is active already",
+            where=job_name,
+            hint=f"wait for it: dataops logs --env {session.environment.name} --follow",
+        ) from error
+
+
+def follow_job(
+    session: Session,
+    job_name: str,
+    run_id: str,
+    *,
+    say: Callable[[str], None],
+    timeout_seconds: float,
+    log: JobLog | None = None,
+    say_log: Callable[[str], None] | None = None,
+) -> JobRun:
+    """Wait for the end of a run; say each state that it enters, and now and then that it still lives."""
+    last_said, last_state = 0.0, ""
+    for waited in poll(timeout_seconds):
+        run = read_run(session, job_name, run_id)
+        if log is not None and say_log is not None:
+            for line in log.new_lines():
+                say_log(line)
+        if not run.is_active:
+            say(f"job run {run.state} after {run.seconds:.0f} s")
+            return run
+        if run.state != last_state or waited - last_said >= SAY_AGAIN_SECONDS:
+            say(f"job run {run.state}, {waited:.0f} s")
+            last_said, last_state = waited, run.state
+    raise JobTimedOut(
+        f"run {run_id} has not ended after {timeout_seconds:g} s, it goes on",
+        where=job_name,
+        hint=f"dataops logs --env {session.environment.name} --run {run_id} --follow",
+    )
+
+
+def read_run(session: Session, job_name: str, run_id: str) -> JobRun:
+    """Ask for the state of one run."""
+    return _job_run(session.client("glue").get_job_run(JobName=job_name, RunId=run_id)["JobRun"])
+
+
+def recent_runs(session: Session, job_name: str, *, limit: int = 20) -> list[JobRun]:
+    """Return the latest runs, newest first."""
+    found = session.client("glue").get_job_runs(JobName=job_name, MaxResults=limit)["JobRuns"]
+    newest_first = sorted(found, key=lambda run: str(run.get("StartedOn", "")), reverse=True)
+    return [_job_run(run) for run in newest_first]
+
+
+def active_run(session: Session, job_name: str) -> JobRun | None:
+    """Return the run that is going on, if any."""
+    return next((run for run in recent_runs(session, job_name) if run.is_active), None)
+
+
+def stop_run(session: Session, job_name: str, run_id: str) -> None:
+    """Ask Glue to stop a run; a run that has ended is fine."""
+    session.client("glue").batch_stop_job_run(JobName=job_name, JobRunIds=[run_id])
+
+
+def _job_run(found: Mapping[str, Any]) -> JobRun:
+    return JobRun(
+        id=found["Id"],
+        state=found["JobRunState"],
+        error=found.get("ErrorMessage") or None,
+        seconds=float(found.get("ExecutionTime", 0) or 0),
+    )

@@ -1,0 +1,42 @@
+"""Reads what job runs recorded: the run manifests of the base bucket, through the library of the job.
+
+The manifest's format and what it means belong to refunds_lake.runs; waiting for a run belongs to jobs.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from refunds_lake.objects import S3Store
+from refunds_lake.runs import COUNTS, Manifest, read_manifests
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+
+def base_store(session: Session, outputs: Mapping[str, str]) -> S3Store:
+    """Return the bucket of the tables."""
+    return S3Store(session.client("s3"), outputs["BaseBucketName"])
+
+
+def recorded_runs(session: Session, outputs: Mapping[str, str], prefix: str) -> list[Manifest]:
+    """Return all manifests of a table set, oldest first."""
+    return read_manifests(base_store(session, outputs), prefix)
+
+
+def manifest_of(session: Session, outputs: Mapping[str, str], prefix: str, job_run_id: str) -> Manifest | None:
+    """Return the manifest that a job run recorded, None when it recorded none."""
+    runs = recorded_runs(session, outputs, prefix)
+    return next((run for run in reversed(runs) if run.job_run_id == job_run_id), None)
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Write the counts as the equation that they are."""
+    parts = " + ".join(f"{counts[name]:,} {name}" for name in COUNTS[1:])
+    return f"{counts['read']:,} read = {parts}"
+
+
+def touched_months(manifest: Manifest) -> Sequence[str]:
+    """Return the months that a run published or emptied."""
+    return sorted({month for months in manifest.tables.values() for month in months})

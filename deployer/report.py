@@ -1,0 +1,136 @@
+"""The refund report: asks Athena for it and renders it as a table, CSV or JSON.
+
+The rules are in athena/refunds.sql; which environment and where the text goes is the command's business.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from deployer.athena import QueryFailed, QueryResult, deployed_sql, quoted, run_query
+from deployer.errors import UsageError
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+ALL_TIME_QUERY = "refunds"
+MONTHLY_QUERY = "monthly_refunds"
+COLUMNS = ("customer_id", "total_refund")
+MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+
+
+class RefundRow(NamedTuple):
+    """What one customer got back."""
+
+    customer_id: str
+    total_refund: Decimal
+
+    def document(self) -> dict[str, str]:
+        """The row as the JSON report has it."""
+        return {"customer_id": self.customer_id, "total_refund": money(self.total_refund)}
+
+
+@dataclass(frozen=True)
+class RefundReport:
+    """The report of one month, or of all time when month is None; rows are in customer order."""
+
+    month: str | None
+    rows: tuple[RefundRow, ...]
+    bytes_scanned: int = 0
+
+    @property
+    def total(self) -> Decimal:
+        """What all customers got back."""
+        return sum((row.total_refund for row in self.rows), Decimal("0.00"))
+
+    @property
+    def title(self) -> str:
+        """Which refunds the report is about."""
+        return f"refunds of {self.month}" if self.month else "refunds of all time"
+
+
+def money(amount: Decimal) -> str:
+    """Write an amount with its two decimals and no grouping."""
+    return f"{amount:.2f}"
+
+
+def checked_month(text: str) -> str:
+    """Return a month as it was given, or raise UsageError when it is none."""
+    if MONTH.fullmatch(text) is None or text.startswith("0000"):
+        raise UsageError(f"'{text}' is no month", hint="write a month as YYYY-MM, for example 2026-10")
+    return text
+
+
+def fetch_report(session: Session, outputs: Mapping[str, str], month: str | None = None) -> RefundReport:
+    """Run the deployed report on the live tables."""
+    return query_report(session, outputs["WorkGroupName"], outputs["BaseDatabaseName"], month)
+
+
+def query_report(session: Session, workgroup: str, database: str, month: str | None = None) -> RefundReport:
+    """Run the deployed report on the tables of any database."""
+    sql = deployed_sql(session, workgroup, MONTHLY_QUERY if month else ALL_TIME_QUERY)
+    parameters = [quoted(month)] if month else []
+    result = run_query(session, sql, database=database, workgroup=workgroup, parameters=parameters)
+    return RefundReport(month, refund_rows(result), result.bytes_scanned)
+
+
+def refund_rows(result: QueryResult) -> tuple[RefundRow, ...]:
+    """Read the rows of a refund query; QueryFailed when it does not have the report's shape."""
+    if result.columns != COLUMNS:
+        raise QueryFailed(f"the report has the columns {', '.join(result.columns)} instead of {', '.join(COLUMNS)}")
+    rows = []
+    for customer_id, total in result.rows:
+        if customer_id is None or total is None:
+            raise QueryFailed(f"the report has a row without a customer or a total: {customer_id}, {total}")
+        rows.append(RefundRow(customer_id, Decimal(total)))
+    return tuple(rows)
+
+
+def render(report: RefundReport, form: str) -> str:
+    """Render a report as table, csv or json; the text ends with a line break."""
+    return RENDERERS[form](report.rows)
+
+
+def render_table(rows: Sequence[RefundRow]) -> str:
+    """Align customers left and amounts right, with a total line."""
+    total = money(sum((row.total_refund for row in rows), Decimal("0.00")))
+    lines = [(row.customer_id, money(row.total_refund)) for row in rows]
+    left = max(len(text) for text in [COLUMNS[0], "total", *(customer for customer, _ in lines)])
+    right = max(len(text) for text in [COLUMNS[1], total, *(amount for _, amount in lines)])
+    rule = ("-" * left, "-" * right)
+    table = [COLUMNS, rule, *lines, rule, ("total", total)]
+    return "".join(f"{name:<{left}}  {amount:>{right}}\n" for name, amount in table)
+
+
+def render_csv(rows: Sequence[RefundRow]) -> str:
+    """Write CSV with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((row.customer_id, money(row.total_refund)) for row in rows)
+    return text.getvalue()
+
+
+def render_json(rows: Sequence[RefundRow]) -> str:
+    """Write a JSON list, one customer a line."""
+    if not rows:
+        return "[]\n"
+    lines = (json.dumps(row.document(), ensure_ascii=False) for row in rows)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+RENDERERS = {"table": render_table, "csv": render_csv, "json": render_json}
+
+
+def summary(report: RefundReport) -> str:
+    """Say in one line what was reported and what it cost to read."""
+    customers = "1 customer" if len(report.rows) == 1 else f"{len(report.rows):,} customers"
+    scanned = f"{report.bytes_scanned:,} bytes scanned"
+    return f"{report.title}: {customers}, {money(report.total)} in total; {scanned}"

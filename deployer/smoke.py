@@ -1,0 +1,251 @@
+"""The smoke test: raw fixtures with a known answer go through the deployed job and the deployed SQL.
+
+It writes below smoke/ only; live tables are read, never touched. The fixtures and the answer are in athena/smoke;
+what a failed test means for a release is the business of deploy and promote.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from deployer.athena import FailureKind, QueryFailed, QueryTimedOut
+from deployer.errors import DataopsError, Locked
+from deployer.jobs import JobRun, JobTimedOut, active_run, follow_job, run_job, stop_run
+from deployer.logs import last_lines
+from deployer.manifests import counts_text, manifest_of
+from deployer.report import RefundRow, fetch_report, money, query_report
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+JOB_TIMEOUT_SECONDS = 1800
+INGEST_DATE = "2026-01-01"  # any day: the fixtures' keys do not depend on when they are uploaded
+# What Glue says when the run never got as far as our code. A run that our code failed is the release's fault.
+NOT_OUR_CODE = ("resource unavailable", "internal service", "throttl", "insufficient capacity", "timed out waiting")
+
+
+class SmokeOutcome(Enum):
+    """What a smoke test can end in; only WRONG_ANSWER speaks against the release."""
+
+    PASS = "PASS"
+    WRONG_ANSWER = "WRONG_ANSWER"  # the release gave other rows than the answer, or none because its code failed
+    INFRASTRUCTURE_ERROR = "INFRASTRUCTURE_ERROR"
+    TIMEOUT = "TIMEOUT"
+
+
+@dataclass(frozen=True)
+class SmokeVerdict:
+    """The end of a smoke test; rows are those of the smoke report, differences are lines for people."""
+
+    outcome: SmokeOutcome
+    message: str
+    rows: tuple[RefundRow, ...] = ()
+    differences: tuple[str, ...] = ()
+    bytes_scanned: int = 0
+    duration_seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the release may go on."""
+        return self.outcome is SmokeOutcome.PASS
+
+
+@dataclass(frozen=True)
+class Fixtures:
+    """The raw files, by the name they are uploaded under in the order of their ingestion, and their answer."""
+
+    files: Mapping[str, bytes]
+    counts: Mapping[str, int]
+    total: tuple[RefundRow, ...]
+    monthly: Mapping[str, tuple[RefundRow, ...]]
+
+
+class WrongAnswer(Exception):
+    """The release does not give the answer; the differences are lines for people."""
+
+    def __init__(self, message: str, differences: Sequence[str] = (), rows: tuple[RefundRow, ...] = ()) -> None:
+        super().__init__(message)
+        self.differences = tuple(differences)
+        self.rows = rows
+
+
+class NotOurFault(Exception):
+    """The cloud did not get as far as an answer."""
+
+
+def run_smoke_test(
+    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release_id: str
+) -> SmokeVerdict:
+    """Test what is deployed, once, and return the verdict; whether to try again is smoke_policy.py's business."""
+    started = time.monotonic()
+    verdict = _judged(session, outputs, say=say, release_id=release_id)
+    return replace(verdict, duration_seconds=time.monotonic() - started)
+
+
+def load_fixtures(folder: Path) -> Fixtures:
+    """Read the raw files and the answer; files whose upload name ends in .gz are compressed, always to the same bytes."""
+    answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+    return Fixtures(
+        files={upload: _as_uploaded(folder / name, upload) for name, upload in answer["uploads"].items()},
+        counts=answer["counts"],
+        total=_expected_rows(answer["total"]),
+        monthly={month: _expected_rows(rows) for month, rows in answer["monthly"].items()},
+    )
+
+
+def _as_uploaded(path: Path, upload: str) -> bytes:
+    body = path.read_bytes()
+    return gzip.compress(body, mtime=0) if upload.endswith(".gz") and path.suffix != ".gz" else body
+
+
+def _expected_rows(rows: Sequence[Mapping[str, str]]) -> tuple[RefundRow, ...]:
+    return tuple(RefundRow(row["customer_id"], Decimal(row["total_refund"])) for row in rows)
+
+
+def _run_name(release_id: str) -> str:
+    """Name the fixtures' prefix: what an earlier test uploaded is never read again."""
+    return f"{release_id[:16]}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
+
+
+def _judged(
+    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release_id: str
+) -> SmokeVerdict:
+    try:
+        fixtures = load_fixtures(session.project.directory / "athena" / "smoke")
+        return _test(session, outputs, fixtures, say=say, run_name=_run_name(release_id))
+    except WrongAnswer as wrong:
+        return SmokeVerdict(SmokeOutcome.WRONG_ANSWER, str(wrong), wrong.rows, wrong.differences)
+    except (QueryTimedOut, JobTimedOut) as late:
+        return SmokeVerdict(SmokeOutcome.TIMEOUT, str(late))
+    except QueryFailed as failed:
+        ours = failed.kind is FailureKind.USER
+        outcome = SmokeOutcome.WRONG_ANSWER if ours else SmokeOutcome.INFRASTRUCTURE_ERROR
+        return SmokeVerdict(outcome, str(failed))
+    except (NotOurFault, DataopsError, ClientError, BotoCoreError) as fault:
+        return SmokeVerdict(SmokeOutcome.INFRASTRUCTURE_ERROR, str(fault))
+
+
+def _test(
+    session: Session, outputs: Mapping[str, str], fixtures: Fixtures, *, say: Callable[[str], None], run_name: str
+) -> SmokeVerdict:
+    raw_prefix = f"smoke/{run_name}/transactions/"
+    _upload(session, outputs["RawBucketName"], raw_prefix, fixtures)
+    say(f"smoke test: {len(fixtures.files)} raw files uploaded, starting the job")
+    run = _run_job(session, outputs, raw_prefix, say=say)
+    _require_counts(session, outputs, run, fixtures)
+    rows, scanned = _require_reports(session, outputs, fixtures, say=say)
+    live = fetch_report(session, outputs)
+    scanned += live.bytes_scanned
+    say(f"smoke test: the live report runs, {len(live.rows):,} customers, {live.bytes_scanned:,} bytes scanned")
+    message = f"{len(rows)} customers, {money(sum((row.total_refund for row in rows), Decimal()))}, equal to the cent"
+    return SmokeVerdict(SmokeOutcome.PASS, message, rows, bytes_scanned=scanned)
+
+
+def _upload(session: Session, bucket: str, raw_prefix: str, fixtures: Fixtures) -> None:
+    s3 = session.client("s3")
+    for name, body in fixtures.files.items():
+        key = f"{raw_prefix}source=smoke/ingest_date={INGEST_DATE}/{name}"
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def _run_job(session: Session, outputs: Mapping[str, str], raw_prefix: str, *, say: Callable[[str], None]) -> JobRun:
+    job_name = outputs["BaseTablesJobName"]
+    arguments = {
+        "--raw_prefix": raw_prefix,
+        "--base_prefix": outputs["SmokePrefix"],
+        "--database": outputs["SmokeDatabaseName"],
+        "--full_refresh": "true",
+        "--reporting_time_zone": "UTC",  # the answer's months are those of UTC, whatever the live tables are in
+    }
+    run = _run_when_free(session, job_name, arguments, say=lambda text: say(f"smoke test: {text}"))
+    if run.succeeded:
+        return run
+    cause = run.error or f"the job run ended {run.state}"
+    if run.state == "TIMEOUT":
+        raise JobTimedOut(cause, where=job_name)
+    if run.state != "FAILED" or any(text in cause.lower() for text in NOT_OUR_CODE):
+        raise NotOurFault(f"job run {run.id} ended {run.state}: {cause}")
+    raise WrongAnswer(
+        f"the job failed on the fixtures: {cause}", last_lines(session, outputs["JobLogGroupPrefix"], run.id)
+    )
+
+
+def _run_when_free(
+    session: Session, job_name: str, arguments: Mapping[str, str], *, say: Callable[[str], None]
+) -> JobRun:
+    """Run the job once; where a run of the live tables is active, wait for its end first."""
+    try:
+        return run_job(session, job_name, arguments, say=say, timeout_seconds=JOB_TIMEOUT_SECONDS)
+    except Locked:
+        active = active_run(session, job_name)
+    except JobTimedOut:
+        late = active_run(session, job_name)
+        if late is not None:
+            stop_run(session, job_name, late.id)
+        raise
+    if active is not None:
+        say(f"waiting for job run {active.id}, which is active")
+        follow_job(session, job_name, active.id, say=say, timeout_seconds=JOB_TIMEOUT_SECONDS)
+    return run_job(session, job_name, arguments, say=say, timeout_seconds=JOB_TIMEOUT_SECONDS)
+
+
+def _require_counts(session: Session, outputs: Mapping[str, str], run: JobRun, fixtures: Fixtures) -> None:
+    manifest = manifest_of(session, outputs, outputs["SmokePrefix"], run.id)
+    if manifest is None:
+        raise WrongAnswer(f"job run {run.id} succeeded but recorded no run manifest")
+    counts = {name: manifest.counts.get(name) for name in fixtures.counts}
+    problems = [f"{problem.key}: {problem.reason}" for problem in manifest.problems]
+    if counts != fixtures.counts or problems:
+        expected = f"expected {counts_text(fixtures.counts)}"
+        found = f"found    {counts_text(manifest.counts)}"
+        raise WrongAnswer("the job counted other records than there are", [expected, found, *problems])
+
+
+def _require_reports(
+    session: Session, outputs: Mapping[str, str], fixtures: Fixtures, *, say: Callable[[str], None]
+) -> tuple[tuple[RefundRow, ...], int]:
+    workgroup, database = outputs["WorkGroupName"], outputs["SmokeDatabaseName"]
+    total = query_report(session, workgroup, database)
+    _require_rows("refunds.sql", total.rows, fixtures.total)
+    scanned = total.bytes_scanned
+    for month, expected in fixtures.monthly.items():
+        report = query_report(session, workgroup, database, month)
+        _require_rows(f"monthly_refunds.sql for {month}", report.rows, expected)
+        scanned += report.bytes_scanned
+    months = len(fixtures.monthly)
+    say(f"smoke test: {len(total.rows)} customers for all time and {months} months agree with the answer to the cent")
+    return total.rows, scanned
+
+
+def _require_rows(name: str, found: tuple[RefundRow, ...], expected: tuple[RefundRow, ...]) -> None:
+    if found != expected:
+        raise WrongAnswer(f"{name} gives other rows than the answer", differing_rows(found, expected), found)
+
+
+def differing_rows(found: Sequence[RefundRow], expected: Sequence[RefundRow]) -> list[str]:
+    """Say for each customer who differs what was expected and what was found."""
+    wanted = {row.customer_id: money(row.total_refund) for row in expected}
+    got = {row.customer_id: money(row.total_refund) for row in found}
+    lines = [
+        f"{customer}: expected {wanted.get(customer, 'no row')}, found {got.get(customer, 'no row')}"
+        for customer in sorted(wanted.keys() | got.keys())
+        if wanted.get(customer) != got.get(customer)
+    ]
+    return lines or ["the same rows in another order, or a customer twice"]
+
+
+def verdict_lines(verdict: SmokeVerdict) -> list[str]:
+    """Write the verdict for people: one line, then what differs."""
+    head = f"smoke test {verdict.outcome.value}: {verdict.message} ({verdict.duration_seconds:.0f} s)"
+    return [head, *(f"  {line}" for line in verdict.differences)]
