@@ -1,0 +1,110 @@
+"""The composition root: ports over a session, and the signals that stop a run cleanly."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from deployer.artifacts import fetch_release, matching_release
+from deployer.aws import AwsCloud, stack_name
+from deployer.deployment import Deployment, Ports, Wish
+from deployer.errors import DataopsError
+from deployer.ledger import Ledger
+from deployer.plan import Plan
+from deployer.planner import Options
+from deployer.progress import Lines, Live, NdJson, Progress, Said
+from deployer.release import build_release
+from deployer.smoke_policy import SmokeResult, smoke
+from deployer.store import S3Store
+from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
+from deployer.waiting import Pauses
+
+if TYPE_CHECKING:
+    from deployer.app import App
+    from deployer.session import Session
+
+
+def cloud_of(session: Session) -> AwsCloud:
+    return AwsCloud(session.client("cloudformation"))
+
+
+def built_target(session: Session) -> Target:
+    """What the checkout would deploy."""
+    return target_of(session.project, session.environment, build_release(session.project))
+
+
+def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke: bool) -> Ports:
+    s3 = session.client("s3")
+    return Ports(
+        cloud=cloud_of(session), open_store=lambda bucket: S3Store(s3, bucket), progress=progress, pauses=pauses,
+        smoke=_smoke_of(session, progress, pauses) if with_smoke else None,
+    )
+
+
+def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Callable[[Mapping[str, str], str], SmokeResult]:
+    def say(text: str) -> None:
+        progress(Said(text))
+
+    def run(outputs: Mapping[str, str], release: str) -> SmokeResult:
+        from deployer.smoke import run_smoke_test  # only a deployment that changed something needs it
+
+        return smoke(lambda: run_smoke_test(session, outputs, say=say, release_id=release), pause=pauses.pause, say=say)
+
+    return run
+
+
+def artifacts_store(session: Session) -> S3Store:
+    """The artifacts bucket of an environment. Raises DataopsError when it is not deployed."""
+    project, environment = session.project, session.environment
+    cloud = cloud_of(session)
+    for stack in project.stacks:
+        state = cloud.describe(stack_name(project.name, environment.name, stack))
+        if state and ARTIFACTS_BUCKET_OUTPUT in state.outputs:
+            return S3Store(session.client("s3"), state.outputs[ARTIFACTS_BUCKET_OUTPUT])
+    raise DataopsError(f"environment {environment.name} is not deployed yet", hint=f"dataops deploy --env {environment.name}")
+
+
+def ledger_of(session: Session) -> Ledger:
+    return Ledger(artifacts_store(session), session.environment.name)
+
+
+def progress_of(app: App, *, ndjson: bool = False) -> Progress:
+    """Live on a terminal, plain lines elsewhere, ndjson on stdout when asked for."""
+    if ndjson:
+        return NdJson(sys.stdout)
+    return Live() if sys.stderr.isatty() and not app.verbose else Lines(app.say, verbose=bool(app.verbose))
+
+
+@contextmanager
+def stoppable(pauses: Pauses) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM ends the run at the next pause, with everything cleared up; the second ends it at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        pauses.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stored_target(session: Session, release: str) -> Target:
+    """A release of the environment's artifacts bucket, by the start of its id."""
+    store = artifacts_store(session)
+    return target_of(session.project, session.environment, fetch_release(store, matching_release(store, release)))
+
+
+def planned(session: Session, target: Target, options: Options) -> Plan:
+    """A plan that leaves no change set behind, also when it is interrupted."""
+    pauses = Pauses()
+    ports = ports_of(session, Lines(lambda _: None), pauses, with_smoke=False)
+    deployment = Deployment(ports, target, Wish(options=options))
+    with stoppable(pauses):
+        return deployment.plan()

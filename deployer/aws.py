@@ -1,0 +1,215 @@
+"""The boto3 adapter of the `Cloud` port, and what other commands ask about deployed stacks.
+It translates and pages, nothing else: no decisions, no waiting, no retries beyond botocore's own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from deployer.aws_calls import translating
+from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, StackEvent, StackRequest, StackState
+from deployer.errors import DataopsError
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+MAX_DESCRIBED_AT_ONCE = 8
+
+
+def _text(when: Any) -> str:
+    return when.astimezone(dt.UTC).isoformat() if isinstance(when, dt.datetime) else str(when or "")
+
+
+def _is_missing(error: Any) -> bool:
+    return "does not exist" in error.response["Error"].get("Message", "")
+
+
+def _pages(call: Callable[..., Mapping[str, Any]], member: str, **request: Any) -> Iterator[Any]:
+    """Every element of `member` over all pages."""
+    page = call(**request)
+    yield from page.get(member, ())
+    while token := page.get("NextToken"):
+        page = call(**request, NextToken=token)
+        yield from page.get(member, ())
+
+
+@translating
+class AwsCloud(Cloud):
+    """`Cloud` over one CloudFormation client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def describe(self, stack: str) -> StackState | None:
+        try:
+            found = self._client.describe_stacks(StackName=stack)["Stacks"]
+        except self._client.exceptions.ClientError as error:
+            if _is_missing(error):
+                return None
+            raise
+        if not found or found[0]["StackStatus"] == "DELETE_COMPLETE":
+            return None
+        return _stack_state(found[0])
+
+    def template_body(self, stack: str) -> str:
+        body = self._client.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
+        if isinstance(body, str):
+            return body
+        return json.dumps(body)  # botocore parses JSON templates into mappings
+
+    def create_change_set(self, request: StackRequest, *, name: str, creates: bool) -> str:
+        try:
+            answer = self._client.create_change_set(**self._change_set_request(request, name, creates))
+        except self._client.exceptions.AlreadyExistsException as error:
+            raise AlreadyThere(f"{request.stack_name} or its change set {name} is there already") from error
+        return str(answer["Id"])
+
+    def _change_set_request(self, request: StackRequest, name: str, creates: bool) -> dict[str, Any]:
+        template = {"TemplateURL": request.template_url} if request.template_url else {"TemplateBody": request.body}
+        return dict(
+            StackName=request.stack_name,
+            ChangeSetName=name,
+            ChangeSetType="CREATE" if creates else "UPDATE",
+            ClientToken=name,
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in sorted(request.parameters.items())],
+            Tags=[{"Key": k, "Value": v} for k, v in sorted(request.tags.items())],
+            Capabilities=list(request.capabilities),
+            **template,
+        )
+
+    def change_set(self, change_set_id: str) -> ChangeSet:
+        request = {"ChangeSetName": change_set_id, "IncludePropertyValues": True}
+        page = self._client.describe_change_set(**request)
+        changes = list(page.get("Changes", ()))
+        while token := page.get("NextToken"):
+            page = self._client.describe_change_set(**request, NextToken=token)
+            changes += page.get("Changes", ())
+        return ChangeSet(
+            change_set_id=page.get("ChangeSetId", change_set_id),
+            stack_id=page.get("StackId", ""),
+            status=page["Status"],
+            reason=page.get("StatusReason", ""),
+            execution_status=page.get("ExecutionStatus", ""),
+            changes=tuple(change["ResourceChange"] for change in changes if "ResourceChange" in change),
+        )
+
+    def delete_change_set(self, change_set_id: str) -> None:
+        try:
+            self._client.delete_change_set(ChangeSetName=change_set_id)
+        except self._client.exceptions.ClientError as error:
+            if not _is_missing(error):
+                raise
+
+    def change_sets(self, stack: str) -> Sequence[tuple[str, str]]:
+        found = _pages(self._client.list_change_sets, "Summaries", StackName=stack)
+        return [(item["ChangeSetId"], item["ChangeSetName"]) for item in found]
+
+    def execute_change_set(self, change_set_id: str, *, token: str, creates: bool) -> None:
+        only_new = {"RetainExceptOnCreate": True} if creates else {}
+        try:
+            self._client.execute_change_set(ChangeSetName=change_set_id, ClientRequestToken=token, **only_new)
+        except self._client.exceptions.InvalidChangeSetStatusException as error:
+            if not self.change_set(change_set_id).execution_status.startswith("EXECUTE_"):
+                raise
+            raise AlreadyThere(f"change set {change_set_id} was started already") from error
+
+    def events(self, stack: str, *, after: str | None = None) -> Sequence[StackEvent]:
+        newest_first = []
+        for event in _pages(self._client.describe_stack_events, "StackEvents", StackName=stack):
+            if event["EventId"] == after:
+                break
+            newest_first.append(_stack_event(event))
+        return newest_first[::-1]
+
+    def roll_back(self, stack: str, *, token: str) -> None:
+        self._client.rollback_stack(StackName=stack, ClientRequestToken=token)
+
+    def continue_rollback(self, stack: str, *, token: str) -> None:
+        self._client.continue_update_rollback(StackName=stack, ClientRequestToken=token)
+
+    def delete_stack(self, stack: str, *, token: str) -> None:
+        self._client.delete_stack(StackName=stack, ClientRequestToken=token)
+
+    def detect_drift(self, stack: str) -> str:
+        return str(self._client.detect_stack_drift(StackName=stack)["StackDriftDetectionId"])
+
+    def drift_detection_status(self, detection_id: str) -> tuple[str, str]:
+        answer = self._client.describe_stack_drift_detection_status(StackDriftDetectionId=detection_id)
+        return answer["DetectionStatus"], answer.get("DetectionStatusReason", "")
+
+    def drifts(self, stack: str) -> Sequence[Drift]:
+        wanted = {"StackName": stack, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]}
+        return [_drift(item) for item in
+                _pages(self._client.describe_stack_resource_drifts, "StackResourceDrifts", **wanted)]
+
+
+def _stack_state(found: Mapping[str, Any]) -> StackState:
+    return StackState(
+        name=found["StackName"],
+        stack_id=found.get("StackId", ""),
+        status=found["StackStatus"],
+        reason=found.get("StackStatusReason", ""),
+        last_updated=_text(found.get("LastUpdatedTime") or found.get("CreationTime")),
+        outputs={o["OutputKey"]: o.get("OutputValue", "") for o in found.get("Outputs", ())},
+        parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())},
+        tags={t["Key"]: t.get("Value", "") for t in found.get("Tags", ())},
+        is_protected=bool(found.get("EnableTerminationProtection", False)),
+    )
+
+
+def _stack_event(event: Mapping[str, Any]) -> StackEvent:
+    return StackEvent(
+        event_id=event["EventId"],
+        logical_id=event.get("LogicalResourceId", ""),
+        resource_type=event.get("ResourceType", ""),
+        status=event.get("ResourceStatus", ""),
+        reason=event.get("ResourceStatusReason", ""),
+        physical_id=event.get("PhysicalResourceId", ""),
+        timestamp=_text(event.get("Timestamp")),
+        token=event.get("ClientRequestToken", ""),
+    )
+
+
+def _drift(item: Mapping[str, Any]) -> Drift:
+    return Drift(
+        logical_id=item["LogicalResourceId"],
+        resource_type=item.get("ResourceType", ""),
+        status=item["StackResourceDriftStatus"],
+        differences=tuple(
+            (d.get("PropertyPath", ""), d.get("ExpectedValue", ""), d.get("ActualValue", ""))
+            for d in item.get("PropertyDifferences", ())
+        ),
+    )
+
+
+def describe_all(cloud: Cloud, stack_names: Mapping[str, str]) -> dict[str, StackState | None]:
+    """The state of every stack, by its name in dataops.yml: one call each, side by side."""
+    with ThreadPoolExecutor(max_workers=MAX_DESCRIBED_AT_ONCE) as pool:
+        return dict(zip(stack_names, pool.map(cloud.describe, stack_names.values()), strict=True))
+
+
+def stack_name(project: str, environment: str, stack: str) -> str:
+    """The stack's name in CloudFormation."""
+    return f"{project}-{environment}-{stack}"
+
+
+def stack_outputs(session: Session) -> dict[str, str]:
+    """All outputs of the environment's deployed stacks, after the renames of dataops.yml."""
+    project, environment = session.project, session.environment
+    names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
+    states = describe_all(AwsCloud(session.client("cloudformation")), names)
+    missing = [stack for stack, state in states.items() if state is None or state.status == "REVIEW_IN_PROGRESS"]
+    if missing:
+        raise DataopsError(
+            f"environment {environment.name} is not deployed yet (missing: {', '.join(missing)})",
+            hint=f"dataops deploy --env {environment.name}",
+        )
+    return {
+        project.stacks[stack].outputs.get(name, name): value
+        for stack, state in states.items() if state is not None
+        for name, value in state.outputs.items()
+    }

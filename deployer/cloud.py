@@ -1,0 +1,152 @@
+"""The deployer's view of CloudFormation: frozen values and the one port through which everything acts.
+How the calls are made is `aws.py`'s business; what to do with the answers is decided in plan.py, statuses.py, guards.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from deployer.errors import DataopsError
+
+MAX_INLINE_TEMPLATE_BYTES = 51_200  # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+
+
+@dataclass(frozen=True)
+class StackState:
+    """One stack as DescribeStacks reports it; times are ISO 8601 text, absent members are empty."""
+
+    name: str
+    stack_id: str
+    status: str
+    reason: str = ""
+    last_updated: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_protected: bool = False
+
+
+@dataclass(frozen=True)
+class StackRequest:
+    """Everything that is asked of one stack. Two equal digests ask for the same thing."""
+
+    stack: str
+    stack_name: str
+    body: str = field(repr=False)
+    parameters: Mapping[str, str] = field(repr=False)  # may hold NoEcho values: never printed
+    tags: Mapping[str, str]
+    capabilities: tuple[str, ...] = ()
+    template_url: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over template, parameters and tags: content only, where the template is stored does not count."""
+        asked = [hashlib.sha256(self.body.encode()).hexdigest(), dict(self.parameters), dict(self.tags)]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """A change set with all of its pages; `changes` are the ResourceChange members as botocore returns them."""
+
+    change_set_id: str
+    stack_id: str
+    status: str
+    reason: str
+    execution_status: str
+    changes: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        return self.status in ("CREATE_COMPLETE", "FAILED", "DELETE_COMPLETE", "DELETE_FAILED")
+
+    @property
+    def has_nothing_to_do(self) -> bool:
+        """AWS says this in two texts and no code."""
+        texts = ("didn't contain changes", "No updates are to be performed")
+        return self.status == "FAILED" and any(text in self.reason for text in texts)
+
+
+@dataclass(frozen=True)
+class StackEvent:
+    """One line of a stack's event log."""
+
+    event_id: str
+    logical_id: str
+    resource_type: str
+    status: str
+    reason: str = ""
+    physical_id: str = ""
+    timestamp: str = ""
+    token: str = ""
+
+    @property
+    def is_about_the_stack(self) -> bool:
+        return self.resource_type == "AWS::CloudFormation::Stack" and self.physical_id.startswith("arn:")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One resource that no longer is what its template says."""
+
+    logical_id: str
+    resource_type: str
+    status: str
+    differences: tuple[tuple[str, str, str], ...] = ()  # (property path, expected, actual)
+
+
+class AlreadyThere(DataopsError):
+    """Somebody, perhaps an earlier try of ours whose answer was lost, has done this already."""
+
+
+class Cloud(Protocol):
+    """CloudFormation in one account and region. Every write carries a token, so a retried call acts once."""
+
+    def describe(self, stack: str) -> StackState | None:
+        """The stack of that name or id; None when there is none (a deleted one counts as none)."""
+
+    def template_body(self, stack: str) -> str:
+        """The template as it was submitted."""
+
+    def create_change_set(self, request: StackRequest, *, name: str, creates: bool) -> str:
+        """Ask for a change set; its id. The cloud may still be working on it. Raises AlreadyThere for a taken name."""
+
+    def change_set(self, change_set_id: str) -> ChangeSet:
+        """The change set with all its pages."""
+
+    def delete_change_set(self, change_set_id: str) -> None:
+        """Delete it; one that is gone already is fine."""
+
+    def change_sets(self, stack: str) -> Sequence[tuple[str, str]]:
+        """(id, name) of every change set of a stack."""
+
+    def execute_change_set(self, change_set_id: str, *, token: str, creates: bool) -> None:
+        """Start it. A failed creation keeps nothing of what it made, retained types included.
+
+        Raises AlreadyThere when it was started before.
+        """
+
+    def events(self, stack: str, *, after: str | None = None) -> Sequence[StackEvent]:
+        """Events in order of time, those after the event id `after`."""
+
+    def roll_back(self, stack: str, *, token: str) -> None:
+        """RollbackStack: from CREATE_FAILED or UPDATE_FAILED to the last stable state."""
+
+    def continue_rollback(self, stack: str, *, token: str) -> None:
+        """ContinueUpdateRollback: from UPDATE_ROLLBACK_FAILED."""
+
+    def delete_stack(self, stack: str, *, token: str) -> None:
+        """Start the deletion."""
+
+    def detect_drift(self, stack: str) -> str:
+        """Start drift detection; its id."""
+
+    def drift_detection_status(self, detection_id: str) -> tuple[str, str]:
+        """(status, reason) of a drift detection."""
+
+    def drifts(self, stack: str) -> Sequence[Drift]:
+        """Resources that are not in sync, from the last detection."""

@@ -1,0 +1,46 @@
+"""`dataops plan`: what deploy would do, all layers, before anything changes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.options import env_option
+
+if TYPE_CHECKING:
+    from deployer.app import App
+
+CHANGES_PENDING = 3
+
+
+@click.command()
+@env_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for dataops deploy --plan.")
+@click.option("--release", metavar="RELEASE", help="Plan a stored release instead of this checkout.")
+@click.option("--allow-replace", multiple=True, metavar="LOGICAL_ID", help="As for deploy.")
+@click.option("--recreate", multiple=True, metavar="STACK", help="As for deploy.")
+@click.pass_obj
+def plan(
+    app: App, /, env_name: str, out: Path | None, release: str | None, allow_replace: tuple[str, ...], recreate: tuple[str, ...]
+) -> int:
+    """Show what deploy would do, as change sets, and leave nothing behind.
+
+    Exit code 0: no stack would change; 3: changes are pending; 6: a guard would refuse them.
+    """
+    from deployer.assembly import built_target, planned, stored_target
+    from deployer.plan_text import plan_text
+    from deployer.planner import Options
+
+    session = app.connect(env_name)
+    session.verify_identity()
+    target = stored_target(session, release) if release else built_target(session)
+    made = planned(session, target, Options(frozenset(recreate), frozenset(allow_replace)))
+    if out:
+        out.write_text(json.dumps(made.document(), indent=1) + "\n", encoding="utf-8")
+    app.emit(made.document(), plan_text(made))
+    if made.risks or made.blocked:
+        return 6
+    return CHANGES_PENDING if made.has_changes else 0

@@ -1,0 +1,130 @@
+"""What deploy, promote and rollback share: choices into a wish, consent, and how the end is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployer.assembly import ports_of, progress_of, stoppable
+from deployer.deployment import Deployment, Report, Wish
+from deployer.errors import DataopsError, Refused, SmokeTestFailed, UsageError
+from deployer.plan import Plan
+from deployer.plan_text import plan_text
+from deployer.planner import Options
+from deployer.progress import Progress
+from deployer.release import short
+from deployer.smoke_policy import WRONG_ANSWER, SmokeResult
+from deployer.target import Target
+from deployer.waiting import Pauses
+
+if TYPE_CHECKING:
+    from deployer.app import App
+    from deployer.session import Session
+
+
+def carry_out(
+    app: App, session: Session, target: Target, *, command: str, notes: Mapping[str, Any],
+    saved_plan: Mapping[str, Any] | None, yes: bool, no_smoke: bool, on_smoke_failure: str, allow_replace: tuple[str, ...],
+    recreate: tuple[str, ...], lock_timeout: float, if_busy: str, events: bool,
+) -> int:
+    """Deploy a target as the operator chose; the exit code."""
+    wish = Wish(
+        command=command, options=Options(frozenset(recreate), frozenset(allow_replace)), saved_plan=saved_plan,
+        approve=_consent(app, yes=yes or saved_plan is not None), lock_timeout_seconds=lock_timeout, if_busy=if_busy, notes=notes,
+    )
+    pauses, progress = Pauses(), progress_of(app, ndjson=events)
+    ports = ports_of(session, progress, pauses, with_smoke=not no_smoke)
+    try:
+        with stoppable(pauses):
+            report = Deployment(ports, target, wish).run()
+            if on_smoke_failure == "rollback" and (report.smoke or {}).get("outcome") == WRONG_ANSWER:
+                from deployer.commands.rollback import roll_back_after
+
+                roll_back_after(app, session, report, replace(wish, command="rollback", saved_plan=None), ports)
+    finally:
+        progress.close()
+    return tell(app, report, progress, events=events)
+
+
+def _consent(app: App, *, yes: bool) -> Callable[[Plan], bool]:
+    def approve(plan: Plan) -> bool:
+        app.say(plan_text(plan) if not yes or app.verbose else _one_line(plan))
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError("there is no terminal to ask on", hint="look at dataops plan, then deploy with --yes or --plan FILE")
+        return click.confirm(f"change environment {plan.environment}?", err=True)
+
+    return approve
+
+
+def _one_line(plan: Plan) -> str:
+    from deployer.plan_text import summary
+
+    return f"environment {plan.environment}, release {short(plan.release)}: {summary(plan)}"
+
+
+def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:
+    """Print the result and give the exit code; failures are raised, so that their last line is the root cause."""
+    if events:
+        sys.stdout.write(json.dumps({"version": 1, "event": "Result", **report.document()}) + "\n")
+    else:
+        app.emit(report.document(), report_text(report))
+    match report.outcome:
+        case "done" | "unchanged":
+            return 0
+        case "declined":
+            return 6
+        case "refused":
+            raise report.error or Refused("a guard refused it")
+        case "smoke-failed" if report.smoke:
+            raise _smoke_error(report.smoke)
+        case "interrupted":
+            raise DataopsError("interrupted; what CloudFormation had begun goes on",
+                               hint="run the same command again: it attaches to what is running")
+        case _:
+            raise report.error or DataopsError("the deployment failed")
+
+
+def _smoke_error(smoke: Mapping[str, Any]) -> SmokeTestFailed:
+    return SmokeResult(smoke["outcome"], smoke["message"], smoke["attempts"], 0.0, {}).error()
+
+
+def report_text(report: Report) -> str:
+    """The end of a deployment as people read it."""
+    release = f"release {short(report.release)}"
+    if report.outcome == "unchanged":
+        head = f"nothing to do: {release} is deployed in {report.environment} and nothing was changed since"
+        return "\n".join([head, *smoke_lines(report.smoke)])
+    if report.outcome == "declined":
+        return "nothing was changed"
+    by_outcome: dict[str, list[str]] = {}
+    for result in report.results:
+        by_outcome.setdefault(result.outcome.value, []).append(result.stack)
+    lines = [f"{outcome}: {', '.join(stacks)}" for outcome, stacks in by_outcome.items()]
+    lines += [*smoke_report(report.smoke), *smoke_lines(report.smoke)]
+    verb = "deployed to" if report.outcome in ("done", "smoke-failed") else f"not deployed to ({report.outcome})"
+    return "\n".join([*lines, f"{release} {verb} {report.environment} in {report.seconds:.1f} s"])
+
+
+def smoke_report(smoke: Mapping[str, Any] | None) -> list[str]:
+    """The refund report of the smoke tables, as the test found it."""
+    rows = (smoke or {}).get("rows")
+    if not rows:
+        return []
+    from deployer.report import RefundRow, render_table
+
+    table = render_table([RefundRow(row["customer_id"], Decimal(row["total_refund"])) for row in rows])
+    return ["refund report of the smoke tables:", table.rstrip("\n")]
+
+
+def smoke_lines(smoke: Mapping[str, Any] | None) -> list[str]:
+    if smoke is None:
+        return []
+    return [f"smoke test: {smoke['outcome'].replace('_', ' ')}" + (f" ({smoke['message']})" if smoke.get("message") else "")]

@@ -1,0 +1,92 @@
+"""A plan as people read it: stack by stack, property old -> new, then what deserves a second look. Pure text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deployer.changes import Action, PropertyChange, Replacement, ResourceChange
+from deployer.plan import Plan, Step, StepKind
+from deployer.release import short
+
+_MARKS = {Action.ADD: "+", Action.MODIFY: "~", Action.REMOVE: "-", Action.IMPORT: ">", Action.DYNAMIC: "?", Action.SYNC: "="}
+_STEP_MARKS = {StepKind.NOTHING: " ", StepKind.CREATE: "+", StepKind.UPDATE: "~", StepKind.BLOCKED: "!", StepKind.RECREATE: "!"}
+_LONGEST_VALUE = 100
+
+
+def plan_text(plan: Plan) -> str:
+    return "\n".join(_lines(plan))
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    if plan.deployed_release != plan.release:
+        yield f"environment {plan.environment}: release {short(plan.deployed_release)} -> {short(plan.release)}"
+    else:
+        yield f"environment {plan.environment}: release {short(plan.release)}"
+    for step in plan.steps:
+        yield from _step(step)
+    yield from _section("IAM", [f"{s.stack}/{p}" for s in plan.steps for p in s.permissions
+                                if s.kind not in (StepKind.CREATE, StepKind.RECREATE)] + list(_new_permissions(plan)))
+    yield from _section("DATA at risk (refused without --allow-replace LOGICAL_ID)", [str(risk) for risk in plan.risks])
+    yield summary(plan)
+
+
+def summary(plan: Plan) -> str:
+    """One line: how many stacks and resources."""
+    if not plan.has_changes:
+        return "no changes"
+    changes = [change for step in plan.steps for change in step.changes]
+    count = {action: sum(change.action is action for change in changes) for action in Action}
+    replaced = sum(change.may_replace for change in changes)
+    parts = [f"{sum(step.acts for step in plan.steps)} of {len(plan.steps)} stacks", f"{count[Action.ADD]} to add",
+             f"{count[Action.MODIFY]} to change", f"{count[Action.REMOVE]} to remove"]
+    return "plan: " + ", ".join(parts + ([f"{replaced} may be replaced"] if replaced else []))
+
+
+def _section(title: str, lines: list[str]) -> Iterator[str]:
+    if lines:
+        yield f"{title}:"
+        yield from (f"  {line}" for line in lines)
+
+
+def _new_permissions(plan: Plan) -> Iterator[str]:
+    """A new stack's statements are all new: only their number, unless one is open to everybody."""
+    for step in plan.steps:
+        if step.kind in (StepKind.CREATE, StepKind.RECREATE) and step.permissions:
+            wide = [p for p in step.permissions if p.permission.effect == "Allow" and "*" in (p.permission.action, p.permission.resource)]
+            yield f"{step.stack}: {len(step.permissions)} permissions of a new stack"
+            yield from (f"{step.stack}/{p}" for p in wide)
+
+
+def _step(step: Step) -> Iterator[str]:
+    note = f"  ({step.note})" if step.note else ""
+    yield f"{_STEP_MARKS.get(step.kind, '!')} {step.stack}: {step.kind.value}{note}"
+    if step.unknown:
+        yield f"    known after apply: {', '.join(step.unknown)}"
+    for change in step.changes:
+        yield from _change(change)
+
+
+def _change(change: ResourceChange) -> Iterator[str]:
+    mark = {Replacement.YES: "-/+", Replacement.MAYBE: "-/+?"}.get(change.replacement, "") if change.may_replace else ""
+    replaced = ""
+    if change.may_replace:
+        word = "REPLACED" if change.replacement is Replacement.YES else "may be REPLACED"
+        replaced = f"  {word}" + (f" because of {', '.join(change.causes)}" if change.causes else "")
+    policy = f"  ({change.policy_action})" if change.policy_action else ""
+    yield f"    {mark or _MARKS[change.action]} {change.logical_id}  {change.type}{replaced}{policy}"
+    for property_ in change.properties:
+        yield f"        {_property(property_)}"
+
+
+def _property(change: PropertyChange) -> str:
+    cause = f"  ({change.cause})" if change.cause else ""
+    if change.before is None and change.after is None:
+        return f"{change.path}{cause or '  changes'}"
+    return f"{change.path}: {_value(change.before)} -> {_value(change.after)}{cause}"
+
+
+def _value(value: str | None) -> str:
+    if value is None:
+        return "(none)"
+    one_line = " ".join(value.split())
+    return one_line if len(one_line) <= _LONGEST_VALUE else one_line[:_LONGEST_VALUE - 3] + "..."

@@ -1,0 +1,70 @@
+"""What a smoke test's verdict means for a release: only a wrong answer counts against it; what AWS did to us is tried again.
+The test itself is smoke.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployer.errors import DataopsError, SmokeTestFailed
+
+if TYPE_CHECKING:
+    from deployer.smoke import SmokeVerdict
+
+ATTEMPTS = 3
+WARM_UP_SECONDS = 5.0  # doubles: a role or a partition may take a moment to be seen everywhere
+PASS, WRONG_ANSWER, INFRASTRUCTURE_ERROR, TIMEOUT = "pass", "wrong_answer", "infrastructure_error", "timeout"
+
+
+@dataclass(frozen=True)
+class SmokeResult:
+    """A verdict as it is recorded; `attempts` counts the tries that it took."""
+
+    outcome: str
+    message: str
+    attempts: int
+    seconds: float
+    details: Mapping[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome == PASS
+
+    def document(self) -> dict[str, Any]:
+        return {"outcome": self.outcome, "message": self.message, "attempts": self.attempts,
+                "seconds": round(self.seconds, 2), **self.details}
+
+    def error(self) -> SmokeTestFailed:
+        if self.outcome == WRONG_ANSWER:
+            return SmokeTestFailed(f"smoke test: wrong answer: {self.message}",
+                                   hint="this release computes wrong refunds: dataops rollback, or deploy a corrected one")
+        return SmokeTestFailed(f"smoke test: {self.outcome.replace('_', ' ')}: {self.message}",
+                               hint="this says nothing about the release: run the same command again")
+
+
+def is_pass(recorded: Mapping[str, Any] | None) -> bool:
+    return recorded is not None and recorded.get("outcome") == PASS
+
+
+def smoke(run: Callable[[], SmokeVerdict], *, pause: Callable[[float], None], say: Callable[[str], None],
+          attempts: int = ATTEMPTS) -> SmokeResult:
+    """Run the test until it gives an answer, right or wrong. The last try's verdict is the verdict."""
+    for attempt in range(1, attempts + 1):
+        result = _once(run, attempt)
+        if result.outcome in (PASS, WRONG_ANSWER) or attempt == attempts:
+            return result
+        say(f"smoke test: {result.outcome.replace('_', ' ')} ({result.message}); trying again")
+        pause(WARM_UP_SECONDS * 2 ** (attempt - 1))
+    raise AssertionError("unreachable")
+
+
+def _once(run: Callable[[], SmokeVerdict], attempt: int) -> SmokeResult:
+    try:
+        verdict = run()
+    except DataopsError as error:
+        return SmokeResult(INFRASTRUCTURE_ERROR, str(error), attempt, 0.0, {})
+    details = {"bytes_scanned": verdict.bytes_scanned, "differences": list(verdict.differences),
+               "rows": [row.document() for row in verdict.rows]}
+    return SmokeResult(verdict.outcome.name.lower(), verdict.message, attempt, verdict.duration_seconds, details)

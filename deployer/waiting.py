@@ -1,0 +1,87 @@
+"""Waiting for CloudFormation: back-off polling without fixed sleeps, and reads that may be stale.
+A wait ends when the operation has ended; what the ending means is statuses.py's table.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+from deployer.cloud import ChangeSet, Cloud, StackState
+from deployer.errors import DataopsError
+from deployer.statuses import Outcome, row_of
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+STALE_READS = 12  # about half a minute of pauses before we ask the change set instead
+
+
+class Interrupted(DataopsError):
+    """The operator or the pipeline asked us to stop."""
+
+    exit_code = 1
+
+
+class Pauses:
+    """Pauses that an interruption ends at once."""
+
+    def __init__(self, first_seconds: float = FIRST_PAUSE_SECONDS) -> None:
+        self._stopped, self._first = threading.Event(), first_seconds
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def check(self) -> None:
+        if self._stopped.is_set():
+            raise Interrupted("interrupted")
+
+    def pause(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise Interrupted("interrupted")
+
+    def backoff(self) -> Iterator[int]:
+        """Yields at once, then after 0.2 s growing to 5 s; the value counts the pauses."""
+        yield from backoff(self.pause, self._first)
+
+
+def backoff(pause: Callable[[float], None], first: float = FIRST_PAUSE_SECONDS) -> Iterator[int]:
+    count, seconds = 0, first
+    while True:
+        yield count
+        pause(seconds)
+        count, seconds = count + 1, min(seconds * 1.5, LONGEST_PAUSE_SECONDS)
+
+
+def settled_change_set(cloud: Cloud, change_set_id: str, pauses: Pauses) -> ChangeSet:
+    """The change set when CloudFormation has finished computing it."""
+    for _ in pauses.backoff():
+        change_set = cloud.change_set(change_set_id)
+        if change_set.is_settled:
+            return change_set
+    raise AssertionError("unreachable")
+
+
+def settled_stack(
+    cloud: Cloud, stack: str, pauses: Pauses, *, before: StackState | None = None,
+    has_ended: Callable[[], bool] = lambda: True, on_poll: Callable[[], None] = lambda: None,
+) -> StackState | None:
+    """The stack when its operation has ended; None when it was deleted.
+
+    A read right after the start may still show the state `before`: such a read counts only when `has_ended` confirms it.
+    """
+    for count in pauses.backoff():
+        state = cloud.describe(stack)
+        on_poll()
+        if _is_stale(state, before):
+            if count >= STALE_READS and has_ended():
+                return state
+            continue
+        if state is None or row_of(state.status).outcome is not Outcome.RUNNING:
+            return state
+    raise AssertionError("unreachable")
+
+
+def _is_stale(state: StackState | None, before: StackState | None) -> bool:
+    if before is None:
+        return False
+    return state is None or (state.status, state.last_updated) == (before.status, before.last_updated)
