@@ -5,10 +5,13 @@ The command line itself is cli.py's business.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from deployer.errors import UsageError
 from deployer.output import document_text, write_result, write_talk
@@ -20,12 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class App:
-    """One run of dataops. `output` is "text" or "json"; `command` is what runs, as in ``data rollback``."""
+    """One run of dataops. `output` is "text" or "json"; `command` is what runs, as in ``deploy``."""
 
-    project_dir: Path
+    project_dir: Path = Path()
     output: str = "text"
     verbose: int = 0
     command: str = ""
+    has_result: bool = False
     _project: Project | None = None
 
     def project(self) -> Project:
@@ -59,5 +63,22 @@ class App:
         write_talk(text)
 
     def emit(self, document: Mapping[str, Any], text: str) -> None:
-        """The result, on stdout: the document with ``--output json``, else the text."""
+        """The result, on stdout: the document with ``--output json``, else the text. Once in a run."""
+        self.has_result = True
         write_result(document_text(self.command, document) if self.output == "json" else text)
+
+    def confirm(self, question: str, *, yes: bool) -> bool:
+        """Ask, on stderr. `yes` answers; without it and without a terminal, UsageError."""
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError(f"nobody is here to answer: {question}", hint="--yes answers every question with yes")
+        return click.confirm(question, err=True)
+
+    def ask(self, question: str, *, answer: str, yes: bool) -> bool:
+        """Ask for a word to be typed, for what cannot be undone; whether it was `answer`."""
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError(f"nobody is here to answer: {question}", hint="--yes answers every question with yes")
+        return bool(click.prompt(question, err=True, default="", show_default=False) == answer)

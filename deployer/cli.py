@@ -7,7 +7,9 @@ from deployer.python_version import refuse_old_python  # first: an old Python ca
 
 refuse_old_python()
 
+import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,8 +21,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from deployer.app import App
-from deployer.errors import DataopsError
-from deployer.output import write_error, write_talk
+from deployer.aws_errors import explain
+from deployer.errors import DataopsError, UsageError
+from deployer.output import error_document, write_error, write_talk
 
 # command -> module, name in the module, what it does
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -53,7 +56,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "iam-policy": ("deployer.commands.iam_policy", "iam_policy", "Print the least policy of the pipeline's role."),
 }
 
-_INTERRUPTED = 130
+_INTERRUPTED, _TERMINATED = 130, 143
 
 
 class LazyGroup(click.Group):
@@ -113,57 +116,81 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 @click.pass_context
 def cli(ctx: click.Context, project_dir: Path, output: str, verbose: int) -> None:
     """Validate, deploy, test and promote the refunds lakehouse."""
-    ctx.obj = App(project_dir, output, verbose, ctx.invoked_subcommand or "")
+    app: App = ctx.ensure_object(App)
+    app.project_dir, app.output, app.verbose = project_dir, output, verbose
+    app.command = ctx.invoked_subcommand or ""
     if verbose:
         _log(verbose)
 
 
 def _log(verbose: int) -> None:
-    import logging
-
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("deployer").setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit code. Only a bug raises."""
+    app = App()
     try:
-        result: Any = cli.main(
-            args=None if arguments is None else list(arguments), prog_name="dataops", standalone_mode=False
-        )
+        result: Any = cli.main(arguments, prog_name="dataops", standalone_mode=False, obj=app)
+        return result if isinstance(result, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return error.exit_code
+        write_talk(error.format_message())
+        return UsageError.exit_code
     except click.ClickException as error:
-        return _show_usage_error(error)
-    except click.exceptions.Abort:
-        return _interrupted()
-    except KeyboardInterrupt:
-        return _interrupted()
-    except DataopsError as error:
-        write_error(error)
-        return error.exit_code
+        return _end(app, _usage_error(app, error))
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        return _interrupted(error)
     except BrokenPipeError:  # `dataops report | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return result if isinstance(result, int) else 0
+    except DataopsError as error:
+        return _end(app, error)
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        return _end(app, explained)
 
 
-def _show_usage_error(error: click.ClickException) -> int:
-    write_talk(f"error: {error.format_message()}")
+def _end(app: App, error: DataopsError) -> int:
+    logging.getLogger("deployer").debug("traceback", exc_info=error)
+    write_error(error)
+    if app.output == "json" and not app.has_result:
+        app.emit(error_document(error), "")
+    return error.exit_code
+
+
+def _usage_error(app: App, error: click.ClickException) -> DataopsError:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is not None:
-        write_talk(f"hint: {context.command_path} --help")
-    return 2
+    if context is not None:  # the group may not have run yet
+        app.output = context.find_root().params.get("output") or app.output
+    return UsageError(error.format_message(), hint=f"{context.command_path} --help" if context else None)
 
 
-def _interrupted() -> int:
-    write_talk("interrupted")
-    return _INTERRUPTED
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what cleans up after Ctrl-C cleans up after it too."""
+
+
+def _interrupted(error: BaseException) -> int:
+    causes = error, error.__cause__, error.__context__
+    if any(isinstance(cause, Terminated) for cause in causes):
+        write_talk("terminated")
+        return _TERMINATED
+    if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+        write_talk("interrupted")
+        return _INTERRUPTED
+    write_talk("stopped: not confirmed")
+    return DataopsError.exit_code
+
+
+def _on_sigterm(number: int, frame: Any) -> None:
+    raise Terminated
 
 
 def main() -> None:
     """The console script."""
+    signal.signal(signal.SIGTERM, _on_sigterm)
     sys.exit(run())
 
 

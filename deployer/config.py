@@ -37,7 +37,7 @@ class Artifact:
     name: str
     kind: ArtifactKind
     path: Path
-    where: str = CONFIG_FILE
+    where: str = f"{CONFIG_FILE}:1:1"
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ class DriftIgnore:
     reason: str
     until: dt.date
     property_path: str | None = None
-    where: str = CONFIG_FILE
+    where: str = f"{CONFIG_FILE}:1:1"
 
 
 @dataclass(frozen=True)
 class Environment:
     """Where a release is deployed.
 
-    `parameters` may hold secrets and is never printed. `unset` are parameters that take a variable of the process
-    which is not set: parameter -> variable. `places` says where a parameter is written: parameter -> dataops.yml:9:5.
+    `parameters` may hold secrets and is never printed. `variables` are the parameters that take a variable of the
+    process: parameter -> variable. `places` says where a parameter is written: parameter -> dataops.yml:9:5.
     """
 
     name: str
@@ -79,8 +79,13 @@ class Environment:
     tags: Mapping[str, str] = field(default_factory=dict)
     release_max_age_days: int = DEFAULT_RELEASE_MAX_AGE_DAYS
     drift_ignore: tuple[DriftIgnore, ...] = ()
-    unset: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def unset(self) -> Mapping[str, str]:
+        """The parameters whose variable is not set."""
+        return {name: variable for name, variable in self.variables.items() if name not in self.parameters}
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ class StackSpec:
     template: Path
     parameters: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
-    where: str = CONFIG_FILE
+    where: str = f"{CONFIG_FILE}:1:1"
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -188,7 +193,7 @@ def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str
         tags=_texts(entries.get("tags")),
         release_max_age_days=_plain(entries, "release_max_age_days") or DEFAULT_RELEASE_MAX_AGE_DAYS,
         drift_ignore=tuple(_drift_ignore(item) for item in _plain(entries, "drift_ignore") or ()),
-        unset={k: v.variable for k, v in given.items() if isinstance(v, FromEnvironment) and values[k] is None},
+        variables={key: v.variable for key, v in given.items() if isinstance(v, FromEnvironment)},
         places=_places(entries.get("parameters")),
     )
 

@@ -35,3 +35,15 @@ def write_error(error: DataopsError) -> None:
         write_talk(f"error: {line}")
     if error.hint:
         write_talk(f"hint: {error.hint}")
+
+
+def error_document(error: DataopsError) -> dict[str, Any]:
+    """What `--output json` says of an error when a command ended without a result."""
+    return {
+        "error": {
+            "problems": list(error.lines()),
+            "where": error.where,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
+    }

@@ -5,6 +5,7 @@ What the calls are and mean is left to their callers.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -18,6 +19,8 @@ from botocore.config import Config
 from deployer.config import LOCAL, Environment, Partner, Project
 from deployer.errors import DataopsError, Refused, UsageError
 
+_log = logging.getLogger(__name__)
+
 _LOCAL_ACCOUNT = "000000000000"  # the emulator's account for an access key id that is no account id
 _POOL = 32  # stacks and artifacts go side by side
 
@@ -29,6 +32,7 @@ class Access:
     url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = None
+    session_token: str | None = None
     profile: str | None = None
 
 
@@ -82,6 +86,19 @@ class Session:
             access = replace(access, access_key_id=account or _LOCAL_ACCOUNT, profile=None)
         return Session(self.project, environment, access)
 
+    def as_role(self, role_arn: str, *, external_id: str, name: str) -> Session:
+        """A session with the rights of a role that this session's account may take, for an hour at most."""
+        taken = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name, ExternalId=external_id)
+        access = replace(
+            self._access,
+            access_key_id=taken["Credentials"]["AccessKeyId"],
+            secret_access_key=taken["Credentials"]["SecretAccessKey"],
+            session_token=taken["Credentials"]["SessionToken"],
+            profile=None,
+        )
+        # The role lives in another account than the one that takes it: its ARN says in which.
+        return Session(self.project, replace(self.environment, account=None, profile=None), access)
+
     def _new_client(self, service: str) -> Any:
         if self._boto3 is None:
             self._boto3 = self._new_boto3_session()
@@ -92,6 +109,7 @@ class Session:
         session = boto3.Session(
             aws_access_key_id=access.access_key_id,
             aws_secret_access_key=access.secret_access_key,
+            aws_session_token=access.session_token,
             profile_name=access.profile,
             region_name=self.region,
         )
@@ -100,6 +118,7 @@ class Session:
 
     def _record(self, model: Any, **_: Any) -> None:
         self.calls.append((model.service_model.service_name, model.name))
+        _log.debug("%s %s", model.service_model.service_name, model.name)
 
 
 def connect(

@@ -63,6 +63,7 @@ class Template:
     outputs: Mapping[str, Output]
     resources: Mapping[str, Resource]
     root: yaml.Node = field(repr=False, compare=False)
+    file: str = ""  # what messages call it
 
     def line_of(self, logical_id: str, property_path: Sequence[str] = ()) -> int:
         """The line of a resource or of a property of it, as near as the file has it; 1 when it has no such resource.
@@ -84,31 +85,40 @@ class Template:
         return best
 
 
-def load_template(path: Path) -> Template:
-    """Read a template. Raises ConfigError with file, line and column."""
+def load_template(path: Path, *, shown_as: str | None = None) -> Template:
+    """Read a template. Raises ConfigError with file, line and column; `shown_as` is what messages call the file."""
+    shown_as = shown_as or shown(path)
     try:
         body = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError("there is no such template", where=shown(path)) from error
+        raise ConfigError("there is no such template", where=shown_as) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=shown(path)) from error
-    return parse_template(body, path)
+        raise ConfigError(f"cannot be read: {error}", where=shown_as) from error
+    return parse_template(body, path, shown_as=shown_as)
 
 
 def load_templates(project: Project) -> dict[str, Template]:
     """The template of every stack, by the stack's name. Raises ConfigError for the first that cannot be read."""
-    by_path = {path: load_template(path) for path in dict.fromkeys(s.template for s in project.stacks.values())}
+    paths = dict.fromkeys(spec.template for spec in project.stacks.values())
+    by_path = {path: load_template(path, shown_as=_in_project(project, path)) for path in paths}
     return {name: by_path[spec.template] for name, spec in project.stacks.items()}
 
 
-def parse_template(body: str, path: Path) -> Template:
-    """The template of this text; `path` is what messages call it."""
-    file = shown(path)
+def _in_project(project: Project, path: Path) -> str:
+    return path.relative_to(project.directory).as_posix() if path.is_relative_to(project.directory) else str(path)
+
+
+def parse_template(body: str, path: Path, *, shown_as: str | None = None) -> Template:
+    """The template of this text. Raises ConfigError with file, line and column."""
+    file = shown_as or shown(path)
     root = compose(body, file)
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError("a template must be a mapping", where=file)
-    _refuse_duplicates(root, file)
-    document = _construct(root, file)
+    try:
+        _refuse_duplicates(root, file)
+        document = _construct(root, file)
+    except RecursionError as error:
+        raise ConfigError("nested too deeply: does an alias contain itself?", where=file) from error
     lines = _lines(root)
     for section in ("Resources", "Parameters", "Outputs"):
         _check_section(root, document, section, file)
@@ -120,6 +130,7 @@ def parse_template(body: str, path: Path) -> Template:
         outputs={n: Output(n, lines["Outputs", n], v.get("Condition")) for n, v in document.get("Outputs", {}).items()},
         resources={n: _resource(n, v, lines["Resources", n]) for n, v in document["Resources"].items()},
         root=root,
+        file=file,
     )
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import graphlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from deployer.config import CONFIG_FILE, Environment, Project
 from deployer.reader import nearest
-from deployer.templates import Parameter, Template, shown
+from deployer.templates import Parameter, Template
 
 ENVIRONMENT_NAME = "EnvironmentName"
 
@@ -59,12 +59,13 @@ Source = Given | FromArtifact | FromOutput | BuiltIn | TemplateDefault
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that cannot be deployed as it is written."""
+    """Something that cannot be deployed as it is written; `rule` is one word for its kind."""
 
     file: str
     line: int
     message: str
     hint: str | None = None
+    rule: str = "wiring"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message}"
@@ -103,127 +104,131 @@ class Wiring:
         return tuple(batches)
 
 
-@dataclass(frozen=True)
-class _Offer:
-    stack: str
-    output: str
-    where: Problem
-
-
 def wire(project: Project, templates: Mapping[str, Template], environment: Environment) -> Wiring:
     """Wire every stack of a project for an environment; `templates` are by the stack's name."""
-    offers = _offers(project, templates)
-    stacks: dict[str, StackWiring] = {}
-    problems: list[Problem] = []
-    for name in project.stacks:
-        sources: dict[str, Source] = {}
-        for parameter in templates[name].parameters.values():
-            found = _source(project, environment, templates, name, parameter, offers)
-            if isinstance(found, Problem):
-                problems.append(found)
-            else:
-                sources[parameter.name] = found
-        stacks[name] = StackWiring(name, name, templates[name], sources)
-    problems += _unknown_names(project, templates, environment)
-    problems += _loops(Wiring(stacks))
-    return Wiring(stacks, tuple(dict.fromkeys(problems)))
+    return _Wirer(project, templates, environment).wire()
 
 
-def _offers(project: Project, templates: Mapping[str, Template]) -> Mapping[str, list[_Offer]]:
-    """Who gives each output, after the renames of dataops.yml."""
-    offers: dict[str, list[_Offer]] = defaultdict(list)
-    for name, spec in project.stacks.items():
-        for output in templates[name].outputs.values():
-            where = Problem(shown(templates[name].path), output.line, "")
-            offers[spec.outputs.get(output.name, output.name)].append(_Offer(name, output.name, where))
-    return offers
+@dataclass(frozen=True)
+class _Offer:
+    """An output under the name by which others know it."""
+
+    stack: str
+    output: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"stack {self.stack} ({self.file}:{self.line})"
 
 
-def _source(
-    project: Project,
-    environment: Environment,
-    templates: Mapping[str, Template],
-    stack: str,
-    parameter: Parameter,
-    offers: Mapping[str, list[_Offer]],
-) -> Source | Problem:
-    spec, name = project.stacks[stack], parameter.name
+class _Wirer:
+    def __init__(self, project: Project, templates: Mapping[str, Template], environment: Environment) -> None:
+        self.project, self.templates, self.environment = project, templates, environment
+        self.offers: dict[str, list[_Offer]] = defaultdict(list)
+        for stack, spec in project.stacks.items():
+            for output in templates[stack].outputs.values():
+                offer = _Offer(stack, output.name, templates[stack].file, output.line)
+                self.offers[spec.outputs.get(output.name, output.name)].append(offer)
 
-    def problem(message: str, hint: str | None = None) -> Problem:
-        return Problem(shown(templates[stack].path), parameter.line, f"stack {stack}: {message}", hint)
+    def wire(self) -> Wiring:
+        problems = list(self._clashes())
+        stacks: dict[str, StackWiring] = {}
+        for stack in self.project.stacks:
+            template = self.templates[stack]
+            found = {parameter.name: self._source(stack, parameter) for parameter in template.parameters.values()}
+            problems += [each for each in found.values() if isinstance(each, Problem)]
+            sources = {name: each for name, each in found.items() if not isinstance(each, Problem | None)}
+            stacks[stack] = StackWiring(stack, stack, template, sources)
+        problems += self._unknown_names()
+        problems += _loops(Wiring(stacks))
+        return Wiring(stacks, tuple(dict.fromkeys(problems)))
 
-    if name in spec.parameters and (name in environment.parameters or name in environment.unset):
-        places = f"{_where(spec.places, name)} and {_where(environment.places, name)}"
-        return problem(f"parameter '{name}' is given twice: {places}", "keep one of them")
-    if name in spec.parameters:
-        return Given(spec.parameters[name], _where(spec.places, name))
-    if name in environment.parameters:
-        return Given(environment.parameters[name], _where(environment.places, name))
-    if name in environment.unset:
-        variable = environment.unset[name]
-        hint = f"export {variable}=..."
-        return problem(f"parameter '{name}' takes the variable {variable}, which is not set", hint)
-    others = [offer for offer in offers.get(name, ()) if offer.stack != stack]
-    givers = [f"artifact {name} of {CONFIG_FILE}"] * (name in project.artifacts)
-    givers += [f"stack {offer.stack} ({offer.where.file}:{offer.where.line})" for offer in others]
-    if len(givers) > 1:
-        hint = "rename an output under `outputs` of its stack in dataops.yml"
-        return problem(f"parameter '{name}' has {len(givers)} sources: {', '.join(givers)}", hint)
-    if name in project.artifacts:
-        return FromArtifact(name)
-    if others:
-        return FromOutput(others[0].stack, others[0].output)
-    if name == ENVIRONMENT_NAME:
-        return BuiltIn(environment.name)
-    if parameter.default is not None:
-        return TemplateDefault()
-    return problem(f"nothing feeds the parameter '{name}'", _unfed_hint(name, project, environment, offers))
+    def _source(self, stack: str, parameter: Parameter) -> Source | Problem | None:
+        """None when the name clashes, which is told once and not for each parameter."""
+        name = parameter.name
+        given = self._given(stack, parameter)
+        if given is not None:
+            return given
+        others = [offer for offer in self.offers.get(name, ()) if offer.stack != stack]
+        if len(others) + (name in self.project.artifacts) > 1:
+            return None
+        if name in self.project.artifacts:
+            return FromArtifact(name)
+        if others:
+            return FromOutput(others[0].stack, others[0].output)
+        if name == ENVIRONMENT_NAME:
+            return BuiltIn(self.environment.name)
+        if parameter.default is not None:
+            return TemplateDefault()
+        return self._problem(stack, parameter, "unfed", f"nothing feeds the parameter '{name}'", self._unfed_hint(name))
+
+    def _given(self, stack: str, parameter: Parameter) -> Given | Problem | None:
+        spec, environment, name = self.project.stacks[stack], self.environment, parameter.name
+        for_all = name in environment.parameters or name in environment.unset
+        if name in spec.parameters and for_all:
+            places = f"{_where(spec.places, name)} and {_where(environment.places, name)}"
+            message = f"parameter '{name}' is given twice: {places}"
+            return self._problem(stack, parameter, "given-twice", message, "keep one of them")
+        if name in spec.parameters:
+            return Given(spec.parameters[name], _where(spec.places, name))
+        if name in environment.unset:
+            variable = environment.unset[name]
+            message = f"parameter '{name}' takes the variable {variable}, which is not set"
+            return self._problem(stack, parameter, "unset-variable", message, f"export {variable}=...")
+        return Given(environment.parameters[name], _where(environment.places, name)) if for_all else None
+
+    def _problem(self, stack: str, parameter: Parameter, rule: str, message: str, hint: str) -> Problem:
+        return Problem(self.templates[stack].file, parameter.line, f"stack {stack}: {message}", hint, rule)
+
+    def _unfed_hint(self, name: str) -> str:
+        meant = nearest(name, [*self.offers, *self.project.artifacts])
+        if meant:
+            return f"did you mean the output or artifact '{meant}'?"
+        return f"give it under `parameters` of environment {self.environment.name}, or a Default in the template"
+
+    def _clashes(self) -> Iterator[Problem]:
+        """Outputs of one name, taken or not: who asks for the environment's outputs must get one answer."""
+        for name, offers in self.offers.items():
+            givers = [str(offer) for offer in offers]
+            if name in self.project.artifacts:
+                givers.append(f"the artifact ({self.project.artifacts[name].where})")
+            if len(givers) > 1:
+                message = f"'{name}' has {len(givers)} sources: {', '.join(givers)}"
+                hint = "rename an output under `outputs` of its stack in dataops.yml"
+                yield Problem(offers[-1].file, offers[-1].line, message, hint, "clash")
+
+    def _unknown_names(self) -> Iterator[Problem]:
+        """Values and new names for what no template has: typing errors that would do nothing, in silence."""
+        project, environment = self.project, self.environment
+        everywhere = {name for template in self.templates.values() for name in template.parameters}
+        for name in [*environment.parameters, *environment.unset]:
+            if name not in everywhere:
+                message = f"environment {environment.name}: no template has a parameter '{name}'"
+                yield _unknown(_where(environment.places, name), message, name, everywhere)
+        for name, artifact in project.artifacts.items():
+            if name not in everywhere:
+                message = f"no template has a parameter '{name}' for this artifact"
+                yield _unknown(artifact.where, message, name, everywhere)
+        for stack, spec in project.stacks.items():
+            for kind, names, known in (
+                ("parameter", spec.parameters, self.templates[stack].parameters),
+                ("output", spec.outputs, self.templates[stack].outputs),
+            ):
+                for name in names:
+                    if name not in known:
+                        message = f"stack {stack}: its template has no {kind} '{name}'"
+                        yield _unknown(_where(spec.places, name), message, name, known)
 
 
 def _where(places: Mapping[str, str], name: str) -> str:
-    return places.get(name, CONFIG_FILE)
+    return places.get(name, f"{CONFIG_FILE}:1:1")
 
 
-def _unfed_hint(name: str, project: Project, environment: Environment, offers: Mapping[str, list[_Offer]]) -> str:
-    meant = nearest(name, [*offers, *project.artifacts])
-    if meant:
-        return f"did you mean the output or artifact '{meant}'?"
-    return f"give it under `parameters` of environment {environment.name}, or a Default in the template"
-
-
-def _place(where: str, message: str, hint: str | None = None) -> Problem:
-    file, _, rest = where.partition(":")
-    line = rest.split(":")[0]
-    return Problem(file, int(line) if line.isdigit() else 1, message, hint)
-
-
-def _unknown_names(project: Project, templates: Mapping[str, Template], environment: Environment) -> Iterator[Problem]:
-    """Values and new names for what no template has: typing errors that would do nothing in silence."""
-    everywhere = {name for template in templates.values() for name in template.parameters}
-    for name in [*environment.parameters, *environment.unset]:
-        if name not in everywhere:
-            message = f"environment {environment.name}: no template has a parameter '{name}'"
-            yield _place(_where(environment.places, name), message, _meant(name, everywhere))
-    for stack, spec in project.stacks.items():
-        template = templates[stack]
-        for name in spec.parameters:
-            if name not in template.parameters:
-                message = f"stack {stack}: its template has no parameter '{name}'"
-                yield _place(_where(spec.places, name), message, _meant(name, template.parameters))
-        for name in spec.outputs:
-            if name not in template.outputs:
-                message = f"stack {stack}: its template has no output '{name}'"
-                yield _place(_where(spec.places, name), message, _meant(name, template.outputs))
-    for name, artifact in project.artifacts.items():
-        if name not in everywhere:
-            yield _place(
-                artifact.where, f"no template has a parameter '{name}' for this artifact", _meant(name, everywhere)
-            )
-
-
-def _meant(name: str, known: Mapping[str, object] | set[str]) -> str | None:
-    found = nearest(name, known)
-    return f"did you mean '{found}'?" if found else None
+def _unknown(where: str, message: str, name: str, known: Iterable[str]) -> Problem:
+    file, line, _ = where.split(":")
+    meant = nearest(name, known)
+    return Problem(file, int(line), message, f"did you mean '{meant}'?" if meant else None, "unknown-name")
 
 
 def _loops(wiring: Wiring) -> Iterator[Problem]:
@@ -231,12 +236,15 @@ def _loops(wiring: Wiring) -> Iterator[Problem]:
         wiring.order()
     except graphlib.CycleError as error:
         loop: list[str] = error.args[1]
-        steps = []
-        for giver, taker in pairwise(loop):
-            sources = wiring.stacks[taker].sources.items()
-            taken = [name for name, source in sources if isinstance(source, FromOutput) and source.stack == giver]
-            steps.append(f"{taker} takes {', '.join(taken)} of {giver}")
-        stack = wiring.stacks[loop[-1]]
-        line = min(parameter.line for parameter in stack.template.parameters.values())
+        steps = [
+            f"{taker} takes {', '.join(_taken(wiring, taker, giver))} of {giver}" for giver, taker in pairwise(loop)
+        ]
+        first = wiring.stacks[loop[1]]
+        line = first.template.parameters[_taken(wiring, loop[1], loop[0])[0]].line
         hint = "move a resource to another stack, or give one of the values in dataops.yml"
-        yield Problem(shown(stack.template.path), line, f"stacks need each other: {'; '.join(steps)}", hint)
+        yield Problem(first.template.file, line, f"stacks need each other: {'; '.join(steps)}", hint, "cycle")
+
+
+def _taken(wiring: Wiring, taker: str, giver: str) -> list[str]:
+    sources = wiring.stacks[taker].sources.items()
+    return [name for name, source in sources if isinstance(source, FromOutput) and source.stack == giver]

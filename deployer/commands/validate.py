@@ -1,0 +1,43 @@
+"""`dataops validate`: every check that needs no AWS. The checks are in validation.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deployer.app import App
+from deployer.options import examples
+
+
+@click.command(
+    epilog=examples(
+        "dataops validate",
+        "dataops validate --junit validate.xml",
+        "dataops --output json validate",
+    )
+)
+@click.option(
+    "--junit",
+    "junit_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the checks as JUnit XML, for CI.",
+)
+@click.option("--strict", is_flag=True, help="Fail on warnings and on checks that could not be made, too.")
+@click.pass_obj
+def validate(app: App, junit_file: Path | None, strict: bool) -> int:
+    """Check dataops.yml, the templates (cfn-lint), their wiring, the values, the artifacts, SQL and Python.
+
+    Calls no AWS and needs no credentials.
+    """
+    from deployer.findings import Level, as_document, as_junit, as_text
+    from deployer.validation import validate_project
+
+    checks = validate_project(app.project_dir, say=app.say)
+    if junit_file is not None:
+        junit_file.write_text(as_junit(checks), encoding="utf-8")
+    app.emit(as_document(checks), as_text(checks))
+    if strict and any(c.skipped or any(f.level is not Level.INFORMATION for f in c.findings) for c in checks):
+        return 1
+    return int(any(check.failed for check in checks))
