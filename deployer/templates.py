@@ -14,11 +14,8 @@ import yaml
 
 from deployer.config import Project
 from deployer.errors import ConfigError
+from deployer.intrinsics import construct
 from deployer.reader import compose, place
-
-_YAML = "tag:yaml.org,2002:"
-_AS_WRITTEN = {_YAML + "timestamp", _YAML + "binary"}  # CloudFormation reads 2010-09-09 as text
-_WITHOUT_PREFIX = {"!Ref": "Ref", "!Condition": "Condition"}
 
 
 @dataclass(frozen=True)
@@ -114,11 +111,7 @@ def parse_template(body: str, path: Path, *, shown_as: str | None = None) -> Tem
     root = compose(body, file)
     if not isinstance(root, yaml.MappingNode):
         raise ConfigError("a template must be a mapping", where=file)
-    try:
-        _refuse_duplicates(root, file)
-        document = _construct(root, file)
-    except RecursionError as error:
-        raise ConfigError("nested too deeply: does an alias contain itself?", where=file) from error
+    document = construct(root, file)
     lines = _lines(root)
     for section in ("Resources", "Parameters", "Outputs"):
         _check_section(root, document, section, file)
@@ -174,51 +167,6 @@ def _check_section(root: yaml.Node, document: Mapping[str, Any], section: str, f
 
 def _where(node: yaml.Node, file: str) -> str:
     return str(place(node, file))
-
-
-def _refuse_duplicates(node: yaml.Node, file: str) -> None:
-    """YAML readers let the last of two equal keys win, and a resource is gone."""
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            if key.value in first if isinstance(key, yaml.ScalarNode) else False:
-                message = f"duplicate key '{key.value}', first on line {first[key.value]}"
-                raise ConfigError(message, where=_where(key, file))
-            if isinstance(key, yaml.ScalarNode):
-                first[key.value] = key.start_mark.line + 1
-            _refuse_duplicates(value, file)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicates(item, file)
-
-
-# From nodes to the document.
-
-
-def _construct(node: yaml.Node, file: str) -> Any:
-    if node.tag.startswith("!"):
-        return _intrinsic(node, file)
-    if isinstance(node, yaml.MappingNode):
-        return {key.value: _construct(value, file) for key, value in node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(item, file) for item in node.value]
-    return _scalar(node)
-
-
-def _scalar(node: yaml.Node) -> Any:
-    if node.tag in _AS_WRITTEN:
-        return node.value
-    return yaml.constructor.SafeConstructor().construct_object(node)
-
-
-def _intrinsic(node: yaml.Node, file: str) -> dict[str, Any]:
-    name = _WITHOUT_PREFIX.get(node.tag, f"Fn::{node.tag[1:]}")
-    if isinstance(node, yaml.ScalarNode):
-        is_attribute = name == "Fn::GetAtt"
-        return {name: node.value.split(".", 1) if is_attribute else node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return {name: [_construct(item, file) for item in node.value]}
-    return {name: {key.value: _construct(value, file) for key, value in node.value}}
 
 
 # Finding places.
