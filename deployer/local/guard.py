@@ -1,0 +1,76 @@
+"""Keeps other people's web pages out of the local cloud.
+
+Loopback is no protection from a browser on the same machine: any page may send requests to
+127.0.0.1, and a foreign name may resolve to it. AWS SDKs never send what browsers must send, so
+the guard refuses it, on every path (the emulator's own admin paths included) and for WebSockets.
+It does not authenticate anyone: whoever runs programs on this machine may use the local cloud.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from deployer.local.endpoint import HEALTH_PATH
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def refusal(headers: dict[str, list[str]], port: int) -> str | None:
+    """Why these request headers are refused, or None. Names are lower case."""
+    if headers.get("origin"):
+        return "requests with an Origin header are refused"
+    if any(site != "none" for site in headers.get("sec-fetch-site", [])):
+        return "requests from web pages are refused"
+    hosts = headers.get("host", [])
+    if len(hosts) != 1 or not is_own_host(hosts[0], port):
+        return f"the Host {', '.join(hosts) or '(none)'} is not this machine's loopback name"
+    return None
+
+
+def is_own_host(host: str, port: int) -> bool:
+    """``127.0.0.1``, ``localhost`` or a name below ``.localhost`` (RFC 6761), with our port."""
+    name, separator, given_port = host.rpartition(":")
+    if not separator or given_port != str(port):
+        return False
+    return name in ("127.0.0.1", "localhost") or name.lower().endswith(".localhost")
+
+
+class Guard:
+    """ASGI middleware: answers the health question, refuses what `refusal` refuses, passes on the rest."""
+
+    def __init__(self, app: App, *, port: int, health: dict[str, Any]) -> None:
+        self._app = app
+        self._port = port
+        self._health = json.dumps(health).encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        reason = refusal(_headers(scope), self._port)
+        if scope["type"] == "websocket" and reason is not None:
+            await send({"type": "websocket.close", "code": 1008, "reason": reason})
+        elif reason is not None:
+            await _answer(send, 403, json.dumps({"__type": "AccessDeniedException", "message": reason}).encode())
+        elif scope.get("path") == HEALTH_PATH:
+            await _answer(send, 200, self._health)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _headers(scope: Scope) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in scope.get("headers", []):
+        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    return found
+
+
+async def _answer(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

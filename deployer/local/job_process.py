@@ -1,0 +1,179 @@
+"""One Glue job run as a process of this machine: prepared, followed, stopped, cleaned up.
+
+The Glue API around it (states, limits, events) is glue_jobs.py's; this module knows scripts, libraries and processes.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deployer.local import spark_runner
+from deployer.local.emulator import load
+from deployer.local.environment import client_environment
+from deployer.local.job_logs import LogStream, copy_lines
+from deployer.local.mounts import Mount, Mounts
+from deployer.local.on_loop import on_loop
+from deployer.local.paths import LocalPaths
+from deployer.local.spark_submit import Archive, Archives, java_home, submit_arguments
+
+#: How long the last lines of a run may take to arrive after its driver has ended.
+DRAIN_SECONDS = 1.5
+
+
+class LaunchError(Exception):
+    """The run cannot start; the message is the run's ErrorMessage."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What is to run, where, and as whom."""
+
+    run_id: str
+    account: str
+    region: str
+    url: str
+    script_location: str
+    arguments: Mapping[str, str]
+    log_group_prefix: str
+
+
+@dataclass
+class JobProcess:
+    """A started run. `wait` once; `kill` from anywhere."""
+
+    spec: RunSpec
+    paths: LocalPaths
+    mounts: Mounts
+    archives: Archives
+    _killed: bool = field(default=False, init=False)
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _readers: list[threading.Thread] = field(default_factory=list, init=False)
+
+    @property
+    def directory(self) -> Path:
+        return self.paths.runs / self.spec.run_id
+
+    def run(self, timeout_seconds: float | None) -> tuple[int, str]:
+        """Run to the end; exit status and the error's last line (empty on success).
+
+        Raises `LaunchError` when it cannot start and `subprocess.TimeoutExpired` when it takes too long.
+        """
+        self.directory.mkdir(parents=True)
+        mount: Mount | None = None
+        archive = self.archives.take()
+        try:
+            script, libraries = self._fetch_code()
+            mount = on_loop(self.mounts.open, self.directory / "buckets", self.spec.account)
+            process = self._start(script, libraries, mount, archive)
+            try:
+                status = process.wait(timeout_seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+            finally:
+                for reader in self._readers:
+                    reader.join(DRAIN_SECONDS)
+            error_file = self.directory / "error"
+            return status, error_file.read_text(encoding="utf-8") if error_file.exists() else ""
+        finally:
+            if mount is not None:
+                on_loop(self.mounts.close, mount)
+            self._tidy_later(archive)
+
+    def kill(self) -> None:
+        """End the driver and everything it started."""
+        self._killed = True
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    @property
+    def killed(self) -> bool:
+        return self._killed
+
+    def _fetch_code(self) -> tuple[Path, list[Path]]:
+        """The script and the ``--extra-py-files`` from S3, in the run's directory."""
+        script = self._download(self.spec.script_location)
+        wanted = self.spec.arguments.get("--extra-py-files", "")
+        return script, [self._download(uri.strip()) for uri in wanted.split(",") if uri.strip()]
+
+    def _download(self, uri: str) -> Path:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        body = on_loop(load("services.s3")._get_object_data, bucket, key) if uri.startswith("s3://") and key else None
+        if body is None:
+            raise LaunchError(f"LAUNCH ERROR | File does not exist: {uri or '(no ScriptLocation)'}")
+        target = self.directory / "code" / Path(key).name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(body)
+        return target
+
+    def _start(
+        self, script: Path, libraries: list[Path], mount: Mount, archive: Archive | None
+    ) -> subprocess.Popen[bytes]:
+        scratch = self.directory / "scratch"
+        scratch.mkdir()
+        environment = {
+            **client_environment(
+                os.environ, self.paths, url=self.spec.url, account=self.spec.account, region=self.spec.region
+            ),
+            "TMPDIR": str(scratch),
+            "JAVA_HOME": str(java_home()),
+            "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": os.pathsep.join(str(library) for library in libraries),
+            "PYSPARK_SUBMIT_ARGS": submit_arguments(mount.buckets(), scratch, archive),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "DATAOPS_LOCAL_PARENT": str(os.getpid()),
+            "DATAOPS_LOCAL_ERROR_FILE": str(self.directory / "error"),
+        }
+        arguments = [part for name, value in self.spec.arguments.items() for part in (name, str(value))]
+        runner = Path(spark_runner.__file__)
+        # In this thread, which lives as long as the process: Linux ties "die with the parent" to it.
+        process = self._process = subprocess.Popen(
+            [sys.executable, str(runner), str(script), *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=scratch, env=environment, start_new_session=True,
+        )
+        if self._killed:
+            self.kill()
+        for kind, pipe in {"output": process.stdout, "error": process.stderr}.items():
+            assert pipe is not None
+            stream = LogStream(f"{self.spec.log_group_prefix}/{kind}", self.spec.run_id)
+            context = contextvars.copy_context()
+            reader = threading.Thread(target=context.run, args=(copy_lines, pipe, stream), daemon=True)
+            reader.start()
+            self._readers.append(reader)
+        return process
+
+    def _tidy_later(self, archive: Archive | None) -> None:
+        """When the JVM has ended too (it may still write its archive): publish it, remove the directory."""
+
+        def tidy() -> None:
+            for reader in self._readers:
+                reader.join()
+            if archive is not None:
+                self.archives.give_back(archive)
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+        threading.Thread(target=tidy, daemon=True).start()
+
+
+def script_arguments(job: Mapping[str, Any], run_id: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The script's arguments: the run's win over the defaults, the non-overridable ones over both."""
+    return {
+        **(job.get("DefaultArguments") or {}),
+        **given,
+        **(job.get("NonOverridableArguments") or {}),
+        "--JOB_NAME": job["Name"],
+        "--JOB_RUN_ID": run_id,
+    }

@@ -1,0 +1,161 @@
+"""The background process of the local cloud: ``python -m deployer.local.launcher <root>``.
+
+It takes the state's lock and a port, completes the emulator in-process (one module per completion,
+listed in `COMPLETIONS`) and serves until SIGTERM. Starting, finding and stopping it is control.py's work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib
+import os
+import shutil
+import signal
+import socket
+import sys
+import uuid
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from deployer.local import endpoint as endpoints
+from deployer.local.emulator import WRITTEN_AGAINST, EmulatorChanged, check_version
+from deployer.local.guard import App, Guard, Receive, Scope, Send
+from deployer.local.paths import LocalPaths
+
+#: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
+COMPLETIONS = (
+    "deployer.local.buckets",
+    "deployer.local.cfn_types",
+    "deployer.local.catalog",
+    "deployer.local.glue_jobs",
+    "deployer.local.athena_service",
+)
+KEEP_LOG_BYTES = 10 << 20
+#: How long open connections may take to finish when the local cloud is stopped.
+GRACE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """What a completion may know of the process that it completes."""
+
+    paths: LocalPaths
+    ports: dict[str, int]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['gateway']}"
+
+
+def main(root: Path) -> None:
+    """Serve the local cloud of `root` until SIGTERM; one line on stderr and status 1 when that is impossible."""
+    paths = LocalPaths(root)
+    try:
+        lock = take_state(paths)
+        listener, ports = take_ports(paths)
+        check_version()
+        cloud = LocalCloud(paths, ports)
+        os.environ.update(GATEWAY_PORT=str(ports["gateway"]), SFTP_PORT=str(ports["sftp"]))
+        app = complete(cloud)
+    except (OSError, EmulatorChanged) as error:
+        raise SystemExit(f"{type(error).__name__}: {error}") from error
+    endpoint = endpoints.describe(os.getpid(), ports, WRITTEN_AGAINST, uuid.uuid4().hex)
+    guarded = Guard(app, port=ports["gateway"], health={"instance": endpoint.instance, "pid": endpoint.pid})
+
+    async def announced(scope: Scope, receive: Receive, send: Send) -> None:
+        async def announce(message: MutableMapping[str, Any]) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                endpoints.write(paths.endpoint, endpoint)
+
+        await guarded(scope, receive, announce if scope["type"] == "lifespan" else send)
+
+    asyncio.run(serve(announced, listener))
+    lock.close()
+    # Worker threads of the emulator may still run and would keep the process alive; the state is saved.
+    os._exit(0)
+
+
+def take_state(paths: LocalPaths) -> IO[str]:
+    """Become the one process that owns the state; the lock ends with the process, however it ends."""
+    for directory in (paths.root, paths.objects, paths.state, paths.runs):
+        directory.mkdir(parents=True, exist_ok=True)
+    lock = paths.serve_lock.open("a+", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OSError(f"another process already serves {paths.root}") from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    shutil.rmtree(paths.temporary, ignore_errors=True)
+    paths.temporary.mkdir()
+    if paths.log.exists() and paths.log.stat().st_size > KEEP_LOG_BYTES:
+        os.truncate(paths.log, 0)
+    return lock
+
+
+def take_ports(paths: LocalPaths) -> tuple[socket.socket, dict[str, int]]:
+    """Listen where the last launcher did, or at any free port; only ever on loopback."""
+    known = endpoints.read(paths.endpoint)
+    remembered = dict(known.ports) if known is not None else {}
+    asked_for = os.environ.get("DATAOPS_LOCAL_PORT")
+    listener = _listen(int(asked_for)) if asked_for else _listen_somewhere(remembered.get("gateway", 0))
+    with _listen_somewhere(remembered.get("sftp", 0)) as sftp:
+        sftp_port = sftp.getsockname()[1]
+    return listener, {"gateway": listener.getsockname()[1], "sftp": sftp_port}
+
+
+def _listen_somewhere(preferred: int) -> socket.socket:
+    try:
+        return _listen(preferred)
+    except OSError:
+        return _listen(0)
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        raise OSError(f"port {port} is taken by another program; choose another DATAOPS_LOCAL_PORT") from error
+    return listener
+
+
+def complete(cloud: LocalCloud) -> App:
+    """Import the emulator and install every completion; raises `EmulatorChanged` when one does not fit."""
+    from ministack.app import app
+
+    wrapped: App = app
+    for name in COMPLETIONS:
+        module = importlib.import_module(name)
+        module.install(cloud)
+        if hasattr(module, "middleware"):
+            wrapped = module.middleware(cloud, wrapped)
+    return wrapped
+
+
+async def serve(app: App, listener: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT, then let open ones finish."""
+    from hypercorn.asyncio import serve as hypercorn_serve
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = GRACE_SECONDS
+    config.shutdown_timeout = GRACE_SECONDS
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    await hypercorn_serve(app, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,63 @@
+"""Where the local cloud keeps its things: one directory per checkout, never outside it.
+
+This module only names paths; who creates, reads and removes them is said at each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LocalPaths:
+    """The files of one checkout's local cloud, all below ``<project>/.dataops/local``."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, project_dir: Path) -> LocalPaths:
+        return cls(project_dir.resolve() / ".dataops" / "local")
+
+    @property
+    def endpoint(self) -> Path:
+        """Who serves and where (JSON); written by the launcher when it is ready."""
+        return self.root / "endpoint.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "launcher.log"
+
+    @property
+    def start_lock(self) -> Path:
+        """Held by a client while it starts the launcher, so that two clients start one."""
+        return self.root / "start.lock"
+
+    @property
+    def serve_lock(self) -> Path:
+        """Held by the launcher for its whole life, so that one process owns the state."""
+        return self.root / "serve.lock"
+
+    @property
+    def objects(self) -> Path:
+        """Data files of S3 objects (the emulator's layout)."""
+        return self.root / "objects"
+
+    @property
+    def state(self) -> Path:
+        """Everything that is not the body of an S3 object."""
+        return self.root / "state"
+
+    @property
+    def database(self) -> Path:
+        return self.state / "state.sqlite"
+
+    @property
+    def runs(self) -> Path:
+        """Scratch space of Glue job runs; on the objects' file system, so that links work."""
+        return self.root / "runs"
+
+    @property
+    def temporary(self) -> Path:
+        """TMPDIR of the launcher and its children; emptied at each start."""
+        return self.root / "tmp"

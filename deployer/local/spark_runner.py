@@ -1,0 +1,73 @@
+"""What runs inside a job's process: the script, as Glue's driver runs it.
+
+A plain file without imports from this repository (the job must see its own code only). It dies with the local
+cloud, runs the script as ``__main__`` and leaves the error's last line where the local cloud finds it.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> int:
+    """Run ``argv[1]`` with the rest as its arguments; the exit status of the process."""
+    parent = int(os.environ.pop("DATAOPS_LOCAL_PARENT"))
+    error_file = Path(os.environ.pop("DATAOPS_LOCAL_ERROR_FILE"))
+    die_with(parent)
+    sys.argv = sys.argv[1:]
+    sys.path[0] = str(Path(sys.argv[0]).parent)
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as end:
+        if end.code in (None, 0):
+            return 0
+        error_file.write_text(f"SystemExit: {end.code}", encoding="utf-8")
+        return end.code if isinstance(end.code, int) else 1
+    except BaseException as error:  # noqa: BLE001 - whatever ends the script is reported as Glue reports it
+        traceback.print_exception(error.with_traceback(below_runner(error)))
+        error_file.write_text(last_line(error), encoding="utf-8")
+        return 1
+    return 0
+
+
+def die_with(parent: int) -> None:
+    """End this process when its parent ends, so that no job writes on without a local cloud."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def below_runner(error: BaseException) -> TracebackType | None:
+    """The traceback without the frames of this file and of runpy."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename in (__file__, "<frozen runpy>"):
+        frames = frames.tb_next
+    return frames
+
+
+def last_line(error: BaseException) -> str:
+    """How Glue names a failure: the exception's type and message, without a Java stack."""
+    text = f"{type(error).__name__}: {error}"
+    return "\n".join(text.splitlines()[:2])[:2000]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

