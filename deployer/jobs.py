@@ -114,6 +114,14 @@ def read_run(session: Session, job_name: str, run_id: str) -> JobRun:
     return _job_run(session.client("glue").get_job_run(JobName=job_name, RunId=run_id)["JobRun"])
 
 
+def find_run(session: Session, job_name: str, run_id: str) -> JobRun | None:
+    """Ask for a run that may not exist."""
+    try:
+        return read_run(session, job_name, run_id)
+    except session.client("glue").exceptions.EntityNotFoundException:
+        return None
+
+
 def recent_runs(session: Session, job_name: str, *, limit: int = 20) -> list[JobRun]:
     """Return the latest runs, newest first."""
     found = session.client("glue").get_job_runs(JobName=job_name, MaxResults=limit)["JobRuns"]

@@ -1,0 +1,75 @@
+"""dataops report: print the refunds per customer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.app import App
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deployer.report import RefundReport
+    from deployer.session import Session
+
+
+@click.command()
+@click.option("--env", "env_name", required=True, help="The environment, as in dataops.yml.")
+@click.option("--month", metavar="YYYY-MM", help="Only refunds of this month; default: all time.")
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), help="Default: table.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
+@click.pass_obj
+def report(app: App, env_name: str, month: str | None, form: str | None, out: Path | None) -> int:
+    """Print the total refund per customer, of all time or of one month.
+
+    Voided transactions and refunds in the month of their purchase are left out.
+    """
+    from deployer import report as reports
+    from deployer.aws import stack_outputs
+    from deployer.files import write_atomically
+
+    if month is not None:
+        reports.checked_month(month)
+    app.environment(env_name)
+    if out is not None and not out.parent.is_dir():
+        from deployer.errors import UsageError
+
+        raise UsageError(f"there is no folder {out.parent}", hint="make it first, or name another file")
+    session = app.connect(env_name)
+    outputs = stack_outputs(session)
+    found = reports.fetch_report(session, outputs, month)
+    if not found.rows:
+        app.say(why_empty(session, outputs, found))
+    app.say(reports.summary(found))
+
+    if app.output == "json" and form is None:
+        document = {
+            "env": env_name,
+            "month": month,
+            "rows": [row.document() for row in found.rows],
+            "customers": len(found.rows),
+            "total_refund": reports.money(found.total),
+            "bytes_scanned": found.bytes_scanned,
+        }
+        app.emit(document, "")
+        return 0
+    text = reports.render(found, form or "table")
+    if out is not None:
+        write_atomically(out, text)
+        app.say(f"written to {out}")
+    else:
+        click.echo(text, nl=False)
+    return 0
+
+
+def why_empty(session: Session, outputs: Mapping[str, str], found: RefundReport) -> str:
+    """Say why a report has no rows: nothing was loaded yet, or there is nothing to report."""
+    from deployer.manifests import recorded_runs
+
+    environment = session.environment.name
+    if not recorded_runs(session, outputs, outputs["BasePrefix"]):
+        return f"the report is empty: no run has loaded anything yet; next: dataops run --env {environment}"
+    return f"the report is empty: no customer has {found.title}"

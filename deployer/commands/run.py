@@ -1,0 +1,27 @@
+"""dataops run: start the Glue job, follow it, print its counts."""
+
+from __future__ import annotations
+
+import click
+
+from deployer.app import App
+
+
+@click.command()
+@click.option("--env", "env_name", required=True, help="The environment, as in dataops.yml.")
+@click.option("--full-refresh", is_flag=True, help="Rebuild every table from all raw files.")
+@click.option("--from", "from_month", metavar="YYYY-MM", help="Rebuild the months from this one on, with --to.")
+@click.option("--to", "to_month", metavar="YYYY-MM", help="The last month to rebuild.")
+@click.pass_obj
+def run(app: App, env_name: str, full_refresh: bool, from_month: str | None, to_month: str | None) -> int:
+    """Load new raw files into the base tables: start the job, follow it, print what it counted."""
+    from deployer.aws import stack_outputs
+    from deployer.load import load, load_arguments, load_document, load_lines
+
+    arguments = load_arguments(full_refresh=full_refresh, from_month=from_month, to_month=to_month)
+    session = app.connect(env_name)
+    outputs = stack_outputs(session)
+    done = load(session, outputs, arguments, say=app.say, say_log=app.say if app.verbose else None)
+    app.say(f"next: dataops report --env {env_name}")
+    app.emit({"env": env_name, **load_document(done)}, "\n".join(load_lines(done)))
+    return 0

@@ -1,0 +1,146 @@
+"""One load of raw files into the tables: what is asked of the job, and what it says it did.
+
+Starting and following the job is the business of jobs.py, the rules of the load that of glue/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployer.errors import DataopsError, Locked, UsageError
+from deployer.jobs import JobRun, follow_job, start_job
+from deployer.logs import JobLog, last_lines
+from deployer.manifests import counts_text, manifest_of, touched_months
+from deployer.report import checked_month
+
+if TYPE_CHECKING:
+    from refunds_lake.runs import Manifest
+
+    from deployer.session import Session
+
+TIMEOUT_SECONDS = 6 * 3600
+LOCK_TEXT = "is at work on these tables"  # of refunds_lake.lock.LockHeld
+PROBLEMS_SHOWN = 20
+
+
+class LoadFailed(DataopsError):
+    """The job did not end well; the log's last lines come with it."""
+
+    def __init__(self, message: str, *, where: str, hint: str, log_lines: list[str]) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.log_lines = log_lines
+
+    def lines(self) -> list[str]:
+        """The log first: the cause is the last line."""
+        return [*(f"  {line}" for line in self.log_lines), str(self)]
+
+
+@dataclass(frozen=True)
+class Load:
+    """A load that succeeded; manifest is None when the job recorded nothing."""
+
+    run: JobRun
+    manifest: Manifest | None
+
+    @property
+    def is_nothing_new(self) -> bool:
+        """Whether there was nothing to read and no month changed."""
+        return self.manifest is None or not (self.manifest.inputs or self.manifest.problems or self.manifest.tables)
+
+
+def load_arguments(*, full_refresh: bool, from_month: str | None, to_month: str | None) -> dict[str, str]:
+    """Return the job's arguments, or raise UsageError for a request that makes no sense."""
+    if (from_month is None) != (to_month is None):
+        raise UsageError("--from and --to belong together", hint="--from 2026-01 --to 2026-03 rebuilds three months")
+    if from_month is None or to_month is None:
+        return {"--full_refresh": "true"} if full_refresh else {}
+    if full_refresh:
+        raise UsageError("--full-refresh rebuilds every month already", hint="leave out --from and --to")
+    if checked_month(from_month) > checked_month(to_month):
+        raise UsageError(f"{from_month} is after {to_month}", hint=f"--from {to_month} --to {from_month}")
+    return {"--from_month": from_month, "--to_month": to_month}
+
+
+def load(
+    session: Session,
+    outputs: Mapping[str, str],
+    arguments: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
+    say_log: Callable[[str], None] | None = None,
+) -> Load:
+    """Run the job on the live tables to its end. Raises LoadFailed with the cause, Locked when a run is active."""
+    job_name, log_prefix = outputs["BaseTablesJobName"], outputs["JobLogGroupPrefix"]
+    run_id = start_job(session, job_name, arguments)
+    say(f"job run {run_id} started")
+    log = JobLog(session, log_prefix, run_id) if say_log is not None else None
+    run = follow_job(session, job_name, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
+    if not run.succeeded:
+        raise _failure(session, log_prefix, job_name, run)
+    return Load(run, manifest_of(session, outputs, outputs["BasePrefix"], run.id))
+
+
+def _failure(session: Session, log_prefix: str, job_name: str, run: JobRun) -> DataopsError:
+    environment = session.environment.name
+    cause = run.error or "Glue gives no reason"
+    if LOCK_TEXT in cause:
+        return Locked(cause, where=job_name, hint=f"dataops logs --env {environment} --follow")
+    return LoadFailed(
+        f"job run {run.id} ended {run.state}: {cause}",
+        where=job_name,
+        hint=f"nothing was published by halves; the whole log: dataops logs --env {environment} --run {run.id}",
+        log_lines=last_lines(session, log_prefix, run.id),
+    )
+
+
+def load_lines(load: Load) -> list[str]:
+    """Say for people what a load did."""
+    if load.manifest is None or load.is_nothing_new:
+        return [f"nothing new: every raw file is in the tables already ({load.run.seconds:.0f} s)"]
+    manifest, months = load.manifest, touched_months(load.manifest)
+    lines = [
+        f"run {manifest.run_id}: {len(manifest.inputs):,} files in {load.run.seconds:.0f} s",
+        counts_text(manifest.counts),
+        _months_text(months),
+    ]
+    problems = [f"  {problem.key}: {problem.reason}" for problem in manifest.problems]
+    if problems:
+        more = [f"  and {len(problems) - PROBLEMS_SHOWN} more"] if len(problems) > PROBLEMS_SHOWN else []
+        lines += [f"{len(problems)} files could not be read:", *problems[:PROBLEMS_SHOWN], *more]
+    return lines
+
+
+def _months_text(months: Sequence[str]) -> str:
+    match months:
+        case []:
+            return "no month changed"
+        case [only]:
+            return f"1 month published: {only}"
+        case [first, *_, last]:
+            return f"{len(months)} months published, {first} to {last}"
+        case _:
+            raise AssertionError(months)
+
+
+def load_document(load: Load) -> dict[str, Any]:
+    """Return what a load did, for --output json."""
+    document: dict[str, Any] = {
+        "job_run_id": load.run.id,
+        "state": load.run.state,
+        "seconds": load.run.seconds,
+        "nothing_new": load.is_nothing_new,
+    }
+    if load.manifest is None:
+        return document
+    manifest = load.manifest
+    return {
+        **document,
+        "run_id": manifest.run_id,
+        "kind": manifest.kind,
+        "files": len(manifest.inputs),
+        "counts": dict(manifest.counts),
+        "months": list(touched_months(manifest)),
+        "problems": [{"key": problem.key, "reason": problem.reason} for problem in manifest.problems],
+    }
