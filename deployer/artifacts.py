@@ -60,11 +60,11 @@ def fetch_release(store: Store, release: str) -> Release:
     """A stored release with all its bytes, each checked against its hash."""
     manifest = fetch_manifest(store, release)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        files = pool.map(lambda item: _fetch_file(store, *item), manifest["files"].items())
+        files = pool.map(lambda item: fetch_file(store, *item), manifest["files"].items())
         return Release(manifest, {file.path: file for file in files})
 
 
-def _fetch_file(store: Store, path: str, listed: Mapping[str, Any]) -> ReleaseFile:
+def fetch_file(store: Store, path: str, listed: Mapping[str, Any]) -> ReleaseFile:
     key = artifact_key(path, listed["sha256"])
     found = store.get(key)
     if found is None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_release, matching_release
-from deployer.aws import AwsCloud, stack_name
+from deployer.aws import AwsCloud, describe_all, stack_name
 from deployer.deployment import Deployment, Ports, Wish
 from deployer.errors import DataopsError
+from deployer.identity import utc_now
 from deployer.ledger import Ledger
 from deployer.plan import Plan
 from deployer.planner import Options
 from deployer.progress import Lines, Live, NdJson, Progress, Said
-from deployer.release import build_release
+from deployer.promotion import Evidence
+from deployer.release import Release, build_release
 from deployer.smoke_policy import SmokeResult, smoke
 from deployer.store import S3Store
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
@@ -108,3 +113,29 @@ def planned(session: Session, target: Target, options: Options) -> Plan:
     deployment = Deployment(ports, target, Wish(options=options))
     with stoppable(pauses):
         return deployment.plan()
+
+
+def evidence_of(session: Session, max_age_days: int, wanted: str | None) -> Evidence:
+    """What an environment can prove about its release."""
+    project, environment = session.project, session.environment
+    names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
+    states = describe_all(cloud_of(session), names)
+    buckets = [s.outputs[ARTIFACTS_BUCKET_OUTPUT] for s in states.values() if s and ARTIFACTS_BUCKET_OUTPUT in s.outputs]
+    current = Ledger(S3Store(session.client("s3"), buckets[0]), environment.name).current() if buckets else None
+    return Evidence(environment.name, current, states, utc_now(), max_age_days, wanted)
+
+
+@contextmanager
+def released(session: Session, release: Release) -> Iterator[Target]:
+    """A stored release as the session's project: its files in a directory of their own while it is deployed and tested."""
+    project = session.project
+    with tempfile.TemporaryDirectory(prefix="dataops-release-") as name:
+        for path, file in release.files.items():
+            place = Path(name, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.content)
+        session.project = replace(project, directory=Path(name))
+        try:
+            yield target_of(session.project, session.environment, release)
+        finally:
+            session.project = project

@@ -150,7 +150,7 @@ class Executor:
                 return self._ended(step, settled_stack(self._cloud, state.stack_id, self._pauses, before=state))
             case StepKind.RECREATE:
                 self._cloud.delete_stack(state.stack_id, token=f"{self._run}-delete")
-                left = settled_stack(self._cloud, state.stack_id, self._pauses, before=replace(state, name=""))
+                left = settled_stack(self._cloud, state.stack_id, self._pauses, before=state, deletes=True)
                 if left is not None:
                     raise self._failed(step, left)
                 return None

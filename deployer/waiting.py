@@ -63,7 +63,7 @@ def settled_change_set(cloud: Cloud, change_set_id: str, pauses: Pauses) -> Chan
 
 def settled_stack(
     cloud: Cloud, stack: str, pauses: Pauses, *, before: StackState | None = None,
-    has_ended: Callable[[], bool] = lambda: True, on_poll: Callable[[], None] = lambda: None,
+    deletes: bool = False, has_ended: Callable[[], bool] = lambda: True, on_poll: Callable[[], None] = lambda: None,
 ) -> StackState | None:
     """The stack when its operation has ended; None when it was deleted.
 
@@ -72,6 +72,8 @@ def settled_stack(
     for count in pauses.backoff():
         state = cloud.describe(stack)
         on_poll()
+        if state is None and deletes:
+            return None
         if _is_stale(state, before):
             if count >= STALE_READS and has_ended():
                 return state

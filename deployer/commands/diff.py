@@ -1,0 +1,44 @@
+"""`dataops diff`: two releases, file by file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployer.options import env_option
+
+if TYPE_CHECKING:
+    from deployer.app import App
+
+
+@click.command()
+@env_option
+@click.argument("before")
+@click.argument("after", required=False)
+@click.pass_obj
+def diff(app: App, /, env_name: str, before: str, after: str | None) -> None:
+    """Compare release BEFORE with AFTER (default: the one that is deployed); starts of ids are enough."""
+    from deployer.artifacts import fetch_file, fetch_manifest, matching_release
+    from deployer.assembly import artifacts_store
+    from deployer.errors import DataopsError
+    from deployer.ledger import Ledger
+    from deployer.release import short
+    from deployer.release_diff import changed_files, settings_changed
+
+    store = artifacts_store(app.connect(env_name))
+    current = Ledger(store, env_name).current()
+    if after is None and current is None:
+        raise DataopsError(f"nothing is recorded as deployed in {env_name}", hint="name two releases")
+    ids = [matching_release(store, before), matching_release(store, after) if after else current.release if current else ""]
+    old, new = (fetch_manifest(store, release) for release in ids)
+
+    def read(manifest: Any, path: str) -> bytes:
+        return fetch_file(store, path, manifest["files"][path]).content
+
+    files = changed_files(old, new, read)
+    lines = [f"release {short(ids[0])} -> {short(ids[1])}: " + (f"{len(files)} files differ" if files else "the same files")]
+    if settings_changed(old, new):
+        lines.append("stacks or artifacts in dataops.yml differ")
+    lines += [line for file in files for line in (f"{file.change.value}: {file.path}", *file.lines)]
+    app.emit({"before": ids[0], "after": ids[1], "files": [file.document() for file in files]}, "\n".join(lines))

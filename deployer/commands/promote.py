@@ -1,0 +1,51 @@
+"""`dataops promote`: take the release that has proven itself in one environment to the next, byte for byte."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployer.commands.deploy import guard_options
+from deployer.options import env_option
+
+if TYPE_CHECKING:
+    from deployer.app import App
+
+
+@click.command()
+@env_option
+@click.option("--from", "source", metavar="NAME", help="Where it has passed; default: promotes_from in dataops.yml.")
+@click.option("--release", metavar="RELEASE", help="Insist on this release: refused when another one is deployed there now.")
+@guard_options
+@click.pass_obj
+def promote(app: App, /, env_name: str, source: str | None, release: str | None, **choices: Any) -> int:
+    """Deploy the release that has passed in another environment.
+
+    Refused unless its deployment and its smoke test passed there, nothing was changed there since, and it is young enough.
+    """
+    from deployer.artifacts import fetch_release
+    from deployer.assembly import artifacts_store, evidence_of, released
+    from deployer.commands.shared import carry_out
+    from deployer.errors import Refused, UsageError
+    from deployer.promotion import refusals
+    from deployer.release import short
+
+    environment = app.environment(env_name)
+    source = source or environment.promotes_from
+    if source is None or source == env_name:
+        raise UsageError(f"where does the release for {env_name} come from?", hint="--from NAME, or promotes_from in dataops.yml")
+    from_session, session = app.connect(source), app.connect(env_name)
+    from_session.verify_identity()
+    account = session.verify_identity()
+    evidence = evidence_of(from_session, environment.release_max_age_days, release)
+    if reasons := refusals(evidence):
+        raise Refused(f"not promoted from {source} to {env_name}: " + "; ".join(reasons),
+                      hint=f"dataops deploy --env {source}, then promote again")
+    assert evidence.current is not None
+    proven = fetch_release(artifacts_store(from_session), evidence.current.release)
+    app.say(f"release {short(proven.id)} passed in {source}; every hash of its {len(proven.files)} files is right")
+    notes = {"commit": evidence.current.commit, "account": account, "region": session.region, "promoted_from": source,
+             "proof": {"run": evidence.current.run, "smoke": dict(evidence.current.smoke or {})}}
+    with released(session, proven) as target:
+        return carry_out(app, session, target, command="promote", notes=notes, saved_plan=None, **choices)

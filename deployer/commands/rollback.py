@@ -1,0 +1,63 @@
+"""`dataops rollback`: deploy an earlier recorded release from its stored artifacts; no git, no rebuild."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployer.commands.deploy import guard_options
+from deployer.options import env_option
+
+if TYPE_CHECKING:
+    from deployer.app import App
+    from deployer.deployment import Ports, Report, Wish
+    from deployer.session import Session
+
+
+@click.command()
+@env_option
+@click.option("--to", "release", metavar="RELEASE", help="The release; default: the last good one before the current.")
+@guard_options
+@click.pass_obj
+def rollback(app: App, /, env_name: str, release: str | None, **choices: Any) -> int:
+    """Deploy an earlier release again, with plan, data guard and smoke test."""
+    from deployer.artifacts import fetch_release, matching_release
+    from deployer.assembly import artifacts_store, released
+    from deployer.commands.shared import carry_out
+
+    session = app.connect(env_name)
+    notes = {"account": session.verify_identity(), "region": session.region}
+    store = artifacts_store(session)
+    wanted = matching_release(store, release) if release else _previous(session)
+    with released(session, fetch_release(store, wanted)) as target:
+        return carry_out(app, session, target, command="rollback", notes=notes, saved_plan=None, **choices)
+
+
+def _previous(session: Session, current: str | None = None) -> str:
+    from deployer.assembly import ledger_of
+    from deployer.errors import DataopsError
+    from deployer.promotion import previous_release
+
+    ledger = ledger_of(session)
+    deployed = ledger.current()
+    found = previous_release(current or (deployed.release if deployed else None), ledger.runs())
+    if found is None:
+        raise DataopsError(f"no earlier good release was deployed to {session.environment.name}",
+                           hint=f"dataops history --env {session.environment.name}")
+    return found
+
+
+def roll_back_after(app: App, session: Session, report: Report, wish: Wish, ports: Ports) -> Report:
+    """After a wrong answer: the last good release again. The first report stays the command's result."""
+    from deployer.artifacts import fetch_release
+    from deployer.assembly import artifacts_store, released
+    from deployer.deployment import Deployment
+    from deployer.release import short
+
+    wanted = _previous(session, report.release)
+    app.say(f"the smoke test found a wrong answer: rolling back to release {short(wanted)}")
+    with released(session, fetch_release(artifacts_store(session), wanted)) as target:
+        notes = {**wish.notes, "commit": "", "after_failed_run": report.run}
+        return Deployment(ports, target, replace(wish, notes=notes, approve=lambda _: True)).run()

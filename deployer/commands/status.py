@@ -1,0 +1,57 @@
+"""`dataops status`: the release and the stacks of an environment as they are now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from deployer.options import env_option
+
+if TYPE_CHECKING:
+    from deployer.app import App
+    from deployer.cloud import StackState
+    from deployer.promotion import Evidence
+
+
+@click.command()
+@env_option
+@click.pass_obj
+def status(app: App, /, env_name: str) -> None:
+    """Show the release, its verdict, and every stack; what to do about a stuck one."""
+    from deployer.assembly import evidence_of
+
+    evidence = evidence_of(app.connect(env_name), 0, None)
+    stacks = [_stack(stack, state, evidence) for stack, state in evidence.states.items()]
+    current = evidence.current.document() if evidence.current else None
+    app.emit({"environment": env_name, "current": current, "stacks": stacks}, _text(env_name, evidence, stacks))
+
+
+def _stack(stack: str, state: StackState | None, evidence: Evidence) -> dict[str, Any]:
+    from deployer.statuses import row_of
+
+    record = evidence.current.stacks.get(stack) if evidence.current else None
+    row = row_of(state.status if state else None)
+    return {
+        "stack": stack, "name": state.name if state else None, "status": state.status if state else "not deployed",
+        "last_updated": state.last_updated if state else None, "reason": state.reason if state else "",
+        "as_recorded": bool(record and state and record.matches(state, record.digest)), "way_out": row.way_out,
+    }
+
+
+def _text(env_name: str, evidence: Evidence, stacks: list[dict[str, Any]]) -> str:
+    from deployer.release import short
+
+    current = evidence.current
+    if current is None:
+        head = f"environment {env_name}: nothing is recorded as deployed"
+    else:
+        smoke = str((current.smoke or {}).get("outcome", "not run")).replace("_", " ")
+        head = (f"environment {env_name}: release {short(current.release)} ({current.outcome}), smoke test {smoke}, "
+                f"since {current.deployed_at}" + (f", commit {current.commit[:8]}" if current.commit else ""))
+    lines = [head]
+    for stack in stacks:
+        changed = "" if stack["as_recorded"] or not stack["name"] or current is None else "  changed since the last deployment"
+        lines.append(f"  {stack['stack']:<16} {stack['status']}{changed}")
+        lines += [f"  {'':<16} {stack['reason']}"] * bool(stack["reason"]) + [f"  {'':<16} -> {stack['way_out']}"] * bool(stack["way_out"])
+    return "\n".join(lines)

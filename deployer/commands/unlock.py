@@ -1,0 +1,38 @@
+"""`dataops unlock`: remove the lock that a killed run left behind, after saying whose it is."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.options import env_option, yes_option
+
+if TYPE_CHECKING:
+    from deployer.app import App
+
+
+@click.command()
+@env_option
+@yes_option
+@click.pass_obj
+def unlock(app: App, /, env_name: str, yes: bool) -> int:
+    """Remove the lock of an environment. A lock expires by itself when its owner's heartbeat stops."""
+    from deployer.assembly import artifacts_store
+    from deployer.errors import Refused
+    from deployer.lock import EnvironmentLock
+
+    lock = EnvironmentLock(artifacts_store(app.connect(env_name)), env_name)
+    held = lock.owner()
+    if held is None:
+        app.emit({"environment": env_name, "unlocked": False}, f"environment {env_name} is not locked")
+        return 0
+    owner, etag = held
+    app.say(f"environment {env_name} is locked by {owner.describe(time.time())}")
+    if not yes and not click.confirm("remove this lock? a run that is alive will stop", err=True):
+        return 6
+    if not lock.release(etag):
+        raise Refused("the lock has changed hands meanwhile", hint="look again before you remove it")
+    app.emit({"environment": env_name, "unlocked": True, "run": owner.run}, f"removed the lock of run {owner.run}")
+    return 0
