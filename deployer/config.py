@@ -246,19 +246,15 @@ def _suggested(name: str, known: Mapping[str, Entry]) -> str:
 
 
 def _promotion_misfits(name: str, environment: Entry, known: Mapping[str, Entry]) -> Iterator[ConfigError]:
-    source = environment.value.get("promotes_from")
-    passed = [name]
-    while source is not None:
-        if source.value not in known:
-            if len(passed) == 1:
-                yield _misfit(source, f"unknown environment '{source.value}', {_suggested(source.value, known)}")
-            return
-        if source.value in passed:
-            if source.value == name:
-                yield _misfit(source, f"promotion goes in a circle: {' <- '.join([*passed, name])}")
-            return
+    first: Entry | None = environment.value.get("promotes_from")
+    if first is not None and first.value not in known:
+        yield _misfit(first, f"unknown environment '{first.value}', {_suggested(first.value, known)}")
+    passed, source = [name], first
+    while source is not None and source.value in known and source.value not in passed:
         passed.append(source.value)
         source = known[source.value].value.get("promotes_from")
+    if first is not None and source is not None and source.value == name:
+        yield _misfit(first, f"promotion goes in a circle: {' <- '.join([*passed, name])}")
 
 
 def _drift_misfits(ignored: Mapping[str, Entry], stacks: Mapping[str, Entry]) -> Iterator[ConfigError]:

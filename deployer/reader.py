@@ -144,7 +144,7 @@ class Reader:
             if entry is not None:
                 entries[name_node.value] = entry
         if len(node.value) < shape.minimum:
-            self._wrong(node, key, "a mapping with at least one name")
+            self.problem(place(node, self.file), f"'{key}' is empty, it must name at least {shape.minimum}")
         return entries
 
     def _record(self, node: yaml.Node, shape: Record, key: str) -> Any:
