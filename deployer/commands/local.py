@@ -37,7 +37,8 @@ def status(app: App) -> None:
             f"state in {state}",
         )
     )
-    app.emit({"running": True, "state": state, **asdict(endpoint)}, text)
+    fields = asdict(endpoint)
+    app.emit({"running": True, "state": state, "ministack_version": fields.pop("version"), **fields}, text)
 
 
 @local_group.command("stop")
