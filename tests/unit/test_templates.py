@@ -1,0 +1,494 @@
+"""What holds for every template, and for all buckets, keys, log groups, roles and policies in them.
+
+The emulator accepts and drops much of this without a word, so it is asserted here, on the templates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from refunds_lake.columns import PARTITION_KEY, TABLES
+from template_model import (
+    LONGEST_ENVIRONMENT,
+    ROOT,
+    SAMPLES,
+    TEMPLATES,
+    Filled,
+    Resource,
+    all_resources,
+    as_list,
+    one_resource,
+    policy_documents,
+    statements,
+)
+
+from deployer.config import load_project
+from deployer.guards import STATEFUL_TYPES
+from deployer.release import ARTIFACTS_PREFIX
+from deployer.templates import load_templates
+from deployer.wiring import wire
+
+PROJECT = load_project(ROOT)
+BUCKETS = all_resources("AWS::S3::Bucket")
+KEYS = all_resources("AWS::KMS::Key")
+LOG_GROUPS = all_resources("AWS::Logs::LogGroup")
+ROLES = all_resources("AWS::IAM::Role")
+MANAGED_POLICIES = all_resources("AWS::IAM::ManagedPolicy")
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+RETENTION_DAYS = {
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+}  # fmt: skip
+
+SECTIONS = (
+    "AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Conditions", "Resources", "Outputs",
+)  # fmt: skip
+
+# AWS::Glue and AWS::Athena names are what SQL and people type; the others AWS demands, or gives no way around.
+NAMED_ON_PURPOSE = {
+    "AWS::Athena::NamedQuery",
+    "AWS::Athena::WorkGroup",
+    "AWS::Glue::SecurityConfiguration",
+    "AWS::KMS::Alias",
+    "glue/ErrorLogGroup",
+    "glue/OutputLogGroup",
+}
+PHYSICAL_NAMES = (
+    "BucketName", "DeliveryStreamName", "LogGroupName", "ManagedPolicyName", "Name", "RoleName", "AliasName",
+)  # fmt: skip
+
+# Where a statement may say Resource "*": template/resource/Sid and why.
+ANY_RESOURCE = {
+    "bootstrap/ArtifactsKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
+    "storage/DataKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
+    "storage/LogsKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
+    "storage/LogsKey/CloudWatchLogsOfThisAccount": "in a key policy * is the key itself",
+    "glue/JobRights/Count": "PutMetricData knows no resource; the namespace is the fence",
+}
+
+
+def each(resources: list[Resource]) -> pytest.MarkDecorator:
+    """One case per resource; a list that is empty by mistake must not pass in silence."""
+    assert resources
+    return pytest.mark.parametrize("resource", resources, ids=str)
+
+
+def walk(node: Any) -> Iterator[Any]:
+    yield node
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        yield from walk(child)
+
+
+# The grammar of a template
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_sections_stand_in_the_house_order(name: str) -> None:
+    """Given a template, then it has the house's sections in the house's order."""
+    present = list(TEMPLATES[name].document)
+    assert present == [section for section in SECTIONS if section in present]
+    assert {"Description", "Metadata", "Parameters", "Outputs"} <= set(present)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_parameter_is_described_labelled_and_grouped_once(name: str) -> None:
+    """Given a template, then each parameter has a description, a label and a place in one group."""
+    document = TEMPLATES[name].document
+    interface = document["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [parameter for group in interface["ParameterGroups"] for parameter in group["Parameters"]]
+    assert sorted(grouped) == sorted(document["Parameters"]) == sorted(interface["ParameterLabels"])
+    assert all(parameter["Description"].strip() for parameter in document["Parameters"].values())
+    assert all(output["Description"].strip() for output in document["Outputs"].values())
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_is_the_same_in_every_environment(name: str) -> None:
+    """Given a template, then no condition looks at the environment's name: local deploys what prod deploys."""
+    document = TEMPLATES[name].document
+    conditions = document.get("Conditions", {})
+    assert all(condition.startswith(("Has", "Is")) for condition in conditions)
+    assert {"Ref": "EnvironmentName"} not in list(walk([conditions, document.get("Rules", {})]))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_no_partition_is_hard_coded_and_nothing_is_exported(name: str) -> None:
+    """Given a template, then it deploys in every AWS partition, and no export ties its stack to others."""
+    assert "arn:aws:" not in TEMPLATES[name].body
+    assert "Fn::ImportValue" not in TEMPLATES[name].body and "!ImportValue" not in TEMPLATES[name].body
+    assert all("Export" not in output for output in TEMPLATES[name].document["Outputs"].values())
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_fits_into_the_request(name: str) -> None:
+    """Given a template, then its body is within CloudFormation's 51,200 bytes for a body sent inline."""
+    assert len(TEMPLATES[name].body.encode()) <= 51_200
+
+
+@pytest.mark.parametrize("environment", PROJECT.environments.values(), ids=lambda environment: environment.name)
+def test_every_parameter_is_fed(environment: Any) -> None:
+    """Given dataops.yml, when the stacks are wired for an environment, then nothing is unfed, clashing or circular."""
+    wiring = wire(PROJECT, load_templates(PROJECT), environment)
+    assert not wiring.problems
+    assert wiring.order()
+
+
+def test_the_queries_fit_into_a_parameter() -> None:
+    """Given the SQL that athena.yaml takes as parameters, then each is within CloudFormation's 4,096 bytes."""
+    assert all(len((ROOT / f"athena/{name}.sql").read_bytes()) <= 4096 for name in ("refunds", "monthly_refunds"))
+
+
+# What is kept, what has a name
+
+
+@each([resource for resource in all_resources() if resource.type in STATEFUL_TYPES])
+def test_what_holds_data_says_what_becomes_of_it(resource: Resource) -> None:
+    """Given a resource that the data guard protects, then its template states both policies."""
+    assert resource.body.get("DeletionPolicy") and resource.body.get("UpdateReplacePolicy")
+
+
+@each([*BUCKETS, *KEYS, *all_resources("AWS::S3::BucketPolicy")])
+def test_data_and_its_keys_outlive_the_stack(resource: Resource) -> None:
+    """Given a bucket, its policy or a key, when its stack is deleted, then it stays, unless it was never in use."""
+    policies = resource.body["DeletionPolicy"], resource.body["UpdateReplacePolicy"]
+    assert policies == ("RetainExceptOnCreate", "Retain")
+
+
+@each([resource for resource in all_resources() if "DatabaseName" not in resource.properties])
+def test_only_what_needs_a_name_has_one(resource: Resource) -> None:
+    """Given a resource, then it has a name of our choice only where AWS or the SQL needs one."""
+    named = [name for name in PHYSICAL_NAMES if name in resource.properties and resource.type != "AWS::Logs::LogStream"]
+    assert not named or {resource.type, str(resource)} & NAMED_ON_PURPOSE
+
+
+# Length and form of the names that we choose, for the longest environment name and stack name.
+LONGEST_STACK = f"refunds-lake-{LONGEST_ENVIRONMENT}-smoke-catalog"
+NAME_RULES = {
+    "AWS::Athena::WorkGroup": ("Name", r"[a-zA-Z0-9._-]{1,128}"),
+    "AWS::Glue::SecurityConfiguration": ("Name", r"[a-zA-Z0-9_-]{1,255}"),
+    "AWS::KMS::Alias": ("AliasName", r"alias/[a-zA-Z0-9/_-]{1,250}"),
+    "AWS::Logs::LogGroup": ("LogGroupName", r"[.\-_/#A-Za-z0-9]{1,512}"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_chosen_names_fit_for_the_longest_environment(name: str) -> None:
+    """Given the longest names that dataops.yml allows, then each chosen name is one that AWS takes."""
+    for resource in Filled(name, LONGEST_STACK).resources():
+        key, pattern = NAME_RULES.get(resource.type, ("", ""))
+        if key in resource.properties:
+            assert re.fullmatch(pattern, resource.properties[key]), f"{resource}: {resource.properties[key]}"
+        if resource.type == "AWS::Glue::Database":
+            assert re.fullmatch(r"[a-z0-9_]{1,255}", resource.properties["DatabaseInput"]["Name"])
+
+
+# Buckets
+
+
+@each(BUCKETS)
+def test_a_bucket_is_private_versioned_and_owned_by_us(resource: Resource) -> None:
+    """Given a bucket, then all public access is blocked, versions are kept, and every object belongs to the account."""
+    blocked = resource.properties["PublicAccessBlockConfiguration"]
+    names = {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
+    assert blocked == dict.fromkeys(names, True)
+    assert resource.properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert resource.properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+
+
+@each(BUCKETS)
+def test_a_bucket_encrypts_and_refuses_keys_of_customers(resource: Resource) -> None:
+    """Given a bucket, then its default is our KMS key (SSE-S3 where access logs go), and SSE-C is blocked."""
+    (rule,) = resource.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["BlockedEncryptionTypes"] == {"EncryptionType": ["SSE-C"]}
+    default = rule["ServerSideEncryptionByDefault"]
+    if resource.id == "AccessLogBucket":
+        assert default == {"SSEAlgorithm": "AES256"}
+    else:
+        assert default["SSEAlgorithm"] == "aws:kms" and rule["BucketKeyEnabled"] is True
+        assert default["KMSMasterKeyID"].startswith("arn:aws:kms:")
+
+
+@each(BUCKETS)
+def test_a_bucket_clears_up_after_itself(resource: Resource) -> None:
+    """Given a bucket, then stale multipart uploads are aborted and former versions expire."""
+    rules = resource.properties["LifecycleConfiguration"]["Rules"]
+    whole_bucket = [rule for rule in rules if "Prefix" not in rule]
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    assert any("AbortIncompleteMultipartUpload" in rule for rule in whole_bucket)
+    assert any("NoncurrentVersionExpiration" in rule for rule in whole_bucket)
+
+
+# Bucket -> the prefixes whose current objects expire; "" is the whole bucket.
+EXPIRING = {
+    "bootstrap/ArtifactsBucket": set(),
+    "bootstrap/AccessLogBucket": {""},
+    "storage/RawBucket": {"smoke/"},
+    "storage/BaseBucket": {"smoke/"},
+    "storage/ResultsBucket": {""},
+    "storage/AccessLogBucket": {""},
+}
+
+
+@each(BUCKETS)
+def test_only_what_can_be_made_again_expires(resource: Resource) -> None:
+    """Given a bucket, then releases, raw files and base tables never expire; smoke files, results and logs do."""
+    rules = resource.properties["LifecycleConfiguration"]["Rules"]
+    assert {rule.get("Prefix", "") for rule in rules if "ExpirationInDays" in rule} == EXPIRING[str(resource)]
+
+
+def test_raw_files_cool_but_stay_readable() -> None:
+    """Given raw files, then they move to colder classes that still answer at once, in an order that S3 accepts."""
+    rules = one_resource("storage", "RawBucket").properties["LifecycleConfiguration"]["Rules"]
+    (cooling,) = [rule["Transitions"] for rule in rules if "Transitions" in rule]
+    assert [step["StorageClass"] for step in cooling] == ["STANDARD_IA", "GLACIER_IR"]
+    first, second = (int(step["TransitionInDays"]) for step in cooling)
+    assert first >= 30 and second >= first + 30
+
+
+@each([bucket for bucket in BUCKETS if bucket.id != "AccessLogBucket"])
+def test_access_to_a_bucket_is_logged_where_the_log_bucket_allows_it(resource: Resource) -> None:
+    """Given a bucket, then its access logs go to its template's log bucket, whose policy lets exactly them in."""
+    logging = resource.properties["LoggingConfiguration"]
+    log_bucket = one_resource(resource.template, "AccessLogBucket")
+    assert logging["DestinationBucketName"] == Filled(resource.template).value({"Ref": log_bucket.id})
+    policy = statements(one_resource(resource.template, "AccessLogBucketPolicy"))
+    (allow,) = [statement for statement in policy if statement["Effect"] == "Allow"]
+    arn = Filled(resource.template).value({"Fn::GetAtt": [resource.id, "Arn"]})
+    log_arn = Filled(resource.template).value({"Fn::GetAtt": [log_bucket.id, "Arn"]})
+    assert arn in as_list(allow["Condition"]["ArnLike"]["aws:SourceArn"])
+    assert allow["Condition"]["StringEquals"]["aws:SourceAccount"] == SAMPLES["AWS::AccountId"]
+    assert f"{log_arn}/{logging['LogFilePrefix']}*" in as_list(allow["Resource"])
+
+
+def test_arrivals_are_announced() -> None:
+    """Given the raw and base buckets, then EventBridge hears of what arrives and goes."""
+    for name in ("RawBucket", "BaseBucket"):
+        notification = one_resource("storage", name).properties["NotificationConfiguration"]
+        assert notification == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+
+
+# Keys, log groups
+
+
+@each(KEYS)
+def test_a_key_rotates_and_leaves_time_to_repent(resource: Resource) -> None:
+    """Given a key, then it rotates every year and its deletion waits 30 days."""
+    assert resource.properties["EnableKeyRotation"] is True
+    assert resource.properties["PendingWindowInDays"] == 30
+
+
+@each(KEYS)
+def test_a_key_admits_only_this_account_and_conditioned_services(resource: Resource) -> None:
+    """Given a key policy, then it names the account, or a service under a condition; never anyone."""
+    for statement in statements(resource):
+        match statement["Principal"]:
+            case {"AWS": account}:
+                assert account == f"arn:aws:iam::{SAMPLES['AWS::AccountId']}:root"
+            case {"Service": _}:
+                assert statement["Condition"]
+            case other:
+                pytest.fail(f"{resource}: {other}")
+
+
+@each(LOG_GROUPS)
+def test_a_log_group_is_encrypted_and_forgets(resource: Resource) -> None:
+    """Given a log group, then it has our key and a retention that CloudWatch Logs accepts."""
+    assert resource.properties["KmsKeyId"] == SAMPLES["LogsKeyArn"]
+    assert int(resource.properties["RetentionInDays"]) in RETENTION_DAYS
+
+
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if "LogRetentionDays" in TEMPLATES[name].parameters])
+def test_log_retention_offers_what_cloudwatch_logs_accepts(name: str) -> None:
+    """Given the retention parameter, then its values are the service's list."""
+    assert set(TEMPLATES[name].document["Parameters"]["LogRetentionDays"]["AllowedValues"]) == RETENTION_DAYS
+
+
+# Roles and policies
+
+
+@each(ROLES)
+def test_a_role_is_taken_under_a_condition(resource: Resource) -> None:
+    """Given a role, then its trust asks for our account or an agreed external id."""
+    for statement in statements(resource):
+        keys = {key for operator in statement["Condition"].values() for key in operator}
+        assert keys & {"aws:SourceAccount", "sts:ExternalId"}
+        assert statement["Principal"] != "*" and statement["Principal"].get("AWS") != "*"
+
+
+@each(ROLES)
+def test_a_role_has_managed_policies_of_its_template_only(resource: Resource) -> None:
+    """Given a role, then its rights stand in managed policies of the same template: none of AWS's, none inline."""
+    ours = {Filled(resource.template).value({"Ref": p.id}) for p in MANAGED_POLICIES if p.template == resource.template}
+    assert set(resource.properties["ManagedPolicyArns"]) <= ours
+    assert "Policies" not in resource.properties
+    assert resource.properties["MaxSessionDuration"] == 3600
+
+
+@each([resource for resource in all_resources() if list(policy_documents(resource))])
+def test_policies_name_their_actions_and_resources(resource: Resource) -> None:
+    """Given an allowing statement, then it has no wildcard action, and "*" as resource only where it is explained."""
+    for statement in statements(resource):
+        place = f"{resource}/{statement['Sid']}"
+        if statement["Effect"] == "Deny":
+            continue
+        whole_key = resource.type == "AWS::KMS::Key" and statement["Action"] == "kms:*"
+        assert whole_key or not any("*" in action for action in as_list(statement["Action"])), place
+        if "Resource" in statement:
+            assert "*" not in as_list(statement["Resource"]) or place in ANY_RESOURCE, place
+
+
+def test_every_exception_is_still_needed() -> None:
+    """Given the list of statements that may say "*", then each of them is there and does."""
+    found = {
+        f"{resource}/{statement['Sid']}"
+        for resource in all_resources()
+        for statement in statements(resource)
+        if statement["Effect"] == "Allow" and "*" in as_list(statement.get("Resource", []))
+    }
+    assert found == set(ANY_RESOURCE)
+
+
+@each(MANAGED_POLICIES)
+def test_a_managed_policy_is_within_its_quota(resource: Resource) -> None:
+    """Given a managed policy, then it has at most 6,144 characters, blanks not counted, even with long names."""
+    longer_names = 60 * len(re.findall("-(bucket|physical)|_database", str(resource.properties["PolicyDocument"])))
+    assert len(re.sub(r"\s", "", str(resource.properties["PolicyDocument"]))) + longer_names <= 6144
+
+
+# Stream and delivery
+
+
+def test_the_stream_is_encrypted_and_scales_by_itself() -> None:
+    """Given the stream, then it has our key, no shards to count, and its retention in the parameter's bounds."""
+    stream = one_resource("ingest", "TransactionStream").properties
+    assert stream["StreamEncryption"] == {"EncryptionType": "KMS", "KeyId": SAMPLES["DataKeyArn"]}
+    assert stream["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+
+
+def test_delivery_writes_what_the_job_reads() -> None:
+    """Given the delivery stream, then it writes gzip JSON Lines below transactions/, and errors outside of it."""
+    delivery = one_resource("ingest", "Delivery").properties
+    s3 = delivery["ExtendedS3DestinationConfiguration"]
+    assert delivery["DeliveryStreamType"] == "KinesisStreamAsSource"
+    assert s3["Prefix"] == "transactions/source=stream/ingest_date=!{timestamp:yyyy-MM-dd}/"
+    assert (s3["CompressionFormat"], s3["FileExtension"]) == ("GZIP", ".jsonl.gz")
+    (processor,) = s3["ProcessingConfiguration"]["Processors"]
+    assert processor["Type"] == "AppendDelimiterToRecord" and s3["ProcessingConfiguration"]["Enabled"] is True
+    assert not s3["ErrorOutputPrefix"].startswith(("transactions/", "smoke/"))
+    assert "!{firehose:error-output-type}" in s3["ErrorOutputPrefix"]
+    assert s3["EncryptionConfiguration"]["KMSEncryptionConfig"]["AWSKMSKeyARN"] == SAMPLES["DataKeyArn"]
+    assert s3["CloudWatchLoggingOptions"]["Enabled"] is True
+    assert 0 <= int(s3["BufferingHints"]["IntervalInSeconds"]) <= 900
+    assert 1 <= int(s3["BufferingHints"]["SizeInMBs"]) <= 128
+
+
+def test_the_partner_route_is_off_without_a_partner() -> None:
+    """Given no partner account, then neither role nor rights of route 1 exist; given one, an external id is demanded."""
+    document = TEMPLATES["ingest"].document
+    assert TEMPLATES["ingest"].parameters["PartnerAccountId"].default == ""
+    assert TEMPLATES["ingest"].parameters["PartnerExternalId"].no_echo
+    for part in (document["Resources"]["DropRole"], document["Resources"]["DropRights"]):
+        assert part["Condition"] == "HasPartner"
+    assert document["Outputs"]["DropRoleArn"]["Condition"] == "HasPartner"
+    assert "PartnerNeedsExternalId" in document["Rules"]
+
+
+# Catalog
+
+
+def test_the_catalog_has_the_columns_of_the_library() -> None:
+    """Given the tables of the catalog, then names, columns, types and partition key are those of the job's library."""
+    tables = [table.properties["TableInput"] for table in all_resources("AWS::Glue::Table")]
+    columns = {
+        table["Name"]: tuple((column["Name"], column["Type"]) for column in table["StorageDescriptor"]["Columns"])
+        for table in tables
+    }
+    assert columns == dict(TABLES)
+    for table in tables:
+        assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [(PARTITION_KEY, "string")]
+
+
+@each(all_resources("AWS::Glue::Table"))
+def test_a_table_is_parquet_below_its_set_and_its_columns_are_explained(resource: Resource) -> None:
+    """Given a table, then it is Parquet at <set>/<table>/, and each column has a comment that Glue takes."""
+    table = resource.properties["TableInput"]
+    storage = table["StorageDescriptor"]
+    assert storage["Location"] == f"s3://base-bucket/base/{table['Name']}/"
+    assert "parquet" in storage["SerdeInfo"]["SerializationLibrary"].lower() + storage["InputFormat"].lower()
+    assert table["Parameters"]["classification"] == "parquet"
+    assert not any(name.startswith("projection.") for name in table["Parameters"])
+    assert all(1 <= len(column["Comment"]) <= 255 for column in [*storage["Columns"], *table["PartitionKeys"]])
+
+
+# Job
+
+
+def test_the_job_runs_once_at_a_time_and_ends() -> None:
+    """Given the job, then one run at a time, no retries, a timeout, auto-scaling, and its buckets are not to be chosen."""
+    job = one_resource("glue", "BaseTablesJob").properties
+    assert job["ExecutionProperty"] == {"MaxConcurrentRuns": 1}
+    assert job["MaxRetries"] == 0 and job["JobRunQueuingEnabled"] is False
+    assert 0 < int(job["Timeout"]) <= 480
+    assert (job["Command"]["Name"], job["GlueVersion"], job["WorkerType"]) == ("glueetl", "5.1", "G.1X")
+    assert job["NonOverridableArguments"] == {"--raw_bucket": "raw-bucket", "--base_bucket": "base-bucket"}
+    assert job["DefaultArguments"]["--enable-auto-scaling"] == "true"
+
+
+def test_the_job_s_code_comes_by_its_content() -> None:
+    """Given the job, then script and library are the released artifacts, which its role may read."""
+    job = one_resource("glue", "BaseTablesJob").properties
+    assert job["Command"]["ScriptLocation"] == f"s3://artifacts-bucket/{SAMPLES['JobScriptKey']}"
+    assert job["DefaultArguments"]["--extra-py-files"] == f"s3://artifacts-bucket/{SAMPLES['JobLibraryKey']}"
+    (reading,) = [s for s in statements(one_resource("glue", "JobRights")) if s["Sid"] == "ReadCode"]
+    assert reading["Resource"] == f"arn:aws:s3:::artifacts-bucket/{ARTIFACTS_PREFIX}*"
+
+
+def test_the_job_s_log_groups_have_the_names_that_glue_writes_to() -> None:
+    """Given log encryption in the security configuration, then the groups carry its name and the role's, as Glue does."""
+    job = one_resource("glue", "BaseTablesJob").properties
+    filled = Filled("glue")
+    security, role = filled.value({"Ref": "SecurityConfiguration"}), filled.value({"Ref": "JobRole"})
+    prefix = f"{job['DefaultArguments']['--custom-logGroup-prefix']}/{security}-role/{role}"
+    groups = {group.properties["LogGroupName"] for group in LOG_GROUPS if group.template == "glue"}
+    assert groups == {f"{prefix}/error", f"{prefix}/output"}
+    assert filled.outputs()["JobLogGroupPrefix"] == prefix
+    assert len(job["DefaultArguments"]["--custom-logGroup-prefix"]) <= 400
+
+
+def test_the_job_encrypts_files_logs_and_bookmarks() -> None:
+    """Given the job, then its security configuration encrypts all three with our keys."""
+    configuration = one_resource("glue", "SecurityConfiguration").properties
+    job = one_resource("glue", "BaseTablesJob").properties
+    assert job["SecurityConfiguration"] == configuration["Name"]
+    encryption = configuration["EncryptionConfiguration"]
+    data, logs = SAMPLES["DataKeyArn"], SAMPLES["LogsKeyArn"]
+    assert encryption["S3Encryptions"] == [{"S3EncryptionMode": "SSE-KMS", "KmsKeyArn": data}]
+    assert encryption["CloudWatchEncryption"] == {"CloudWatchEncryptionMode": "SSE-KMS", "KmsKeyArn": logs}
+    assert encryption["JobBookmarksEncryption"] == {"JobBookmarksEncryptionMode": "CSE-KMS", "KmsKeyArn": data}
+
+
+# Workgroup
+
+
+def test_the_workgroup_enforces_its_settings() -> None:
+    """Given the workgroup, then place, encryption, owner, engine and limit hold whatever a client asks for."""
+    group = one_resource("athena", "WorkGroup").properties
+    settings = group["WorkGroupConfiguration"]
+    assert settings["EnforceWorkGroupConfiguration"] is True
+    assert settings["EngineVersion"] == {"SelectedEngineVersion": "Athena engine version 3"}
+    assert int(settings["BytesScannedCutoffPerQuery"]) >= 10_000_000
+    assert settings["PublishCloudWatchMetricsEnabled"] is True
+    results = settings["ResultConfiguration"]
+    assert results["OutputLocation"].startswith("s3://results-bucket/")
+    assert results["ExpectedBucketOwner"] == SAMPLES["AWS::AccountId"]
+    assert results["EncryptionConfiguration"] == {"EncryptionOption": "SSE_KMS", "KmsKey": SAMPLES["DataKeyArn"]}
+    assert group["RecursiveDeleteOption"] == "false"
+
+
+def test_the_named_queries_are_the_released_sql() -> None:
+    """Given the named queries, then their text is the parameter that dataops fills with the released file."""
+    queries = all_resources("AWS::Athena::NamedQuery")
+    texts = {query.properties["Name"]: query.body["Properties"]["QueryString"] for query in queries}
+    assert texts == {"refunds": {"Ref": "RefundsSql"}, "monthly_refunds": {"Ref": "MonthlyRefundsSql"}}

@@ -1,0 +1,224 @@
+"""Who may do what: the policies of the templates, put to requests as IAM would judge them.
+
+The emulator enforces none of this in its default mode, so each role's promise is a table of requests here.
+"""
+
+from __future__ import annotations
+
+import ast
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from template_model import (
+    ACCOUNT,
+    ROOT,
+    Filled,
+    Resource,
+    all_resources,
+    as_list,
+    one_resource,
+    policy_allows,
+    policy_denies,
+    role_rights,
+    statements,
+)
+
+S3 = "s3.ap-southeast-2.amazonaws.com"
+KINESIS = "kinesis.ap-southeast-2.amazonaws.com"
+GLUE = f"arn:aws:glue:ap-southeast-2:{ACCOUNT}"
+DATA_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/data"
+ARTIFACTS_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/artifacts"
+STREAM = f"arn:aws:kinesis:ap-southeast-2:{ACCOUNT}:stream/transactionstream-physical"
+OTHER_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/other"
+LOGS = f"arn:aws:logs:ap-southeast-2:{ACCOUNT}:log-group:"
+RAW, BASE, RESULTS, ARTIFACTS = (f"arn:aws:s3:::{name}-bucket" for name in ("raw", "base", "results", "artifacts"))
+WORKGROUP = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:workgroup/stack-athena"
+
+KMS_BUCKETS = [bucket for bucket in all_resources("AWS::S3::Bucket") if bucket.id != "AccessLogBucket"]
+SSE = "s3:x-amz-server-side-encryption"
+KEY_ID = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+OVER_TLS = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.2"}
+
+# What an upload says -> whether the bucket refuses it. {key} is the bucket's own key.
+UPLOADS = {
+    "says nothing, the default encrypts": ({}, False),
+    "names our key": ({SSE: "aws:kms", KEY_ID: "{key}"}, False),
+    "asks for SSE-S3": ({SSE: "AES256"}, True),
+    "asks for double encryption": ({SSE: "aws:kms:dsse", KEY_ID: "{key}"}, True),
+    "names another key": ({SSE: "aws:kms", KEY_ID: OTHER_KEY}, True),
+    "says KMS without a key, which is aws/s3": ({SSE: "aws:kms"}, True),
+    "comes over plain HTTP": ({"aws:SecureTransport": "false"}, True),
+    "comes over TLS 1.1": ({"s3:TlsVersion": "1.1"}, True),
+    "comes over TLS 1.3": ({"s3:TlsVersion": "1.3"}, False),
+}
+
+
+@pytest.mark.parametrize("upload", UPLOADS)
+@pytest.mark.parametrize("bucket", KMS_BUCKETS, ids=str)
+def test_a_bucket_refuses_uploads_that_choose_their_own_encryption(bucket: Resource, upload: str) -> None:
+    """Given a bucket with a default key, when an upload arrives, then only the default or that key gets in."""
+    said, refused = UPLOADS[upload]
+    filled = Filled(bucket.template)
+    key = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"]
+    context = {**OVER_TLS, **{name: value.format(key=key["KMSMasterKeyID"]) for name, value in said.items()}}
+    policy = statements(one_resource(bucket.template, f"{bucket.id}Policy"))
+    object_arn = f"{filled.value({'Fn::GetAtt': [bucket.id, 'Arn']})}/transactions/a.jsonl"
+    assert policy_denies(policy, "s3:PutObject", object_arn, context) is refused
+
+
+@pytest.mark.parametrize("bucket", all_resources("AWS::S3::Bucket"), ids=str)
+def test_a_bucket_talks_tls_only(bucket: Resource) -> None:
+    """Given any bucket, when a request comes over plain HTTP or old TLS, then nothing is done, not even listing."""
+    policy = statements(one_resource(bucket.template, f"{bucket.id}Policy"))
+    arn = Filled(bucket.template).value({"Fn::GetAtt": [bucket.id, "Arn"]})
+    for action, target in (("s3:ListBucket", arn), ("s3:GetObject", f"{arn}/a"), ("s3:DeleteObject", f"{arn}/a")):
+        assert policy_denies(policy, action, target, {"aws:SecureTransport": "false"})
+        assert policy_denies(policy, action, target, {"aws:SecureTransport": "true", "s3:TlsVersion": "1.1"})
+        assert not policy_denies(policy, action, target, OVER_TLS)
+
+
+# (role, action, resource, condition keys of the request, allowed)
+REQUESTS = [
+    # The job reads raw, below two prefixes, and never writes there.
+    ("glue/JobRole", "s3:ListBucket", RAW, {"s3:prefix": "transactions/"}, True),
+    ("glue/JobRole", "s3:ListBucket", RAW, {"s3:prefix": "smoke/r1/transactions/"}, True),
+    ("glue/JobRole", "s3:ListBucket", RAW, {"s3:prefix": ""}, False),
+    ("glue/JobRole", "s3:ListBucket", RAW, {"s3:prefix": "delivery-errors/"}, False),
+    ("glue/JobRole", "s3:ListBucket", RAW, {}, True),  # a GET of an object that is gone: 404 instead of 403
+    ("glue/JobRole", "s3:GetObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.jsonl", {}, True),
+    ("glue/JobRole", "s3:GetObject", f"{RAW}/delivery-errors/source=stream/a", {}, False),
+    ("glue/JobRole", "s3:PutObject", f"{RAW}/transactions/source=s3/a.jsonl", {}, False),
+    ("glue/JobRole", "s3:DeleteObject", f"{RAW}/transactions/source=s3/a.jsonl", {}, False),
+    # It owns the base bucket's two prefixes.
+    ("glue/JobRole", "s3:PutObject", f"{BASE}/base/refund/month=2026-10/run=r/part-0.parquet", {}, True),
+    ("glue/JobRole", "s3:DeleteObject", f"{BASE}/smoke/_runs/lock", {}, True),
+    ("glue/JobRole", "s3:PutObject", f"{BASE}/elsewhere/a", {}, False),
+    ("glue/JobRole", "s3:DeleteObjectVersion", f"{BASE}/base/refund/a", {}, False),
+    ("glue/JobRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    ("glue/JobRole", "kms:Decrypt", DATA_KEY, {}, False),
+    ("glue/JobRole", "kms:Decrypt", OTHER_KEY, {"kms:ViaService": S3}, False),
+    # Its code is the released one, and it cannot change it.
+    ("glue/JobRole", "s3:GetObject", f"{ARTIFACTS}/artifacts/0123/base_tables.py", {}, True),
+    ("glue/JobRole", "s3:GetObject", f"{ARTIFACTS}/releases/0123.json", {}, False),
+    ("glue/JobRole", "s3:PutObject", f"{ARTIFACTS}/artifacts/0123/base_tables.py", {}, False),
+    ("glue/JobRole", "kms:Decrypt", ARTIFACTS_KEY, {"kms:ViaService": S3}, True),
+    ("glue/JobRole", "kms:GenerateDataKey", ARTIFACTS_KEY, {"kms:ViaService": S3}, False),
+    # It moves partitions of two databases and changes no table.
+    ("glue/JobRole", "glue:BatchUpdatePartition", f"{GLUE}:catalog", {}, True),
+    ("glue/JobRole", "glue:BatchUpdatePartition", f"{GLUE}:database/base_database", {}, True),
+    ("glue/JobRole", "glue:BatchUpdatePartition", f"{GLUE}:table/smoke_database/refund", {}, True),
+    ("glue/JobRole", "glue:BatchUpdatePartition", f"{GLUE}:table/another_database/refund", {}, False),
+    ("glue/JobRole", "glue:UpdateTable", f"{GLUE}:table/base_database/refund", {}, False),
+    ("glue/JobRole", "glue:DeleteTable", f"{GLUE}:table/base_database/refund", {}, False),
+    # It counts in its namespace and Glue's, and logs to its own groups.
+    ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "RefundsLake"}, True),
+    ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Glue"}, True),
+    ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/Billing"}, False),
+    ("glue/JobRole", "logs:PutLogEvents", f"{LOGS}/stack-glue/base-tables/s-role/r/error:log-stream:jr_1", {}, True),
+    ("glue/JobRole", "logs:PutLogEvents", f"{LOGS}/aws-glue/jobs/error:log-stream:jr_1", {}, False),
+    # The partner puts files in one place and sees nothing.
+    ("ingest/DropRole", "s3:PutObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.csv", {}, True),
+    ("ingest/DropRole", "s3:AbortMultipartUpload", f"{RAW}/transactions/source=s3/a.csv", {}, True),
+    ("ingest/DropRole", "s3:PutObject", f"{RAW}/transactions/source=stream/a.csv", {}, False),
+    ("ingest/DropRole", "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
+    ("ingest/DropRole", "s3:DeleteObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
+    ("ingest/DropRole", "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=s3/"}, False),
+    ("ingest/DropRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    ("ingest/DropRole", "kms:Decrypt", DATA_KEY, {}, False),
+    ("ingest/DropRole", "kms:Decrypt", DATA_KEY, {"kms:ViaService": KINESIS}, False),
+    # Firehose reads one stream, writes two prefixes, and reports.
+    ("ingest/DeliveryRole", "kinesis:GetRecords", STREAM, {}, True),
+    ("ingest/DeliveryRole", "kinesis:PutRecord", STREAM, {}, False),
+    ("ingest/DeliveryRole", "kms:Decrypt", DATA_KEY, {"kms:ViaService": KINESIS}, True),
+    ("ingest/DeliveryRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    ("ingest/DeliveryRole", "s3:PutObject", f"{RAW}/transactions/source=stream/ingest_date=2026-10-01/a.gz", {}, True),
+    ("ingest/DeliveryRole", "s3:PutObject", f"{RAW}/delivery-errors/source=stream/a", {}, True),
+    ("ingest/DeliveryRole", "s3:PutObject", f"{RAW}/transactions/source=s3/a", {}, False),
+    ("ingest/DeliveryRole", "s3:DeleteObject", f"{RAW}/transactions/source=stream/a", {}, False),
+]
+
+
+@pytest.mark.parametrize(("role", "action", "resource", "context", "allowed"), REQUESTS)
+def test_a_role_may_do_its_work_and_no_more(
+    role: str, action: str, resource: str, context: dict[str, str], allowed: bool
+) -> None:
+    """Given a role, when it asks for something, then the answer is the table's."""
+    template, logical_id = role.split("/")
+    assert policy_allows(role_rights(template, logical_id), action, resource, context) is allowed
+
+
+# The same for the managed policies that others attach.
+ATTACHED = [
+    ("ingest/StreamWriters", "kinesis:PutRecords", STREAM, {}, True),
+    ("ingest/StreamWriters", "kinesis:GetRecords", STREAM, {}, False),
+    ("ingest/StreamWriters", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": KINESIS}, True),
+    ("ingest/StreamWriters", "kms:Decrypt", DATA_KEY, {"kms:ViaService": KINESIS}, False),
+    ("athena/ReportReaders", "athena:StartQueryExecution", WORKGROUP, {}, True),
+    ("athena/ReportReaders", "athena:StartQueryExecution", WORKGROUP.replace("stack-athena", "primary"), {}, False),
+    ("athena/ReportReaders", "athena:UpdateWorkGroup", WORKGROUP, {}, False),
+    ("athena/ReportReaders", "glue:GetPartitions", f"{GLUE}:table/base_database/refund_detail", {}, True),
+    ("athena/ReportReaders", "glue:GetPartitions", f"{GLUE}:table/smoke_database/refund_detail", {}, False),
+    ("athena/ReportReaders", "glue:BatchUpdatePartition", f"{GLUE}:table/base_database/refund", {}, False),
+    ("athena/ReportReaders", "s3:GetObject", f"{BASE}/base/refund/month=2026-10/run=r/part-0.parquet", {}, True),
+    ("athena/ReportReaders", "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
+    ("athena/ReportReaders", "s3:PutObject", f"{BASE}/base/refund/a", {}, False),
+    ("athena/ReportReaders", "s3:PutObject", f"{RESULTS}/reports/a.csv", {}, True),
+    ("athena/ReportReaders", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    ("athena/ReportReaders", "kms:Decrypt", DATA_KEY, {}, False),
+]
+
+
+@pytest.mark.parametrize(("policy", "action", "resource", "context", "allowed"), ATTACHED)
+def test_an_attached_policy_gives_what_it_says(
+    policy: str, action: str, resource: str, context: dict[str, str], allowed: bool
+) -> None:
+    """Given a policy for others to attach, when its holder asks for something, then the answer is the table's."""
+    template, logical_id = policy.split("/")
+    assert policy_allows(statements(one_resource(template, logical_id)), action, resource, context) is allowed
+
+
+def test_only_the_partner_with_the_external_id_takes_the_drop_role() -> None:
+    """Given the drop role, when someone without the agreed external id asks for it, then the answer is no."""
+    (trust,) = statements(one_resource("ingest", "DropRole"))
+    judged = [{**trust, "Resource": "*"}]
+    assert trust["Principal"] == {"AWS": "arn:aws:iam::999999999999:root"}
+    assert policy_allows(judged, "sts:AssumeRole", "*", {"sts:ExternalId": "agreed-with-partner"})
+    assert not policy_allows(judged, "sts:AssumeRole", "*", {"sts:ExternalId": "guessed"})
+    assert not policy_allows(judged, "sts:AssumeRole", "*", {})
+
+
+# S3's calls do not have the names of the rights they need.
+S3_RIGHTS = {
+    "copy_object": {"s3:GetObject", "s3:PutObject"},
+    "delete_object": {"s3:DeleteObject"},
+    "delete_objects": {"s3:DeleteObject"},
+    "get_object": {"s3:GetObject"},
+    "head_object": {"s3:GetObject"},
+    "list_objects_v2": {"s3:ListBucket"},
+    "put_object": {"s3:PutObject"},
+}
+
+
+def calls(service: str) -> dict[str, str]:
+    """Every call of a service: its name in boto3 and in IAM."""
+    operations = botocore.session.get_session().get_service_model(service).operation_names
+    return {xform_name(operation): operation for operation in operations}
+
+
+def words_of_the_job() -> set[str]:
+    """Every attribute and text in the job's code, which is where the names of calls are."""
+    nodes = [node for path in (ROOT / "glue").rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return attributes | {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
+
+
+def test_the_job_has_the_right_to_every_call_of_its_code() -> None:
+    """Given the job's code, when it calls AWS, then its role has the right; the emulator would let it pass without."""
+    granted = {action for statement in role_rights("glue", "JobRole") for action in as_list(statement["Action"])}
+    words = words_of_the_job()
+    needed = {f"glue:{action}" for name, action in calls("glue").items() if name in words}
+    needed |= {right for name in calls("s3").keys() & words for right in S3_RIGHTS[name]}
+    needed |= {f"cloudwatch:{action}" for name, action in calls("cloudwatch").items() if name in words}
+    assert len(needed) > 5
+    assert needed <= granted
