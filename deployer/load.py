@@ -5,6 +5,8 @@ Starting and following the job is the business of jobs.py, the rules of the load
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 6 * 3600
 LOCK_TEXT = "is at work on these tables"  # of refunds_lake.lock.LockHeld
+ERROR_PREFIX = "error: "  # of glue/base_tables.py
 PROBLEMS_SHOWN = 20
 
 
@@ -39,15 +42,14 @@ class LoadFailed(DataopsError):
 
 @dataclass(frozen=True)
 class Load:
-    """A load that succeeded; manifest is None when the job recorded nothing."""
+    """A load that succeeded; manifest is None when there was nothing new to read.
+
+    problems are the raw objects that could not be read, as (key, reason).
+    """
 
     run: JobRun
     manifest: Manifest | None
-
-    @property
-    def is_nothing_new(self) -> bool:
-        """Whether there was nothing to read and no month changed."""
-        return self.manifest is None or not (self.manifest.inputs or self.manifest.problems or self.manifest.tables)
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 def load_arguments(*, full_refresh: bool, from_month: str | None, to_month: str | None) -> dict[str, str]:
@@ -79,36 +81,52 @@ def load(
     run = follow_job(session, job_name, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
     if not run.succeeded:
         raise _failure(session, log_prefix, job_name, run)
-    return Load(run, manifest_of(session, outputs, outputs["BasePrefix"], run.id))
+    manifest = manifest_of(session, outputs, outputs["BasePrefix"], run.id)
+    if manifest is not None:
+        return Load(run, manifest, tuple((problem.key, problem.reason) for problem in manifest.problems))
+    said = job_result(last_lines(session, log_prefix, run.id, kind="output"))
+    return Load(run, None, tuple((problem["key"], problem["reason"]) for problem in said.get("problems", ())))
+
+
+def job_result(lines: Sequence[str]) -> dict[str, Any]:
+    """Return what the job said of itself: the last line of its output that is a JSON object."""
+    for line in reversed(lines):
+        if line.startswith("{"):
+            with contextlib.suppress(json.JSONDecodeError):
+                found: dict[str, Any] = json.loads(line)
+                return found
+    return {}
 
 
 def _failure(session: Session, log_prefix: str, job_name: str, run: JobRun) -> DataopsError:
     environment = session.environment.name
-    cause = run.error or "Glue gives no reason"
+    lines = last_lines(session, log_prefix, run.id)
+    # The job says what is wrong in a line of its own; Glue then only knows that it ended.
+    said = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
+    cause = said[-1] if said else run.error or "Glue gives no reason"
     if LOCK_TEXT in cause:
         return Locked(cause, where=job_name, hint=f"dataops logs --env {environment} --follow")
     return LoadFailed(
         f"job run {run.id} ended {run.state}: {cause}",
         where=job_name,
         hint=f"nothing was published by halves; the whole log: dataops logs --env {environment} --run {run.id}",
-        log_lines=last_lines(session, log_prefix, run.id),
+        log_lines=lines,
     )
 
 
 def load_lines(load: Load) -> list[str]:
     """Say for people what a load did."""
-    if load.manifest is None or load.is_nothing_new:
-        return [f"nothing new: every raw file is in the tables already ({load.run.seconds:.0f} s)"]
-    manifest, months = load.manifest, touched_months(load.manifest)
-    lines = [
-        f"run {manifest.run_id}: {len(manifest.inputs):,} files in {load.run.seconds:.0f} s",
-        counts_text(manifest.counts),
-        _months_text(months),
-    ]
-    problems = [f"  {problem.key}: {problem.reason}" for problem in manifest.problems]
-    if problems:
-        more = [f"  and {len(problems) - PROBLEMS_SHOWN} more"] if len(problems) > PROBLEMS_SHOWN else []
-        lines += [f"{len(problems)} files could not be read:", *problems[:PROBLEMS_SHOWN], *more]
+    lines = ["nothing new: every raw file that can be read is in the tables already"]
+    if load.manifest is not None:
+        lines = [
+            f"run {load.manifest.run_id}: {len(load.manifest.inputs):,} files in {load.run.seconds:.0f} s",
+            counts_text(load.manifest.counts),
+            _months_text(touched_months(load.manifest)),
+        ]
+    if load.problems:
+        shown = [f"  {key}: {reason}" for key, reason in load.problems[:PROBLEMS_SHOWN]]
+        more = len(load.problems) - len(shown)
+        lines += [f"{len(load.problems)} files could not be read:", *shown, *([f"  and {more} more"] if more else [])]
     return lines
 
 
@@ -130,17 +148,16 @@ def load_document(load: Load) -> dict[str, Any]:
         "job_run_id": load.run.id,
         "state": load.run.state,
         "seconds": load.run.seconds,
-        "nothing_new": load.is_nothing_new,
+        "nothing_new": load.manifest is None,
+        "problems": [{"key": key, "reason": reason} for key, reason in load.problems],
     }
     if load.manifest is None:
         return document
-    manifest = load.manifest
     return {
         **document,
-        "run_id": manifest.run_id,
-        "kind": manifest.kind,
-        "files": len(manifest.inputs),
-        "counts": dict(manifest.counts),
-        "months": list(touched_months(manifest)),
-        "problems": [{"key": problem.key, "reason": problem.reason} for problem in manifest.problems],
+        "run_id": load.manifest.run_id,
+        "kind": load.manifest.kind,
+        "files": len(load.manifest.inputs),
+        "counts": dict(load.manifest.counts),
+        "months": list(touched_months(load.manifest)),
     }

@@ -7,13 +7,19 @@ from pathlib import Path
 import click
 
 from deployer.app import App
+from deployer.options import env_option, examples
 
 # The names alone, so that --help imports neither boto3 nor the routes; a test holds them equal to routes.ROUTES.
 ROUTE_NAMES = ("s3", "stream")
 
 
-@click.command()
-@click.option("--env", "env_name", required=True, help="The environment, as in dataops.yml.")
+@click.command(
+    epilog=examples(
+        "dataops ingest --env local sample/*",
+        "dataops ingest --env uat --route stream today.jsonl.gz --wait",
+    )
+)
+@env_option
 @click.option(
     "--route",
     type=click.Choice(ROUTE_NAMES),

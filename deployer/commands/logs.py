@@ -5,12 +5,18 @@ from __future__ import annotations
 import click
 
 from deployer.app import App
+from deployer.options import env_option, examples
 
 FOLLOW_SECONDS = 6 * 3600
 
 
-@click.command()
-@click.option("--env", "env_name", required=True, help="The environment, as in dataops.yml.")
+@click.command(
+    epilog=examples(
+        "dataops logs --env local",
+        "dataops logs --env uat --follow",
+    )
+)
+@env_option
 @click.option("--run", "run_id", metavar="ID", help="The job run; default: the latest.")
 @click.option("--follow", is_flag=True, help="Go on until the run ends.")
 @click.pass_obj

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deployer.app import App
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +17,14 @@ if TYPE_CHECKING:
     from deployer.session import Session
 
 
-@click.command()
-@click.option("--env", "env_name", required=True, help="The environment, as in dataops.yml.")
+@click.command(
+    epilog=examples(
+        "dataops report --env local",
+        "dataops report --env local --month 2026-10 --format json",
+        "dataops report --env prod --format csv --out refunds.csv",
+    )
+)
+@env_option
 @click.option("--month", metavar="YYYY-MM", help="Only refunds of this month; default: all time.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), help="Default: table.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")

@@ -5,10 +5,16 @@ from __future__ import annotations
 import click
 
 from deployer.app import App
+from deployer.options import env_option, examples
 
 
-@click.command()
-@click.option("--env", "env_name", required=True, help="The environment, as in dataops.yml.")
+@click.command(
+    epilog=examples(
+        "dataops run --env local",
+        "dataops -v run --env uat --full-refresh",
+    )
+)
+@env_option
 @click.option("--full-refresh", is_flag=True, help="Rebuild every table from all raw files.")
 @click.option("--from", "from_month", metavar="YYYY-MM", help="Rebuild the months from this one on, with --to.")
 @click.option("--to", "to_month", metavar="YYYY-MM", help="The last month to rebuild.")

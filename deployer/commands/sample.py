@@ -8,11 +8,16 @@ from pathlib import Path
 import click
 
 from deployer.app import App
+from deployer.options import examples
 
 DEFAULT_END = "2026-10"  # sample.DEFAULT_END, without its imports; a test holds them equal
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "dataops sample --out sample --transactions 200000 --months 24 --seed 7",
+    )
+)
 @click.option(
     "--out",
     "folder",
