@@ -191,10 +191,7 @@ class Deployment:
                 results = self._executor(facts, planner.hand_over()).execute(plan, facts.states)
                 report = self._report(_outcome(results.values()), plan=plan, results=self._with_first(results),
                                       uploaded_bytes=uploaded.bytes, outputs=self._outputs(results))
-                current = self._set_current(ledger, facts, report)
-                report = self._smoked(ledger, current, report)
-        ledger.end(self._run, {"finished_at": _text(self._ports.now()), **report.document()})
-        return report
+                return self._concluded(ledger, facts, report)
 
     @contextmanager
     def _recorded(self, ledger: Ledger, plan: Plan, facts: Facts) -> Iterator[None]:
@@ -213,30 +210,37 @@ class Deployment:
         first = self._first
         return tuple(first if first and r.stack == first.stack and r.is_good else r for r in results.values())
 
-    def _smoked(self, ledger: Ledger, current: Current, report: Report) -> Report:
-        """The smoke test's verdict goes into the record of the run and of what is deployed now."""
+    def _concluded(self, ledger: Ledger, facts: Facts, report: Report) -> Report:
+        """Smoke test and records. What is deployed is written last: until then a killed run is looked at again."""
         if report.outcome == "done" and self._ports.smoke is not None:
-            try:
-                smoke = self._ports.smoke(report.outputs, report.release)
-            except Interrupted:
-                report = replace(report, outcome="interrupted")
-            else:
-                report = replace(report, smoke=smoke.document(), outcome="done" if smoke.passed else "smoke-failed")
-                ledger.set_current(replace(current, smoke=report.smoke))
-        return replace(report, seconds=time.monotonic() - self._started)
+            facts = replace(facts, current=ledger.set_current(self._current(facts, report)))
+            report = self._smoked(self._ports.smoke, report)
+        report = replace(report, seconds=time.monotonic() - self._started)
+        ledger.end(self._run, {"finished_at": _text(self._ports.now()), **report.document()})
+        ledger.set_current(self._current(facts, report))
+        return report
 
-    def _set_current(self, ledger: Ledger, facts: Facts, report: Report) -> Current:
+    def _smoked(self, smoke: Callable[[Mapping[str, str], str], SmokeResult], report: Report) -> Report:
+        try:
+            result = smoke(report.outputs, report.release)
+        except Interrupted:
+            return replace(report, outcome="interrupted")
+        return replace(report, smoke=result.document(), outcome="done" if result.passed else "smoke-failed")
+
+    def _current(self, facts: Facts, report: Report) -> Current:
         """What is deployed from now on: stacks of this run as it left them, the others as they were recorded."""
         before = facts.current.stacks if facts.current else {}
         records = {result.stack: result.record for result in report.results if result.record}
-        is_same = facts.current is not None and facts.current.release == report.release
-        return ledger.set_current(Current(
-            release=report.release, run=self._run, deployed_at=_text(self._ports.now()), outcome=report.outcome,
-            commit=str(self._wish.notes.get("commit", "")), stacks={**before, **records},
-            smoke=facts.current.smoke if facts.current and is_same else None,
+        smoke = report.smoke
+        if smoke is None and facts.current is not None and facts.current.release == report.release:
+            smoke = facts.current.smoke
+        return Current(
+            release=report.release, run=self._run, deployed_at=_text(self._ports.now()),
+            outcome="done" if report.outcome == "smoke-failed" else report.outcome,
+            commit=str(self._wish.notes.get("commit", "")), stacks={**before, **records}, smoke=smoke,
             promoted_from=str(self._wish.notes.get("promoted_from", "")),
             etag=facts.current.etag if facts.current else None,
-        ))
+        )
 
     def _sweep(self, ledger: Ledger, facts: Facts) -> None:
         """Give a killed run its end in the ledger, and delete the change sets that it left behind."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -104,6 +105,11 @@ class Plan:
         return next(step for step in self.steps if step.stack == stack)
 
     def document(self) -> dict[str, Any]:
+        """Plain JSON values, so that a saved plan equals the one that it was saved from."""
+        document: dict[str, Any] = json.loads(json.dumps(self._document()))
+        return document
+
+    def _document(self) -> dict[str, Any]:
         return {
             "version": VERSION,
             "environment": self.environment,

@@ -85,7 +85,7 @@ def cause_of(logical_id: str, resource_type: str, reason: str, template: Templat
     where = ""
     if template is not None and logical_id in template.resources:
         line = template.line_of(logical_id, ("Properties", *name.split("."))) if name else template.line_of(logical_id)
-        where = f"{_short(template)}:{line}"
+        where = f"{template.path.as_posix()}:{line}"
     return Cause(logical_id, resource_type, " ".join(reason.split()), name, where, likely_fix(reason))
 
 
@@ -110,14 +110,9 @@ def request_refused(stack: str, error: DataopsError, template: Template) -> Data
         return error
     named = next((r.logical_id for r in template.resources.values()
                   if re.search(rf"\b({re.escape(r.logical_id)}|{re.escape(r.type)})\b", error.message)), None)
-    where = f"{_short(template)}:{template.line_of(named)}" if named else _short(template)
+    where = f"{template.path.as_posix()}:{template.line_of(named)}" if named else template.path.as_posix()
     return StackRefused(f"stack {stack}: {error.message}", where=where,
                         hint=likely_fix(error.message) or "dataops validate finds most of these")
-
-
-def _short(template: Template) -> str:
-    """templates/x.yaml, wherever the release's files lie."""
-    return "/".join(template.path.parts[-2:])
 
 
 class StackRefused(DataopsError):
@@ -128,6 +123,6 @@ def change_set_refused(stack: str, change_set: ChangeSet, template: Template) ->
     """A change set that failed for a reason: early validation, a missing value, a transform."""
     reason = " ".join(change_set.reason.split()) or f"the change set ended as {change_set.status}"
     named = next((name for name in template.resources if re.search(rf"\b{re.escape(name)}\b", reason)), None)
-    where = f"{_short(template)}:{template.line_of(named)}" if named else _short(template)
+    where = f"{template.path.as_posix()}:{template.line_of(named)}" if named else template.path.as_posix()
     return StackRefused(f"stack {stack}: CloudFormation refuses the change set: {reason}", where=where,
                         hint=likely_fix(reason) or "correct the template or the parameter and run the same command again")

@@ -106,7 +106,7 @@ def target_of(project: Project, environment: Environment, release: Release) -> T
     """
     project = _as_released(project, release)
     templates = {
-        name: parse_template(release.files[item["template"]].content.decode(), project.directory / item["template"])
+        name: _template(release, item["template"])
         for name, item in release.manifest["stacks"].items()
     }
     wiring = wire(project, templates, environment)
@@ -114,6 +114,10 @@ def target_of(project: Project, environment: Environment, release: Release) -> T
         errors = [ConfigError(p.message, where=f"{p.file}:{p.line}", hint=p.hint) for p in wiring.problems]
         raise ConfigError(errors[0].message, where=errors[0].where, hint=errors[0].hint, others=errors[1:])
     return Target(project, environment, release, wiring, templates)
+
+
+def _template(release: Release, path: str) -> Template:
+    return parse_template(release.files[path].content.decode(), Path(path), shown_as=path)
 
 
 def _as_released(project: Project, release: Release) -> Project:
