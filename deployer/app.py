@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.errors import UsageError
+from deployer.nearest import nearest
 from deployer.output import document_text, write_result, write_talk
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ class App:
         """A declared environment. Raises UsageError naming the known ones and the nearest."""
         environments = self.project().environments
         if name not in environments:
-            from deployer.reader import nearest
-
             meant = nearest(name, environments)
             hint = f"did you mean '{meant}'?" if meant else "environments are declared in dataops.yml"
             raise UsageError(f"unknown environment '{name}', there are {', '.join(environments)}", hint=hint)

@@ -60,7 +60,7 @@ def explain(error: BaseException) -> DataopsError | None:
         case raised.SSLError() | raised.ProxyConnectionError():
             hint = "check AWS_CA_BUNDLE, HTTPS_PROXY and the network"
             return DataopsError(f"no secure connection to AWS: {error}", hint=hint)
-        case raised.HTTPClientError() | raised.EndpointConnectionError():
+        case raised.HTTPClientError() | raised.ConnectionError():
             hint = "check the network; for the local cloud: dataops local status"
             return DataopsError(f"no answer: {error}", hint=hint)
         case raised.BotoCoreError():

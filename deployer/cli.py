@@ -23,6 +23,7 @@ from click.shell_completion import CompletionItem
 from deployer.app import App
 from deployer.aws_errors import explain
 from deployer.errors import DataopsError, UsageError
+from deployer.nearest import nearest
 from deployer.output import error_document, write_error, write_talk
 
 # command -> module, name in the module, what it does
@@ -73,6 +74,15 @@ class LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is not a click command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and not ctx.resilient_parsing and self.get_command(ctx, name) is None:
+            meant = nearest(name, self.list_commands(ctx))
+            raise click.UsageError(f"unknown command '{name}'" + (f", did you mean '{meant}'?" if meant else ""), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, COMMANDS[name][2]) for name in self.list_commands(ctx)]

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from deployer.errors import ConfigError
-from deployer.reader import Entry, FromEnvironment, Reader, compose, nearest
+from deployer.nearest import nearest
+from deployer.reader import Entry, FromEnvironment, Reader, compose
 from deployer.schema import DEFAULT_RELEASE_MAX_AGE_DAYS, PROJECT
 
 CONFIG_FILE = "dataops.yml"

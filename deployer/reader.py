@@ -5,7 +5,6 @@ It knows nothing of what the keys mean; config.py makes the project's values out
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, assert_never
 import yaml
 
 from deployer.errors import ConfigError, Location
+from deployer.nearest import nearest
 from deployer.schema import FROM_ENVIRONMENT, Items, Number, Record, Shape, Table, Text, Value
 
 _TAG = "tag:yaml.org,2002:"
@@ -34,13 +34,6 @@ class FromEnvironment:
     """The value of a variable of the process."""
 
     variable: str
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was most likely meant."""
-    by_lower = {each.lower(): each for each in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
 
 
 def compose(text: str, file: str) -> yaml.Node | None:

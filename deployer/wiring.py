@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from deployer.config import CONFIG_FILE, Environment, Project
-from deployer.reader import nearest
+from deployer.nearest import nearest
 from deployer.templates import Parameter, Template
 
 ENVIRONMENT_NAME = "EnvironmentName"
@@ -182,7 +182,7 @@ class _Wirer:
         return Problem(self.templates[stack].file, parameter.line, f"stack {stack}: {message}", hint, rule)
 
     def _unfed_hint(self, name: str) -> str:
-        meant = nearest(name, [*self.offers, *self.project.artifacts])
+        meant = nearest(name, {*self.offers, *self.project.artifacts} - {name})
         if meant:
             return f"did you mean the output or artifact '{meant}'?"
         return f"give it under `parameters` of environment {self.environment.name}, or a Default in the template"

@@ -22,7 +22,7 @@ from deployer.config import (
     parse_project,
 )
 from deployer.errors import ConfigError
-from deployer.reader import nearest
+from deployer.nearest import nearest
 from deployer.schema import FROM_ENVIRONMENT, PROJECT, Items, Record, Shape, Table, Value
 
 ROOT = Path(__file__).parents[2]

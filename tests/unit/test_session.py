@@ -1,0 +1,177 @@
+"""A session proves whose account it is before anything else is called, and records every call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from deployer import local
+from deployer.config import Environment, Partner, Project
+from deployer.errors import DataopsError, Refused, UsageError
+from deployer.session import Access, Session, connect, connect_partner
+
+PROJECT = Project("lake", Path("/project"), {}, {}, {})
+UAT = Environment("uat", account="111111111111", region="eu-west-1")
+KEYS = Access(access_key_id="AKIAEXAMPLE", secret_access_key="x")
+
+
+class Cloud:
+    """Answers every request of a session in place of AWS, and keeps what it was asked."""
+
+    def __init__(self, account: str) -> None:
+        self.account = account
+        self.requests: list[Any] = []
+
+    def answer(self, request: Any, **_: Any) -> AWSResponse:
+        self.requests.append(request)
+        body = (
+            f"<GetCallerIdentityResponse><GetCallerIdentityResult><Account>{self.account}</Account>"
+            "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+            if "GetCallerIdentity" in str(request.body)
+            else "<DescribeStacksResponse><DescribeStacksResult><Stacks/></DescribeStacksResult></DescribeStacksResponse>"
+        )
+        response = AWSResponse(request.url, 200, {}, None)
+        response._content = body.encode()
+        return response
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """AWS, as account 111111111111."""
+    answers = Cloud("111111111111")
+    made = boto3.Session
+
+    def answered(*arguments: Any, **named: Any) -> boto3.Session:
+        session = made(*arguments, **named)
+        session.events.register("before-send", answers.answer)
+        return session
+
+    monkeypatch.setattr(boto3, "Session", answered)
+    return answers
+
+
+def session(environment: Environment = UAT, access: Access = KEYS) -> Session:
+    return Session(PROJECT, environment, access)
+
+
+def test_the_identity_is_asked_once_and_first(cloud: Cloud) -> None:
+    """Given a declared account, when clients are used, then the first call is for the identity, and it is made once."""
+    used = session()
+    used.client("cloudformation").describe_stacks()
+    used.client("cloudformation").describe_stacks()
+    assert used.verify_identity() == "111111111111"
+    assert used.calls == [
+        ("sts", "GetCallerIdentity"),
+        ("cloudformation", "DescribeStacks"),
+        ("cloudformation", "DescribeStacks"),
+    ]
+    assert used.client("cloudformation") is used.client("cloudformation")
+
+
+def test_another_account_is_refused_before_any_other_call(cloud: Cloud) -> None:
+    """Given credentials of another account, when a client is asked for, then it is refused, and nothing else is called."""
+    cloud.account = "222222222222"
+    used = session()
+    with pytest.raises(
+        Refused, match="uat is account 111111111111, but these credentials belong to account 2222"
+    ) as why:
+        used.client("cloudformation")
+    assert why.value.exit_code == 6
+    assert used.calls == [("sts", "GetCallerIdentity")]
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_another_region_is_refused_before_any_call(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Given a region of the process that is not the declared one, when a client is asked for, then nothing is called."""
+    monkeypatch.setenv(variable, "us-east-1")
+    used = session()
+    with pytest.raises(Refused, match=f"uat is in eu-west-1, but {variable} says us-east-1"):
+        used.client("cloudformation")
+    assert cloud.requests == []
+
+
+def test_without_a_declared_account_nobody_is_asked(cloud: Cloud) -> None:
+    """Given an environment without an account, when a client is used, then the identity costs no call unless asked for."""
+    used = session(Environment("local", region="eu-west-1"))
+    used.client("cloudformation").describe_stacks()
+    assert used.calls == [("cloudformation", "DescribeStacks")]
+    assert cloud.requests[0].url.startswith("https://cloudformation.eu-west-1.")
+
+
+def test_requests_say_who_makes_them_and_where_they_go(cloud: Cloud) -> None:
+    """Given an endpoint, when a call is made, then it goes there, in the declared region, and names dataops."""
+    used = session(access=Access("http://127.0.0.1:4566", "111111111111", "x"))
+    used.client("cloudformation").describe_stacks()
+    assert {request.url for request in cloud.requests} == {"http://127.0.0.1:4566/"}
+    assert all(b" dataops/" in request.headers["User-Agent"] for request in cloud.requests)
+    assert all(b"111111111111" in request.headers["Authorization"] for request in cloud.requests)
+    assert all(b"/eu-west-1/" in request.headers["Authorization"] for request in cloud.requests)
+    config = used.client("s3").meta.config
+    assert config.retries["mode"] == "adaptive"
+    assert config.s3["addressing_style"] == "path"
+
+
+def endpoint() -> Any:
+    class Endpoint:
+        url, access_key_id, secret_access_key = "http://127.0.0.1:4566", "000000000000", "local"
+
+    return Endpoint()
+
+
+@pytest.mark.parametrize(("account", "key"), [(None, "000000000000"), ("111111111111", "111111111111")])
+def test_the_local_cloud_knows_accounts_by_their_key(
+    monkeypatch: pytest.MonkeyPatch, account: str | None, key: str
+) -> None:
+    """Given an environment in the local cloud, when a session is made, then its key is the declared account."""
+    said: list[str] = []
+
+    def start(directory: Path, *, say: Any) -> Any:
+        say("starting")
+        return endpoint()
+
+    monkeypatch.setattr(local, "start", start)
+    made = connect(PROJECT, Environment("uat", account=account, endpoint="local"), say=said.append)
+    assert (made._access.url, made._access.access_key_id) == ("http://127.0.0.1:4566", key)
+    assert said == ["starting"]
+
+
+def test_a_local_cloud_that_must_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no local cloud, when a session must not start one, then the error says which command does."""
+    monkeypatch.setattr(local, "find", lambda directory: None)
+    with pytest.raises(DataopsError) as raised:
+        connect(PROJECT, Environment("local", endpoint="local"), start_local=False)
+    assert raised.value.hint == "dataops deploy --env local"
+
+
+def test_the_partner_has_credentials_of_its_own(cloud: Cloud) -> None:
+    """Given a partner, when its session is made, then it uses the partner's account at the same endpoint."""
+    partner = Partner(account="999999999999")
+    ours = session(
+        Environment("local", region="eu-west-1", endpoint="local", partner=partner),
+        Access("http://127.0.0.1:4566", "000000000000", "x"),
+    )
+    theirs = connect_partner(ours)
+    cloud.account = "999999999999"
+    assert theirs.verify_identity() == "999999999999"
+    assert b"999999999999" in cloud.requests[-1].headers["Authorization"]
+    assert ours.calls == []
+
+
+def test_an_environment_without_a_partner_says_so() -> None:
+    """Given no partner, when its session is asked for, then the hint shows what to add to dataops.yml."""
+    with pytest.raises(UsageError, match="names no partner") as raised:
+        connect_partner(session())
+    assert "partner: {profile: ...}" in str(raised.value.hint)
