@@ -11,6 +11,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployer.local.emulator import load, replace, require
@@ -37,6 +38,7 @@ def install(cloud: LocalCloud) -> None:
     for name in ("_buckets", "_plain_path_key", "_object_disk_path", "_put_object", "_delete_object", "_in_account"):
         require(s3, name)
     require(glue, "_job_runs")
+    require(glue, "_security_configs")
     MOUNTS.follow(s3)
     archives = Archives(cache_directory(os.environ))
     threading.Thread(target=archives.make_base, daemon=True).start()
@@ -45,6 +47,20 @@ def install(cloud: LocalCloud) -> None:
     replace(glue, "_get_job_run", lambda data: runs.describe(data))
     replace(glue, "_get_job_runs", lambda data: runs.list_runs(data))
     replace(glue, "_batch_stop_job_run", lambda data: runs.stop(data))
+
+
+def log_group_prefix(job: Mapping[str, Any], arguments: Mapping[str, str], configurations: Mapping[str, Any]) -> str:
+    """What comes before ``/error`` and ``/output`` in the names of a run's log groups.
+
+    Where the security configuration encrypts logs, Glue adds its name and the role's.
+    https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
+    """
+    prefix = arguments.get("--custom-logGroup-prefix", DEFAULT_LOG_GROUP_PREFIX)
+    name = job.get("SecurityConfiguration") or ""
+    encryption = configurations.get(name, {}).get("EncryptionConfiguration", {}).get("CloudWatchEncryption", {})
+    if encryption.get("CloudWatchEncryptionMode") != "SSE-KMS":
+        return prefix
+    return f"{prefix}/{name}-role/{job['Role'].rsplit('/', 1)[-1]}"
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:
@@ -132,7 +148,7 @@ class JobRuns:
             url=self._cloud.url,
             script_location=(job.get("Command") or {}).get("ScriptLocation", ""),
             arguments=arguments,
-            log_group_prefix=arguments.get("--custom-logGroup-prefix", DEFAULT_LOG_GROUP_PREFIX),
+            log_group_prefix=log_group_prefix(job, arguments, self._glue._security_configs),
         )
         run["LogGroupName"] = spec.log_group_prefix
         return JobProcess(spec, self._cloud.paths, MOUNTS, self._archives)

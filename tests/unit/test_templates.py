@@ -27,6 +27,7 @@ from template_model import (
 
 from deployer.config import load_project
 from deployer.guards import STATEFUL_TYPES
+from deployer.local.glue_jobs import log_group_prefix
 from deployer.release import ARTIFACTS_PREFIX
 from deployer.templates import load_templates
 from deployer.wiring import wire
@@ -455,6 +456,18 @@ def test_the_job_s_log_groups_have_the_names_that_glue_writes_to() -> None:
     assert groups == {f"{prefix}/error", f"{prefix}/output"}
     assert filled.outputs()["JobLogGroupPrefix"] == prefix
     assert len(job["DefaultArguments"]["--custom-logGroup-prefix"]) <= 400
+
+
+@pytest.mark.parametrize(("mode", "ours"), [("SSE-KMS", True), ("DISABLED", False)])
+def test_the_local_cloud_logs_where_glue_does(mode: str, ours: bool) -> None:
+    """Given the job, when it runs in the local cloud, then its logs go by Glue's rule: here to the template's groups."""
+    properties = one_resource("glue", "BaseTablesJob").properties
+    role = {"Role": f"arn:aws:iam::111111111111:role/{Filled('glue').value({'Ref': 'JobRole'})}"}
+    encryption = {"EncryptionConfiguration": {"CloudWatchEncryption": {"CloudWatchEncryptionMode": mode}}}
+    configurations = {properties["SecurityConfiguration"]: encryption}
+    prefix = log_group_prefix({**properties, **role}, properties["DefaultArguments"], configurations)
+    groups = {group.properties["LogGroupName"] for group in LOG_GROUPS if group.template == "glue"}
+    assert (f"{prefix}/error" in groups) is ours
 
 
 def test_the_job_encrypts_files_logs_and_bookmarks() -> None:
