@@ -5,7 +5,7 @@ Which templates, and what else is checked, is validation.py's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cfnlint.config import ConfigMixIn, ManualArgs
@@ -17,7 +17,9 @@ from deployer.findings import Finding, Level
 _LEVELS = {"error": Level.ERROR, "warning": Level.WARNING, "informational": Level.INFORMATION}
 
 
-def lint(paths: Sequence[Path], regions: Iterable[str], shown_as: dict[Path, str]) -> dict[Path, tuple[Finding, ...]]:
+def lint(
+    paths: Sequence[Path], regions: Iterable[str], shown_as: Mapping[Path, str]
+) -> Mapping[Path, tuple[Finding, ...]]:
     """What cfn-lint finds in each template, by its path; the rules are loaded once."""
     arguments = ManualArgs(include_checks=["I"], regions=sorted(set(regions)))
     runner = Runner(ConfigMixIn(["--template", *(str(path) for path in paths)], **arguments))

@@ -7,8 +7,9 @@ findings.py's business.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from deployer.config import CONFIG_FILE, Artifact, ArtifactKind, Project, load_project
 from deployer.errors import ConfigError, Location
@@ -24,8 +25,18 @@ GLUE_PYTHON = (3, 11)  # of Glue 5.1, whatever Python runs dataops
 SQL_DIRECTORY, PYTHON_DIRECTORIES = "athena", ("glue", "functions")
 
 
-def validate_project(project_dir: Path, *, say: Callable[[str], None] = lambda text: None) -> tuple[Check, ...]:
-    """Every check, in the order in which one rests on the other."""
+class Linter(Protocol):
+    """cfn-lint, as lint.py runs it: what it finds in each template, by its path."""
+
+    def __call__(
+        self, paths: Sequence[Path], regions: Iterable[str], shown_as: Mapping[Path, str]
+    ) -> Mapping[Path, tuple[Finding, ...]]: ...
+
+
+def validate_project(
+    project_dir: Path, *, say: Callable[[str], None] = lambda text: None, linter: Linter | None = None
+) -> tuple[Check, ...]:
+    """Every check, in the order in which one rests on the other; `linter` is cfn-lint unless a test says otherwise."""
     try:
         project = load_project(project_dir)
     except ConfigError as error:
@@ -33,8 +44,8 @@ def validate_project(project_dir: Path, *, say: Callable[[str], None] = lambda t
     checks = [Check("configuration", CONFIG_FILE)]
     templates, unreadable = _templates(project)
     checks += unreadable
-    say(f"cfn-lint reads {len(set(_paths(project)))} templates")
-    checks += _lint(project, templates)
+    say(f"cfn-lint reads {len(templates)} templates")
+    checks += _lint(project, templates, linter)
     checks += [_size(project, path, template) for path, template in templates.items()]
     checks += _wiring(project, templates, complete=not unreadable)
     checks += [_artifact(project, artifact) for artifact in project.artifacts.values()]
@@ -70,13 +81,19 @@ def _templates(project: Project) -> tuple[dict[Path, Template], list[Check]]:
     return templates, unreadable
 
 
-def _lint(project: Project, templates: dict[Path, Template]) -> Iterator[Check]:
-    from deployer.lint import lint  # cfn-lint takes most of a second to import
-
+def _lint(project: Project, templates: Mapping[Path, Template], linter: Linter | None) -> Iterator[Check]:
+    if not templates:
+        return
     regions = [environment.region for environment in project.environments.values()]
     shown_as = {path: _shown(project, path) for path in templates}
-    for path, findings in lint(list(templates), regions, shown_as).items():
+    for path, findings in (linter or _cfn_lint())(list(templates), regions, shown_as).items():
         yield Check("cfn-lint", shown_as[path], findings)
+
+
+def _cfn_lint() -> Linter:
+    from deployer.lint import lint  # takes most of a second to import
+
+    return lint
 
 
 def _size(project: Project, path: Path, template: Template) -> Check:
@@ -91,7 +108,7 @@ def _size(project: Project, path: Path, template: Template) -> Check:
 # Wiring and values.
 
 
-def _wiring(project: Project, templates: dict[Path, Template], *, complete: bool) -> Iterator[Check]:
+def _wiring(project: Project, templates: Mapping[Path, Template], *, complete: bool) -> Iterator[Check]:
     if not complete:
         yield Check("wiring", "stacks", skipped="a template cannot be read")
         return
