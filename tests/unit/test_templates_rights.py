@@ -93,6 +93,7 @@ REQUESTS = [
     # It owns the base bucket's two prefixes.
     ("glue/JobRole", "s3:PutObject", f"{BASE}/base/refund/month=2026-10/run=r/part-0.parquet", {}, True),
     ("glue/JobRole", "s3:DeleteObject", f"{BASE}/smoke/_runs/lock", {}, True),
+    ("glue/JobRole", "s3:ListBucketMultipartUploads", BASE, {}, True),
     ("glue/JobRole", "s3:PutObject", f"{BASE}/elsewhere/a", {}, False),
     ("glue/JobRole", "s3:DeleteObjectVersion", f"{BASE}/base/refund/a", {}, False),
     ("glue/JobRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
@@ -109,6 +110,7 @@ REQUESTS = [
     ("glue/JobRole", "glue:BatchUpdatePartition", f"{GLUE}:database/base_database", {}, True),
     ("glue/JobRole", "glue:BatchUpdatePartition", f"{GLUE}:table/smoke_database/refund", {}, True),
     ("glue/JobRole", "glue:BatchUpdatePartition", f"{GLUE}:table/another_database/refund", {}, False),
+    ("glue/JobRole", "glue:BatchDeletePartition", f"{GLUE}:table/base_database/refund", {}, False),
     ("glue/JobRole", "glue:UpdateTable", f"{GLUE}:table/base_database/refund", {}, False),
     ("glue/JobRole", "glue:DeleteTable", f"{GLUE}:table/base_database/refund", {}, False),
     # It counts in its namespace and Glue's, and logs to its own groups.
@@ -213,12 +215,15 @@ def words_of_the_job() -> set[str]:
     return attributes | {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
 
 
-def test_the_job_has_the_right_to_every_call_of_its_code() -> None:
-    """Given the job's code, when it calls AWS, then its role has the right; the emulator would let it pass without."""
+def test_the_job_has_the_rights_that_its_code_needs() -> None:
+    """Given the job's code, then its role has the right to every call; and to no call of Glue that it does not make.
+
+    The emulator would let a call pass without. (In S3 Spark calls as well, so more rights are needed than are seen.)
+    """
     granted = {action for statement in role_rights("glue", "JobRole") for action in as_list(statement["Action"])}
     words = words_of_the_job()
     needed = {f"glue:{action}" for name, action in calls("glue").items() if name in words}
     needed |= {right for name in calls("s3").keys() & words for right in S3_RIGHTS[name]}
     needed |= {f"cloudwatch:{action}" for name, action in calls("cloudwatch").items() if name in words}
-    assert len(needed) > 5
     assert needed <= granted
+    assert {right for right in granted if right.startswith("glue:")} <= needed
