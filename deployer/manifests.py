@@ -38,5 +38,6 @@ def counts_text(counts: Mapping[str, int]) -> str:
 
 
 def touched_months(manifest: Manifest) -> Sequence[str]:
-    """Return the months that a run published or emptied."""
-    return sorted({month for months in manifest.tables.values() for month in months})
+    """Return the months of transactions that a run published or emptied; those of rejected are months of ingestion."""
+    tables = [months for table, months in manifest.tables.items() if table != "rejected"]
+    return sorted({month for months in tables for month in months})

@@ -1,0 +1,258 @@
+"""The smoke test: its fixtures have the answer that they claim, and each way to fail gets its own verdict."""
+
+import gzip
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession, client_error
+from refunds_lake.runs import FULL_REFRESH, Manifest, Problem, manifest_key
+from sql_harness import answer
+
+from deployer import polling
+from deployer.smoke import Fixtures, SmokeOutcome, load_fixtures, run_smoke_test, verdict_lines
+
+FOLDER = ROOT / "athena" / "smoke"
+SMOKE_DATABASE = OUTPUTS["SmokeDatabaseName"]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time stand still between polls."""
+    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+
+
+def as_text(rows: Any) -> list[tuple[str | None, ...]]:
+    return [(row.customer_id, f"{row.total_refund:.2f}") for row in rows]
+
+
+class World:
+    """A deployed lakehouse in which everything is right; tests then break one thing."""
+
+    def __init__(self) -> None:
+        self.fixtures: Fixtures = load_fixtures(FOLDER)
+        results: dict[tuple[str, str], Any] = {(SMOKE_DATABASE, "all time"): as_text(self.fixtures.total)}
+        for month, rows in self.fixtures.monthly.items():
+            results[SMOKE_DATABASE, month] = as_text(rows)
+        self.counts: Mapping[str, int] = self.fixtures.counts
+        self.problems: tuple[Problem, ...] = ()
+        self.records_a_manifest = True
+        self.session: Any = FakeSession(
+            athena=FakeAthena(results=results), glue=FakeGlue(on_start=self._record), logs=FakeLogs()
+        )
+        self.said: list[str] = []
+
+    def _record(self, job_run_id: str, arguments: Mapping[str, str]) -> None:
+        if not self.records_a_manifest:
+            return
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        manifest = Manifest(
+            run_id="20260101T000000Z-00000000",
+            job_run_id=job_run_id,
+            kind=FULL_REFRESH,
+            started_at=now,
+            finished_at=now,
+            reporting_time_zone="UTC",
+            counts=self.counts,
+            problems=self.problems,
+        )
+        self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
+
+    def test(self) -> Any:
+        return run_smoke_test(self.session, OUTPUTS, say=self.said.append, release_id="0123456789abcdef0123")
+
+
+def test_the_fixtures_have_the_answer_that_they_claim() -> None:
+    """Given the raw fixtures, when plain Python works their answer out, then it is the one beside them."""
+    claimed = json.loads((FOLDER / "answer.json").read_text(encoding="utf-8"))
+    found = answer([FOLDER / name for name in sorted(claimed["uploads"])])
+    assert found["counts"] == claimed["counts"]
+    assert found["total"] == claimed["total"]
+    assert found["monthly"] == claimed["monthly"]
+
+
+def test_every_fixture_is_uploaded_and_explained() -> None:
+    """Given the folder, when it is read, then each raw file is uploaded and each id stands in the README."""
+    fixtures = load_fixtures(FOLDER)
+    raw = {path.name for path in FOLDER.iterdir() if path.name[0].isdigit()}
+    assert {name.removesuffix(".gz") for name in fixtures.files} == raw
+    assert gzip.decompress(fixtures.files["02-second.csv.gz"]) == (FOLDER / "02-second.csv").read_bytes()
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    ids = {row["customer_id"] for row in json.loads((FOLDER / "answer.json").read_text(encoding="utf-8"))["total"]}
+    assert [customer for customer in ids if customer not in readme] == []
+
+
+def test_a_right_answer_passes() -> None:
+    """Given a lakehouse that gives the answer, when it is tested, then it passes, and the rows come along."""
+    world = World()
+    verdict = world.test()
+    assert (verdict.outcome, verdict.differences) == (SmokeOutcome.PASS, ())
+    assert verdict.rows == world.fixtures.total
+    assert verdict.bytes_scanned == 1234 * 6
+    assert verdict_lines(verdict)[0].startswith("smoke test PASS: 11 customers")
+
+
+def test_only_the_side_tables_are_written() -> None:
+    """Given a smoke test, when it runs, then raw files and tables are those of smoke/, with the months of UTC."""
+    world = World()
+    world.test()
+    (run,) = world.session.glue.runs
+    assert run["Arguments"]["--base_prefix"] == "smoke/"
+    assert run["Arguments"]["--database"] == SMOKE_DATABASE
+    assert run["Arguments"]["--full_refresh"] == "true"
+    assert run["Arguments"]["--reporting_time_zone"] == "UTC"
+    prefix = run["Arguments"]["--raw_prefix"]
+    uploaded = [key for bucket, key in world.session.s3.objects if bucket == "raw"]
+    assert prefix.startswith("smoke/") and prefix.endswith("/transactions/")
+    assert len(uploaded) == 3 and all(key.startswith(f"{prefix}source=smoke/ingest_date=") for key in uploaded)
+
+
+def test_another_test_reads_none_of_the_first_ones_files() -> None:
+    """Given two smoke tests, when they run, then each has raw files of its own."""
+    world = World()
+    world.test()
+    world.test()
+    first, second = (run["Arguments"]["--raw_prefix"] for run in world.session.glue.runs)
+    assert first != second
+
+
+def test_a_cent_too_much_is_a_wrong_answer() -> None:
+    """Given a total that is one cent off, when it is tested, then the verdict names customer and both amounts."""
+    world = World()
+    world.session.athena.results[SMOKE_DATABASE, "all time"][0] = ("anna", "50.26")
+    verdict = world.test()
+    assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
+    assert verdict.differences == ("anna: expected 50.25, found 50.26",)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda rows: rows.pop(), "zoë: expected 3.30, found no row"),
+        (lambda rows: rows.append(("eve", "10.00")), "eve: expected no row, found 10.00"),
+        (lambda rows: rows.reverse(), "the same rows in another order, or a customer twice"),
+    ],
+)
+def test_missing_additional_and_unordered_rows(change: Any, line: str) -> None:
+    """Given a report with other rows, when it is tested, then it is wrong, and the difference is named."""
+    world = World()
+    change(world.session.athena.results[SMOKE_DATABASE, "all time"])
+    verdict = world.test()
+    assert (verdict.outcome, verdict.differences) == (SmokeOutcome.WRONG_ANSWER, (line,))
+
+
+def test_a_wrong_month_is_a_wrong_answer() -> None:
+    """Given a monthly report that disagrees, when it is tested, then the verdict names the month."""
+    world = World()
+    world.session.athena.results[SMOKE_DATABASE, "2025-03"] = []
+    verdict = world.test()
+    assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
+    assert "2025-03" in verdict.message
+
+
+def test_lost_records_are_a_wrong_answer() -> None:
+    """Given counts that differ from the known ones, when it is tested, then both equations are shown."""
+    world = World()
+    world.counts = {**world.fixtures.counts, "rejected": 17, "kept": 45}
+    verdict = world.test()
+    assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
+    assert verdict.differences == (
+        "expected 68 read = 44 kept + 2 duplicate + 4 superseded + 18 rejected",
+        "found    68 read = 45 kept + 2 duplicate + 4 superseded + 17 rejected",
+    )
+
+
+def test_an_unread_fixture_is_a_wrong_answer() -> None:
+    """Given a job that could not read a fixture, when it is tested, then the verdict names it."""
+    world = World()
+    world.problems = (Problem("smoke/x/02-second.csv.gz", "not gzip"),)
+    verdict = world.test()
+    assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
+    assert "smoke/x/02-second.csv.gz: not gzip" in verdict.differences
+
+
+def test_no_manifest_is_a_wrong_answer() -> None:
+    """Given a job that recorded nothing, when it is tested, then it does not pass."""
+    world = World()
+    world.records_a_manifest = False
+    assert world.test().outcome is SmokeOutcome.WRONG_ANSWER
+
+
+def test_a_job_that_our_code_fails_is_a_wrong_answer() -> None:
+    """Given a script that raises, when it is tested, then the release is to blame and the log's end is shown."""
+    world = World()
+    world.session.glue.ends = [{"JobRunState": "FAILED", "ErrorMessage": "SystemExit: 1"}]
+    world.session.logs.events = [("/job/error", 1, "error: does not add up")]
+    verdict = world.test()
+    assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
+    assert verdict.differences == ("error: does not add up",)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"JobRunState": "FAILED", "ErrorMessage": "Resource unavailable: no capacity"},
+        {"JobRunState": "ERROR", "ErrorMessage": "Internal service error"},
+        {"JobRunState": "STOPPED"},
+    ],
+)
+def test_a_job_that_never_got_to_our_code_says_nothing_about_the_release(end: dict[str, str]) -> None:
+    """Given a run that Glue could not carry out, when it is tested, then the verdict blames the infrastructure."""
+    world = World()
+    world.session.glue.ends = [end]
+    assert world.test().outcome is SmokeOutcome.INFRASTRUCTURE_ERROR
+
+
+def test_a_job_that_takes_too_long_is_a_timeout() -> None:
+    """Given a run that Glue ended at its time limit, when it is tested, then the verdict is a timeout."""
+    world = World()
+    world.session.glue.ends = [{"JobRunState": "TIMEOUT"}]
+    assert world.test().outcome is SmokeOutcome.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("category", "outcome"),
+    [(1, SmokeOutcome.INFRASTRUCTURE_ERROR), (2, SmokeOutcome.WRONG_ANSWER), (3, SmokeOutcome.INFRASTRUCTURE_ERROR)],
+)
+def test_a_failed_query_counts_against_the_release_when_it_is_the_query(category: int, outcome: SmokeOutcome) -> None:
+    """Given a query that fails, when it is tested, then only a fault of the query counts against the release."""
+    world = World()
+    world.session.athena.results[SMOKE_DATABASE, "all time"] = Failure("SYNTAX_ERROR: line 1", category)
+    assert world.test().outcome is outcome
+
+
+def test_the_live_report_must_stay_within_the_limit() -> None:
+    """Given a live report that the bytes limit cancels, when it is tested, then the release does not pass."""
+    world = World()
+    failure = Failure("Bytes scanned limit was exceeded", 2, "CANCELLED")
+    world.session.athena.results[OUTPUTS["BaseDatabaseName"], "all time"] = failure
+    assert world.test().outcome is SmokeOutcome.WRONG_ANSWER
+
+
+def test_a_failing_upload_is_the_infrastructure() -> None:
+    """Given S3 that refuses a write, when it is tested, then the verdict blames the infrastructure."""
+    world = World()
+    world.session.s3.failures = [client_error(ClientError, "SlowDown", "Please reduce your request rate")]
+    verdict = world.test()
+    assert verdict.outcome is SmokeOutcome.INFRASTRUCTURE_ERROR
+    assert "SlowDown" in verdict.message
+
+
+def test_a_run_of_the_live_tables_is_waited_for() -> None:
+    """Given a run that is active, when the test starts, then it waits for that run and then passes."""
+    world = World()
+    world.session.glue.is_running_already("jr_nightly")
+    assert world.test().outcome is SmokeOutcome.PASS
+    assert "smoke test: waiting for job run jr_nightly, which is active" in world.said
+
+
+def test_the_fixtures_are_read_from_the_project(tmp_path: Path) -> None:
+    """Given a project without fixtures, when it is tested, then the error is not hidden behind a verdict."""
+    world = World()
+    world.session.project.directory = tmp_path
+    with pytest.raises(FileNotFoundError):
+        world.test()
