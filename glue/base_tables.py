@@ -1,0 +1,118 @@
+"""The Glue job: bring the base tables up to date with the raw objects. Reads its arguments, builds the clients, runs.
+
+Plain PySpark: Glue, spark-submit and the local cloud start it alike. The work is in the library refunds_lake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import boto3
+from pyspark.sql import SparkSession
+from refunds_lake.catalog import CatalogError, GlueCatalog
+from refunds_lake.job import Outcome, Settings, SettingsRefused, World, run
+from refunds_lake.lock import LockHeld, LockLost
+from refunds_lake.objects import S3Store
+from refunds_lake.session import SETTINGS
+from refunds_lake.tables import CheckFailed
+
+NAMESPACE = "RefundsLake"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run once; 0 when the tables are up to date."""
+    options = _parse(arguments)
+    started = datetime.now(UTC)
+    builder = SparkSession.builder.appName("base-tables")
+    for name, value in SETTINGS.items():
+        builder = builder.config(name, value)
+    spark = builder.getOrCreate()
+    s3 = boto3.client("s3")
+    world = World(
+        spark=spark,
+        raw=S3Store(s3, options.raw_bucket),
+        base=S3Store(s3, options.base_bucket),
+        catalog=GlueCatalog(boto3.client("glue"), options.database),
+        clock=lambda: datetime.now(UTC),
+        say=lambda text: print(text, flush=True),
+    )
+    settings = Settings(
+        raw_prefix=options.raw_prefix,
+        base_prefix=options.base_prefix,
+        reporting_time_zone=options.reporting_time_zone,
+        job_run_id=options.JOB_RUN_ID or f"local{os.getpid()}",
+        full_refresh=options.full_refresh,
+    )
+    try:
+        outcome = run(settings, world)
+    except (CatalogError, CheckFailed, LockHeld, LockLost, SettingsRefused) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+    _report(outcome, options.JOB_NAME, (datetime.now(UTC) - started).total_seconds())
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser.add_argument("--JOB_NAME", default="base-tables")
+    parser.add_argument("--JOB_RUN_ID", default="")
+    parser.add_argument("--raw_bucket", required=True)
+    parser.add_argument("--base_bucket", required=True)
+    parser.add_argument("--raw_prefix", default="transactions/")
+    parser.add_argument("--base_prefix", default="base/")
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--reporting_time_zone", default="UTC")
+    parser.add_argument("--full_refresh", type=_truth, default=False)
+    return parser.parse_known_args(arguments)[0]
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def _report(outcome: Outcome, job_name: str, duration_seconds: float) -> None:
+    """Counts for people, for programs (one JSON line) and for CloudWatch."""
+    counts = dict(outcome.manifest.counts) if outcome.manifest else dict.fromkeys(outcome.state.counts, 0)
+    for problem in outcome.problems:
+        print(f"problem: {problem.key}: {problem.reason}", flush=True)
+    if outcome.manifest is None:
+        print("nothing new to read; the tables are as they were", flush=True)
+    print("this run: " + ", ".join(f"{name} {value}" for name, value in counts.items()), flush=True)
+    print("in total: " + ", ".join(f"{name} {value}" for name, value in outcome.state.counts.items()), flush=True)
+    document = {
+        "run_id": outcome.manifest.run_id if outcome.manifest else None,
+        "counts": counts,
+        "cumulative": dict(outcome.state.counts),
+        "problems": [{"key": problem.key, "reason": problem.reason} for problem in outcome.problems],
+        "recovered": outcome.recovered,
+        "duration_seconds": round(duration_seconds, 1),
+    }
+    print(json.dumps(document), flush=True)
+    metrics = {**counts, "problems": len(outcome.problems)}
+    data = [
+        {"MetricName": name, "Value": value, "Unit": "Count", "Dimensions": [{"Name": "Job", "Value": job_name}]}
+        for name, value in metrics.items()
+    ]
+    data.append(
+        {
+            "MetricName": "duration",
+            "Value": duration_seconds,
+            "Unit": "Seconds",
+            "Dimensions": [{"Name": "Job", "Value": job_name}],
+        }
+    )
+    try:
+        boto3.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
+    except Exception as error:  # the tables are published; a metric that is missing must not fail the run, but be seen
+        print(f"warning: the metrics could not be sent to CloudWatch: {error}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

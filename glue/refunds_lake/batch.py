@@ -1,0 +1,221 @@
+"""The records of the objects that a run reads: parsed, judged, counted and kept for the steps that follow.
+
+A file that turns out to be unreadable on the way is taken out, named, and the rest is read again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from refunds_lake.columns import KINDS
+from refunds_lake.frames import empty_frame, local_frame
+from refunds_lake.objects import ObjectMissing, ObjectStore, StoredObject
+from refunds_lake.raw_files import PARQUET, RawFile, Unreadable, check_to_the_end
+from refunds_lake.read import files_frame, records
+from refunds_lake.rules import BLANK, REJECTED, judged
+from refunds_lake.runs import InputObject, Problem
+from refunds_lake.tables import CheckFailed
+from refunds_lake.versions import VERSIONED
+
+ATTEMPTS: Final = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Judged records, the files that they come from, and how many there are of what."""
+
+    spark: SparkSession
+    files: tuple[RawFile, ...]
+    problems: tuple[Problem, ...]
+    judged: DataFrame
+    files_known: DataFrame
+    places: tuple[Row, ...]
+    """One row per file, block, kind and month: how many lines, and the number of the first."""
+
+    @property
+    def read(self) -> int:
+        return sum(place["lines"] for place in self.places if place["kind"] != BLANK)
+
+    def transactions_by_month(self) -> Counter[tuple[str, str]]:
+        """(kind, month) -> records."""
+        counter: Counter[tuple[str, str]] = Counter()
+        for place in self.places:
+            if place["kind"] in KINDS:
+                counter[place["kind"], place["month"]] += place["lines"]
+        return counter
+
+    def of_kind(self, kind: str) -> int:
+        """How many records there are of a kind."""
+        return sum(place["lines"] for place in self.places if place["kind"] == kind)
+
+    def inputs(self) -> tuple[InputObject, ...]:
+        """What the manifest says of the files."""
+        per_file: Counter[tuple[int, bool]] = Counter()
+        for place in self.places:
+            if place["kind"] != BLANK:
+                per_file[place["file"], place["kind"] == REJECTED] += place["lines"]
+        return tuple(
+            InputObject(
+                **dataclasses.asdict(file.stored),
+                records=per_file[number, True] + per_file[number, False],
+                rejected=per_file[number, True],
+            )
+            for number, file in enumerate(self.files)
+        )
+
+    def transactions(self) -> DataFrame:
+        """The accepted records as VERSIONED columns, all versions of them."""
+        return (
+            self.judged.where(F.col("kind").isin(*KINDS))
+            .join(F.broadcast(self.files_known.select("file", "ingested_at", "source_file")), on="file")
+            .select(*VERSIONED)
+        )
+
+    def rejected(self, run_id: str, time_zone: str) -> DataFrame:
+        """The rejected records as rows of their table, with line numbers, by month of ingestion."""
+        lines: Counter[tuple[int, int]] = Counter()
+        first: dict[tuple[int, int], int] = {}
+        for place in self.places:
+            block = (place["file"], place["block"])
+            lines[block] += place["lines"]
+            first[block] = min(first.get(block, place["first"]), place["first"])
+        before: Counter[int] = Counter()
+        rows = []
+        for file, start in sorted(lines):
+            rows.append((file, start, before[file] + 1 - first[file, start]))
+            before[file] += lines[file, start]
+        offsets = local_frame(self.spark, "file int, block bigint, offset bigint", rows)
+        month = F.date_format(F.from_utc_timestamp("ingested_at", time_zone), "yyyy-MM")
+        return (
+            self.judged.where(F.col("kind") == REJECTED)
+            .join(F.broadcast(offsets), on=["file", "block"])
+            .join(F.broadcast(self.files_known.select("file", "ingested_at", "source_file")), on="file")
+            .select(
+                "raw_text",
+                "reasons",
+                "source_file",
+                (F.col("row") + F.col("offset")).alias("line_number"),
+                F.lit(run_id).alias("run_id"),
+                "ingested_at",
+                month.alias("month"),
+            )
+        )
+
+    def forget(self) -> None:
+        """Let go of the memory and disk that the records take."""
+        self.judged.unpersist()
+
+
+def read_batch(
+    spark: SparkSession,
+    store: ObjectStore,
+    files: Sequence[RawFile],
+    problems: Sequence[Problem],
+    time_zone: str,
+) -> Batch:
+    """Read the files to their end; files that cannot be read become problems. Raises CheckFailed when Spark lost some."""
+    for attempt in range(ATTEMPTS):
+        if not files:
+            break
+        batch = None
+        try:
+            batch = _read(spark, store, files, problems, time_zone)
+            gone = _changed_meanwhile(store, files)
+        except (Py4JJavaError, PySparkException):
+            gone = _broken(spark, store, files)
+            if not gone or attempt == ATTEMPTS - 1:
+                raise
+        if not gone:
+            assert batch is not None
+            return batch
+        if batch is not None:
+            batch.forget()
+        problems = [*problems, *gone]
+        left_out = {problem.key for problem in gone}
+        files = [file for file in files if file.key not in left_out]
+    if files:
+        raise CheckFailed("the raw objects keep changing while they are read")
+    nothing = empty_frame(spark, "file int, block bigint, row bigint, kind string, month string")
+    return Batch(spark, (), tuple(problems), nothing, nothing, ())
+
+
+def _read(
+    spark: SparkSession, store: ObjectStore, files: Sequence[RawFile], problems: Iterable[Problem], time_zone: str
+) -> Batch:
+    known = files_frame(spark, store, files)
+    frame = records(spark, store, files, known).transform(judged, time_zone).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        places = (
+            frame.groupBy("file", "block", "kind", "month")
+            .agg(F.count("*").alias("lines"), F.min("row").alias("first"))
+            .collect()
+        )
+        batch = Batch(spark, tuple(files), tuple(problems), frame, known, tuple(places))
+        _check_complete(batch)
+    except BaseException:
+        frame.unpersist()
+        raise
+    return batch
+
+
+def _check_complete(batch: Batch) -> None:
+    if any(place["file"] is None for place in batch.places):
+        raise CheckFailed("Spark read rows from a file that is not among the run's inputs")
+    rows = {file.key: file.rows for file in batch.files if file.rows is not None}
+    found: Mapping[str, int] = {each.key: each.records for each in batch.inputs()}
+    for key, expected in rows.items():
+        if found[key] != expected:
+            raise CheckFailed(f"{key}: {found[key]} rows read, its footer says {expected}")
+
+
+def _changed_meanwhile(store: ObjectStore, files: Sequence[RawFile]) -> list[Problem]:
+    """The files that are not the same object any more after the reading."""
+    wanted = {file.key: file.stored for file in files}
+    prefix = _common_prefix(list(wanted))
+    now: dict[str, StoredObject] = {each.key: each for each in store.listing(prefix) if each.key in wanted}
+    return [
+        Problem(key, "it was replaced while it was read" if key in now else "it disappeared while it was read")
+        for key, stored in wanted.items()
+        if now.get(key) != stored
+    ]
+
+
+def _common_prefix(keys: Sequence[str]) -> str:
+    first, last = min(keys), max(keys)
+    length = next((i for i, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+    return first[:length]
+
+
+def _broken(spark: SparkSession, store: ObjectStore, files: Sequence[RawFile]) -> list[Problem]:
+    """The files that cannot be read to their end."""
+
+    def problem(file: RawFile) -> Problem | None:
+        try:
+            check_to_the_end(store, file)
+            if file.format == PARQUET:
+                _read_parquet_to_the_end(spark, store.uri(file.key))
+        except Unreadable as error:
+            return Problem(file.key, str(error))
+        except ObjectMissing:
+            return Problem(file.key, "it disappeared between the listing and the reading")
+        return None
+
+    with ThreadPoolExecutor(4) as pool:
+        return [each for each in pool.map(problem, files) if each is not None]
+
+
+def _read_parquet_to_the_end(spark: SparkSession, uri: str) -> None:
+    try:
+        spark.read.option("__globPaths__", "false").parquet(uri).write.format("noop").mode("overwrite").save()
+    except (Py4JJavaError, PySparkException) as error:
+        raise Unreadable("the Parquet file is corrupt") from error

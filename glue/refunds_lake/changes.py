@@ -1,0 +1,277 @@
+"""What a batch changes in the tables: new rows, replaced rows, and the refunds whose detail must be made again.
+
+Looks into history through narrow columns only (ids and parent ids); full rows are read from the few months that hold
+them. Everything is computed from the published tables and the batch, before anything is written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from functools import cached_property, reduce
+from typing import Final
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from refunds_lake.batch import Batch
+from refunds_lake.columns import KINDS, names
+from refunds_lake.detail import details
+from refunds_lake.tables import TableSet
+from refunds_lake.versions import VERSIONED, outcomes, removed, winners
+
+BROADCAST_ROWS: Final = 1_000_000
+"""Up to so many ids of a batch are sent to every task that scans history; more are joined by shuffling."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """New content of one table, month by month: rows that leave by id, rows that come, and what that counts up to."""
+
+    arriving: DataFrame
+    leaving: DataFrame | None
+    """The ids that are no longer where they are stored (a replaced row arrives again); None when there are none."""
+    rows: Mapping[str, int]
+    """Touched month -> how many rows it has afterwards."""
+
+
+class Changes:
+    """The changes of one batch against the published tables; each step is computed when it is first asked for."""
+
+    def __init__(self, tables: TableSet, batch: Batch) -> None:
+        self._tables = tables
+        self._batch = batch
+
+    @staticmethod
+    def _keep(frame: DataFrame) -> DataFrame:
+        """Compute a frame once, and cut it off from how it came about: plans that build on it stay small."""
+        return frame.localCheckpoint(eager=False)
+
+    # -- ids that come more than once or are stored already
+
+    @cached_property
+    def _ids(self) -> DataFrame:
+        return self._batch.judged.where(F.col("kind").isin(*KINDS)).select("kind", "id", "parent_id")
+
+    def _ids_of(self, kind: str) -> DataFrame:
+        return self._ids.where(F.col("kind") == kind)
+
+    def _few(self, frame: DataFrame) -> DataFrame:
+        return F.broadcast(frame) if self._batch.read <= BROADCAST_ROWS else frame
+
+    def _stored_rows(self, table: str, hits: DataFrame) -> DataFrame:
+        """Full rows, as VERSIONED columns, of stored ids (id, month): read from the months that hold them."""
+        months = [row["month"] for row in hits.select("month").distinct().collect()]
+        rows = self._tables.read(table, months).join(self._few(hits.select("id")), on="id", how="left_semi")
+        missing = [F.lit(None).cast("string").alias(name) for name in VERSIONED if name not in {*rows.columns, "kind"}]
+        return rows.select("*", F.lit(table).alias("kind"), *missing).select(*VERSIONED)
+
+    @cached_property
+    def _known_voids(self) -> DataFrame | None:
+        return self._known("void", self._ids_of("void").select("id"))
+
+    @cached_property
+    def _refund_hits(self) -> DataFrame | None:
+        """Stored refunds that the batch concerns: id, parent_id, month, is_known (the batch has a version of it)."""
+        if not self._tables.months("refund"):
+            return None
+        touched = self._ids_of("purchase").select("id").union(self._ids_of("void").select("parent_id"))
+        if self._known_voids is not None:
+            touched = touched.union(self._known_voids.select("parent_id"))
+        ids = self._ids_of("refund").select("id", F.lit(True).alias("is_known")).distinct()
+        parents = touched.select(F.col("id").alias("parent_id"), F.lit(True).alias("is_parent")).distinct()
+        voided = touched.select("id", F.lit(True).alias("is_voided")).distinct()
+        return self._keep(
+            self._tables.read("refund")
+            .select("id", "parent_id", "month")
+            .join(self._few(ids), on="id", how="left")
+            .join(self._few(parents), on="parent_id", how="left")
+            .join(self._few(voided), on="id", how="left")
+            .where("is_known or is_parent or is_voided")
+            .select("id", "parent_id", "month", F.coalesce("is_known", F.lit(False)).alias("is_known"))
+        )
+
+    @cached_property
+    def _concerned_refunds(self) -> DataFrame | None:
+        """The stored refunds of `_refund_hits` in full."""
+        if self._refund_hits is None:
+            return None
+        return self._keep(self._stored_rows("refund", self._refund_hits))
+
+    @cached_property
+    def _concerned_purchases(self) -> DataFrame | None:
+        """Stored purchases that the batch has versions of, or that are parents of refunds which it concerns."""
+        ids = self._ids_of("purchase").select("id").union(self._ids_of("refund").select("parent_id"))
+        if self._refund_hits is not None:
+            ids = ids.union(self._refund_hits.select("parent_id"))
+        return self._known("purchase", ids)
+
+    def _known(self, table: str, ids: DataFrame) -> DataFrame | None:
+        if not self._tables.months(table):
+            return None
+        stored = self._tables.read(table).select("id", "month")
+        hits = self._keep(stored.join(self._few(ids), on="id", how="left_semi"))
+        return self._keep(self._stored_rows(table, hits))
+
+    @cached_property
+    def _known_rows(self) -> list[DataFrame]:
+        """Stored rows whose ids are in the batch, and perhaps others: `outcomes` meets no version of those."""
+        found = (self._known_voids, self._concerned_refunds, self._concerned_purchases)
+        return [frame for frame in found if frame is not None]
+
+    # -- versions
+
+    @cached_property
+    def _contested(self) -> DataFrame | None:
+        """The (kind, id) that several versions compete for, or None."""
+        repeated = self._ids.groupBy("kind", "id").count().where("count > 1").select("kind", "id")
+        frames = [repeated]
+        for rows in self._known_rows:
+            ids = rows.select("kind", "id")
+            frames.append(ids.join(self._ids, on=["kind", "id"], how="left_semi"))
+        contested = self._keep(reduce(DataFrame.union, frames).distinct())
+        return None if contested.isEmpty() else contested
+
+    @cached_property
+    def _outcomes(self) -> DataFrame | None:
+        if self._contested is None:
+            return None
+        stored = reduce(DataFrame.unionByName, self._known_rows) if self._known_rows else None
+        candidates = self._batch.transactions().join(self._contested, on=["kind", "id"], how="left_semi")
+        if stored is None:
+            stored = candidates.limit(0)
+        else:
+            stored = stored.join(self._contested, on=["kind", "id"], how="left_semi")
+        return self._keep(outcomes(candidates, stored))
+
+    @cached_property
+    def _tally(self) -> list[Row]:
+        """The outcomes by kind, month of the winner and of the stored row, and whether the row changes."""
+        if self._outcomes is None:
+            return []
+        return (
+            self._outcomes.groupBy(
+                "kind", F.col("winner.month").alias("to"), F.col("stored.month").alias("away"), "is_changed"
+            )
+            .agg(F.count("*").alias("ids"), *(F.sum(name).alias(name) for name in ("duplicate", "superseded", "kept")))
+            .collect()
+        )
+
+    @cached_property
+    def _alone(self) -> Counter[tuple[str, str]]:
+        """(kind, month) -> records whose id comes once and is new."""
+        alone = self._batch.transactions_by_month()
+        if self._contested is not None:
+            rows = (
+                self._batch.judged.join(self._contested, on=["kind", "id"], how="left_semi")
+                .groupBy("kind", "month")
+                .count()
+                .collect()
+            )
+            alone.subtract({(row["kind"], row["month"]): row["count"] for row in rows})
+        return alone
+
+    @cached_property
+    def duplicate(self) -> int:
+        """Records with the content that stands already."""
+        return sum(row["duplicate"] for row in self._tally)
+
+    @cached_property
+    def superseded(self) -> int:
+        """Versions, new or stored, that a later one beats."""
+        return sum(row["superseded"] for row in self._tally)
+
+    # -- the tables of transactions
+
+    def transactions(self, kind: str) -> Change:
+        """What changes in purchase, void or refund."""
+        rows: Counter[str] = Counter()
+        for (of_kind, month), count in self._alone.items():
+            if of_kind == kind and count:
+                rows[month] += count
+        for entry in self._tally:
+            if entry["kind"] == kind and entry["is_changed"]:
+                rows[entry["to"]] += entry["ids"]
+                if entry["away"] is not None:
+                    rows[entry["away"]] -= entry["ids"]
+        touched = set(rows)
+        return Change(
+            arriving=self._arriving(kind),
+            leaving=self._leaving(kind).select("id") if self._replaced(kind) else None,
+            rows={month: self._tables.rows(kind, month) + rows[month] for month in touched},
+        )
+
+    def _replaced(self, kind: str) -> int:
+        return sum(row["ids"] for row in self._tally if row["kind"] == kind and row["is_changed"] and row["away"])
+
+    def _arriving(self, kind: str) -> DataFrame:
+        new = self._batch.transactions().where(F.col("kind") == kind)
+        if self._contested is None or self._outcomes is None:
+            return new
+        changed = self._outcomes.where(F.col("is_changed") & (F.col("kind") == kind))
+        return new.join(self._contested, on=["kind", "id"], how="left_anti").unionByName(winners(changed))
+
+    def _leaving(self, kind: str) -> DataFrame:
+        assert self._outcomes is not None
+        return removed(self._outcomes.where(F.col("is_changed") & (F.col("kind") == kind)))
+
+    # -- the derived table
+
+    def detail(self) -> Change:
+        """What changes in refund_detail: details of new and replaced refunds, and of stored ones that a batch concerns."""
+        arriving = self._keep(self._changed_details())
+        per_month = {row["month"]: row["count"] for row in arriving.groupBy("month").count().collect()}
+        refunds = self.transactions("refund")
+        touched = set(per_month) | set(refunds.rows)
+        leaving = None
+        if self._tables.months("refund_detail") & touched:
+            leaving = arriving.select(F.col("refund_id").alias("id"))
+            if self._replaced("refund"):
+                leaving = leaving.union(self._leaving("refund").select("id"))
+        after = {month: refunds.rows.get(month, self._tables.rows("refund", month)) for month in touched}
+        return Change(arriving=arriving, leaving=leaving, rows=after)
+
+    def _changed_details(self) -> DataFrame:
+        new = self._arriving("refund").select("id", "parent_id", "amount", "month")
+        if self._concerned_refunds is None:
+            return details(new, self._parents(), self._voids(new))
+        stored = self._unchanged("refund", self._concerned_refunds).select("id", "parent_id", "amount", "month")
+        again = details(stored, self._parents(), self._voids(stored))
+        months = [row["month"] for row in stored.select("month").distinct().collect()]
+        before = self._tables.read("refund_detail", months)
+        ids = again.select("refund_id")
+        differing = again.exceptAll(before.join(self._few(ids), on="refund_id", how="left_semi").select(*again.columns))
+        return details(new, self._parents(), self._voids(new)).unionByName(differing)
+
+    def _unchanged(self, kind: str, stored: DataFrame) -> DataFrame:
+        """Stored rows without those that the batch replaces."""
+        if not self._replaced(kind):
+            return stored
+        return stored.join(self._leaving(kind).select("id"), on="id", how="left_anti")
+
+    def _parents(self) -> DataFrame:
+        columns = ("id", "customer_id", "merchant_id", "month")
+        new = self._arriving("purchase").select(*columns)
+        if self._concerned_purchases is None:
+            return new
+        return new.unionByName(self._unchanged("purchase", self._concerned_purchases).select(*columns))
+
+    def _voids(self, refunds: DataFrame) -> DataFrame:
+        """parent_id of the voids that may concern the refunds."""
+        new = self._arriving("void").select("parent_id")
+        if not self._tables.months("void"):
+            return new
+        stored = self._unchanged("void", self._tables.read("void").select("id", "parent_id"))
+        targets = refunds.select("id").union(refunds.select("parent_id")).withColumnRenamed("id", "parent_id")
+        return new.union(stored.select("parent_id").join(self._few(targets), on="parent_id", how="left_semi"))
+
+
+def next_content(tables: TableSet, table: str, change: Change) -> DataFrame:
+    """All rows of the touched months as they will be."""
+    arriving = change.arriving.select(*names(table), "month")
+    stored = tables.read(table, set(change.rows))
+    if change.leaving is not None:
+        key = names(table)[0]
+        stored = stored.join(change.leaving.withColumnRenamed("id", key), on=key, how="left_anti")
+    return arriving.unionByName(stored.select(*arriving.columns))

@@ -1,0 +1,204 @@
+"""One run of the job from listing to manifest: gather, decide, write beside the live tables, check, publish.
+
+The order of the steps is the design; each step is a module of its own. Nothing that readers see changes before
+everything has been written and counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+
+from refunds_lake import runs
+from refunds_lake.batch import Batch, read_batch
+from refunds_lake.catalog import Catalog
+from refunds_lake.changes import Change, Changes, next_content
+from refunds_lake.columns import KINDS, TABLES
+from refunds_lake.lock import Lock
+from refunds_lake.objects import ObjectStore
+from refunds_lake.publish import publish, recover
+from refunds_lake.raw_files import fresh, inspect
+from refunds_lake.runs import Manifest, Month, Problem, State
+from refunds_lake.tables import CheckFailed, TableSet
+from refunds_lake.upkeep import lock_key
+
+CONCURRENT_WRITES: Final = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run is told."""
+
+    raw_prefix: str
+    base_prefix: str
+    reporting_time_zone: str
+    job_run_id: str
+    full_refresh: bool = False
+    lock_lifetime: timedelta = timedelta(minutes=5)
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """What a run works with."""
+
+    spark: SparkSession
+    raw: ObjectStore
+    base: ObjectStore
+    catalog: Catalog
+    clock: Callable[[], datetime]
+    say: Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run did: its manifest (None when there was nothing to do) and the state of the lake afterwards."""
+
+    manifest: Manifest | None
+    problems: tuple[Problem, ...]
+    state: State
+    recovered: str | None = None
+
+
+class SettingsRefused(Exception):
+    """The settings do not fit the tables; the message says which and what to do."""
+
+
+def run(settings: Settings, world: World) -> Outcome:
+    """Bring the tables up to date with the raw objects.
+
+    Raises LockHeld, SettingsRefused, CatalogError or CheckFailed, all before anything is published.
+    """
+    lock = Lock(
+        world.base,
+        lock_key(settings.base_prefix),
+        settings.job_run_id,
+        clock=world.clock,
+        lifetime=settings.lock_lifetime,
+    )
+    with lock:
+        recovered = recover(world.base, world.catalog, settings.base_prefix, lock)
+        if recovered is not None:
+            world.say(f"finished the publication of run {recovered.run_id}, which had broken off")
+        _check_catalog(world.catalog)
+        on_record = runs.read_state(world.base, settings.base_prefix)
+        _check_time_zone(settings, on_record)
+        manifest, problems = _run(settings, world, on_record, lock)
+        state = on_record if manifest is None else runs.read_state(world.base, settings.base_prefix)
+    return Outcome(manifest, problems, state, recovered.run_id if recovered else None)
+
+
+def _check_catalog(catalog: Catalog) -> None:
+    for table, columns in TABLES.items():
+        if (found := catalog.columns(table)) != columns:
+            raise SettingsRefused(f"the catalog's columns of {table} are {found}, this job writes {columns}")
+
+
+def _check_time_zone(settings: Settings, state: State) -> None:
+    zone = state.reporting_time_zone
+    if zone is not None and zone != settings.reporting_time_zone and not settings.full_refresh:
+        raise SettingsRefused(
+            f"the tables are in months of {zone}; a run with {settings.reporting_time_zone} must be a full refresh"
+        )
+
+
+def _run(
+    settings: Settings, world: World, on_record: State, lock: Lock
+) -> tuple[Manifest | None, tuple[Problem, ...]]:
+    started_at = world.clock()
+    run_id = runs.new_run_id(started_at, settings.job_run_id, on_record.last_run_id)
+    base_state = State() if settings.full_refresh else on_record
+    objects = fresh(world.raw.listing(settings.raw_prefix), base_state)
+    files, problems = inspect(world.raw, objects, on_record.suspects)
+    world.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
+    batch = read_batch(world.spark, world.raw, files, problems, settings.reporting_time_zone)
+    if not batch.files and not (settings.full_refresh and on_record.live):
+        return None, batch.problems
+    tables = TableSet(world.spark, world.base, settings.base_prefix, base_state.live)
+    changes = Changes(tables, batch)
+    try:
+        expected = _write(settings, world, tables, batch, changes, run_id)
+        published = tables.check_written(expected, run_id)
+        counts = _counts(tables, batch, changes, published)
+    finally:
+        batch.forget()
+    manifest = Manifest(
+        run_id=run_id,
+        job_run_id=settings.job_run_id,
+        kind=runs.FULL_REFRESH if settings.full_refresh else runs.INCREMENT,
+        started_at=started_at,
+        finished_at=world.clock(),
+        reporting_time_zone=settings.reporting_time_zone,
+        inputs=batch.inputs(),
+        counts=counts,
+        problems=batch.problems,
+        tables=_replacing(on_record.live, published) if settings.full_refresh else published,
+    )
+    publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
+    return manifest, batch.problems
+
+
+def _write(
+    settings: Settings, world: World, tables: TableSet, batch: Batch, changes: Changes, run_id: str
+) -> dict[str, Mapping[str, int]]:
+    """Write the touched months of all tables beside the live ones; table -> month -> rows that there must be."""
+    change_of: dict[str, Change] = {kind: changes.transactions(kind) for kind in KINDS if batch.read}
+    if batch.read:
+        change_of["refund_detail"] = changes.detail()
+        change_of["rejected"] = _rejected(settings, tables, batch, run_id)
+
+    def write(table: str) -> None:
+        rows: DataFrame = next_content(tables, table, change_of[table])
+        tables.write(table, rows, run_id)
+
+    touched = [table for table in TABLES if table in change_of and change_of[table].rows]
+    world.say("writing " + ", ".join(f"{table} ({len(change_of[table].rows)} months)" for table in touched))
+    with ThreadPoolExecutor(CONCURRENT_WRITES) as pool:
+        list(pool.map(write, touched))
+    return {table: change_of[table].rows for table in touched}
+
+
+def _rejected(settings: Settings, tables: TableSet, batch: Batch, run_id: str) -> Change:
+    rejected = batch.rejected(run_id, settings.reporting_time_zone)
+    added: dict[str, int] = {}
+    if batch.of_kind("rejected"):
+        added = {row["month"]: row["count"] for row in rejected.groupBy("month").count().collect()}
+    return Change(rejected, None, {month: tables.rows("rejected", month) + count for month, count in added.items()})
+
+
+def _counts(
+    tables: TableSet, batch: Batch, changes: Changes, published: Mapping[str, Mapping[str, Month]]
+) -> dict[str, int]:
+    """The run's counts, each from another source; raises CheckFailed unless read is the sum of the others."""
+
+    def growth(table: str) -> int:
+        return sum(each.rows - tables.rows(table, month) for month, each in published.get(table, {}).items())
+
+    counts = {
+        "read": batch.read,
+        "kept": sum(growth(kind) for kind in KINDS),
+        "duplicate": changes.duplicate if batch.read else 0,
+        "superseded": changes.superseded if batch.read else 0,
+        "rejected": growth("rejected"),
+    }
+    if counts["read"] != sum(counts[name] for name in runs.COUNTS if name != "read"):
+        raise CheckFailed(f"the run does not add up, nothing is published: {counts}")
+    return counts
+
+
+def _replacing(
+    live: runs.Tables, published: Mapping[str, Mapping[str, Month]]
+) -> dict[str, dict[str, Month]]:
+    """The months of a full refresh: every new one with what it replaces, and every live one that is not there any more."""
+    tables: dict[str, dict[str, Month]] = {}
+    for table in TABLES:
+        before, after = live.get(table, {}), published.get(table, {})
+        for month in sorted(before.keys() | after.keys()):
+            previous = before[month].location if month in before else None
+            each = after.get(month, Month(None, 0, None, None))
+            tables.setdefault(table, {})[month] = dataclasses.replace(each, previous_location=previous)
+    return tables

@@ -1,0 +1,138 @@
+"""Objects in a bucket: the port that the job's control files and listings go through, and its S3 adapter.
+
+Spark reads and writes the bulk of the data on its own; here are listings, headers, footers, manifests and locks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+
+class ObjectMissing(Exception):
+    """The object is not there (any more)."""
+
+
+class PreconditionFailed(Exception):
+    """A conditional write lost: somebody else has written or removed the object."""
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class StoredObject:
+    """One object of a listing; `key`, `etag` and `last_modified` together say which delivery it is."""
+
+    key: str
+    etag: str
+    last_modified: datetime
+    size: int
+
+
+class ObjectStore(Protocol):
+    """One bucket."""
+
+    def uri(self, key: str) -> str:
+        """The URI under which Spark and the catalog know the key or prefix."""
+
+    def listing(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
+        """The objects under a prefix in key order, only those behind `after` when given."""
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        """Body and ETag; raises ObjectMissing."""
+
+    def read_range(self, key: str, first: int, last: int) -> bytes:
+        """The bytes first..last (inclusive, cut at the end of the object); raises ObjectMissing."""
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """The body piece by piece; raises ObjectMissing."""
+
+    def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
+        """Write an object and return its ETag; raises PreconditionFailed when a condition is given and not met."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; those that are gone already are fine. Raises OSError naming what could not be removed."""
+
+
+class S3Store:
+    """An S3 bucket through a boto3 client."""
+
+    def __init__(self, client: Any, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self._bucket}/{key}"
+
+    def listing(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
+        more = {"StartAfter": after} if after else {}
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **more)
+        for page in pages:
+            for entry in page.get("Contents", []):
+                yield StoredObject(
+                    key=entry["Key"],
+                    etag=entry["ETag"].strip('"'),
+                    last_modified=entry["LastModified"].astimezone(UTC),
+                    size=entry["Size"],
+                )
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        response = self._get(Key=key)
+        return response["Body"].read(), response["ETag"].strip('"')
+
+    def read_range(self, key: str, first: int, last: int) -> bytes:
+        body: bytes = self._get(Key=key, Range=f"bytes={first}-{last}")["Body"].read()
+        return body
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        yield from self._get(Key=key)["Body"].iter_chunks(1 << 20)
+
+    def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
+        conditions: dict[str, str] = {}
+        if only_if_absent:
+            conditions["IfNoneMatch"] = "*"
+        if only_if_etag is not None:
+            conditions["IfMatch"] = f'"{only_if_etag}"'
+        try:
+            response = self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **conditions)
+        except self._client.exceptions.ClientError as error:
+            if conditions and _code(error) in {
+                "PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchKey", "404",
+            }:  # fmt: skip
+                raise PreconditionFailed(key) from error
+            raise
+        etag: str = response["ETag"].strip('"')
+        return etag
+
+    def delete(self, keys: Iterable[str]) -> None:
+        remaining = list(keys)
+        while remaining:
+            batch, remaining = remaining[:1000], remaining[1000:]
+            response = self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            )
+            if failed := response.get("Errors"):
+                raise OSError(f"could not delete {failed[0]['Key']}: {failed[0].get('Message', failed[0]['Code'])}")
+
+    def _get(self, **arguments: str) -> dict[str, Any]:
+        try:
+            response: dict[str, Any] = self._client.get_object(Bucket=self._bucket, **arguments)
+        except self._client.exceptions.ClientError as error:
+            if _code(error) in {"NoSuchKey", "404", "NotFound"}:
+                raise ObjectMissing(arguments["Key"]) from error
+            raise
+        return response
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def utc_text(moment: datetime) -> str:
+    """An instant as ISO 8601 in UTC with microseconds and `Z`, so that texts sort like instants."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def utc_moment(text: str) -> datetime:
+    """The instant that `utc_text` wrote."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -1,0 +1,24 @@
+"""The Spark settings that the library rests on, and those that make it fast. No import of Spark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+SETTINGS: Final[Mapping[str, str]] = {
+    # Correctness: texts without an offset are UTC, months stay texts, nothing unreadable is passed over.
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    # Files: timestamps that Athena reads as such, zstd, and no marker objects beside the data.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.compression.codec": "zstd",
+    "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "128m",
+    # Speed: few shuffle partitions (adaptive execution cuts them to size), broadcasts up to a day's ids.
+    "spark.sql.shuffle.partitions": "8",
+    "spark.sql.autoBroadcastJoinThreshold": "32m",
+    "spark.ui.enabled": "false",
+    "spark.sql.maxPlanStringLength": "10000",
+}

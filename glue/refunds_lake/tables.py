@@ -1,0 +1,120 @@
+"""The base tables as files: read published months, write new ones beside them, and check what was written.
+
+Spark gets explicit locations and never looks for them; which months there are is known from the run manifests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+
+from refunds_lake.columns import TABLES, ddl, names
+from refunds_lake.frames import empty_frame
+from refunds_lake.objects import ObjectStore, StoredObject
+from refunds_lake.parquet_footer import read_footer
+from refunds_lake.runs import Month, Tables
+
+SORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "purchase": ("customer_id", "id"),
+    "void": ("parent_id", "id"),
+    "refund": ("parent_id", "id"),
+    "refund_detail": ("customer_id", "refund_id"),
+    "rejected": ("source_file", "line_number"),
+}
+"""Row order within a file: equal values side by side compress well."""
+
+
+class CheckFailed(Exception):
+    """What was written is not what was meant to be written; nothing has been published."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TableSet:
+    """The tables under one prefix, as they are published now."""
+
+    spark: SparkSession
+    store: ObjectStore
+    prefix: str
+    live: Tables
+
+    def months(self, table: str) -> set[str]:
+        """The published months of a table."""
+        return set(self.live.get(table, {}))
+
+    def rows(self, table: str, month: str) -> int:
+        """How many rows a month has now."""
+        published = self.live.get(table, {}).get(month)
+        return published.rows if published else 0
+
+    def location(self, table: str, month: str) -> str | None:
+        """Where a month lies now, or None."""
+        published = self.live.get(table, {}).get(month)
+        return published.location if published else None
+
+    def read(self, table: str, months: Collection[str] | None = None) -> DataFrame:
+        """The rows of the given months, or of all, with their month."""
+        wanted = sorted(self.months(table) if months is None else self.months(table) & set(months))
+        if not wanted:
+            return empty_frame(self.spark, f"{ddl(table)}, month string")
+        locations = [location for month in wanted if (location := self.location(table, month)) is not None]
+        reader = self.spark.read.schema(ddl(table)).option("basePath", self.store.uri(f"{self.prefix}{table}/"))
+        return reader.parquet(*locations).select(*names(table), "month")
+
+    def write(self, table: str, rows: DataFrame, run_id: str) -> None:
+        """Write rows to the run's own prefix of each of their months."""
+        order = ["month", "run", *SORTED_BY[table]]
+        columns = [f"`{name}`" for name in (*names(table), "month")]
+        (
+            self.spark.sql(
+                f"select /*+ rebalance(month) */ {', '.join(columns)}, '{run_id}' as run from {{rows}}", rows=rows
+            )
+            .sortWithinPartitions(*order)
+            .write.mode("append")
+            .partitionBy("month", "run")
+            .option("compression", "zstd")
+            .parquet(self.store.uri(f"{self.prefix}{table}/"))
+        )
+
+    def written_prefix(self, table: str, month: str, run_id: str) -> str:
+        return f"{self.prefix}{table}/month={month}/run={run_id}/"
+
+    def check_written(self, expected: Mapping[str, Mapping[str, int]], run_id: str) -> dict[str, dict[str, Month]]:
+        """The months of a run as they can be published; raises CheckFailed unless each holds its expected rows.
+
+        Files are listed and their footers read from the bucket, as a reader of the table would find them.
+        """
+        wanted = [(table, month, rows) for table in TABLES for month, rows in sorted(expected.get(table, {}).items())]
+
+        def checked(entry: tuple[str, str, int]) -> tuple[str, str, Month]:
+            table, month, rows = entry
+            return table, month, self._check_month(table, month, rows, run_id)
+
+        with ThreadPoolExecutor(8) as pool:
+            outcome: dict[str, dict[str, Month]] = {}
+            for table, month, published in pool.map(checked, wanted):
+                outcome.setdefault(table, {})[month] = published
+        return outcome
+
+    def _check_month(self, table: str, month: str, rows: int, run_id: str) -> Month:
+        prefix = self.written_prefix(table, month, run_id)
+        files = list(self.store.listing(prefix))
+        found = sum(read_footer(self.store, each.key, each.size).rows for each in files)
+        if found != rows:
+            raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
+        return Month(
+            location=self.store.uri(prefix) if rows else None,
+            rows=rows,
+            previous_location=self.location(table, month),
+            checksum=checksum(files, prefix) if rows else None,
+        )
+
+
+def checksum(files: Collection[StoredObject], prefix: str) -> str:
+    """One hash over the names, sizes and ETags of a month's files."""
+    lines = sorted(f"{each.key.removeprefix(prefix)} {each.size} {each.etag}" for each in files)
+    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
