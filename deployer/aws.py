@@ -134,6 +134,11 @@ class AwsCloud(Cloud):
     def delete_stack(self, stack: str, *, token: str) -> None:
         self._client.delete_stack(StackName=stack, ClientRequestToken=token)
 
+    def resources(self, stack: str) -> Mapping[str, str]:
+        pages = self._client.get_paginator("list_stack_resources").paginate(StackName=stack)
+        found = [item for page in pages for item in page.get("StackResourceSummaries", ())]
+        return {item["LogicalResourceId"]: item.get("PhysicalResourceId", "") for item in found}
+
     def detect_drift(self, stack: str) -> str:
         return str(self._client.detect_stack_drift(StackName=stack)["StackDriftDetectionId"])
 

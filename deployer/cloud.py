@@ -142,6 +142,9 @@ class Cloud(Protocol):
     def delete_stack(self, stack: str, *, token: str) -> None:
         """Start the deletion."""
 
+    def resources(self, stack: str) -> Mapping[str, str]:
+        """Physical ids by logical id."""
+
     def detect_drift(self, stack: str) -> str:
         """Start drift detection; its id."""
 

@@ -222,7 +222,8 @@ class Deployment:
 
     def _smoked(self, smoke: Callable[[Mapping[str, str], str], SmokeResult], report: Report) -> Report:
         try:
-            result = smoke(report.outputs, report.release)
+            with self._ports.pauses.interruptible():
+                result = smoke(report.outputs, report.release)
         except Interrupted:
             return replace(report, outcome="interrupted")
         return replace(report, smoke=result.document(), outcome="done" if result.passed else "smoke-failed")
@@ -304,7 +305,8 @@ class Deployment:
 
     def _lost(self) -> None:
         self._say("the lock was taken by another run: stopping")
-        self._ports.pauses.stop()
+        with suppress(Interrupted):
+            self._ports.pauses.stop()
 
     def _say(self, text: str) -> None:
         self._ports.progress(Said(text))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import DataopsError, SmokeTestFailed
+from deployer.waiting import Interrupted
 
 if TYPE_CHECKING:
     from deployer.smoke import SmokeVerdict
@@ -63,6 +64,8 @@ def smoke(run: Callable[[], SmokeVerdict], *, pause: Callable[[float], None], sa
 def _once(run: Callable[[], SmokeVerdict], attempt: int) -> SmokeResult:
     try:
         verdict = run()
+    except Interrupted:
+        raise
     except DataopsError as error:
         return SmokeResult(INFRASTRUCTURE_ERROR, str(error), attempt, 0.0, {})
     details = {"bytes_scanned": verdict.bytes_scanned, "differences": list(verdict.differences),

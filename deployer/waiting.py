@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from deployer.cloud import ChangeSet, Cloud, StackState
 from deployer.errors import DataopsError
@@ -26,10 +27,24 @@ class Pauses:
     """Pauses that an interruption ends at once."""
 
     def __init__(self, first_seconds: float = FIRST_PAUSE_SECONDS) -> None:
-        self._stopped, self._first = threading.Event(), first_seconds
+        self._stopped, self._first, self._interrupts = threading.Event(), first_seconds, False
 
     def stop(self) -> None:
+        """End every pause. Inside `interruptible`, raises at once: call it in the main thread, from a signal's handler."""
         self._stopped.set()
+        if self._interrupts:
+            raise Interrupted("interrupted")
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """For work in the main thread that does not pause here."""
+        self.check()
+        self._interrupts = True
+        try:
+            yield
+        finally:
+            self._interrupts = False
+        self.check()
 
     def check(self) -> None:
         if self._stopped.is_set():

@@ -38,7 +38,7 @@ class _ChangeSet:
 class FakeCloud(Cloud):
     """`calls` are the names of all calls in order; `writes` those that change something."""
 
-    READS = frozenset({"describe", "template_body", "change_set", "change_sets", "events", "drifts", "drift_detection_status"})
+    READS = frozenset({"describe", "template_body", "change_set", "change_sets", "events", "drifts", "drift_detection_status", "resources"})
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -46,6 +46,8 @@ class FakeCloud(Cloud):
         self.before_call: Callable[[str], None] = lambda name: None
         self.after_call: Callable[[str], None] = lambda name: None
         self.stale_reads = 0
+        self.detection = ("DETECTION_COMPLETE", "")
+        self.drifted: dict[str, list[Drift]] = {}
         self.after_execution: Callable[[str], None] = lambda stack: None
         self._stacks: dict[str, _Stack] = {}
         self._change_sets: dict[str, _ChangeSet] = {}
@@ -184,17 +186,23 @@ class FakeCloud(Cloud):
             assert found is not None
             del self._stacks[found.state.name]
 
+    def resources(self, stack: str) -> dict[str, str]:
+        with self._call("resources"):
+            found = self._find(stack)
+            assert found is not None
+            return {name: f"{found.state.name}-{name}" for name in parse_template(found.body, Path("x")).resources}
+
     def detect_drift(self, stack: str) -> str:
         with self._call("detect_drift"):
             return f"detection:{stack}"
 
     def drift_detection_status(self, detection_id: str) -> tuple[str, str]:
         with self._call("drift_detection_status"):
-            return "DETECTION_COMPLETE", ""
+            return self.detection
 
     def drifts(self, stack: str) -> Sequence[Drift]:
         with self._call("drifts"):
-            return []
+            return self.drifted.get(stack.removeprefix("arn:"), [])
 
     # How it works.
 

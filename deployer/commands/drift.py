@@ -1,0 +1,48 @@
+"""`dataops drift`: what was changed outside dataops."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.options import env_option
+
+if TYPE_CHECKING:
+    from deployer.app import App
+
+DRIFTED = 3
+
+
+@click.command()
+@env_option
+@click.pass_obj
+def drift(app: App, /, env_name: str) -> int:
+    """Find what was changed outside dataops, also what CloudFormation does not look at.
+
+    Known differences stand in dataops.yml under drift_ignore, with a reason and a last day. Exit code 3: there is drift.
+    """
+    from deployer.assembly import cloud_of, evidence_of, stoppable
+    from deployer.drift import expired, find_drift, require_deployed, with_known
+    from deployer.live import AwsLive
+    from deployer.waiting import Pauses
+
+    session = app.connect(env_name)
+    session.verify_identity()
+    evidence = evidence_of(session, 0, None)
+    require_deployed(evidence.states, env_name)
+    live, pauses = AwsLive(session.client("glue"), session.client("s3")), Pauses()
+    with stoppable(pauses):
+        found = find_drift(cloud_of(session), live, evidence.states, evidence.current, pauses)
+    today, ignores = dt.datetime.now(dt.UTC).date(), session.environment.drift_ignore
+    findings = with_known(found, ignores, today)
+    for text in expired(ignores, today):
+        app.say(text)
+    open_ones = [finding for finding in findings if not finding.ignored]
+    head = f"{len(open_ones)} differences" if open_ones else "no drift"
+    if known := len(findings) - len(open_ones):
+        head += f", {known} known"
+    app.emit({"environment": env_name, "drifted": bool(open_ones), "findings": [f.document() for f in findings]},
+             "\n".join([*map(str, findings), f"environment {env_name}: {head}"]))
+    return DRIFTED if open_ones else 0
