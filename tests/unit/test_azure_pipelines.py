@@ -1,0 +1,209 @@
+"""The pipeline: dataops verbs in the right order, approvals outside the file, nothing secret in it."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pipeline
+import pytest
+from pipeline import ROOT, scripts, stages, steps
+
+from deployer import cli
+from deployer.config import load_project
+
+SCRIPTS = list(scripts())
+CHECK = ["--builtin-schema", "vendor.azure-pipelines", "--data-transform", "azure-pipelines"]
+
+
+@pytest.mark.skipif(find_spec("check_jsonschema") is None, reason="check-jsonschema is not installed")
+def test_it_fits_the_published_schema(tmp_path: Path) -> None:
+    """Given the pipeline, when it is held against Azure's published schema, then it fits; a misspelt key does not."""
+
+    def check(file: Path) -> int:
+        command = [sys.executable, "-m", "check_jsonschema", *CHECK, "--regex-variant", "nonunicode", str(file)]
+        return subprocess.run(command, capture_output=True, check=False).returncode
+
+    assert check(pipeline.FILE) == 0
+    wrong = tmp_path / "azure-pipelines.yml"
+    wrong.write_text(pipeline.FILE.read_text(encoding="utf-8").replace("dependsOn:", "dependOn:"), encoding="utf-8")
+    assert check(wrong) == 1
+
+
+def test_the_stages_are_in_order() -> None:
+    """Given the stages, when their order is read, then it is lint, tests, uat, prod; a pull request's plan ends there."""
+    assert {name: stage.get("dependsOn") for name, stage in stages().items()} == {
+        "lint": None,
+        "test": "lint",
+        "plan": "test",
+        "uat": "test",
+        "prod": "uat",
+    }
+
+
+def test_only_main_is_deployed() -> None:
+    """Given a pull request or another branch, when the run reaches uat, then the stage's condition is false."""
+    assert stages()["uat"]["condition"] == "and(succeeded(), eq(variables['Build.SourceBranch'], 'refs/heads/main'))"
+    assert stages()["prod"]["condition"] == "succeeded()"
+    assert "eq(variables['Build.Reason'], 'PullRequest')" in stages()["plan"]["condition"]
+    assert "ne(variables['System.PullRequest.IsFork'], 'True')" in stages()["plan"]["condition"]
+
+
+def test_prod_waits_for_the_approval_of_its_environment() -> None:
+    """Given the stages that deploy, when their jobs are read, then each runs in its environment, which holds the checks."""
+    for name in ("uat", "prod"):
+        (job,) = stages()[name]["jobs"]
+        assert job["environment"] == name
+        assert stages()[name]["lockBehavior"] == "sequential"
+    for name in ("lint", "test", "plan", "uat"):
+        assert "prod" not in str(stages()[name].get("variables", ""))
+
+
+# What a step may be: a dataops verb, a test run, or one of these.
+ALLOWED = (
+    r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[dev\]'|\.)",
+    r"\.venv/bin/pytest [a-z_/. ]+ --junitxml [a-z]+\.xml",
+    r"\.venv/bin/dataops .+",
+    r"\.ci/post-to-pull-request 'dataops plan --env uat' plan\.txt",
+    r'echo "##vso\[task\.(uploadsummary|setvariable variable=id;isOutput=true)\]\$\S+"',
+    r"id=\$\(\.venv/bin/python -c 'import json; print\(json\.load\(open\(\"deploy\.json\"\)\)\[\"release\"\]\)'\)",
+    r"set -euo pipefail",
+)
+
+
+@pytest.mark.parametrize("step", SCRIPTS, ids=lambda step: f"{step.stage}: {step.title}")
+def test_a_step_is_a_verb_and_nothing_clever(step: pipeline.Step) -> None:
+    """Given a step, when its script is read, then each line is a dataops verb, a test run, or hands a file on."""
+    for line in step.script.splitlines():
+        assert any(re.fullmatch(pattern, line) for pattern in ALLOWED), line
+    assert "\n" not in step.script or step.script.startswith("set -euo pipefail\n")
+
+
+def dataops_lines() -> list[list[str]]:
+    """The arguments of each dataops command of the pipeline."""
+    lines = [line for step in SCRIPTS for line in step.script.splitlines() if line.startswith(".venv/bin/dataops ")]
+    return [re.split(r" > | \|\| ", line)[0].replace('"', "").split()[1:] for line in lines]
+
+
+@pytest.mark.parametrize("arguments", dataops_lines(), ids=" ".join)
+def test_a_verb_has_the_options_that_dataops_has(arguments: list[str]) -> None:
+    """Given a dataops command of the pipeline, when click parses it, then it accepts every option."""
+    context = cli.cli.make_context("dataops", list(arguments))
+    rest = [*context._protected_args, *context.args]
+    name = rest[0]
+    if name not in cli.COMMANDS or find_spec(cli.COMMANDS[name][0]) is None:
+        pytest.skip(f"dataops {name} is not built yet")
+    command = cli.cli.get_command(context, name)
+    assert command is not None
+    command.make_context(name, rest[1:], parent=context)
+
+
+def test_prod_gets_the_release_of_uat_and_nothing_else() -> None:
+    """Given the prod stage, when its scripts are read, then the only verb is promote, with the release id of uat."""
+    verbs = [step.script for step in SCRIPTS if step.stage == "prod" and "dataops" in step.script]
+    assert verbs == ['.venv/bin/dataops promote --env prod --release "$(release)" --yes --lock-timeout 1800']
+    variables = {item.get("name"): item.get("value") for item in stages()["prod"]["variables"]}
+    assert variables["release"] == "$[ stageDependencies.uat.deploy.outputs['deploy.release.id'] ]"
+    (giver,) = [step for step in SCRIPTS if step.name == "release"]
+    assert (giver.stage, giver.job) == ("uat", "deploy")
+    assert "task.setvariable variable=id;isOutput=true" in giver.script
+
+
+def test_every_step_that_calls_aws_gets_its_keys_from_a_variable_group() -> None:
+    """Given steps with credentials, when their variables are read, then all come from the stage's group."""
+    for step in SCRIPTS:
+        calls_aws = "dataops" in step.script and step.stage in ("plan", "uat", "prod") and ".ci/" not in step.script
+        keys = {name: value for name, value in step.variables.items() if name.startswith("AWS_")}
+        environment = "prod" if step.stage == "prod" else "uat"
+        expected = {
+            "AWS_CONFIG_FILE": f"$(Build.SourcesDirectory)/.ci/aws-{environment}.ini",
+            "AWS_ACCESS_KEY_ID": "$(awsAccessKeyId)",
+            "AWS_SECRET_ACCESS_KEY": "$(awsSecretAccessKey)",
+        }
+        assert keys == (expected if calls_aws else {}), step.title
+        if calls_aws:
+            assert {"group": f"refunds-lake-{environment}"} in stages()[step.stage]["variables"]
+
+
+def test_nothing_in_the_files_looks_like_a_secret() -> None:
+    """Given the pipeline's files, when they are read, then no key, token or password is in them."""
+    for file in (pipeline.FILE, *(ROOT / ".ci").iterdir()):
+        text = file.read_text(encoding="utf-8")
+        assert not re.search(r"(AKIA|ASIA)[A-Z0-9]{16}|[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+.])", text), file
+        if file.suffix in (".yml", ".ini"):
+            assert not re.search(r"(?i)(password|secret_access_key|token)\s*[:=]\s*['\"]?(?!\$|_)[a-z0-9]", text), file
+
+
+@pytest.mark.parametrize(("stage", "other"), [("uat", "prod"), ("prod", "uat")])
+def test_a_stage_may_change_its_own_environment_only(stage: str, other: str) -> None:
+    """Given a stage's AWS profiles, when they are held against dataops.yml, then the other environment is read only."""
+    profiles = configparser.ConfigParser()
+    profiles.read(ROOT / f".ci/aws-{stage}.ini")
+    environments = load_project(ROOT).environments
+    roles = {}
+    for name in (stage, other):
+        profile = profiles[f"profile {environments[name].profile}"]
+        account, role = re.fullmatch(r"arn:aws:iam::([0-9]{12}):role/(\S+)", profile["role_arn"]).groups()  # type: ignore[union-attr]
+        assert account == environments[name].account
+        assert profile["credential_source"] == "Environment"
+        roles[name] = role
+    assert roles == {stage: "refunds-lake-deploy", other: "refunds-lake-review"}
+
+
+def test_the_tests_of_the_pipeline_are_all_tests() -> None:
+    """Given the folders of tests, when the pipeline's test runs are read, then each folder is in exactly one."""
+    ran = " ".join(step.script for step in SCRIPTS if "pytest" in step.script and step.stage == "test")
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert sorted(re.findall(r"tests/(\w+)", ran)) == sorted(folders)
+
+
+def test_the_plan_is_posted_to_the_pull_request(tmp_path: Path) -> None:
+    """Given a plan, when it is posted, then the pull request gets it as a comment, with the run's own token."""
+    posted: list[tuple[str, str | None, Any]] = []
+
+    class AzureDevOps(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            posted.append((self.path, self.headers["Authorization"], body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), AzureDevOps)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "plan.txt").write_text("storage  update\n", encoding="utf-8")
+    variables = {
+        "SYSTEM_COLLECTIONURI": f"http://127.0.0.1:{server.server_port}/",
+        "SYSTEM_TEAMPROJECTID": "project",
+        "BUILD_REPOSITORY_ID": "repository",
+        "SYSTEM_PULLREQUEST_PULLREQUESTID": "7",
+        "SYSTEM_ACCESSTOKEN": "of-the-run",
+    }
+    (step,) = [step for step in SCRIPTS if "post-to-pull-request" in step.script]
+    try:
+        subprocess.run(
+            ["bash", "-c", str(ROOT) + "/" + step.script], cwd=tmp_path, env={**os.environ, **variables}, check=True
+        )
+    finally:
+        server.shutdown()
+        server.server_close()
+    ((path, token, body),) = posted
+    assert path == "/project/_apis/git/repositories/repository/pullRequests/7/threads?api-version=7.1"
+    assert token == "Bearer of-the-run"
+    assert body["comments"][0]["content"] == "### dataops plan --env uat\n```\nstorage  update\n\n```"
+
+
+def test_steps_are_in_a_known_form() -> None:
+    """Given the steps that are no scripts, when they are read, then they are built-in tasks and the checkout."""
+    others = {step.get("task", "checkout") for name in stages() for step in steps(name) if "script" not in step}
+    assert others == {"UsePythonVersion@0", "PublishTestResults@2", "checkout"}
