@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployer.options import env_option, yes_option
+from deployer.options import env_option, examples, yes_option
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -36,7 +36,11 @@ def guard_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
+@click.command(epilog=examples(
+    "dataops deploy --env local --yes",
+    "dataops deploy --env uat --plan plan.json",
+    "dataops deploy --env uat --yes --on-smoke-failure rollback",
+))
 @env_option
 @click.option("--plan", "plan_file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="Carry out exactly this plan, made by dataops plan --out.")

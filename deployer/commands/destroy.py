@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.options import env_option, yes_option
+from deployer.options import env_option, examples, yes_option
 
 if TYPE_CHECKING:
     from deployer.app import App
 
 
-@click.command()
+@click.command(epilog=examples("dataops destroy --env local", "dataops destroy --env local --yes"))
 @env_option
 @yes_option
 @click.pass_obj

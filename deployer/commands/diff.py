@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
 
 
-@click.command()
+@click.command(epilog=examples("dataops diff --env prod 3f1c09aa", "dataops diff --env uat 3f1c09aa 77d2e410"))
 @env_option
 @click.argument("before")
 @click.argument("after", required=False)

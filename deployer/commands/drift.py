@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DRIFTED = 3
 
 
-@click.command()
+@click.command(epilog=examples("dataops drift --env prod", "dataops --output json drift --env prod"))
 @env_option
 @click.pass_obj
 def drift(app: App, /, env_name: str) -> int:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
     from deployer.ledger import Run
 
 
-@click.command()
+@click.command(epilog=examples("dataops history --env prod", "dataops --output json history --env prod --limit 5"))
 @env_option
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many runs, newest first.")
 @click.pass_obj

@@ -12,6 +12,7 @@ import click
 from deployer import local
 from deployer.app import App
 from deployer.local.paths import LocalPaths
+from deployer.options import examples
 
 
 @click.group("local")
@@ -19,7 +20,7 @@ def local_group() -> None:
     """The local cloud of this checkout."""
 
 
-@local_group.command("status")
+@local_group.command("status", epilog=examples("dataops local status", "dataops --output json local status"))
 @click.pass_obj
 def status(app: App) -> None:
     """Say whether it runs, and where: URL, region, credentials, ports."""
@@ -41,7 +42,7 @@ def status(app: App) -> None:
     app.emit({"running": True, "state": state, "ministack_version": fields.pop("version"), **fields}, text)
 
 
-@local_group.command("stop")
+@local_group.command("stop", epilog=examples("dataops local stop"))
 @click.pass_obj
 def stop(app: App) -> None:
     """End it; everything in it is kept."""
@@ -49,12 +50,12 @@ def stop(app: App) -> None:
     app.emit({"stopped": stopped}, "stopped" if stopped else "it was not running")
 
 
-@local_group.command("reset")
+@local_group.command("reset", epilog=examples("dataops local reset --yes"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def reset(app: App, yes: bool) -> None:
     """End it and delete everything in it."""
-    if not yes and not click.confirm("delete all data, tables and stacks of the local cloud?", err=True):
+    if not app.confirm("delete all data, tables and stacks of the local cloud?", yes=yes):
         app.emit({"reset": False}, "nothing was deleted")
         return
     local.reset(app.project_dir)

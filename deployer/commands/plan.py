@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 CHANGES_PENDING = 3
 
 
-@click.command()
+@click.command(epilog=examples(
+    "dataops plan --env uat",
+    "dataops plan --env uat --out plan.json",
+    "dataops --output json plan --env prod",
+))
 @env_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for dataops deploy --plan.")
 @click.option("--release", metavar="RELEASE", help="Plan a stored release instead of this checkout.")

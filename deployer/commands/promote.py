@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.commands.deploy import guard_options
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
 
 
-@click.command()
+@click.command(epilog=examples("dataops promote --env prod", "dataops promote --env prod --release 3f1c09aa --yes"))
 @env_option
 @click.option("--from", "source", metavar="NAME", help="Where it has passed; default: promotes_from in dataops.yml.")
 @click.option("--release", metavar="RELEASE", help="Insist on this release: refused when another one is deployed there now.")

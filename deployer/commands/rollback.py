@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.commands.deploy import guard_options
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deployer.session import Session
 
 
-@click.command()
+@click.command(epilog=examples("dataops rollback --env prod", "dataops rollback --env prod --to 3f1c09aa --yes"))
 @env_option
 @click.option("--to", "release", metavar="RELEASE", help="The release; default: the last good one before the current.")
 @guard_options

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
 
 
-@click.command()
+@click.command(epilog=examples("dataops show --env prod", "dataops show --env prod 3f1c09aa"))
 @env_option
 @click.argument("release", required=False)
 @click.pass_obj

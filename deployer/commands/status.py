@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deployer.promotion import Evidence
 
 
-@click.command()
+@click.command(epilog=examples("dataops status --env local", "dataops --output json status --env prod"))
 @env_option
 @click.pass_obj
 def status(app: App, /, env_name: str) -> None:
