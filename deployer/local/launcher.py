@@ -27,6 +27,7 @@ from deployer.local.paths import LocalPaths
 
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
 COMPLETIONS = (
+    "deployer.local.durability",
     "deployer.local.buckets",
     "deployer.local.cfn_types",
     "deployer.local.catalog",

@@ -1,0 +1,180 @@
+"""What was acknowledged is on disk: no response leaves before the state it shows is saved.
+
+The emulator saves when it is shut down and not when it is killed. Here a commit stands before every response: it
+compares the stores that were touched with what is saved (touched.py) and writes the difference in one transaction
+(state_store.py). Bodies of S3 objects are files that the emulator writes before it answers; a failure to do so
+is an error here, not a line in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from deployer.local.emulator import load, replace, require
+from deployer.local.guard import App, Receive, Scope, Send
+from deployer.local.repair import repair
+from deployer.local.state_store import StateStore, kind_of
+from deployer.local.touched import Marks, snapshot, watch
+
+if TYPE_CHECKING:
+    from deployer.local.launcher import LocalCloud
+
+logger = logging.getLogger("dataops.durability")
+#: How often changes that nobody has asked for yet are saved.
+BACKGROUND_SECONDS = 1.0
+#: Not state but a second copy of it (for Logs Insights), rebuilt by nobody who matters here.
+LEFT_OUT = {("cloudwatch_logs", "log_records")}
+
+_durability: Durability | None = None
+
+
+def install(cloud: LocalCloud) -> None:
+    """Take over the emulator's saving and loading."""
+    global _durability
+    app = load("app")
+    for name in ("_build_persistence_save_dict", "_get_module", "_state_map"):
+        require(app, name)
+    marks = Marks()
+    watch(marks)
+    _durability = Durability(app, StateStore(cloud.paths.database), marks)
+    durability = _durability
+    replace(app, "_load_persisted_state", lambda: durability.restore())
+    replace(app, "save_all", lambda services: durability.commit_everything())
+    keep_sessions()
+    make_object_failures_loud()
+
+
+def middleware(cloud: LocalCloud, app: App) -> App:
+    """The commit in front of every response."""
+    assert _durability is not None
+    return Committed(app, _durability)
+
+
+class Durability:
+    """Knows the services' stores and saves those that were touched."""
+
+    def __init__(self, app: Any, store: StateStore, marks: Marks) -> None:
+        self._app = app
+        self._store = store
+        self.marks = marks
+        self._owners: dict[str, frozenset[int]] = {}
+
+    def restore(self) -> None:
+        """Give every service its saved state back, then settle what a killed process left half done."""
+        saved = self._store.load()
+        for key, module in self._app._state_map.items():
+            if key in saved:
+                self._app._get_module(module).load_persisted_state(saved[key])
+        repair()
+        self.commit_everything()
+
+    def commit(self, touched: set[int]) -> int:
+        """Save what differs in the touched stores; raises when it cannot be saved."""
+        with snapshot():
+            return self._store.save(self._stores(touched | self.marks.take()))
+
+    def commit_everything(self) -> None:
+        """Save what differs anywhere."""
+        self.marks.take()
+        with snapshot():
+            self._store.save(self._stores(None))
+
+    def _stores(self, touched: set[int] | None) -> dict[tuple[str, str], Any]:
+        """(service, store) -> content of the touched stores (None: of all)."""
+        found: dict[tuple[str, str], Any] = {}
+        for service, get_state in self._app._build_persistence_save_dict().items():
+            owned = self._owned(service, get_state)
+            if touched is not None and owned and owned.isdisjoint(touched):
+                continue
+            for name, content in (get_state() or {}).items():
+                # A store that get_state computes (without object bodies, say) is compared whenever its service is.
+                untouched = touched is not None and id(content) in owned and id(content) not in touched
+                if not untouched and (service, name) not in LEFT_OUT:
+                    found[service, name] = content
+        return found
+
+    def _owned(self, service: str, get_state: Any) -> frozenset[int]:
+        """The stores that the service's module has; found once, they live as long as the process."""
+        if service not in self._owners:
+            module = vars(sys.modules[get_state.__module__])
+            self._owners[service] = frozenset(id(value) for value in module.values() if kind_of(value) != "value")
+        return self._owners[service]
+
+
+class Committed:
+    """ASGI middleware: commit, then respond; a response that could not be made durable becomes a 500."""
+
+    def __init__(self, app: App, durability: Durability) -> None:
+        self._app = app
+        self._durability = durability
+        self._saver: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._saver = asyncio.create_task(self._save_in_background())
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        failed = False
+
+        async def committed(message: MutableMapping[str, Any]) -> None:
+            nonlocal failed
+            if message["type"] == "http.response.start":
+                try:
+                    self._durability.commit(touched)
+                except Exception:
+                    logger.exception("the state could not be saved")
+                    failed = True
+                    await _not_saved(send)
+            if not failed:
+                await send(message)
+
+        with self._durability.marks.request() as touched:
+            await self._app(scope, receive, committed)
+
+    async def _save_in_background(self) -> None:
+        while True:
+            await asyncio.sleep(BACKGROUND_SECONDS)
+            try:
+                self._durability.commit(set())
+            except Exception:
+                logger.exception("the state could not be saved")
+
+
+async def _not_saved(send: Send) -> None:
+    text = "the local cloud could not save its state (see .dataops/local/launcher.log); is the disk full?"
+    body = json.dumps({"__type": "InternalFailure", "message": text}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def keep_sessions() -> None:
+    """Temporary credentials stay those of their account after a restart; the emulator forgets them."""
+    sts = load("services.sts")
+    sessions = require(sts, "_sessions")
+    sts.get_state = lambda: {"sessions": dict(sessions)}  # type: ignore[attr-defined]
+    replace(sts, "load_persisted_state", lambda data: sessions.update(data.get("sessions", {})))
+
+
+def make_object_failures_loud() -> None:
+    """An object whose body is not on disk is not stored: the request fails."""
+    s3 = load("services.s3")
+    original = require(s3, "_persist_object", ("bucket", "key", "obj"))
+
+    def persist(bucket: str, key: str, obj: Any) -> None:
+        original(bucket, key, obj)
+        if isinstance(obj, dict) and obj.get("body") is not None:
+            # The emulator drops the body from memory once it is written, and only logs when it cannot write.
+            with suppress(OSError):
+                os.remove(s3._object_disk_path(bucket, key) + ".tmp")
+            raise OSError(f"s3://{bucket}/{key} could not be written to disk")
+
+    s3._persist_object = persist  # type: ignore[attr-defined]

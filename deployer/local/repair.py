@@ -1,0 +1,81 @@
+"""After a kill: what was under way is settled, so that nothing stays RUNNING for ever.
+
+Runs, queries and stack operations end in the state that AWS has for "failed", with a reason; an S3 object whose
+overwrite was cut in two gets the size and ETag of the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import Any
+
+from deployer.local.emulator import load
+
+REASON = "the local cloud was stopped while this was under way"
+#: What an operation that was cut off has become.
+STACK_OUTCOMES = {
+    "CREATE_IN_PROGRESS": "CREATE_FAILED",
+    "UPDATE_IN_PROGRESS": "UPDATE_FAILED",
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": "UPDATE_COMPLETE",
+    "ROLLBACK_IN_PROGRESS": "ROLLBACK_FAILED",
+    "UPDATE_ROLLBACK_IN_PROGRESS": "UPDATE_ROLLBACK_FAILED",
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": "UPDATE_ROLLBACK_COMPLETE",
+    "DELETE_IN_PROGRESS": "DELETE_FAILED",
+    "IMPORT_IN_PROGRESS": "IMPORT_ROLLBACK_FAILED",
+}
+
+
+def repair() -> None:
+    """Settle everything that the restored state says is under way."""
+    settle_job_runs(load("services.glue")._job_runs._data)
+    settle_queries(load("services.athena")._executions._data)
+    settle_stacks(load("services.cloudformation")._stacks._data)
+    settle_objects(load("services.s3"))
+
+
+def settle_job_runs(runs_by_job: dict[Any, list[dict[str, Any]]]) -> None:
+    """Glue: FAILED with a reason (a stop that was asked for: STOPPED)."""
+    now = int(time.time())
+    for runs in runs_by_job.values():
+        for run in runs:
+            if run["JobRunState"] in ("STARTING", "RUNNING", "WAITING"):
+                run.update(JobRunState="FAILED", ErrorMessage=f"Job run failed: {REASON}", CompletedOn=now)
+            elif run["JobRunState"] == "STOPPING":
+                run.update(JobRunState="STOPPED", CompletedOn=now)
+
+
+def settle_queries(executions: dict[Any, dict[str, Any]]) -> None:
+    """Athena: FAILED with a reason."""
+    for execution in executions.values():
+        status = execution["Status"]
+        if status["State"] in ("QUEUED", "RUNNING"):
+            status.update(State="FAILED", StateChangeReason=f"Query failed: {REASON}", CompletionDateTime=time.time())
+
+
+def settle_stacks(stacks: dict[Any, dict[str, Any]]) -> None:
+    """CloudFormation: the failed end of the operation, and of the resources it was working on."""
+    for stack in stacks.values():
+        outcome = STACK_OUTCOMES.get(stack.get("StackStatus", ""))
+        if outcome is not None:
+            stack.update(StackStatus=outcome, StackStatusReason=REASON)
+            for resource in (stack.get("_resources") or {}).values():
+                status = str(resource.get("ResourceStatus", ""))
+                if status.endswith("_IN_PROGRESS"):
+                    resource["ResourceStatus"] = status.replace("_IN_PROGRESS", "_FAILED")
+
+
+def settle_objects(s3: Any) -> None:
+    """S3: data written after its description belongs to an overwrite that was cut in two."""
+    for (account, bucket), record in list(s3._buckets._data.items()):
+        for key, found in record["objects"].items():
+            path = s3._object_disk_path(bucket, key, account)
+            try:
+                data, description = os.stat(path), os.stat(path + ".meta.json")
+            except FileNotFoundError:
+                continue
+            if data.st_mtime_ns > description.st_mtime_ns or data.st_size != found["size"]:
+                with open(path, "rb") as stream:
+                    digest = hashlib.file_digest(stream, "md5").hexdigest()
+                found.update(size=data.st_size, etag=f'"{digest}"', checksums={})
