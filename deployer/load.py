@@ -29,15 +29,7 @@ PROBLEMS_SHOWN = 20
 
 
 class LoadFailed(DataopsError):
-    """The job did not end well; the log's last lines come with it."""
-
-    def __init__(self, message: str, *, where: str, hint: str, log_lines: list[str]) -> None:
-        super().__init__(message, where=where, hint=hint)
-        self.log_lines = log_lines
-
-    def lines(self) -> list[str]:
-        """The log first: the cause is the last line."""
-        return [*(f"  {line}" for line in self.log_lines), str(self)]
+    """The job did not end well."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,7 @@ def load(
     log = JobLog(session, log_prefix, run_id) if say_log is not None else None
     run = follow_job(session, job_name, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
     if not run.succeeded:
-        raise _failure(session, log_prefix, job_name, run)
+        raise _failure(session, log_prefix, job_name, run, say)
     manifest = manifest_of(session, outputs, outputs["BasePrefix"], run.id)
     if manifest is not None:
         return Load(run, manifest, tuple((problem.key, problem.reason) for problem in manifest.problems))
@@ -98,9 +90,12 @@ def job_result(lines: Sequence[str]) -> dict[str, Any]:
     return {}
 
 
-def _failure(session: Session, log_prefix: str, job_name: str, run: JobRun) -> DataopsError:
+def _failure(session: Session, log_prefix: str, job_name: str, run: JobRun, say: Callable[[str], None]) -> DataopsError:
     environment = session.environment.name
     lines = last_lines(session, log_prefix, run.id)
+    say("the end of the job's log:" if lines else "the job's log is empty")
+    for line in lines:
+        say(f"  {line}")
     # The job says what is wrong in a line of its own; Glue then only knows that it ended.
     said = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
     cause = said[-1] if said else run.error or "Glue gives no reason"
@@ -110,7 +105,6 @@ def _failure(session: Session, log_prefix: str, job_name: str, run: JobRun) -> D
         f"job run {run.id} ended {run.state}: {cause}",
         where=job_name,
         hint=f"nothing was published by halves; the whole log: dataops logs --env {environment} --run {run.id}",
-        log_lines=lines,
     )
 
 

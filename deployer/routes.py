@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,7 +69,7 @@ def deliver_s3(
         key = folder + file.object_name()
         is_new = _put_new(s3, outputs["RawBucketName"], key, file)
         deliveries.append(Delivery(file, key, is_new))
-        done = "delivered" if is_new else "is there already with the same content, skipped"
+        done = "delivered" if is_new else "skipped: the same content is there already today"
         say(f"{number}/{len(files)} {file.path.name} ({size_text(file.size_bytes)}) {done}")
     return deliveries
 
@@ -76,6 +77,10 @@ def deliver_s3(
 def _drop_client(session: Session, outputs: Mapping[str, str]) -> Any:
     environment = session.environment
     external_id = environment.parameters.get("PartnerExternalId", "")
+    if variable := environment.unset.get("PartnerExternalId"):
+        raise UsageError(
+            f"PartnerExternalId is not known: variable {variable} is not set", hint=f"export {variable}=..."
+        )
     if "DropRoleArn" not in outputs or not external_id:
         raise UsageError(
             f"environment {environment.name} has no cross-account route",
@@ -118,7 +123,7 @@ def _stream_problem(file: RawFile) -> str | None:
         for number, line in enumerate(stream_lines(file), start=1):
             if len(line) + KEY_LETTERS > MOST_RECORD_BYTES:
                 return f"{file.path}: record {number} is longer than the 1 MiB that the stream takes"
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         return f"{file.path}: cannot be read: {error}"
     return None
 
@@ -207,7 +212,14 @@ def wait_for_stream(
 
 def _line_count(session: Session, bucket: str, key: str) -> int:
     body = session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-    text = gzip.decompress(body) if key.endswith(".gz") else body
+    try:
+        text = gzip.decompress(body) if key.endswith(".gz") else body
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataopsError(
+            f"the stream delivered an object that is no gzip: {error}",
+            where=f"s3://{bucket}/{key}",
+            hint="see CompressionFormat of the delivery stream in templates/ingest.yaml",
+        ) from error
     return sum(1 for line in text.split(b"\n") if line.strip())
 
 

@@ -56,11 +56,12 @@ def ingest(app: App, env_name: str, route: str, wait: bool, wait_seconds: int, f
 
     new = [delivery for delivery in deliveries if delivery.is_new]
     size = routes.size_text(sum(delivery.file.size_bytes for delivery in new))
-    lines = [f"{len(new)} of {len(deliveries)} files delivered by route {route}, {size}"]
+    known = f"; {len(deliveries) - len(new)} were there already" if len(new) < len(deliveries) else ""
+    text = f"{len(new)} files delivered by route {route}, {size}{known}"
     if route == "stream":
         arrival = "all are in the raw bucket" if wait else "Firehose writes them to the raw bucket within its interval"
-        lines = [f"{records:,} records of {len(new)} files on the stream; {arrival}"]
+        text = f"{records:,} records of {len(new)} files on the stream; {arrival}"
     app.say(f"next: dataops run --env {env_name}")
     document = {"route": route, "files": [delivery.document() for delivery in deliveries]}
-    app.emit({"env": env_name, **document}, "\n".join(lines))
+    app.emit({"env": env_name, **document}, text)
     return 0

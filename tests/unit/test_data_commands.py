@@ -1,0 +1,284 @@
+"""ingest, run, report, logs, sample and data on the command line: what is printed where, and the exit codes."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
+from refunds_lake.runs import INCREMENT, InputObject, Manifest, Month, Problem, manifest_key
+
+from deployer import aws, polling
+from deployer.app import App
+from deployer.cli import run
+
+Run = Callable[..., tuple[int, str, str]]
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+MANIFEST = Manifest(
+    run_id="20261101T000000Z-00000000",
+    job_run_id="jr_00000000",
+    kind=INCREMENT,
+    started_at=NOW,
+    finished_at=NOW,
+    reporting_time_zone="UTC",
+    inputs=(InputObject("transactions/a.csv", "etag", NOW, 10, 5, 1),),
+    counts={"read": 5, "kept": 2, "duplicate": 1, "superseded": 1, "rejected": 1},
+    problems=(Problem("transactions/b.xyz", "unknown suffix"),),
+    tables={
+        "purchase": {"2026-10": Month("s3://base/x/", 1, None, None), "2026-09": Month("s3://base/y/", 1, None, None)},
+        "rejected": {"2026-11": Month("s3://base/z/", 1, None, None)},
+    },
+)
+
+
+@pytest.fixture
+def session() -> Any:
+    return FakeSession(athena=FakeAthena(results={("refunds_base_test", "all time"): [("anna", "50.25")]}))
+
+
+@pytest.fixture
+def dataops(session: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line against the fakes; gives exit code, stdout and stderr."""
+    monkeypatch.setattr(App, "connect", lambda self, name, **_: session)
+    monkeypatch.setattr(App, "environment", lambda self, name: session.environment)
+    monkeypatch.setattr(aws, "stack_outputs", lambda session: OUTPUTS)
+    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = run(["--project-dir", str(ROOT), *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def records(session: Any, manifest: Manifest) -> Callable[[str, Mapping[str, str]], None]:
+    """Let the job record a manifest when it starts."""
+
+    def on_start(run_id: str, arguments: Mapping[str, str]) -> None:
+        session.s3.objects["base", manifest_key("base/", manifest.run_id)] = manifest.as_json()
+
+    return on_start
+
+
+def test_report_as_a_table(dataops: Run) -> None:
+    """Given refunds, when they are reported, then the table is the result and the rest is talk."""
+    code, out, err = dataops("report", "--env", "test")
+    assert code == 0
+    assert out.splitlines()[2].split() == ["anna", "50.25"]
+    assert err == "refunds of all time: 1 customer, 50.25 in total; 1,234 bytes scanned\n"
+
+
+def test_report_as_json_is_a_list(dataops: Run) -> None:
+    """Given --format json, when refunds are reported, then stdout is the list and nothing else."""
+    code, out, _ = dataops("report", "--env", "test", "--format", "json")
+    assert (code, json.loads(out)) == (0, [{"customer_id": "anna", "total_refund": "50.25"}])
+
+
+def test_report_with_output_json_is_an_object(dataops: Run) -> None:
+    """Given --output json, when refunds are reported, then stdout is one object with a version; --format wins over it."""
+    _, out, _ = dataops("--output", "json", "report", "--env", "test")
+    document = json.loads(out)
+    assert document["version"] == 1 and document["command"] == "report"
+    assert document["rows"] == [{"customer_id": "anna", "total_refund": "50.25"}]
+    _, out, _ = dataops("--output", "json", "report", "--env", "test", "--format", "csv")
+    assert out == "customer_id,total_refund\nanna,50.25\n"
+
+
+def test_report_into_a_file(dataops: Run, tmp_path: Path) -> None:
+    """Given --out, when refunds are reported, then the file has them, stdout nothing, and no half file stays behind."""
+    target = tmp_path / "refunds.csv"
+    target.write_text("old")
+    code, out, err = dataops("report", "--env", "test", "--format", "csv", "--out", str(target))
+    assert (code, out) == (0, "")
+    assert target.read_text() == "customer_id,total_refund\nanna,50.25\n"
+    assert list(tmp_path.iterdir()) == [target]
+    assert f"written to {target}" in err
+
+
+def test_report_into_a_folder_that_is_not_there(dataops: Run, session: Any, tmp_path: Path) -> None:
+    """Given --out below a missing folder, when refunds are reported, then nothing is queried and the exit code is 2."""
+    code, _, err = dataops("report", "--env", "test", "--out", str(tmp_path / "no" / "refunds.csv"))
+    assert code == 2 and "there is no folder" in err
+    assert session.athena.started == []
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-1", "october"])
+def test_report_of_a_month_that_is_none(dataops: Run, session: Any, month: str) -> None:
+    """Given something that is no month, when it is reported, then the exit code is 2 and nothing is queried."""
+    code, out, err = dataops("report", "--env", "test", "--month", month)
+    assert (code, out) == (2, "")
+    assert err == f"error: '{month}' is no month\nhint: write a month as YYYY-MM, for example 2026-10\n"
+    assert session.athena.started == []
+
+
+def test_report_before_any_run_is_empty_and_says_why(dataops: Run, session: Any) -> None:
+    """Given no run yet, when refunds are reported, then the report is empty, the reason is said, and all is well."""
+    session.athena.results = {}
+    code, out, err = dataops("report", "--env", "test", "--format", "json")
+    assert (code, out) == (0, "[]\n")
+    assert "no run has loaded anything yet; next: dataops run --env test" in err
+
+
+def test_report_of_a_month_without_refunds(dataops: Run, session: Any) -> None:
+    """Given runs but no refund in a month, when it is reported, then it says so and does not blame a missing run."""
+    session.s3.objects["base", manifest_key("base/", MANIFEST.run_id)] = MANIFEST.as_json()
+    code, out, err = dataops("report", "--env", "test", "--month", "2020-01", "--format", "csv")
+    assert (code, out) == (0, "customer_id,total_refund\n")
+    assert "no customer has refunds of 2020-01" in err
+
+
+def test_report_that_athena_fails(dataops: Run, session: Any) -> None:
+    """Given a failing query, when refunds are reported, then Athena's reason is the error and the exit code is 1."""
+    session.athena.results["refunds_base_test", "all time"] = Failure("TABLE_NOT_FOUND: line 3")
+    code, out, err = dataops("report", "--env", "test")
+    assert (code, out) == (1, "")
+    assert "TABLE_NOT_FOUND: line 3" in err and "Traceback" not in err
+
+
+def test_run_prints_the_counts_of_the_manifest(dataops: Run, session: Any) -> None:
+    """Given new files, when the job runs, then files, the equation, the months and the unread files are printed."""
+    session.glue = FakeGlue(on_start=records(session, MANIFEST))
+    code, out, err = dataops("run", "--env", "test")
+    assert code == 0
+    assert out.splitlines() == [
+        "run 20261101T000000Z-00000000: 1 files in 7 s",
+        "5 read = 2 kept + 1 duplicate + 1 superseded + 1 rejected",
+        "2 months published, 2026-09 to 2026-10",
+        "1 files could not be read:",
+        "  transactions/b.xyz: unknown suffix",
+    ]
+    assert "job run jr_00000000 started" in err
+    assert session.glue.runs[0]["Arguments"] == {}
+
+
+def test_run_as_json(dataops: Run, session: Any) -> None:
+    """Given --output json, when the job runs, then stdout is one object with the counts."""
+    session.glue = FakeGlue(on_start=records(session, MANIFEST))
+    _, out, _ = dataops("--output", "json", "run", "--env", "test", "--full-refresh")
+    document = json.loads(out)
+    assert document["counts"]["read"] == 5 and document["months"] == ["2026-09", "2026-10"]
+    assert document["problems"] == [{"key": "transactions/b.xyz", "reason": "unknown suffix"}]
+    assert session.glue.runs[0]["Arguments"] == {"--full_refresh": "true"}
+
+
+def test_run_with_nothing_new(dataops: Run, session: Any) -> None:
+    """Given no new files, when the job runs, then it says so; files that it still cannot read are named again."""
+    said = json.dumps({"run_id": None, "problems": [{"key": "transactions/b.xyz", "reason": "unknown suffix"}]})
+    session.logs = FakeLogs(events=[("/job/output", 1, "nothing new to read"), ("/job/output", 2, said)])
+    code, out, _ = dataops("run", "--env", "test")
+    assert code == 0
+    assert out.startswith("nothing new: every raw file that can be read is in the tables already\n")
+    assert "transactions/b.xyz: unknown suffix" in out
+
+
+def test_run_that_fails_prints_cause_and_log(dataops: Run, session: Any) -> None:
+    """Given a job that fails, when it runs, then the log's end comes first, the cause last, and the next step."""
+    session.glue = FakeGlue(ends=[{"JobRunState": "FAILED", "ErrorMessage": "SystemExit: 1"}])
+    session.logs = FakeLogs(events=[("/job/error", 1, "reading"), ("/job/error", 2, "error: 5 read, 4 accounted for")])
+    code, out, err = dataops("run", "--env", "test")
+    assert (code, out) == (1, "")
+    lines = err.splitlines()
+    assert lines[-5:-2] == ["the end of the job's log:", "  reading", "  error: 5 read, 4 accounted for"]
+    assert lines[-2] == "error: base-tables: job run jr_00000000 ended FAILED: 5 read, 4 accounted for"
+    assert lines[-1].startswith("hint: ") and "--run jr_00000000" in lines[-1]
+
+
+def test_run_while_another_runs(dataops: Run, session: Any) -> None:
+    """Given an active run, when the job is started, then the error names it and the exit code is 5."""
+    session.glue.is_running_already("jr_nightly")
+    code, _, err = dataops("run", "--env", "test")
+    assert code == 5
+    assert "jr_nightly" in err
+
+
+def test_run_against_the_tables_lock(dataops: Run, session: Any) -> None:
+    """Given tables that somebody else is at work on, when the job runs, then the exit code is 5 as well."""
+    session.glue = FakeGlue(ends=[{"JobRunState": "FAILED", "ErrorMessage": "SystemExit: 1"}])
+    session.logs = FakeLogs(events=[("/job/error", 1, "error: run x is at work on these tables; its lock ...")])
+    code, _, err = dataops("run", "--env", "test")
+    assert code == 5
+    assert "run x is at work" in err
+
+
+def test_verbose_run_prints_the_log(dataops: Run, session: Any) -> None:
+    """Given -v, when the job runs, then its log lines are talk on stderr."""
+    session.logs = FakeLogs(events=[("/job/output", 1, "this run: read 5")])
+    assert "this run: read 5" in dataops("-v", "run", "--env", "test")[2]
+    assert "this run: read 5" not in dataops("run", "--env", "test")[2]
+
+
+@pytest.mark.parametrize("arguments", [("nothing.csv",), ("dataops.yml",), ("athena",)])
+def test_ingest_of_a_bad_file(dataops: Run, session: Any, arguments: tuple[str, ...]) -> None:
+    """Given a missing file, an unknown suffix or a directory, when it is ingested, then the exit code is 2."""
+    code, out, err = dataops("ingest", "--env", "test", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {arguments[0]}: ") and "Traceback" not in err
+    assert session.s3.objects == {}
+
+
+def test_ingest_without_a_file(dataops: Run) -> None:
+    """Given no file at all, when ingest is called, then it is a usage error."""
+    assert dataops("ingest", "--env", "test")[0] == 2
+
+
+def test_ingest_by_an_unknown_route(dataops: Run) -> None:
+    """Given a route that does not exist, when it is asked for, then those that exist are named."""
+    code, _, err = dataops("ingest", "--env", "test", "--route", "fax", "a.csv")
+    assert code == 2
+    assert "'s3'" in err and "'stream'" in err
+
+
+def test_logs_before_any_run(dataops: Run) -> None:
+    """Given no run, when the log is asked for, then that is said and all is well."""
+    code, out, err = dataops("logs", "--env", "test")
+    assert (code, out) == (0, "")
+    assert "has not run yet" in err
+
+
+def test_logs_of_the_latest_run(dataops: Run, session: Any) -> None:
+    """Given a run, when the log is asked for, then its lines are the result; an unknown run is a usage error."""
+    session.logs = FakeLogs(events=[("/job/output", 1, "hello")])
+    dataops("run", "--env", "test")
+    code, out, err = dataops("logs", "--env", "test")
+    assert (code, out) == (0, "hello\n")
+    assert "jr_00000000" in err
+    code, _, err = dataops("logs", "--env", "test", "--run", "jr_x")
+    assert code == 2 and "jr_x" in err
+
+
+def test_sample_says_where_the_answer_is(dataops: Run, tmp_path: Path) -> None:
+    """Given a folder, when a sample is made, then its size and the place of the answer are printed."""
+    folder = tmp_path / "sample"
+    code, out, err = dataops("sample", "--out", str(folder), "--transactions", "100", "--months", "3", "--seed", "7")
+    assert code == 0
+    assert out.splitlines()[0].startswith("100 transactions of 3 months in ")
+    assert out.splitlines()[-1] == f"the answer: {tmp_path / 'sample.answer.json'}"
+    assert err == f"next: dataops ingest --env local {folder}/*\n"
+
+
+def test_data_runs_lists_the_newest_first(dataops: Run, session: Any) -> None:
+    """Given recorded runs, when they are listed, then each says its counts and whether it is in force."""
+    session.s3.objects["base", manifest_key("base/", MANIFEST.run_id)] = MANIFEST.as_json()
+    code, out, _ = dataops("data", "runs", "--env", "test")
+    assert code == 0
+    assert out.split() == [MANIFEST.run_id, "increment", "5", "read", "2", "kept", "in", "force"]
+
+
+def test_data_rollback_of_an_unknown_run(dataops: Run) -> None:
+    """Given a run that nobody recorded, when it is to be rolled back, then the guard refuses with exit code 6."""
+    code, _, err = dataops("data", "rollback", "--env", "test", "--run", "x", "--yes")
+    assert code == 6
+    assert "not on the record" in err and "dataops data runs" in err
+
+
+def test_data_rollback_asks_first(dataops: Run, session: Any) -> None:
+    """Given no terminal and no --yes, when a run is to be rolled back, then the plan is shown and nothing changes."""
+    session.s3.objects["base", manifest_key("base/", MANIFEST.run_id)] = MANIFEST.as_json()
+    before = dict(session.s3.objects)
+    code, _, err = dataops("data", "rollback", "--env", "test", "--run", MANIFEST.run_id)
+    assert code == 2
+    assert f"undoes 1 runs: {MANIFEST.run_id}" in err and "--yes" in err
+    assert session.s3.objects == before

@@ -1,0 +1,105 @@
+"""Which files may be delivered: all are checked first, and each error names its file and what is known."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from deployer.commands.ingest import ROUTE_NAMES
+from deployer.ingest import BadFiles, checked_files
+from deployer.routes import MOST_BATCH_BYTES, MOST_RECORDS, ROUTES, batches, size_text, stream_lines
+
+KNOWN = ["a.json", "a.jsonl", "a.ndjson", "a.csv", "a.json.gz", "a.jsonl.gz", "a.ndjson.gz", "a.csv.gz", "a.parquet"]
+
+
+def written(folder: Path, name: str, content: bytes = b"{}\n") -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_suffixes(tmp_path: Path, name: str) -> None:
+    """Given a file with a known suffix, when it is checked, then it may go, and its object keeps the suffix."""
+    (file,) = checked_files([written(tmp_path, name)])
+    assert name == f"a{file.suffix}"
+    assert file.object_name().endswith(file.suffix)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.gz", "a.parquet.gz", "a.JSON", "a.csv.zip", "csv"])
+def test_an_unknown_suffix_names_the_known_ones(tmp_path: Path, name: str) -> None:
+    """Given a file with another suffix, when it is checked, then the error names it and the known suffixes."""
+    with pytest.raises(BadFiles) as caught:
+        checked_files([written(tmp_path, name)])
+    (line,) = caught.value.lines()
+    assert name in line and ".jsonl.gz" in line and ".parquet" in line
+    assert caught.value.exit_code == 2
+
+
+def test_all_bad_files_are_named_at_once(tmp_path: Path) -> None:
+    """Given good files and several bad ones, when they are checked, then each bad one has a line of its own."""
+    good, folder, text = written(tmp_path, "a.csv"), tmp_path / "sub", written(tmp_path, "a.txt")
+    folder.mkdir()
+    with pytest.raises(BadFiles) as caught:
+        checked_files([good, folder, tmp_path / "missing.csv", text])
+    lines = caught.value.lines()
+    assert [line.partition(": ")[2].partition(";")[0] for line in lines] == [
+        "is a directory",
+        "no such file",
+        "unknown suffix",
+    ]
+    assert caught.value.hint is not None and "nothing was delivered" in caught.value.hint
+
+
+def test_the_name_tells_the_content(tmp_path: Path) -> None:
+    """Given files of one name, when their objects are named, then equal content gives equal names, other content not."""
+    one, two, three = tmp_path / "1", tmp_path / "2", tmp_path / "3"
+    for folder, content in ((one, b"a"), (two, b"a"), (three, b"b")):
+        folder.mkdir()
+        written(folder, "day.csv", content)
+    names = [file.object_name() for file in checked_files([folder / "day.csv" for folder in (one, two, three)])]
+    assert names == ["day-ca978112.csv", "day-ca978112.csv", "day-3e23e816.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("_hidden.csv", "hidden"), (".dot.csv", "dot"), ("a b%c.csv", "a_b_c"), (".csv", "file")]
+)
+def test_names_that_readers_would_skip_or_stumble_over(tmp_path: Path, name: str, stem: str) -> None:
+    """Given a name that Spark takes for hidden, or with odd letters, when its object is named, then it is a plain name."""
+    (file,) = checked_files([written(tmp_path, name)])
+    assert file.object_name().rpartition("-")[0] == stem
+
+
+def test_lines_of_a_stream_file(tmp_path: Path) -> None:
+    """Given JSON Lines with blank lines and CRLF, plain or gzip, when they are streamed, then each record comes bare."""
+    content = b'{"id": 1}\r\n\n{"id": 2}'
+    for path in (written(tmp_path, "a.jsonl", content), written(tmp_path, "a.json.gz", gzip.compress(content))):
+        (file,) = checked_files([path])
+        assert list(stream_lines(file)) == [b'{"id": 1}', b'{"id": 2}']
+
+
+@pytest.mark.parametrize(("count", "size", "expected"), [(0, 1, []), (1, 1, [1]), (1001, 10, [500, 500, 1])])
+def test_batches_by_count(count: int, size: int, expected: list[int]) -> None:
+    """Given many small records, when they are grouped, then no request has more than Kinesis takes."""
+    assert [len(batch) for batch in batches(iter([b"x" * size] * count))] == expected
+    assert MOST_RECORDS == 500
+
+
+def test_batches_by_size() -> None:
+    """Given large records, when they are grouped, then no request is larger than Kinesis takes, and none is lost."""
+    lines = [b"x" * 1_000_000] * 12
+    groups = list(batches(iter(lines)))
+    assert [line for group in groups for line in group] == lines
+    assert all(sum(len(line) + 32 for line in group) <= MOST_BATCH_BYTES for group in groups)
+    assert len(groups) == 3
+
+
+def test_the_offered_routes_exist() -> None:
+    """Given the choices of --route, when they are compared, then they are the routes that exist."""
+    assert set(ROUTE_NAMES) == set(ROUTES)
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (137_328, "137 kB"), (8_400_000, "8.4 MB")])
+def test_sizes_for_people(size: int, text: str) -> None:
+    """Given a size, when it is written, then its unit suits it."""
+    assert size_text(size) == text
