@@ -55,7 +55,9 @@ class App:
         environment = self.environment(env_name)
         from deployer.session import connect  # imports boto3
 
-        return connect(self.project(), environment, start_local=start_local, say=self.say)
+        session = connect(self.project(), environment, start_local=start_local, say=self.say)
+        session.command = self.command
+        return session
 
     def say(self, text: str) -> None:
         """Progress, on stderr."""

@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from deployer.call_record import record
 from deployer.config import LOCAL, Environment, Partner, Project
 from deployer.errors import DataopsError, Refused, UsageError
 
@@ -42,11 +43,15 @@ class Session:
     `calls` lists every API call made, in order, as ("cloudformation", "DescribeStacks").
     """
 
-    def __init__(self, project: Project, environment: Environment, access: Access) -> None:
+    def __init__(
+        self, project: Project, environment: Environment, access: Access, *, is_somebody_else: bool = False
+    ) -> None:
         self.project = project
         self.environment = environment
+        self.command = ""  # what runs, for the record of calls
         self.calls: list[tuple[str, str]] = []
         self._access = access
+        self._is_somebody_else = is_somebody_else  # the partner's calls need no right of ours
         self._clients: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._account: str | None = None
@@ -84,7 +89,7 @@ class Session:
         access = replace(self._access, profile=profile)
         if self._access.access_key_id is not None:
             access = replace(access, access_key_id=account or _LOCAL_ACCOUNT, profile=None)
-        return Session(self.project, environment, access)
+        return Session(self.project, environment, access, is_somebody_else=True)
 
     def as_role(self, role_arn: str, *, external_id: str, name: str) -> Session:
         """A session with the rights of a role that this session's account may take, for an hour at most."""
@@ -97,7 +102,9 @@ class Session:
             profile=None,
         )
         # The role lives in another account than the one that takes it: its ARN says in which.
-        return Session(self.project, replace(self.environment, account=None, profile=None), access)
+        return Session(
+            self.project, replace(self.environment, account=None, profile=None), access, is_somebody_else=True
+        )
 
     def _new_client(self, service: str) -> Any:
         if self._boto3 is None:
@@ -118,6 +125,8 @@ class Session:
 
     def _record(self, model: Any, **_: Any) -> None:
         self.calls.append((model.service_model.service_name, model.name))
+        if not self._is_somebody_else:
+            record(self.command, model.service_model.service_name, model.name)
         _log.debug("%s %s", model.service_model.service_name, model.name)
 
 
