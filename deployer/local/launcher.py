@@ -30,9 +30,11 @@ COMPLETIONS = (
     "deployer.local.durability",
     "deployer.local.buckets",
     "deployer.local.cfn_types",
+    "deployer.local.cfn_rules",
     "deployer.local.catalog",
     "deployer.local.glue_jobs",
     "deployer.local.athena_service",
+    "deployer.local.firehose",
 )
 KEEP_LOG_BYTES = 10 << 20
 #: How long open connections may take to finish when the local cloud is stopped.

@@ -1,0 +1,190 @@
+"""Firehose to S3 as configured: compression, delimiters, extension, encryption, and batches instead of single records.
+
+The records of one PutRecord(Batch) or Kinesis PutRecords call become one object, written before the call is answered:
+what was acknowledged is delivered. Format conversion and dynamic partitioning stay the emulator's, record by record.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from deployer.local.emulator import load, replace, require
+from deployer.local.on_loop import on_loop
+
+if TYPE_CHECKING:
+    from deployer.local.launcher import LocalCloud
+
+Data = dict[str, Any]
+#: Record id and content.
+Record = tuple[str, bytes]
+LARGEST_RECORD_BYTES = 1000 * 1024
+EXTENSIONS = {"GZIP": ".gz", "UNCOMPRESSED": ""}
+
+
+def install(cloud: LocalCloud) -> None:
+    """Replace what delivers and what accepts records."""
+    firehose = load("services.firehose")
+    for name, parameters in {
+        "_apply_lambda_processors": ("stream", "dest", "records", "metadata_sink", "partition_sink"),
+        "_evaluate_prefix": ("template", "t", "query_keys", "lambda_keys", "error_type"),
+        "_java_time": ("pattern", "t"),
+        "_arrival_time": ("cfg",),
+        "_s3_bucket_from_arn": ("bucket_arn",),
+        "_validate_s3_destination_config": ("dtype", "cfg"),
+    }.items():
+        require(firehose, name, parameters)
+    original_delivery = require(firehose, "_deliver_records_to_s3", ("stream", "dest", "records"))
+    original_validation = firehose._validate_s3_destination_config
+    delivery = Delivery(firehose, original_delivery)
+    replace(firehose, "_deliver_records_to_s3", lambda stream, dest, records: delivery.deliver(stream, dest, records))
+    replace(firehose, "_put_s3_object", lambda bucket, key, body: put_object(bucket, key, body, {}))
+    replace(firehose, "_put_record", lambda data: put_record(firehose, delivery, data))
+    replace(firehose, "_put_record_batch", lambda data: put_record_batch(firehose, delivery, data))
+    replace(
+        firehose,
+        "ingest_from_kinesis_source",
+        lambda stream_arn, records: from_kinesis(firehose, delivery, stream_arn, records),
+    )
+
+    def validate(dtype: str, cfg: Data) -> Any:
+        if cfg.get("CompressionFormat", "UNCOMPRESSED") not in EXTENSIONS:
+            return firehose._invalid(f"the local cloud does not compress as {cfg['CompressionFormat']}")
+        return original_validation(dtype, cfg)
+
+    replace(firehose, "_validate_s3_destination_config", validate)
+
+
+class Delivery:
+    """Writes batches of records to the S3 destination of a delivery stream."""
+
+    def __init__(self, firehose: Any, per_record: Any) -> None:
+        self._firehose = firehose
+        self._per_record = per_record
+
+    def deliver(self, stream: Data, dest: Data, records: Sequence[Record]) -> None:
+        """One object for all `records`; logs, and does not raise, when S3 refuses it."""
+        config = dest["config"]
+        if _enabled(config, "DataFormatConversionConfiguration") or _enabled(config, "DynamicPartitioningConfiguration"):
+            self._per_record(stream, dest, list(records))
+            return
+        processed = self._firehose._apply_lambda_processors(stream, dest, list(records))
+        if not processed:
+            return
+        compression = config.get("CompressionFormat", "UNCOMPRESSED")
+        body = b"".join(content + delimiter(config) for _, content in processed)
+        if compression == "GZIP":
+            body = gzip.compress(body, compresslevel=6, mtime=0)
+        arrived = self._firehose._arrival_time(config)
+        stamp = self._firehose._java_time("yyyy-MM-dd-HH-mm-ss", arrived)
+        try:
+            prefix = self._firehose._evaluate_prefix(config.get("Prefix", ""), arrived)
+            name = f"{stream['name']}-{stream.get('version', 1)}-{stamp}-{uuid.uuid4()}"
+            key = f"{prefix}{name}{config.get('FileExtension') or EXTENSIONS[compression]}"
+            put_object(self._firehose._s3_bucket_from_arn(config["BucketARN"]), key, body, encryption_headers(config))
+        except (OSError, self._firehose._DeliveryError) as error:
+            report(config, f"{stream['name']}: {len(records)} records were not delivered: {error}")
+            self._firehose.logger.error("delivery of %s failed: %s", stream["name"], error)
+
+
+def put_record(firehose: Any, delivery: Delivery, data: Data) -> Any:
+    """PutRecord."""
+    answer = put_record_batch(firehose, delivery, {**data, "Records": [data.get("Record", {})]})
+    if answer[0] != 200:
+        return answer
+    single = json.loads(answer[2])["RequestResponses"][0]
+    if "ErrorCode" in single:
+        return firehose._invalid(single["ErrorMessage"])
+    return firehose.json_response({"RecordId": single["RecordId"], "Encrypted": False})
+
+
+def put_record_batch(firehose: Any, delivery: Delivery, data: Data) -> Any:
+    """PutRecordBatch: delivered when it is answered."""
+    given = data.get("Records", [])
+    if not 1 <= len(given) <= 500:
+        return firehose._invalid("A batch has 1 to 500 records.")
+    stream = firehose._streams.get(data.get("DeliveryStreamName"))
+    if stream is None:
+        return firehose._not_found(data.get("DeliveryStreamName"))
+    if stream.get("type") == "KinesisStreamAsSource":
+        return firehose._invalid("This operation is not permitted on KinesisStreamAsSource delivery stream type.")
+    answers: list[Data] = []
+    accepted: list[Record] = []
+    for record in given:
+        try:
+            content = base64.b64decode(record.get("Data", ""), validate=True)
+        except ValueError:
+            answers.append({"ErrorCode": "InvalidArgumentException", "ErrorMessage": "Data is not valid base64."})
+            continue
+        if len(content) > LARGEST_RECORD_BYTES:
+            answers.append({"ErrorCode": "InvalidArgumentException", "ErrorMessage": "Record exceeds 1,000 KiB."})
+            continue
+        accepted.append((firehose._record_id(), content))
+        answers.append({"RecordId": accepted[-1][0], "Encrypted": False})
+    _to_destinations(firehose, delivery, stream, accepted)
+    failed = len(given) - len(accepted)
+    return firehose.json_response({"FailedPutCount": failed, "Encrypted": False, "RequestResponses": answers})
+
+
+def from_kinesis(firehose: Any, delivery: Delivery, stream_arn: str, records: Sequence[tuple[str, bytes]]) -> None:
+    """What a PutRecord(s) call has put onto a Kinesis stream goes to every delivery stream that reads it."""
+    for stream in firehose._streams.values():
+        source = (stream.get("kinesis_source") or {}).get("KinesisStreamARN")
+        if source == stream_arn and stream.get("type") == "KinesisStreamAsSource" and stream.get("status") == "ACTIVE":
+            batch = [(firehose._record_id(), content) for _, content in records]
+            _to_destinations(firehose, delivery, stream, batch)
+
+
+def _to_destinations(firehose: Any, delivery: Delivery, stream: Data, records: Sequence[Record]) -> None:
+    for dest in stream["destinations"]:
+        if records and dest["type"] in ("ExtendedS3", "S3"):
+            delivery.deliver(stream, dest, records)
+        elif records and dest["type"] == "Iceberg":
+            firehose._deliver_to_iceberg(stream, dest, list(records))
+
+
+def delimiter(config: Mapping[str, Any]) -> bytes:
+    r"""What AppendDelimiterToRecord puts behind each record; the parameter is written ``\n``."""
+    processing = config.get("ProcessingConfiguration") or {}
+    if str(processing.get("Enabled", False)).lower() == "true":
+        for processor in processing.get("Processors", []):
+            if processor.get("Type") == "AppendDelimiterToRecord":
+                given = {entry["ParameterName"]: entry["ParameterValue"] for entry in processor.get("Parameters", [])}
+                text: str = given.get("Delimiter", "\\n")
+                return text.encode().decode("unicode_escape").encode()
+    return b""
+
+
+def encryption_headers(config: Mapping[str, Any]) -> dict[str, str]:
+    """The SSE headers of the destination's own encryption; without one the bucket's default applies."""
+    key = ((config.get("EncryptionConfiguration") or {}).get("KMSEncryptionConfig") or {}).get("AWSKMSKeyARN")
+    if not key:
+        return {}
+    return {"x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": key}
+
+
+def put_object(bucket: str, key: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Write an object; raises OSError when S3 refuses it."""
+    sent = {**headers, "content-type": "application/octet-stream", "content-length": str(len(body))}
+    status, _, answer = on_loop(load("services.s3")._put_object, bucket, key, body, sent)
+    if status >= 300:
+        raise OSError(f"s3://{bucket}/{key}: {answer!r}")
+
+
+def report(config: Mapping[str, Any], message: str) -> None:
+    """Tell the destination's error log, as CloudWatchLoggingOptions asks."""
+    options = config.get("CloudWatchLoggingOptions") or {}
+    if str(options.get("Enabled", False)).lower() == "true":
+        event = {"timestamp": int(time.time() * 1000), "message": message}
+        where = {"logGroupName": options.get("LogGroupName"), "logStreamName": options.get("LogStreamName")}
+        load("services.cloudwatch_logs")._put_log_events({**where, "logEvents": [event]})
+
+
+def _enabled(config: Mapping[str, Any], name: str) -> bool:
+    part = config.get(name) or {"Enabled": False}
+    return str(part.get("Enabled", True)).lower() == "true"
