@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from refunds_lake.runs import BACKFILL, Manifest
+
 from deployer.errors import DataopsError, Locked, UsageError
 from deployer.jobs import JobRun, follow_job, start_job
 from deployer.logs import JobLog, last_lines
@@ -18,8 +20,6 @@ from deployer.manifests import counts_text, manifest_of, touched_months
 from deployer.report import checked_month
 
 if TYPE_CHECKING:
-    from refunds_lake.runs import Manifest
-
     from deployer.session import Session
 
 TIMEOUT_SECONDS = 6 * 3600
@@ -74,6 +74,12 @@ def load(
     if not run.succeeded:
         raise _failure(session, log_prefix, job_name, run, say)
     manifest = manifest_of(session, outputs, outputs["BasePrefix"], run.id)
+    if "--from_month" in arguments and (manifest is None or manifest.kind != BACKFILL):
+        raise LoadFailed(
+            "the deployed job does not rebuild single months; it loaded new files only",
+            where=job_name,
+            hint=f"dataops run --env {session.environment.name} --full-refresh",
+        )
     if manifest is not None:
         return Load(run, manifest, tuple((problem.key, problem.reason) for problem in manifest.problems))
     said = job_result(last_lines(session, log_prefix, run.id, kind="output"))

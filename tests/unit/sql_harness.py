@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import sqlglot
 
 ROOT = Path(__file__).parents[2]
@@ -138,11 +137,13 @@ def base_row(each: Transaction) -> tuple[Any, ...]:
 
 
 @cache
-def database() -> duckdb.DuckDBPyConnection:
+def database() -> Any:
     """Open the one database: a new one for each of hundreds of generated examples would take most of the time."""
+    import duckdb  # here: hypothesis keeps test modules alive, and duckdb's binding then complains at exit, at length
+
     connection = duckdb.connect(":memory:", config={"threads": 1})
     connection.execute(SCHEMA)
-    atexit.register(database.cache_clear)  # a connection that is alive at exit makes its binding complain at length
+    atexit.register(database.cache_clear)
     return connection
 
 

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
-from refunds_lake.runs import INCREMENT, InputObject, Manifest, Month, Problem, manifest_key
+from refunds_lake.runs import BACKFILL, INCREMENT, InputObject, Manifest, Month, Problem, manifest_key
 
 from deployer import aws, polling
 from deployer.app import App
@@ -201,6 +202,32 @@ def test_run_against_the_tables_lock(dataops: Run, session: Any) -> None:
     code, _, err = dataops("run", "--env", "test")
     assert code == 5
     assert "run x is at work" in err
+
+
+def test_run_of_some_months_only(dataops: Run, session: Any) -> None:
+    """Given a deployed job that does not know --from, when months are to be rebuilt, then it is an error, not silence."""
+    session.glue = FakeGlue(on_start=records(session, MANIFEST))
+    code, _, err = dataops("run", "--env", "test", "--from", "2026-01", "--to", "2026-02")
+    assert code == 1 and "--full-refresh" in err
+    session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, kind=BACKFILL)))
+    assert dataops("run", "--env", "test", "--from", "2026-01", "--to", "2026-02")[0] == 0
+    assert session.glue.runs[0]["Arguments"] == {"--from_month": "2026-01", "--to_month": "2026-02"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--from", "2026-01"),
+        ("--to", "2026-01"),
+        ("--from", "2026-02", "--to", "2026-01"),
+        ("--from", "2026-1", "--to", "2026-02"),
+        ("--full-refresh", "--from", "2026-01", "--to", "2026-02"),
+    ],
+)
+def test_run_of_months_that_make_no_sense(dataops: Run, session: Any, arguments: tuple[str, ...]) -> None:
+    """Given half a range, a reversed one or no month, when the job is to run, then it is a usage error, nothing runs."""
+    assert dataops("run", "--env", "test", *arguments)[0] == 2
+    assert session.glue.runs == []
 
 
 def test_verbose_run_prints_the_log(dataops: Run, session: Any) -> None:
