@@ -52,6 +52,9 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
         app.say(why_empty(session, outputs, found))
     app.say(reports.summary(found))
 
+    if out is not None:
+        write_atomically(out, reports.render(found, form or "table"))
+        app.say(f"written to {out}")
     if app.output == "json" and form is None:
         document = {
             "env": env_name,
@@ -62,13 +65,8 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
             "bytes_scanned": found.bytes_scanned,
         }
         app.emit(document, "")
-        return 0
-    text = reports.render(found, form or "table")
-    if out is not None:
-        write_atomically(out, text)
-        app.say(f"written to {out}")
-    else:
-        click.echo(text, nl=False)
+    elif out is None:
+        click.echo(reports.render(found, form or "table"), nl=False)
     return 0
 
 

@@ -99,6 +99,14 @@ def test_report_into_a_file(dataops: Run, tmp_path: Path) -> None:
     assert f"written to {target}" in err
 
 
+def test_report_into_a_file_with_output_json(dataops: Run, tmp_path: Path) -> None:
+    """Given --out and --output json, when refunds are reported, then both the file and the object are there."""
+    target = tmp_path / "refunds.txt"
+    code, out, _ = dataops("--output", "json", "report", "--env", "test", "--out", str(target))
+    assert (code, json.loads(out)["customers"]) == (0, 1)
+    assert "50.25" in target.read_text()
+
+
 def test_report_into_a_folder_that_is_not_there(dataops: Run, session: Any, tmp_path: Path) -> None:
     """Given --out below a missing folder, when refunds are reported, then nothing is queried and the exit code is 2."""
     code, _, err = dataops("report", "--env", "test", "--out", str(tmp_path / "no" / "refunds.csv"))
