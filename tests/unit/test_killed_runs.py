@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,10 +76,8 @@ def test_the_same_command_again_ends_in_the_same_state(
         world = World(tmp_path / f"killed-{at}")
         given(world)
         killer = Killer(world, at, after=after)
-        try:
+        with suppress(Killed):
             world.deploy()
-        except Killed:
-            pass
         revive(world)
         if not killer.has_killed:
             assert at > 20

@@ -1,0 +1,198 @@
+"""The commands as operators use them: two accounts on one emulator, from the first deployment to the end of an environment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from five_stacks import NAMES, bare_emulator, session_of, write_project
+
+from deployer import assembly
+from deployer.assembly import artifacts_store
+from deployer.cli import run
+from deployer.smoke_policy import PASS, WRONG_ANSWER, SmokeResult
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with bare_emulator(tmp_path_factory.mktemp("emulator")) as found:
+        yield found
+
+
+class Operator:
+    """Types commands; the smoke test, which needs Spark, answers what `verdict` says."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.directory, self._capsys, self.verdict, self.said = directory, capsys, PASS, ""
+
+    def __call__(self, command: str) -> int:
+        code = run(["--project-dir", str(self.directory), *command.split()])
+        self._captured = self._capsys.readouterr()
+        self.said = self._captured.err
+        return code
+
+    def result(self, command: str) -> dict[str, Any]:
+        run(["--project-dir", str(self.directory), "--output", "json", *command.split()])
+        document: dict[str, Any] = json.loads(self._capsys.readouterr().out)
+        return document
+
+    def edit_script(self, text: str) -> None:
+        (self.directory / "script.py").write_text(text)
+
+
+@pytest.fixture
+def dataops(tmp_path: Path, url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
+            capsys: pytest.CaptureFixture[str]) -> Operator:
+    directory = tmp_path / "project"
+    write_project(directory, url)
+    config, name = directory / "dataops.yml", request.node.name.removeprefix("test_").replace("_", "-")[:30].strip("-")
+    config.write_text(config.read_text().replace("project: five", f"project: {name}"))
+    profiles = [f"[{n}]\naws_access_key_id={a}\naws_secret_access_key=x\n" for n, a in (("uat", "1" * 12), ("prod", "2" * 12))]
+    (tmp_path / "credentials").write_text("\n".join(profiles))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(variable, raising=False)
+    operator = Operator(directory, capsys)
+    monkeypatch.setattr(assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(operator.verdict, "", 1, 0.0, {}))
+    return operator
+
+
+def artifacts(operator: Operator, environment: str) -> dict[str, bytes]:
+    store = artifacts_store(session_of(operator.directory, environment))
+    return {key: store.get(key).body for key in store.keys("artifacts/")}  # type: ignore[union-attr]
+
+
+def live(operator: Operator, environment: str) -> dict[str, Any]:
+    """Templates, parameters and outputs of every stack, with account and names taken out."""
+    client = session_of(operator.directory, environment).client("cloudformation")
+    project = session_of(operator.directory, environment).project.name
+    found = {}
+    for name in NAMES:
+        stack = client.describe_stacks(StackName=f"{project}-{environment}-{name}")["Stacks"][0]
+        body = client.get_template(StackName=stack["StackName"])["TemplateBody"]
+        found[name] = (body, stack["Outputs"], stack["Parameters"])
+    return found
+
+
+def test_a_release_that_passed_arrives_in_prod_byte_for_byte(dataops: Operator) -> None:
+    """Given a release that passed in uat, when it is promoted, then prod has the same bytes under the same keys."""
+    assert dataops("deploy --env uat --yes") == 0
+    assert dataops("promote --env prod --yes") == 0
+    assert artifacts(dataops, "prod") == artifacts(dataops, "uat")
+    uat, prod = (dataops.result(f"status --env {name}")["current"] for name in ("uat", "prod"))
+    assert uat["release"] == prod["release"]
+    assert prod["promoted_from"] == "uat"
+    assert dataops("promote --env prod --yes") == 0  # nothing to do
+
+
+def test_a_failing_smoke_test_stops_the_promotion(dataops: Operator) -> None:
+    """Given a wrong answer in uat, then deploy exits with 4, promote is refused with 6, and prod stays empty."""
+    dataops.verdict = WRONG_ANSWER
+    assert dataops("deploy --env uat --yes") == 4
+    assert dataops("promote --env prod --yes") == 6
+    assert "its smoke test in uat ended as wrong answer" in dataops.said
+    assert dataops.result("status --env prod")["current"] is None
+
+
+def test_rollback_restores_the_earlier_release_without_the_checkout(dataops: Operator) -> None:
+    """Given two releases, when we roll back, then templates, parameters and outputs are those of the first one."""
+    assert dataops("deploy --env uat --yes") == 0
+    first = live(dataops, "uat")
+    dataops.edit_script("print(2)\n")
+    assert dataops("deploy --env uat --yes") == 0
+    assert live(dataops, "uat") != first
+    dataops.edit_script("this is not even Python (")
+    assert dataops("rollback --env uat --yes") == 0
+    assert live(dataops, "uat") == first
+
+
+def test_a_wrong_answer_is_rolled_back_when_asked(dataops: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a good release and then a wrong one, when deployed with rollback, then the good one is live again and exit is 4."""
+    assert dataops("deploy --env uat --yes") == 0
+    first, good = live(dataops, "uat"), dataops.result("status --env uat")["current"]["release"]
+    dataops.edit_script("print('wrong')\n")
+    verdicts = iter([WRONG_ANSWER, PASS])
+    monkeypatch.setattr(assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(next(verdicts), "", 1, 0.0, {}))
+    assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
+    assert live(dataops, "uat") == first
+    assert dataops.result("status --env uat")["current"]["release"] == good
+
+
+def test_plan_has_its_exit_codes_and_leaves_nothing(dataops: Operator) -> None:
+    """Given nothing, a deployed release and a changed one, then plan exits with 3, 0 and 3, and lists are as before."""
+    client = session_of(dataops.directory).client("cloudformation")
+    assert dataops("plan --env uat") == 3
+    assert [s for s in client.list_stacks()["StackSummaries"] if s["StackName"].startswith("plan-has")] == []
+    dataops("deploy --env uat --yes")
+    assert dataops("plan --env uat") == 0
+    dataops.edit_script("print(2)\n")
+    assert dataops("plan --env uat --out " + str(dataops.directory / "plan.json")) == 3
+    name = session_of(dataops.directory).project.name
+    for stack in NAMES:
+        summaries = client.list_change_sets(StackName=f"{name}-uat-{stack}")["Summaries"]
+        assert [s for s in summaries if s["ExecutionStatus"] == "AVAILABLE"] == []
+    assert dataops("deploy --env uat --plan " + str(dataops.directory / "plan.json")) == 0
+    assert dataops("deploy --env uat --plan " + str(dataops.directory / "plan.json")) == 6
+    assert "stale" in dataops.said
+
+
+def test_history_show_and_diff_tell_who_did_what(dataops: Operator) -> None:
+    """Given two deployments, then history lists them newest first, show lists files, diff shows the changed line."""
+    dataops("deploy --env uat --yes")
+    first = dataops.result("status --env uat")["current"]["release"]
+    dataops.edit_script("print(2)\n")
+    dataops("deploy --env uat --yes")
+    runs = dataops.result("history --env uat")["runs"]
+    assert [run["outcome"] for run in runs] == ["done", "done"]
+    assert runs[0]["from_release"] == first
+    assert {"who", "commit", "started_at", "plan_digest", "account"} <= set(runs[0])
+    shown = dataops.result(f"show --env uat {first[:10]}")
+    assert "script.py" in shown["manifest"]["files"]
+    (changed,) = dataops.result(f"diff --env uat {first[:10]}")["files"]
+    assert changed["path"] == "script.py"
+    assert "+print(2)" in changed["diff"]
+
+
+def test_the_review_page_says_what_the_approver_needs(dataops: Operator) -> None:
+    """Given a release in uat and an older one in prod, then the page has verdict, plan, IAM and changed files."""
+    dataops("deploy --env uat --yes")
+    dataops("promote --env prod --yes")
+    dataops.edit_script("print(2)\n")
+    dataops("deploy --env uat --yes")
+    page = dataops.directory / "page.md"
+    assert dataops(f"review --env uat --against prod --out {page}") == 0
+    text = page.read_text()
+    for words in ("## Smoke test in uat\n\n**pass**", "~ glue: update", "### IAM", "- changed `script.py`", "+print(2)"):
+        assert words in text
+
+
+def test_events_are_one_json_object_per_line(dataops: Operator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given --events, then stdout is ndjson, each with a version, the last one the result."""
+    run(["--project-dir", str(dataops.directory), "deploy", "--env", "uat", "--yes", "--events"])
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {event["version"] for event in events} == {1}
+    assert events[-1]["event"] == "Result"
+    assert {e["stack"] for e in events if e["event"] == "StackEnded" and e["outcome"] == "done"} == set(NAMES)
+
+
+def test_destroy_keeps_the_data_and_says_so(dataops: Operator) -> None:
+    """Given a deployed environment, when it is destroyed, then the stacks are gone, the bucket stays and is named."""
+    dataops("deploy --env uat --yes")
+    keys = set(artifacts(dataops, "uat"))
+    bucket = artifacts_store(session_of(dataops.directory)).bucket
+    assert dataops("destroy --env uat --yes") == 0
+    assert bucket in dataops.said
+    assert dataops.result("status --env uat")["stacks"][0]["status"] == "not deployed"
+    s3 = session_of(dataops.directory).client("s3")
+    assert keys <= {o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert dataops("destroy --env uat --yes") == 0  # nothing to do
+
+
+def test_the_wrong_account_makes_no_other_call(dataops: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Given credentials of another account, then the command is refused with 6 before any stack is looked at."""
+    (tmp_path / "credentials").write_text("[uat]\naws_access_key_id=333333333333\naws_secret_access_key=x\n")
+    assert dataops("deploy --env uat --yes") == 6
+    assert "333333333333" in dataops.said
