@@ -1,0 +1,91 @@
+"""What CloudFormation does in the deployer's name: the actions of each resource type, by the part of AWS they act on.
+
+Kept by hand from the permissions of the types' handlers, because AWS publishes no list that a program could read
+offline; a type of the templates that is missing here is an error. Who may do what else is iam_policy.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def _actions(service: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{service}:{name}" for name in names.split())
+
+
+_GET_BUCKET = """
+    GetBucketLogging GetBucketNotification GetBucketObjectLockConfiguration GetBucketOwnershipControls
+    GetBucketPolicy GetBucketPublicAccessBlock GetBucketTagging GetBucketVersioning GetEncryptionConfiguration
+    GetLifecycleConfiguration ListBucket ListTagsForResource
+"""
+
+ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "AWS::Athena::NamedQuery": _actions("athena", "CreateNamedQuery DeleteNamedQuery GetNamedQuery ListNamedQueries"),
+    "AWS::Athena::WorkGroup": _actions(
+        "athena",
+        "CreateWorkGroup DeleteWorkGroup GetWorkGroup ListTagsForResource TagResource UntagResource UpdateWorkGroup",
+    ),
+    "AWS::Glue::Database": _actions("glue", "CreateDatabase DeleteDatabase GetDatabase UpdateDatabase"),
+    "AWS::Glue::Job": (
+        *_actions("glue", "CreateJob DeleteJob GetJob GetTags TagResource UntagResource UpdateJob"),
+        "iam:PassRole",
+    ),
+    "AWS::Glue::SecurityConfiguration": _actions(
+        "glue", "CreateSecurityConfiguration DeleteSecurityConfiguration GetSecurityConfiguration"
+    ),
+    "AWS::Glue::Table": _actions("glue", "CreateTable DeleteTable GetDatabase GetTable UpdateTable"),
+    "AWS::IAM::ManagedPolicy": _actions(
+        "iam",
+        """AttachRolePolicy CreatePolicy CreatePolicyVersion DeletePolicy DeletePolicyVersion DetachRolePolicy
+        GetPolicy GetPolicyVersion ListEntitiesForPolicy ListPolicyVersions TagPolicy UntagPolicy""",
+    ),
+    "AWS::IAM::Role": _actions(
+        "iam",
+        """AttachRolePolicy CreateRole DeleteRole DeleteRolePolicy DetachRolePolicy GetRole GetRolePolicy
+        ListAttachedRolePolicies ListRolePolicies PutRolePolicy TagRole UntagRole UpdateAssumeRolePolicy UpdateRole
+        UpdateRoleDescription""",
+    ),
+    "AWS::KMS::Alias": _actions("kms", "CreateAlias DeleteAlias ListAliases UpdateAlias"),
+    "AWS::KMS::Key": _actions(
+        "kms",
+        """CreateKey DescribeKey DisableKey DisableKeyRotation EnableKey EnableKeyRotation GetKeyPolicy
+        GetKeyRotationStatus ListResourceTags PutKeyPolicy ScheduleKeyDeletion TagResource UntagResource
+        UpdateKeyDescription""",
+    ),
+    "AWS::Kinesis::Stream": _actions(
+        "kinesis",
+        """AddTagsToStream CreateStream DecreaseStreamRetentionPeriod DeleteStream DescribeStreamSummary
+        DisableEnhancedMonitoring EnableEnhancedMonitoring IncreaseStreamRetentionPeriod ListTagsForStream
+        RemoveTagsFromStream StartStreamEncryption StopStreamEncryption UpdateShardCount UpdateStreamMode""",
+    ),
+    "AWS::KinesisFirehose::DeliveryStream": (
+        *_actions(
+            "firehose",
+            """CreateDeliveryStream DeleteDeliveryStream DescribeDeliveryStream ListTagsForDeliveryStream
+            StartDeliveryStreamEncryption StopDeliveryStreamEncryption TagDeliveryStream UntagDeliveryStream
+            UpdateDestination""",
+        ),
+        *_actions("iam", "GetRole PassRole"),
+        *_actions("kms", "CreateGrant DescribeKey"),
+    ),
+    "AWS::Logs::LogGroup": (
+        *_actions(
+            "logs",
+            """AssociateKmsKey CreateLogGroup DeleteLogGroup DeleteRetentionPolicy DescribeLogGroups
+            DisassociateKmsKey ListTagsForResource PutRetentionPolicy TagResource UntagResource""",
+        ),
+    ),
+    "AWS::Logs::LogStream": _actions("logs", "CreateLogStream DeleteLogStream DescribeLogStreams"),
+    "AWS::S3::Bucket": _actions(
+        "s3",
+        f"""{_GET_BUCKET} CreateBucket DeleteBucket PutBucketLogging PutBucketNotification PutBucketOwnershipControls
+        PutBucketPublicAccessBlock PutBucketTagging PutBucketVersioning PutEncryptionConfiguration
+        PutLifecycleConfiguration TagResource UntagResource""",
+    ),
+    "AWS::S3::BucketPolicy": _actions("s3", "DeleteBucketPolicy GetBucketPolicy PutBucketPolicy"),
+}
+
+
+def is_reading(action: str) -> bool:
+    """Whether an action changes nothing: all that detecting drift needs."""
+    return action.partition(":")[2].startswith(("Get", "List", "Describe"))

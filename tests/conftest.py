@@ -1,0 +1,25 @@
+"""For every test: AWS calls of the deployer's code are written down, and tests marked `last` run after all others."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from deployer.call_record import VARIABLE
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the file of calls; programs that tests start inherit it."""
+    config.addinivalue_line("markers", "last: runs after all other tests")
+    handle, path = tempfile.mkstemp(prefix="dataops-calls-")
+    os.close(handle)
+    os.environ.setdefault(VARIABLE, path)
+    config.add_cleanup(Path(path).unlink)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the order, but for the last ones."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)

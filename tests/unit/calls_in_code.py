@@ -1,0 +1,57 @@
+"""The AWS calls that the deployer's code can make, read from its source: a second witness beside the recorded calls.
+
+botocore's method names are distinctive enough: what looks like `client.describe_stacks` is one.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session
+from botocore import xform_name
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("athena", "cloudformation", "glue", "kinesis", "logs", "s3", "sts")
+NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
+PARTNERS = {("sts", "AssumeRole")}  # made by the partner, with the partner's rights
+AMBIGUOUS = {"get_query_results": "athena"}  # CloudWatch Logs has one, too
+
+
+def operations() -> dict[str, list[tuple[str, str]]]:
+    """What each Python method may be: method -> (service, operation)."""
+    session = botocore.session.get_session()
+    methods: dict[str, list[tuple[str, str]]] = {}
+    for service in SERVICES:
+        for operation in session.get_service_model(service).operation_names:
+            methods.setdefault(xform_name(operation), []).append((service, operation))
+    return methods
+
+
+def calls_in_code() -> set[tuple[str, str]]:
+    """Every (service, operation) that the code of the deployer and of the library it uses can call."""
+    known = operations()
+    found = set()
+    for path in source_files():
+        for method in _methods(ast.parse(path.read_text(encoding="utf-8"))):
+            found |= {call for call in known.get(method, ()) if AMBIGUOUS.get(method, call[0]) == call[0]}
+    return found - PARTNERS
+
+
+def source_files() -> Iterator[Path]:
+    """The deployer without the local cloud, and the job's library."""
+    yield from (p for p in (ROOT / "deployer").rglob("*.py") if not NOT_THE_DEPLOYER & set(p.parts))
+    yield from (ROOT / "glue/refunds_lake").rglob("*.py")
+
+
+def _methods(tree: ast.AST) -> Iterator[str]:
+    """Names of attributes, and the names that paginators and waiters are asked for."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name):
+                yield name
+            case ast.Call(
+                func=ast.Attribute(attr="get_paginator" | "get_waiter"), args=[ast.Constant(value=str(name))]
+            ):
+                yield name

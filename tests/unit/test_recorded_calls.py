@@ -1,0 +1,50 @@
+"""What the deployer has called while the tests ran is what aws_calls.json lists, and so what the policies allow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deployer.call_record import NO_COMMAND, VARIABLE, read, record
+from deployer.iam_policy import COMMANDS, Role, load_calls
+
+FOLDERS = {path.name for path in Path(__file__).parents[1].iterdir() if path.is_dir() and path.name[0] not in "._"}
+COMMAND_ROLES = {command: role for role, commands in COMMANDS.items() for command in commands}
+
+
+def is_whole_suite(request: pytest.FixtureRequest) -> bool:
+    """Whether every folder of tests has run, unfiltered and without a failure, in this process."""
+    option = request.config.option
+    is_filtered = option.keyword or option.markexpr or getattr(option, "lf", False) or option.deselect
+    ran = {item.path.parent.name for item in request.session.items}
+    is_divided = hasattr(request.config, "workerinput")
+    return ran >= FOLDERS and not is_filtered and not is_divided and not request.session.testsfailed
+
+
+@pytest.mark.last
+def test_what_was_called_is_what_is_listed(request: pytest.FixtureRequest) -> None:
+    """Given all tests, when their calls are read, then each is listed for its command's role, and all listed were made."""
+    called = read(Path(os.environ[VARIABLE]))
+    for command, service, operation in sorted(called):
+        role = Role.OPERATE if command == NO_COMMAND else COMMAND_ROLES[command]
+        assert (service, operation) in load_calls(role), f"{command} calls {service} {operation}: see aws_calls.json"
+    if is_whole_suite(request):
+        assert {(service, operation) for _, service, operation in called} == load_calls(Role.OPERATE)
+
+
+def test_a_call_of_a_test_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a test that calls AWS itself, when calls are recorded, then its call is left out."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "calls"))
+    record("deploy", "s3", "CreateBucket")
+    assert read(tmp_path / "calls") == set()
+
+
+def test_a_call_of_the_deployer_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given code of the deployer, when it calls twice, then one line says which command called what."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "calls"))
+    ours = {"__name__": "deployer.something", "record": record}
+    exec("for _ in range(2): record('plan', 's3', 'GetObject')\nrecord('', 's3', 'GetObject')", ours)  # noqa: S102  (as that module)
+    assert (tmp_path / "calls").read_text(encoding="utf-8") == "plan s3 GetObject\n- s3 GetObject\n"
+    assert read(tmp_path / "calls") == {("plan", "s3", "GetObject"), ("-", "s3", "GetObject")}
