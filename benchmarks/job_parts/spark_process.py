@@ -1,0 +1,35 @@
+"""How the benchmarks start Spark: the settings of the local cloud's job runs, on directories instead of buckets."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from deployer.local.spark_submit import Archive, java_home, submit_arguments
+
+
+def environment(
+    scratch: Path,
+    buckets: Mapping[str, Path],
+    *,
+    archive: Archive | None = None,
+    driver_memory: str = "4g",
+    cores: int = 2,
+    settings: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The environment variables under which a Python process gets this Spark from `SparkSession.builder`."""
+    arguments = shlex.split(submit_arguments(buckets, scratch, archive, cores=cores))
+    arguments[arguments.index("--driver-memory") + 1] = driver_memory
+    extra = [part for name, value in (settings or {}).items() for part in ("--conf", f"{name}={value}")]
+    scratch.mkdir(parents=True, exist_ok=True)
+    return {
+        **os.environ,
+        "JAVA_HOME": str(java_home()),
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_SUBMIT_ARGS": shlex.join([*arguments[:-1], *extra, arguments[-1]]),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "TMPDIR": str(scratch),
+    }

@@ -1,0 +1,113 @@
+"""The benchmarks' own arithmetic: data that is the same every time, ratios, exponents and bytes that are what they say."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pyarrow = pytest.importorskip("pyarrow")
+duckdb = pytest.importorskip("duckdb")
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "job_parts"))
+
+import comparison
+import outputs
+import parquet_bytes
+import raw_data
+import report_bytes
+
+STREAM = raw_data.Stream(rows_per_month=10_000, customers=50)
+
+
+def lines(first_row: int, end_row: int, directory: Path) -> list[str]:
+    """The lines that a delivery of these rows has, in order."""
+    files = raw_data.deliveries(STREAM, first_row, end_row)
+    raw_data.write(STREAM, files, directory)
+    return [line for file in files for line in gzip.open(directory / file.path, "rt").read().splitlines()]
+
+
+def test_the_same_rows_are_generated_every_time(tmp_path: Path) -> None:
+    """Two machines that generate the same records compare the same work."""
+    assert lines(0, 2_000, tmp_path / "one") == lines(0, 2_000, tmp_path / "other")
+
+
+def test_a_longer_history_begins_with_the_shorter_one(tmp_path: Path) -> None:
+    """The daily batch that follows a history is new to it, and the stream does not depend on how it is cut."""
+    whole = lines(0, 3_000, tmp_path / "whole")
+    parts = lines(0, 1_000, tmp_path / "first") + lines(1_000, 3_000, tmp_path / "second")
+    assert whole == parts
+
+
+def test_generated_records_have_the_promised_mix(tmp_path: Path) -> None:
+    """80 % purchases, 15 % refunds, 5 % voids, half a percent bad, one percent again, and parents that came before."""
+    found = lines(0, 20_000, tmp_path)
+    sound = []
+    for line in found:
+        try:
+            sound.append(json.loads(line))
+        except ValueError:
+            continue
+    share = {kind: sum(each["type"] == kind for each in sound) / len(sound) for kind in ("purchase", "refund", "void")}
+    assert share == pytest.approx({"purchase": 0.8, "refund": 0.15, "void": 0.05}, abs=0.01)
+    purchases = {each.get("id") for each in sound if each["type"] == "purchase"}
+    refunds = [each for each in sound if each["type"] == "refund"]
+    assert 0.97 < sum(each["parent_id"] in purchases for each in refunds) / len(refunds) < 1
+    assert sum(map(len, found)) / len(found) == pytest.approx(215, abs=5)
+
+
+def test_redelivered_rows_come_in_a_later_delivery_or_later_in_the_file(tmp_path: Path) -> None:
+    """Duplicates and corrections are there: the same id more than once, sometimes with another amount."""
+    stream = raw_data.Stream(rows_per_month=10_000)
+    query = raw_data.lines_sql(stream, raw_data.Delivery("", 100_000, 110_000))
+    records = [json.loads(line) for (line,) in duckdb.sql(query).fetchall() if line.endswith("}")]
+    repeated_from_before = len(records) - 10_000 * 0.995
+    assert repeated_from_before == pytest.approx(100, rel=0.5)
+
+
+def test_ratios_are_taken_pair_by_pair() -> None:
+    """A noisy half of the runs does not blur a ratio that holds in every pair."""
+    found = comparison.ratios([10.0, 20.0, 30.0], [5.0, 10.0, 10.0])
+    assert (found.low, found.median, found.high, found.count) == (2.0, 2.0, 3.0, 3)
+
+
+def test_the_exponent_of_growth_tells_flat_from_linear() -> None:
+    """0 for a run that does not feel history, 1 for one that reads all of it."""
+    sizes = [1e6, 5e6, 2e7]
+    assert comparison.growth_exponent(sizes, [3.0, 3.0, 3.0]) == pytest.approx(0)
+    assert comparison.growth_exponent(sizes, [size * 7 for size in sizes]) == pytest.approx(1)
+
+
+def test_column_chunk_bytes_are_those_of_the_named_columns(tmp_path: Path) -> None:
+    """What a query must read is the sum of its columns' chunks, and all columns together are nearly the file."""
+    file = tmp_path / "file.parquet"
+    duckdb.sql(
+        f"copy (select md5(i::varchar) as id, i % 2 as flag, [i] as list from range(10000) t(i)) to '{file}' "
+        "(format parquet, row_group_size 2048)"
+    )
+    one, two, three = (parquet_bytes.chunk_bytes(file, [name]) for name in ("id", "flag", "list"))
+    assert one + two + three == parquet_bytes.chunk_bytes(file) < file.stat().st_size
+    assert one > 16 * 10_000 > 100 * two
+    assert sum(parquet_bytes.row_groups(file)) == 10_000
+
+
+def test_the_minimum_counts_every_random_id_once() -> None:
+    """One purchase and nothing else is its own id and its customer's; an order of many ids can be left untold."""
+    assert report_bytes.least_bits(1, 0, 0, 1) == 128 + 128 + 1
+    assert report_bytes.random_set_bits(2) == pytest.approx(255)
+
+
+def test_totals_differ_when_one_amount_differs(tmp_path: Path) -> None:
+    """Engines that did not write the same rows are not compared."""
+    for name, cents in (("a", 100), ("b", 100), ("c", 101)):
+        directory = tmp_path / name / "void"
+        directory.mkdir(parents=True)
+        duckdb.sql(
+            f"copy (select 'v' as id, 'p' as parent_id, ({cents} / 100)::decimal(18,2) as amount, '2026-01' as month) "
+            f"to '{directory}' (format parquet, partition_by (month))"
+        )
+    a, b, c = (outputs.totals(outputs.written(tmp_path / name)) for name in "abc")
+    assert a == b != c
