@@ -47,12 +47,17 @@ def fetch_manifest(store: Store, release: str) -> Mapping[str, Any]:
     """The manifest of a stored release; refused when its content is not what its id says."""
     found = store.get(release_key(release))
     if found is None:
-        raise DataopsError(f"there is no release {short(release)} in this environment's artifacts bucket",
-                           hint="dataops history --env ... lists the releases")
+        raise DataopsError(
+            f"there is no release {short(release)} in this environment's artifacts bucket",
+            hint="dataops history --env ... lists the releases",
+        )
     manifest: Mapping[str, Any] = json.loads(found.body)
     if release_id(manifest) != release:
-        raise Refused(f"the manifest of release {short(release)} was changed: its content has another hash",
-                      where=release_key(release), hint="restore the object's first version, or build a new release")
+        raise Refused(
+            f"the manifest of release {short(release)} was changed: its content has another hash",
+            where=release_key(release),
+            hint="restore the object's first version, or build a new release",
+        )
     return manifest
 
 
@@ -68,11 +73,17 @@ def fetch_file(store: Store, path: str, listed: Mapping[str, Any]) -> ReleaseFil
     key = artifact_key(path, listed["sha256"])
     found = store.get(key)
     if found is None:
-        raise Refused(f"{path} of the release is gone from the artifacts bucket", where=key,
-                      hint="restore the object's version, or build a new release")
+        raise Refused(
+            f"{path} of the release is gone from the artifacts bucket",
+            where=key,
+            hint="restore the object's version, or build a new release",
+        )
     if sha256(found.body).hexdigest() != listed["sha256"]:
-        raise Refused(f"{path} of the release was changed in the artifacts bucket: its bytes have another hash", where=key,
-                      hint="restore the object's first version, or build a new release")
+        raise Refused(
+            f"{path} of the release was changed in the artifacts bucket: its bytes have another hash",
+            where=key,
+            hint="restore the object's first version, or build a new release",
+        )
     return ReleaseFile(path, listed["kind"], found.body)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_release, matching_release
 from deployer.aws import AwsCloud, describe_all, stack_name
-from deployer.deployment import Deployment, Ports, Wish
+from deployer.deployment import Deployment
 from deployer.errors import DataopsError
 from deployer.identity import utc_now
 from deployer.ledger import Ledger
@@ -26,6 +26,7 @@ from deployer.smoke_policy import SmokeResult, smoke
 from deployer.store import S3Store
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
 from deployer.waiting import Pauses
+from deployer.wish import Ports, Wish
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -44,7 +45,10 @@ def built_target(session: Session) -> Target:
 def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke: bool) -> Ports:
     s3 = session.client("s3")
     return Ports(
-        cloud=cloud_of(session), open_store=lambda bucket: S3Store(s3, bucket), progress=progress, pauses=pauses,
+        cloud=cloud_of(session),
+        open_store=lambda bucket: S3Store(s3, bucket),
+        progress=progress,
+        pauses=pauses,
         smoke=_smoke_of(session, progress, pauses) if with_smoke else None,
     )
 
@@ -69,7 +73,9 @@ def artifacts_store(session: Session) -> S3Store:
         state = cloud.describe(stack_name(project.name, environment.name, stack))
         if state and ARTIFACTS_BUCKET_OUTPUT in state.outputs:
             return S3Store(session.client("s3"), state.outputs[ARTIFACTS_BUCKET_OUTPUT])
-    raise DataopsError(f"environment {environment.name} is not deployed yet", hint=f"dataops deploy --env {environment.name}")
+    raise DataopsError(
+        f"environment {environment.name} is not deployed yet", hint=f"dataops deploy --env {environment.name}"
+    )
 
 
 def ledger_of(session: Session) -> Ledger:
@@ -120,7 +126,9 @@ def evidence_of(session: Session, max_age_days: int, wanted: str | None) -> Evid
     project, environment = session.project, session.environment
     names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
     states = describe_all(cloud_of(session), names)
-    buckets = [s.outputs[ARTIFACTS_BUCKET_OUTPUT] for s in states.values() if s and ARTIFACTS_BUCKET_OUTPUT in s.outputs]
+    buckets = [
+        s.outputs[ARTIFACTS_BUCKET_OUTPUT] for s in states.values() if s and ARTIFACTS_BUCKET_OUTPUT in s.outputs
+    ]
     current = Ledger(S3Store(session.client("s3"), buckets[0]), environment.name).current() if buckets else None
     return Evidence(environment.name, current, states, utc_now(), max_age_days, wanted)
 

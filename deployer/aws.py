@@ -148,8 +148,10 @@ class AwsCloud(Cloud):
 
     def drifts(self, stack: str) -> Sequence[Drift]:
         wanted = {"StackName": stack, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]}
-        return [_drift(item) for item in
-                _pages(self._client.describe_stack_resource_drifts, "StackResourceDrifts", **wanted)]
+        return [
+            _drift(item)
+            for item in _pages(self._client.describe_stack_resource_drifts, "StackResourceDrifts", **wanted)
+        ]
 
 
 def _stack_state(found: Mapping[str, Any]) -> StackState:
@@ -215,6 +217,7 @@ def stack_outputs(session: Session) -> dict[str, str]:
         )
     return {
         project.stacks[stack].outputs.get(name, name): value
-        for stack, state in states.items() if state is not None
+        for stack, state in states.items()
+        if state is not None
         for name, value in state.outputs.items()
     }

@@ -86,10 +86,17 @@ def from_templates(before: Resources, after: Resources) -> tuple[ResourceChange,
     new = [_named(Action.ADD, after[name]) for name in after.keys() - before.keys()]
     both = [(before[name], after[name]) for name in before.keys() & after.keys()]
     modified = [
-        ResourceChange(Action.MODIFY, new_.logical_id, new_.type, replacement=Replacement.MAYBE,
-                       properties=properties, deletion_policy=old.deletion_policy,
-                       update_replace_policy=old.update_replace_policy)
-        for old, new_ in both if (properties := _differences(old, new_))
+        ResourceChange(
+            Action.MODIFY,
+            new_.logical_id,
+            new_.type,
+            replacement=Replacement.MAYBE,
+            properties=properties,
+            deletion_policy=old.deletion_policy,
+            update_replace_policy=old.update_replace_policy,
+        )
+        for old, new_ in both
+        if (properties := _differences(old, new_))
     ]
     return _sorted([*gone, *new, *modified])
 
@@ -99,15 +106,21 @@ def _sorted(changes: Iterable[ResourceChange]) -> tuple[ResourceChange, ...]:
 
 
 def _named(action: Action, resource: RenderedResource) -> ResourceChange:
-    return ResourceChange(action, resource.logical_id, resource.type, deletion_policy=resource.deletion_policy,
-                          update_replace_policy=resource.update_replace_policy)
+    return ResourceChange(
+        action,
+        resource.logical_id,
+        resource.type,
+        deletion_policy=resource.deletion_policy,
+        update_replace_policy=resource.update_replace_policy,
+    )
 
 
 def _differences(before: RenderedResource, after: RenderedResource) -> tuple[PropertyChange, ...]:
     old, new = before.flat(), after.flat()
     return tuple(
         PropertyChange(path, old.get(path), new.get(path))
-        for path in sorted(old.keys() | new.keys()) if old.get(path) != new.get(path)
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
     )
 
 
@@ -143,19 +156,30 @@ def _properties(
     return tuple(found[path] for path in sorted(found))
 
 
-def _of_detail(detail: Mapping[str, Any], local: tuple[PropertyChange, ...], hide: tuple[str, ...]) -> list[PropertyChange]:
+def _of_detail(
+    detail: Mapping[str, Any], local: tuple[PropertyChange, ...], hide: tuple[str, ...]
+) -> list[PropertyChange]:
     target = detail.get("Target", {})
     name = target.get("Name", "")
     path = target.get("Path", "").removeprefix("/Properties/").replace("/", ".") or name or target.get("Attribute", "")
     recreation = target.get("RequiresRecreation", "Never")
     cause = _cause(detail)
     if "BeforeValue" in target or "AfterValue" in target:
-        return [PropertyChange(path, _shown(target.get("BeforeValue"), hide), _shown(target.get("AfterValue"), hide),
-                               recreation, cause)]
+        return [
+            PropertyChange(
+                path, _shown(target.get("BeforeValue"), hide), _shown(target.get("AfterValue"), hide), recreation, cause
+            )
+        ]
     inside = [p for p in local if name and (p.path == name or p.path.startswith((f"{name}.", f"{name}[")))]
     if inside:
-        return [PropertyChange(p.path, _shown(p.before, hide), _shown(p.after, hide), recreation, cause) for p in inside]
-    return [PropertyChange(path, None, KNOWN_AFTER_APPLY if detail.get("Evaluation") == "Dynamic" else None, recreation, cause)]
+        return [
+            PropertyChange(p.path, _shown(p.before, hide), _shown(p.after, hide), recreation, cause) for p in inside
+        ]
+    return [
+        PropertyChange(
+            path, None, KNOWN_AFTER_APPLY if detail.get("Evaluation") == "Dynamic" else None, recreation, cause
+        )
+    ]
 
 
 def _cause(detail: Mapping[str, Any]) -> str:

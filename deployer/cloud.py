@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 from deployer.errors import DataopsError
 
-MAX_INLINE_TEMPLATE_BYTES = 51_200  # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+MAX_INLINE_TEMPLATE_BYTES = (
+    51_200  # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+)
 
 
 @dataclass(frozen=True)

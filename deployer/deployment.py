@@ -8,80 +8,27 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from deployer.artifacts import store_release
 from deployer.aws import describe_all
-from deployer.cloud import Cloud
 from deployer.errors import DataopsError, Refused
 from deployer.execute import Executor, StackOutcome, StackResult
-from deployer.identity import new_run_id, utc_now
+from deployer.identity import new_run_id
 from deployer.ledger import Current, Ledger
 from deployer.lock import EnvironmentLock, this_owner
 from deployer.plan import Plan, StepKind, staleness
-from deployer.planner import Facts, Options, Planner, discard, is_recorded
-from deployer.progress import Progress, Said
+from deployer.planner import Facts, Planner, discard, is_recorded
+from deployer.progress import Said
 from deployer.smoke_policy import SmokeResult, is_pass
 from deployer.statuses import Handling, row_of
 from deployer.store import Store
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.version import version
-from deployer.waiting import Interrupted, Pauses, settled_stack
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Everything outside the program that a deployment touches."""
-
-    cloud: Cloud
-    open_store: Callable[[str], Store]
-    smoke: Callable[[Mapping[str, str], str], SmokeResult] | None
-    progress: Progress
-    pauses: Pauses = field(default_factory=Pauses)
-    now: Callable[[], dt.datetime] = utc_now
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the operator asked for. `approve` shows the plan and asks; `saved_plan` is the only plan to be carried out."""
-
-    command: str = "deploy"
-    options: Options = field(default_factory=Options)
-    approve: Callable[[Plan], bool] = lambda _: True
-    saved_plan: Mapping[str, Any] | None = None
-    lock_timeout_seconds: float = 0.0
-    if_busy: str = "attach"  # wait | attach | fail
-    notes: Mapping[str, Any] = field(default_factory=dict)  # for the record: commit, account, where it was promoted from
-
-
-@dataclass(frozen=True)
-class Report:
-    """How a deployment ended."""
-
-    environment: str
-    release: str
-    outcome: str  # done | unchanged | failed | refused | declined | interrupted | smoke-failed
-    run: str = ""
-    plan: Plan | None = None
-    results: tuple[StackResult, ...] = ()
-    smoke: Mapping[str, Any] | None = None
-    uploaded_bytes: int = 0
-    seconds: float = 0.0
-    outputs: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def error(self) -> DataopsError | None:
-        """The first failure."""
-        return next((result.error for result in self.results if result.error is not None), None)
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "environment": self.environment, "release": self.release, "outcome": self.outcome, "run": self.run,
-            "stacks": [result.document() for result in self.results], "smoke": self.smoke,
-            "uploaded_bytes": self.uploaded_bytes, "seconds": round(self.seconds, 2),
-            "error": str(self.error) if self.error else None,
-        }
+from deployer.waiting import Interrupted, settled_stack
+from deployer.wish import Ports, Report, Wish
 
 
 class Deployment:
@@ -114,7 +61,9 @@ class Deployment:
         self._first = self._executor(facts).execute(replace(plan, steps=(first,)), facts.states)[first.stack]
         made = self._first.state.outputs.get(ARTIFACTS_BUCKET_OUTPUT) if self._first.state else None
         if not self._first.is_good or made is None:
-            others = (StackResult(step.stack, StackOutcome.NOT_STARTED) for step in plan.steps if step.stack != first.stack)
+            others = (
+                StackResult(step.stack, StackOutcome.NOT_STARTED) for step in plan.steps if step.stack != first.stack
+            )
             return self._report(_outcome([self._first]), plan=plan, results=(self._first, *others))
         return self._run_locked(made, approved=True)
 
@@ -161,16 +110,24 @@ class Deployment:
 
     def _unbusy(self, facts: Facts) -> Facts:
         """Wait for operations that somebody else has started, or refuse, as asked."""
-        busy = {s: state for s, state in facts.states.items() if state and row_of(state.status).handling is Handling.WAIT}
+        busy = {
+            s: state for s, state in facts.states.items() if state and row_of(state.status).handling is Handling.WAIT
+        }
         if not busy:
             return facts
         if self._wish.if_busy == "fail":
             stack, state = next(iter(busy.items()))
-            raise Refused(f"stack {stack} is {row_of(state.status).meaning} ({state.status})",
-                          hint="run the same command when it has ended, or with --if-busy wait")
+            raise Refused(
+                f"stack {stack} is {row_of(state.status).meaning} ({state.status})",
+                hint="run the same command when it has ended, or with --if-busy wait",
+            )
         for stack, state in busy.items():
             self._say(f"stack {stack} is {row_of(state.status).meaning}: waiting for it")
-            follow = (lambda: None) if self._wish.if_busy == "wait" else self._executor(facts).follower(stack, state.stack_id)
+            follow = (
+                (lambda: None)
+                if self._wish.if_busy == "wait"
+                else self._executor(facts).follower(stack, state.stack_id)
+            )
             settled_stack(self._ports.cloud, state.stack_id, self._ports.pauses, on_poll=follow)
         return self.facts()
 
@@ -189,8 +146,13 @@ class Deployment:
                 if uploaded.files:
                     self._say(f"uploaded {uploaded.files} artifacts, {uploaded.bytes:,} bytes")
                 results = self._executor(facts, planner.hand_over()).execute(plan, facts.states)
-                report = self._report(_outcome(results.values()), plan=plan, results=self._with_first(results),
-                                      uploaded_bytes=uploaded.bytes, outputs=self._outputs(results))
+                report = self._report(
+                    _outcome(results.values()),
+                    plan=plan,
+                    results=self._with_first(results),
+                    uploaded_bytes=uploaded.bytes,
+                    outputs=self._outputs(results),
+                )
                 return self._concluded(ledger, facts, report)
 
     @contextmanager
@@ -201,8 +163,14 @@ class Deployment:
             yield
         except DataopsError as error:
             with suppress(DataopsError):  # the first error is the one to tell
-                ledger.end(self._run, {"outcome": "interrupted" if isinstance(error, Interrupted) else "failed",
-                                       "error": str(error), "finished_at": _text(self._ports.now())})
+                ledger.end(
+                    self._run,
+                    {
+                        "outcome": "interrupted" if isinstance(error, Interrupted) else "failed",
+                        "error": str(error),
+                        "finished_at": _text(self._ports.now()),
+                    },
+                )
             raise
 
     def _with_first(self, results: Mapping[str, StackResult]) -> tuple[StackResult, ...]:
@@ -236,9 +204,13 @@ class Deployment:
         if smoke is None and facts.current is not None and facts.current.release == report.release:
             smoke = facts.current.smoke
         return Current(
-            release=report.release, run=self._run, deployed_at=_text(self._ports.now()),
+            release=report.release,
+            run=self._run,
+            deployed_at=_text(self._ports.now()),
             outcome="done" if report.outcome == "smoke-failed" else report.outcome,
-            commit=str(self._wish.notes.get("commit", "")), stacks={**before, **records}, smoke=smoke,
+            commit=self._commit,
+            stacks={**before, **records},
+            smoke=smoke,
             promoted_from=str(self._wish.notes.get("promoted_from", "")),
             etag=facts.current.etag if facts.current else None,
         )
@@ -249,8 +221,14 @@ class Deployment:
             self._say(f"run {run} was killed: clearing up after it")
             ledger.end(run, {"outcome": "killed", "noticed_by": self._run, "finished_at": _text(self._ports.now())})
             for state in filter(None, facts.states.values()):
-                discard(self._ports.cloud, [made for made, name in self._ports.cloud.change_sets(state.stack_id)
-                                            if name.startswith(f"dataops-{run}-")])
+                discard(
+                    self._ports.cloud,
+                    [
+                        made
+                        for made, name in self._ports.cloud.change_sets(state.stack_id)
+                        if name.startswith(f"dataops-{run}-")
+                    ],
+                )
 
     def _refuse(self, plan: Plan) -> None:
         """The guards. Nothing has been changed when they speak."""
@@ -265,6 +243,10 @@ class Deployment:
 
     # Helpers.
 
+    @cached_property
+    def _commit(self) -> str:
+        return self._wish.commit()
+
     def _unchanged(self, facts: Facts) -> Report:
         assert facts.current is not None
         return self._report("unchanged", smoke=facts.current.smoke, run=facts.current.run)
@@ -276,25 +258,46 @@ class Deployment:
     def _outputs(self, results: Mapping[str, StackResult]) -> dict[str, str]:
         """All outputs after the renames of dataops.yml."""
         renames = {stack: item["outputs"] for stack, item in self._target.release.manifest["stacks"].items()}
-        return {renames[r.stack].get(name, name): value
-                for r in results.values() if r.state for name, value in r.state.outputs.items()}
+        return {
+            renames[r.stack].get(name, name): value
+            for r in results.values()
+            if r.state
+            for name, value in r.state.outputs.items()
+        }
 
     def _start_record(self, plan: Plan, facts: Facts) -> dict[str, Any]:
         owner = this_owner(self._run, 0.0)
         return {
-            "command": self._wish.command, "environment": plan.environment, "release": plan.release,
-            "from_release": facts.current.release if facts.current else None, "plan_digest": plan.digest,
+            "command": self._wish.command,
+            "environment": plan.environment,
+            "release": plan.release,
+            "from_release": facts.current.release if facts.current else None,
+            "plan_digest": plan.digest,
             "changes": {step.stack: step.kind.name.lower() for step in plan.steps if step.kind is not StepKind.NOTHING},
-            "started_at": _text(self._ports.now()), "who": owner.who, "pipeline": owner.url, "dataops": version(),
+            "started_at": _text(self._ports.now()),
+            "who": owner.who,
+            "pipeline": owner.url,
+            "dataops": version(),
+            "commit": self._commit,
             **self._wish.notes,
         }
 
     def _planner(self, facts: Facts) -> Planner:
-        return Planner(self._ports.cloud, self._target, facts, self._wish.options, run=self._run, pauses=self._ports.pauses)
+        return Planner(
+            self._ports.cloud, self._target, facts, self._wish.options, run=self._run, pauses=self._ports.pauses
+        )
 
     def _executor(self, facts: Facts, change_sets: Mapping[str, Any] | None = None) -> Executor:
-        return Executor(self._ports.cloud, self._target, self._wish.options, run=self._run, bucket=facts.bucket,
-                        pauses=self._ports.pauses, progress=self._ports.progress, change_sets=change_sets)
+        return Executor(
+            self._ports.cloud,
+            self._target,
+            self._wish.options,
+            run=self._run,
+            bucket=facts.bucket,
+            pauses=self._ports.pauses,
+            progress=self._ports.progress,
+            change_sets=change_sets,
+        )
 
     def _ledger(self, store: Store) -> Ledger:
         return Ledger(store, self._target.environment.name)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from deployer.aws import describe_all
 from deployer.cloud import StackState
-from deployer.deployment import Ports
 from deployer.errors import DataopsError, Refused
 from deployer.identity import new_run_id
 from deployer.ledger import Ledger
@@ -19,6 +18,7 @@ from deployer.root_cause import root_cause
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.templates import parse_template
 from deployer.waiting import settled_stack
+from deployer.wish import Ports
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class Doomed:
 
 def destruction_text(environment: str, doomed: Sequence[Doomed]) -> str:
     lines = [f"environment {environment}: these stacks will be deleted: {', '.join(stack.stack for stack in doomed)}"]
-    lines += [f"  kept with its data: {stack.stack}/{name}  {physical}" for stack in doomed for name, physical in stack.kept]
+    lines += [
+        f"  kept with its data: {stack.stack}/{name}  {physical}" for stack in doomed for name, physical in stack.kept
+    ]
     return "\n".join(lines)
 
 
@@ -51,21 +53,33 @@ class Destruction:
     def _kept(self, state: StackState) -> tuple[tuple[str, str], ...]:
         template = parse_template(self._ports.cloud.template_body(state.stack_id), Path(state.name))
         retained = [r.logical_id for r in template.resources.values() if str(r.deletion_policy).startswith("Retain")]
-        physical = {e.logical_id: e.physical_id for e in self._ports.cloud.events(state.stack_id) if e.physical_id} if retained else {}
+        physical = (
+            {e.logical_id: e.physical_id for e in self._ports.cloud.events(state.stack_id) if e.physical_id}
+            if retained
+            else {}
+        )
         return tuple((name, physical.get(name, "")) for name in retained)
 
     def run(self, doomed: Sequence[Doomed]) -> None:
         """Delete them one after the other. Raises at the first that cannot be deleted; the others are not started."""
         protected = [stack.stack for stack in doomed if stack.state.is_protected]
         if protected:
-            raise Refused(f"stack {protected[0]} has termination protection",
-                          hint="switch it off in CloudFormation first: that is a decision of its own")
-        bucket = next((s.state.outputs[ARTIFACTS_BUCKET_OUTPUT] for s in doomed if ARTIFACTS_BUCKET_OUTPUT in s.state.outputs), None)
+            raise Refused(
+                f"stack {protected[0]} has termination protection",
+                hint="switch it off in CloudFormation first: that is a decision of its own",
+            )
+        bucket = next(
+            (s.state.outputs[ARTIFACTS_BUCKET_OUTPUT] for s in doomed if ARTIFACTS_BUCKET_OUTPUT in s.state.outputs),
+            None,
+        )
         if bucket is None:
             self._delete_all(doomed)
             return
         store = self._ports.open_store(bucket)
-        lock, ledger = EnvironmentLock(store, self._target.environment.name), Ledger(store, self._target.environment.name)
+        lock, ledger = (
+            EnvironmentLock(store, self._target.environment.name),
+            Ledger(store, self._target.environment.name),
+        )
         with lock.held(self._run):
             now = self._ports.now().isoformat(timespec="seconds")
             ledger.start(self._run, {"command": "destroy", "started_at": now, "who": this_owner(self._run, 0.0).who})
@@ -84,9 +98,14 @@ class Destruction:
             self._ports.pauses.check()
             self._ports.progress(StackStarted(stack.stack, "delete"))
             self._ports.cloud.delete_stack(stack.state.stack_id, token=f"{self._run}-{stack.stack}")
-            left = settled_stack(self._ports.cloud, stack.state.stack_id, self._ports.pauses, before=stack.state, deletes=True)
+            left = settled_stack(
+                self._ports.cloud, stack.state.stack_id, self._ports.pauses, before=stack.state, deletes=True
+            )
             if left is not None:
-                cause = root_cause(self._ports.cloud.events(left.stack_id), self._target.templates.get(stack.stack),
-                                   fallback=left.reason or f"it ended as {left.status}")
+                cause = root_cause(
+                    self._ports.cloud.events(left.stack_id),
+                    self._target.templates.get(stack.stack),
+                    fallback=left.reason or f"it ended as {left.status}",
+                )
                 raise DataopsError(f"stack {stack.stack} ended as {left.status}: {cause}")
             self._ports.progress(StackEnded(stack.stack, "deleted", 0.0))

@@ -38,15 +38,20 @@ class Finding:
 
     def __str__(self) -> str:
         place = f"{self.stack}/{self.logical_id}" if self.logical_id else self.stack
-        detail = f" {self.property}: expected {self.expected or '(none)'}, is {self.actual or '(none)'}" if self.property else ""
+        detail = (
+            f" {self.property}: expected {self.expected or '(none)'}, is {self.actual or '(none)'}"
+            if self.property
+            else ""
+        )
         return f"{place} {self.what}{detail}" + (f"  (known: {self.ignored})" if self.ignored else "")
 
     def document(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def find_drift(cloud: Cloud, live: Live, states: Mapping[str, StackState | None], current: Current | None,
-               pauses: Pauses) -> tuple[Finding, ...]:
+def find_drift(
+    cloud: Cloud, live: Live, states: Mapping[str, StackState | None], current: Current | None, pauses: Pauses
+) -> tuple[Finding, ...]:
     """Every difference of an environment, stack by stack."""
     with ThreadPoolExecutor(8) as pool:
         found = pool.map(lambda item: _of_stack(cloud, live, item[0], item[1], pauses), states.items())
@@ -60,7 +65,9 @@ def with_known(findings: Iterable[Finding], ignores: Iterable[DriftIgnore], toda
 
 
 def expired(ignores: Iterable[DriftIgnore], today: dt.date) -> tuple[str, ...]:
-    return tuple(f"{i.where}: the entry for {i.stack}/{i.logical_id} ended on {i.until}" for i in ignores if today > i.until)
+    return tuple(
+        f"{i.where}: the entry for {i.stack}/{i.logical_id} ended on {i.until}" for i in ignores if today > i.until
+    )
 
 
 def _covers(ignore: DriftIgnore, finding: Finding) -> bool:
@@ -76,8 +83,14 @@ def _of_ledger(states: Mapping[str, StackState | None], current: Current | None)
         elif state.stack_id != record.stack_id:
             yield Finding(stack, "", "ledger", "stack id", record.stack_id, state.stack_id)
         elif (state.status, state.last_updated) != (record.status, record.last_updated):
-            yield Finding(stack, "", "ledger", "last update", f"{record.status} at {record.last_updated}",
-                          f"{state.status} at {state.last_updated}")
+            yield Finding(
+                stack,
+                "",
+                "ledger",
+                "last update",
+                f"{record.status} at {record.last_updated}",
+                f"{state.status} at {state.last_updated}",
+            )
 
 
 def _of_stack(cloud: Cloud, live: Live, stack: str, state: StackState | None, pauses: Pauses) -> list[Finding]:
@@ -102,8 +115,9 @@ def _of_cloudformation(cloud: Cloud, stack: str, state: StackState, pauses: Paus
             yield Finding(stack, drift.logical_id, "modified", path, expected, actual)
 
 
-def _of_services(cloud: Cloud, live: Live, stack: str, state: StackState,
-                 resources: Mapping[str, RenderedResource]) -> Iterator[Finding]:
+def _of_services(
+    cloud: Cloud, live: Live, stack: str, state: StackState, resources: Mapping[str, RenderedResource]
+) -> Iterator[Finding]:
     looked_at = {name: r for name, r in resources.items() if r.type in ("AWS::Glue::Job", "AWS::Glue::Table")}
     physical = cloud.resources(state.stack_id) if looked_at else {}
     for name, resource in looked_at.items():

@@ -63,8 +63,13 @@ class StackResult:
         return self.outcome in (StackOutcome.DONE, StackOutcome.UNCHANGED)
 
     def document(self) -> dict[str, Any]:
-        return {"stack": self.stack, "outcome": self.outcome.value, "seconds": round(self.seconds, 2),
-                "status": self.state.status if self.state else None, "error": str(self.error) if self.error else None}
+        return {
+            "stack": self.stack,
+            "outcome": self.outcome.value,
+            "seconds": round(self.seconds, 2),
+            "status": self.state.status if self.state else None,
+            "error": str(self.error) if self.error else None,
+        }
 
 
 class StackFailed(DataopsError):
@@ -74,8 +79,18 @@ class StackFailed(DataopsError):
 class Executor:
     """Executes one plan. `change_sets` are the plan's own, used when the request is still the same."""
 
-    def __init__(self, cloud: Cloud, target: Target, options: Options, *, run: str, bucket: str | None, pauses: Pauses,
-                 progress: Progress, change_sets: Mapping[str, tuple[str, ChangeSet]] | None = None) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        target: Target,
+        options: Options,
+        *,
+        run: str,
+        bucket: str | None,
+        pauses: Pauses,
+        progress: Progress,
+        change_sets: Mapping[str, tuple[str, ChangeSet]] | None = None,
+    ) -> None:
         self._cloud, self._target, self._options = cloud, target, options
         self._run, self._bucket, self._pauses, self._progress = run, bucket, pauses, progress
         self._change_sets = dict(change_sets or {})
@@ -105,7 +120,10 @@ class Executor:
                     if result.is_good:
                         self._outputs[result.stack] = result.state.outputs if result.state else {}
                         graph.done(result.stack)
-        return {step.stack: results.get(step.stack, StackResult(step.stack, StackOutcome.NOT_STARTED)) for step in plan.steps}
+        return {
+            step.stack: results.get(step.stack, StackResult(step.stack, StackOutcome.NOT_STARTED))
+            for step in plan.steps
+        }
 
     def _timed(self, step: Step, state: StackState | None) -> StackResult:
         started = time.monotonic()
@@ -126,8 +144,10 @@ class Executor:
         values = self._target.values(step.stack, self._outputs)
         missing = [name for name, value in values.items() if not isinstance(value, str)]
         if missing:
-            raise StackFailed(f"stack {step.stack}: no stack gave a value for {', '.join(missing)}",
-                              hint="a conditional output may be switched off: see dataops validate")
+            raise StackFailed(
+                f"stack {step.stack}: no stack gave a value for {', '.join(missing)}",
+                hint="a conditional output may be switched off: see dataops validate",
+            )
         request = self._target.request(step.stack, {k: str(v) for k, v in values.items()}, bucket=self._bucket)
         if step.kind is StepKind.NOTHING and step.digest == request.digest:
             return StackResult(step.stack, StackOutcome.UNCHANGED, state, request.digest)
@@ -155,7 +175,9 @@ class Executor:
                     raise self._failed(step, left)
                 return None
             case _:
-                raise Refused(f"stack {step.stack} is in {step.note}", hint="wait for it, then run the same command again")
+                raise Refused(
+                    f"stack {step.stack} is in {step.note}", hint="wait for it, then run the same command again"
+                )
 
     def _ended(self, step: Step, state: StackState | None) -> StackState | None:
         """After a rollback the stack must be one that can be updated."""
@@ -182,7 +204,10 @@ class Executor:
         if creates:
             before = replace(before, status="REVIEW_IN_PROGRESS")
         ended = settled_stack(
-            self._cloud, change_set.stack_id or request.stack_name, self._pauses, before=before,
+            self._cloud,
+            change_set.stack_id or request.stack_name,
+            self._pauses,
+            before=before,
             has_ended=lambda: self._cloud.change_set(change_set.change_set_id).execution_status.startswith("EXECUTE_"),
             on_poll=self.follower(step.stack, change_set.stack_id),
         )
@@ -225,8 +250,10 @@ class Executor:
     def _guard(self, step: Step, change_set: ChangeSet) -> None:
         """The plan was guarded already; this is for what it could not know."""
         changes = {c.logical_id: c for c in step.changes}
-        actual = [replace(c, deletion_policy=changes[c.logical_id].deletion_policy) if c.logical_id in changes else c
-                  for c in from_change_set(change_set.changes, {}, {})]
+        actual = [
+            replace(c, deletion_policy=changes[c.logical_id].deletion_policy) if c.logical_id in changes else c
+            for c in from_change_set(change_set.changes, {}, {})
+        ]
         if risks := data_risks(step.stack, actual, self._options.allow_replace):
             self._drop(step.stack)
             raise Refused(f"{risks[0]}", hint=f"if that is wanted: --allow-replace {risks[0].logical_id}")
@@ -241,7 +268,9 @@ class Executor:
             for event in self._cloud.events(stack_id, after=seen[-1] if seen else None):
                 seen.append(event.event_id)
                 if not event.is_about_the_stack:
-                    self._progress(ResourceMoved(stack, event.logical_id, event.resource_type, event.status, event.reason))
+                    self._progress(
+                        ResourceMoved(stack, event.logical_id, event.resource_type, event.status, event.reason)
+                    )
 
         return follow
 

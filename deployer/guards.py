@@ -10,19 +10,21 @@ from dataclasses import dataclass
 from deployer.changes import Action, ResourceChange
 
 # What holds data, or the key to it, and cannot be made again from the templates.
-STATEFUL_TYPES = frozenset({
-    "AWS::Athena::WorkGroup",
-    "AWS::DynamoDB::Table",
-    "AWS::Glue::Database",
-    "AWS::Glue::Table",
-    "AWS::Kinesis::Stream",
-    "AWS::KMS::Key",
-    "AWS::Logs::LogGroup",
-    "AWS::S3::Bucket",
-    "AWS::SecretsManager::Secret",
-    "AWS::SQS::Queue",
-    "AWS::Transfer::Server",
-})
+STATEFUL_TYPES = frozenset(
+    {
+        "AWS::Athena::WorkGroup",
+        "AWS::DynamoDB::Table",
+        "AWS::Glue::Database",
+        "AWS::Glue::Table",
+        "AWS::Kinesis::Stream",
+        "AWS::KMS::Key",
+        "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::SecretsManager::Secret",
+        "AWS::SQS::Queue",
+        "AWS::Transfer::Server",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -61,4 +63,8 @@ def _risk(change: ResourceChange) -> str:
 
 
 def _fate(what: str, policy: str) -> str:
-    return f"{what}; its data stays behind in the old resource" if policy.startswith("Retain") else f"{what} and its data deleted"
+    return (
+        f"{what}; its data stays behind in the old resource"
+        if policy.startswith("Retain")
+        else f"{what} and its data deleted"
+    )

@@ -41,7 +41,9 @@ class Permission:
     def covers(self, other: Permission) -> bool:
         """Whether this one already says all that the other says."""
         return (
-            self.owner == other.owner and self.effect == other.effect and self.condition in ("", other.condition)
+            self.owner == other.owner
+            and self.effect == other.effect
+            and self.condition in ("", other.condition)
             and fnmatchcase(other.principal, self.principal)
             and fnmatchcase(other.action.lower(), self.action.lower())
             and fnmatchcase(other.resource, self.resource)
@@ -96,8 +98,14 @@ def _of_identity(resource: RenderedResource) -> Iterator[Permission]:
 def _of_lambda(resource: RenderedResource) -> Permission:
     p = resource.properties
     source = _text(p.get("SourceArn", "")) or _text(p.get("SourceAccount", ""))
-    return Permission(resource.logical_id, "Allow", _text(p.get("Principal", "*")), _text(p.get("Action", "*")),
-                      _text(p.get("FunctionName", "*")), f"source is {source}" if source else "")
+    return Permission(
+        resource.logical_id,
+        "Allow",
+        _text(p.get("Principal", "*")),
+        _text(p.get("Action", "*")),
+        _text(p.get("FunctionName", "*")),
+        f"source is {source}" if source else "",
+    )
 
 
 def _of_document(owner: str, document: Any) -> Iterator[Permission]:
@@ -112,8 +120,12 @@ def _of_statement(owner: str, statement: Mapping[str, Any]) -> Iterator[Permissi
     effect = _text(statement.get("Effect", "Allow"))
     condition = json.dumps(statement["Condition"], sort_keys=True) if statement.get("Condition") else ""
     principals = _principals(statement)
-    actions = [_text(a) for a in _list(statement.get("Action"))] or [f"not {_text(a)}" for a in _list(statement.get("NotAction"))]
-    resources = [_text(r) for r in _list(statement.get("Resource"))] or [f"not {_text(r)}" for r in _list(statement.get("NotResource"))]
+    actions = [_text(a) for a in _list(statement.get("Action"))] or [
+        f"not {_text(a)}" for a in _list(statement.get("NotAction"))
+    ]
+    resources = [_text(r) for r in _list(statement.get("Resource"))] or [
+        f"not {_text(r)}" for r in _list(statement.get("NotResource"))
+    ]
     for principal, action, resource in product(principals, actions or ["*"], resources or ["itself"]):
         yield Permission(owner, effect, principal, action, resource, condition)
 

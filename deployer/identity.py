@@ -27,7 +27,9 @@ def commit_of(directory: Path) -> str:
 
 def _git(directory: Path, *arguments: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            ["git", "-C", str(directory), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return done.stdout.strip()

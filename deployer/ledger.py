@@ -77,8 +77,9 @@ class Ledger:
             return None
         document = json.loads(found.body)
         if document.pop("version") > VERSION:
-            raise DataopsError("the ledger was written by a newer dataops", where=f"{self._prefix}current.json",
-                               hint="upgrade dataops")
+            raise DataopsError(
+                "the ledger was written by a newer dataops", where=f"{self._prefix}current.json", hint="upgrade dataops"
+            )
         document["stacks"] = {name: StackRecord(**record) for name, record in document["stacks"].items()}
         return Current(**document, etag=found.etag)
 
@@ -87,8 +88,11 @@ class Ledger:
         key, body = f"{self._prefix}current.json", readable(current.document())
         etag = self._store.create(key, body) if current.etag is None else self._store.replace(key, body, current.etag)
         if etag is None:
-            raise DataopsError("somebody else wrote the ledger while this run was on", where=key,
-                               hint="run the command again: it starts from what is deployed now")
+            raise DataopsError(
+                "somebody else wrote the ledger while this run was on",
+                where=key,
+                hint="run the command again: it starts from what is deployed now",
+            )
         return replace(current, etag=etag)
 
     def start(self, run: str, record: Mapping[str, Any]) -> None:
@@ -100,13 +104,20 @@ class Ledger:
     def unfinished(self) -> Sequence[str]:
         """Runs with a start and no end: still running, or killed."""
         keys = self._store.keys(f"{self._prefix}runs/")
-        started, ended = ({key.split("/")[-2] for key in keys if key.endswith(end)} for end in ("/start.json", "/end.json"))
+        started, ended = (
+            {key.split("/")[-2] for key in keys if key.endswith(end)} for end in ("/start.json", "/end.json")
+        )
         return sorted(started - ended)
 
     def runs(self, limit: int | None = None) -> Sequence[Run]:
         """The newest runs first."""
-        ids = sorted({key.removeprefix(f"{self._prefix}runs/").split("/")[0]
-                      for key in self._store.keys(f"{self._prefix}runs/")}, reverse=True)[:limit]
+        ids = sorted(
+            {
+                key.removeprefix(f"{self._prefix}runs/").split("/")[0]
+                for key in self._store.keys(f"{self._prefix}runs/")
+            },
+            reverse=True,
+        )[:limit]
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self._run, ids))
 

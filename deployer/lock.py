@@ -42,7 +42,9 @@ class Owner:
 
 
 def this_owner(run: str, now: float) -> Owner:
-    return Owner(run, f"{_user()}@{platform.node()}", _machine(), os.getpid(), now, now + LIFETIME_SECONDS, _pipeline_url())
+    return Owner(
+        run, f"{_user()}@{platform.node()}", _machine(), os.getpid(), now, now + LIFETIME_SECONDS, _pipeline_url()
+    )
 
 
 def _user() -> str:
@@ -83,8 +85,14 @@ def _is_dead(owner: Owner) -> bool:
 class EnvironmentLock:
     """The lock of one environment."""
 
-    def __init__(self, store: Store, environment: str, *, clock: Callable[[], float] = time.time,
-                 sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        store: Store,
+        environment: str,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._store, self.key = store, f"locks/{environment}.json"
         self._environment, self._clock, self._sleep = environment, clock, sleep
 
@@ -127,8 +135,10 @@ class EnvironmentLock:
     def _locked(self, now: float) -> Locked:
         held = self.owner()
         by = held[0].describe(now) if held else "a run that has just ended"
-        return Locked(f"environment {self._environment} is locked by {by}",
-                      hint=f"wait with --lock-timeout SECONDS, or dataops unlock --env {self._environment}")
+        return Locked(
+            f"environment {self._environment} is locked by {by}",
+            hint=f"wait with --lock-timeout SECONDS, or dataops unlock --env {self._environment}",
+        )
 
     def beat(self, etag: str) -> str | None:
         """Prolong the lock; None when it is no longer ours."""
@@ -142,8 +152,14 @@ class EnvironmentLock:
         return self._store.delete(self.key, etag)
 
     @contextmanager
-    def held(self, run: str, *, timeout_seconds: float = 0.0, say: Callable[[str], None] = lambda _: None,
-             on_loss: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def held(
+        self,
+        run: str,
+        *,
+        timeout_seconds: float = 0.0,
+        say: Callable[[str], None] = lambda _: None,
+        on_loss: Callable[[], None] = lambda: None,
+    ) -> Iterator[None]:
         """Hold the lock, with a heartbeat in the background; `on_loss` is called when somebody took it from us."""
         keeper = _Keeper(self, self.take(run, timeout_seconds=timeout_seconds, say=say), on_loss)
         keeper.start()

@@ -73,7 +73,9 @@ class Step:
             "base": asdict(self.base) if self.base else None,
             "digest": self.digest,
             "changes": [change.document() for change in self.changes],
-            "iam": [{**asdict(p.permission), "added": p.is_added, "broadening": p.is_broadening} for p in self.permissions],
+            "iam": [
+                {**asdict(p.permission), "added": p.is_added, "broadening": p.is_broadening} for p in self.permissions
+            ],
             "data_risks": [asdict(risk) for risk in self.risks],
             "known_after_apply": list(self.unknown),
             "note": self.note,
@@ -171,7 +173,9 @@ def staleness(planned: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, 
 def _stale_step(planned: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     name = planned["stack"]
     if planned["base"] != now["base"]:
-        was, is_ = (f"{b['status']} since {b['last_updated']}" if b else "not there" for b in (planned["base"], now["base"]))
+        was, is_ = (
+            f"{b['status']} since {b['last_updated']}" if b else "not there" for b in (planned["base"], now["base"])
+        )
         return f"stack {name} was {was}, it is {is_}"
     if planned["digest"] != now["digest"]:
         return f"the template, parameters or tags of stack {name} have changed"

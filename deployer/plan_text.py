@@ -8,8 +8,21 @@ from deployer.changes import Action, PropertyChange, Replacement, ResourceChange
 from deployer.plan import Plan, Step, StepKind
 from deployer.release import short
 
-_MARKS = {Action.ADD: "+", Action.MODIFY: "~", Action.REMOVE: "-", Action.IMPORT: ">", Action.DYNAMIC: "?", Action.SYNC: "="}
-_STEP_MARKS = {StepKind.NOTHING: " ", StepKind.CREATE: "+", StepKind.UPDATE: "~", StepKind.BLOCKED: "!", StepKind.RECREATE: "!"}
+_MARKS = {
+    Action.ADD: "+",
+    Action.MODIFY: "~",
+    Action.REMOVE: "-",
+    Action.IMPORT: ">",
+    Action.DYNAMIC: "?",
+    Action.SYNC: "=",
+}
+_STEP_MARKS = {
+    StepKind.NOTHING: " ",
+    StepKind.CREATE: "+",
+    StepKind.UPDATE: "~",
+    StepKind.BLOCKED: "!",
+    StepKind.RECREATE: "!",
+}
 _LONGEST_VALUE = 100
 
 
@@ -24,8 +37,16 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"environment {plan.environment}: release {short(plan.release)}"
     for step in plan.steps:
         yield from _step(step)
-    yield from _section("IAM", [f"{s.stack}/{p}" for s in plan.steps for p in s.permissions
-                                if s.kind not in (StepKind.CREATE, StepKind.RECREATE)] + list(_new_permissions(plan)))
+    yield from _section(
+        "IAM",
+        [
+            f"{s.stack}/{p}"
+            for s in plan.steps
+            for p in s.permissions
+            if s.kind not in (StepKind.CREATE, StepKind.RECREATE)
+        ]
+        + list(_new_permissions(plan)),
+    )
     yield from _section("DATA at risk (refused without --allow-replace LOGICAL_ID)", [str(risk) for risk in plan.risks])
     yield summary(plan)
 
@@ -37,8 +58,12 @@ def summary(plan: Plan) -> str:
     changes = [change for step in plan.steps for change in step.changes]
     count = {action: sum(change.action is action for change in changes) for action in Action}
     replaced = sum(change.may_replace for change in changes)
-    parts = [f"{sum(step.acts for step in plan.steps)} of {len(plan.steps)} stacks", f"{count[Action.ADD]} to add",
-             f"{count[Action.MODIFY]} to change", f"{count[Action.REMOVE]} to remove"]
+    parts = [
+        f"{sum(step.acts for step in plan.steps)} of {len(plan.steps)} stacks",
+        f"{count[Action.ADD]} to add",
+        f"{count[Action.MODIFY]} to change",
+        f"{count[Action.REMOVE]} to remove",
+    ]
     return "plan: " + ", ".join(parts + ([f"{replaced} may be replaced"] if replaced else []))
 
 
@@ -52,7 +77,11 @@ def _new_permissions(plan: Plan) -> Iterator[str]:
     """A new stack's statements are all new: only their number, unless one is open to everybody."""
     for step in plan.steps:
         if step.kind in (StepKind.CREATE, StepKind.RECREATE) and step.permissions:
-            wide = [p for p in step.permissions if p.permission.effect == "Allow" and "*" in (p.permission.action, p.permission.resource)]
+            wide = [
+                p
+                for p in step.permissions
+                if p.permission.effect == "Allow" and "*" in (p.permission.action, p.permission.resource)
+            ]
             yield f"{step.stack}: {len(step.permissions)} permissions of a new stack"
             yield from (f"{step.stack}/{p}" for p in wide)
 
@@ -89,4 +118,4 @@ def _value(value: str | None) -> str:
     if value is None:
         return "(none)"
     one_line = " ".join(value.split())
-    return one_line if len(one_line) <= _LONGEST_VALUE else one_line[:_LONGEST_VALUE - 3] + "..."
+    return one_line if len(one_line) <= _LONGEST_VALUE else one_line[: _LONGEST_VALUE - 3] + "..."

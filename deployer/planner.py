@@ -53,13 +53,17 @@ def is_recorded(target: Target, facts: Facts, stack: str, digest: str) -> bool:
     """Whether the ledger proves that the stack is as this request leaves it. What reads values elsewhere is never proven."""
     record = facts.record(stack)
     body = target.templates[stack].body
-    return bool(record and record.matches(facts.states[stack], digest)) and not any(text in body for text in _READS_OUTSIDE)
+    return bool(record and record.matches(facts.states[stack], digest)) and not any(
+        text in body for text in _READS_OUTSIDE
+    )
 
 
 class Planner:
     """Plans one target. Use it with `with`: what is not handed over is deleted at the end, also after an interruption."""
 
-    def __init__(self, cloud: Cloud, target: Target, facts: Facts, options: Options, *, run: str, pauses: Pauses) -> None:
+    def __init__(
+        self, cloud: Cloud, target: Target, facts: Facts, options: Options, *, run: str, pauses: Pauses
+    ) -> None:
         self._cloud, self._target, self._facts, self._options = cloud, target, facts, options
         self._run, self._pauses = run, pauses
         self._made: dict[str, str] = {}
@@ -85,8 +89,12 @@ class Planner:
                 outputs = {stack: self._outputs(step) for stack, step in steps.items()}
                 steps |= {step.stack: step for step in pool.map(self._step, batch, repeat(outputs))}
         current = self._facts.current
-        return Plan(self._target.environment.name, self._target.release.id, current.release if current else None,
-                    tuple(steps.values()))
+        return Plan(
+            self._target.environment.name,
+            self._target.release.id,
+            current.release if current else None,
+            tuple(steps.values()),
+        )
 
     def _outputs(self, step: Step) -> dict[str, str]:
         """The outputs of a planned stack that will still have their value afterwards."""
@@ -103,8 +111,16 @@ class Planner:
         request = self._target.request(stack, known, bucket=self._facts.bucket)
         digest = None if unknown else request.digest
         kind, note = kind_of(state, may_recreate=stack in self._options.recreate)
-        step = Step(stack, request.stack_name, kind, tuple(sorted(self._target.wiring.parents(stack))), base_of(state),
-                    digest, unknown=unknown, note=note)
+        step = Step(
+            stack,
+            request.stack_name,
+            kind,
+            tuple(sorted(self._target.wiring.parents(stack))),
+            base_of(state),
+            digest,
+            unknown=unknown,
+            note=note,
+        )
         match kind:
             case StepKind.CREATE | StepKind.RECREATE:
                 return self._created(step, values)
@@ -132,7 +148,9 @@ class Planner:
                 return replace(step, kind=StepKind.NOTHING)
             changes = from_change_set(change_set.changes, before, after, self._target.secrets(step.stack, values))
         return replace(
-            step, changes=changes, permissions=iam_changes(before, after),
+            step,
+            changes=changes,
+            permissions=iam_changes(before, after),
             risks=data_risks(step.stack, changes, self._options.allow_replace),
             unknown_outputs=_unknown_outputs(old, template, changes, _changed(state.parameters, values)),
         )
@@ -171,8 +189,10 @@ def discard(cloud: Cloud, change_sets: Iterable[str]) -> None:
         except DataopsError as error:
             failures.append(error)
     if failures:
-        raise DataopsError(f"could not delete a change set: {failures[0]}",
-                           hint="it does nothing unless it is executed; delete it in the CloudFormation console")
+        raise DataopsError(
+            f"could not delete a change set: {failures[0]}",
+            hint="it does nothing unless it is executed; delete it in the CloudFormation console",
+        )
 
 
 def _shown(values: Mapping[str, Value]) -> dict[str, str]:
@@ -189,7 +209,10 @@ def _unknown_outputs(
     """Outputs whose value may be another one after the update: new, rewritten, or about something that is made anew."""
     anew = {c.logical_id for c in changes if c.may_replace or c.action is not Action.MODIFY} | set(changed_parameters)
     before, after = (t.document.get("Outputs", {}) or {} for t in (old, new))
-    return tuple(sorted(
-        name for name, output in after.items()
-        if before.get(name) != output or references(output.get("Value")) & anew
-    ))
+    return tuple(
+        sorted(
+            name
+            for name, output in after.items()
+            if before.get(name) != output or references(output.get("Value")) & anew
+        )
+    )

@@ -31,17 +31,23 @@ def refusals(evidence: Evidence) -> tuple[str, ...]:
         return (f"nothing was deployed to {name}",)
     reasons = []
     if evidence.wanted and not current.release.startswith(evidence.wanted):
-        reasons.append(f"release {short(evidence.wanted)} is not what is deployed in {name} now: that is {short(current.release)}")
+        reasons.append(
+            f"release {short(evidence.wanted)} is not what is deployed in {name} now: that is {short(current.release)}"
+        )
     if current.outcome != "done":
         reasons.append(f"the last deployment to {name} ended as {current.outcome}")
     if current.smoke is None:
         reasons.append(f"release {short(current.release)} was not smoke-tested in {name}")
     elif not is_pass(current.smoke):
-        reasons.append(f"its smoke test in {name} ended as {current.smoke['outcome'].replace('_', ' ')}: {current.smoke['message']}")
+        reasons.append(
+            f"its smoke test in {name} ended as {current.smoke['outcome'].replace('_', ' ')}: {current.smoke['message']}"
+        )
     reasons += [f"stack {stack} of {name} {what}" for stack, what in _touched(current, evidence.states)]
     age = evidence.now - dt.datetime.fromisoformat(current.deployed_at)
     if age > dt.timedelta(days=evidence.max_age_days):
-        reasons.append(f"it passed in {name} {age.days} days ago; the limit is {evidence.max_age_days} days (release_max_age_days)")
+        reasons.append(
+            f"it passed in {name} {age.days} days ago; the limit is {evidence.max_age_days} days (release_max_age_days)"
+        )
     return tuple(reasons)
 
 

@@ -96,8 +96,11 @@ def build_release(project: Project) -> Release:
     for name, artifact in project.artifacts.items():
         source = _relative(project, artifact.path)
         kind = str(artifact.kind)
-        file = (ReleaseFile(f"{source}.zip", "zip", zip_directory(project.directory / source)) if kind == "zip"
-                else ReleaseFile(source, kind, _read(project, source)))
+        file = (
+            ReleaseFile(f"{source}.zip", "zip", zip_directory(project.directory / source))
+            if kind == "zip"
+            else ReleaseFile(source, kind, _read(project, source))
+        )
         files[file.path] = file
         artifacts[name] = {"kind": kind, "path": file.path}
     for found in _tree(project.directory / SQL_DIRECTORY):

@@ -50,9 +50,12 @@ def _change(path: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> FileCh
     return FileChange.CHANGED if path in new else FileChange.REMOVED
 
 
-def _lines(path: str, before: Mapping[str, Any], after: Mapping[str, Any],
-           read: Callable[[Mapping[str, Any], str], bytes]) -> tuple[str, ...]:
+def _lines(
+    path: str, before: Mapping[str, Any], after: Mapping[str, Any], read: Callable[[Mapping[str, Any], str], bytes]
+) -> tuple[str, ...]:
     if path.endswith(".zip"):
         return ()
-    old, new = (read(m, path).decode(errors="replace").splitlines() if path in m["files"] else [] for m in (before, after))
+    old, new = (
+        read(m, path).decode(errors="replace").splitlines() if path in m["files"] else [] for m in (before, after)
+    )
     return tuple(difflib.unified_diff(old, new, f"a/{path}", f"b/{path}", lineterm=""))

@@ -29,7 +29,9 @@ class RenderedResource:
 
     def flat(self) -> dict[str, str]:
         """Property path -> value as text: `Tags[0].Key`."""
-        return {path: value if isinstance(value, str) else json.dumps(value) for path, value in flatten(self.properties)}
+        return {
+            path: value if isinstance(value, str) else json.dumps(value) for path, value in flatten(self.properties)
+        }
 
 
 def render(document: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, RenderedResource]:

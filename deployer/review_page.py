@@ -30,8 +30,11 @@ class Numbers:
     def differences(self) -> list[tuple[str, Decimal, Decimal]]:
         before, after = self.before or {}, self.after or {}
         zero = Decimal("0.00")
-        return [(customer, before.get(customer, zero), after.get(customer, zero))
-                for customer in sorted(before.keys() | after.keys()) if before.get(customer) != after.get(customer)]
+        return [
+            (customer, before.get(customer, zero), after.get(customer, zero))
+            for customer in sorted(before.keys() | after.keys())
+            if before.get(customer) != after.get(customer)
+        ]
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,18 @@ class Review:
 
     def document(self) -> dict[str, Any]:
         return {
-            "environment": self.source, "against": self.target, "release": self.current.release,
-            "deployed_release": self.against.release if self.against else None, "refusals": list(self.refusals),
-            "files": [file.document() for file in self.files], "plan": self.plan.document(), "smoke": self.current.smoke,
+            "environment": self.source,
+            "against": self.target,
+            "release": self.current.release,
+            "deployed_release": self.against.release if self.against else None,
+            "refusals": list(self.refusals),
+            "files": [file.document() for file in self.files],
+            "plan": self.plan.document(),
+            "smoke": self.current.smoke,
             "validation": None if self.validation is None else list(self.validation),
-            "differences": [{"customer_id": c, "before": f"{b:.2f}", "after": f"{a:.2f}"} for c, b, a in self.numbers.differences()],
+            "differences": [
+                {"customer_id": c, "before": f"{b:.2f}", "after": f"{a:.2f}"} for c, b, a in self.numbers.differences()
+            ],
         }
 
 

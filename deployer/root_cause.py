@@ -25,20 +25,43 @@ _PROPERTY = (
     re.compile(r"(?i)property (?P<p>[A-Z][\w.]+) (?:cannot|must|is)"),
 )
 _FIXES = (
-    (r"(?i)already exist", "something outside this stack has that name: remove or rename it, or import it into the stack"),
-    (r"(?i)not authorized to perform:? (?P<x>[\w:*]+)", "grant {x} to the deploying role (dataops iam-policy prints its policy)"),
-    (r"(?i)access ?denied|unauthorized", "the deploying role lacks a permission (dataops iam-policy prints its policy)"),
+    (
+        r"(?i)already exist",
+        "something outside this stack has that name: remove or rename it, or import it into the stack",
+    ),
+    (
+        r"(?i)not authorized to perform:? (?P<x>[\w:*]+)",
+        "grant {x} to the deploying role (dataops iam-policy prints its policy)",
+    ),
+    (
+        r"(?i)access ?denied|unauthorized",
+        "the deploying role lacks a permission (dataops iam-policy prints its policy)",
+    ),
     (r"(?i)rate exceeded|throttl|too many requests", "AWS slowed us down: run the same command again"),
-    (r"(?i)limit ?exceeded|quota|maximum number", "a service quota is used up: raise it in Service Quotas or remove what is unused"),
-    (r"(?i)nosuchkey|specified key does not exist", "an artifact is missing from the artifacts bucket: deploy a freshly built release"),
+    (
+        r"(?i)limit ?exceeded|quota|maximum number",
+        "a service quota is used up: raise it in Service Quotas or remove what is unused",
+    ),
+    (
+        r"(?i)nosuchkey|specified key does not exist",
+        "an artifact is missing from the artifacts bucket: deploy a freshly built release",
+    ),
     (r"(?i)nosuchbucket|bucket does not exist", "the bucket was removed outside CloudFormation: see dataops drift"),
     (r"(?i)in use by|cannot be (deleted|updated) as", "another stack still uses it: deploy that stack first"),
     (r"(?i)not ?empty", "empty the bucket first if its data may go"),
-    (r"(?i)invalid principal", "the principal in the policy does not exist: check account ids and role names in dataops.yml"),
-    (r"(?i)model validation failed|properties validation failed|required key|extraneous key|unsupported property",
-     "correct the template; dataops validate finds most of these"),
+    (
+        r"(?i)invalid principal",
+        "the principal in the policy does not exist: check account ids and role names in dataops.yml",
+    ),
+    (
+        r"(?i)model validation failed|properties validation failed|required key|extraneous key|unsupported property",
+        "correct the template; dataops validate finds most of these",
+    ),
     (r"(?i)hook", "a CloudFormation hook refused it: its owner can say what it wants"),
-    (r"(?i)did not stabilize|timed? ?out|not stabili[sz]e", "it did not become ready in time: look at the service's own console, then run the same command again"),
+    (
+        r"(?i)did not stabilize|timed? ?out|not stabili[sz]e",
+        "it did not become ready in time: look at the service's own console, then run the same command again",
+    ),
 )
 
 
@@ -63,9 +86,20 @@ class Cause:
 
 def last_operation(events: Sequence[StackEvent]) -> Sequence[StackEvent]:
     """The events since the stack's last operation began; a rollback belongs to the operation that it undoes."""
-    starts = [i for i, event in enumerate(events) if event.is_about_the_stack and event.status in (
-        "CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "REVIEW_IN_PROGRESS")]
-    return events[starts[-1]:] if starts else events
+    starts = [
+        i
+        for i, event in enumerate(events)
+        if event.is_about_the_stack
+        and event.status
+        in (
+            "CREATE_IN_PROGRESS",
+            "UPDATE_IN_PROGRESS",
+            "DELETE_IN_PROGRESS",
+            "IMPORT_IN_PROGRESS",
+            "REVIEW_IN_PROGRESS",
+        )
+    ]
+    return events[starts[-1] :] if starts else events
 
 
 def root_cause(events: Sequence[StackEvent], template: Template | None, *, fallback: str) -> Cause:
@@ -74,8 +108,12 @@ def root_cause(events: Sequence[StackEvent], template: Template | None, *, fallb
     told = [e for e in failed if e.reason and not _NOISE.search(e.reason) and not e.is_about_the_stack]
     told = told or [e for e in failed if e.reason and not _NOISE.search(e.reason)]
     if not told:
-        reasons = [e.reason for e in last_operation(events) if e.is_about_the_stack and e.reason and "ROLLBACK" in e.status]
-        return Cause("the stack", "", reasons[0] if reasons else fallback, fix=likely_fix(reasons[0] if reasons else fallback))
+        reasons = [
+            e.reason for e in last_operation(events) if e.is_about_the_stack and e.reason and "ROLLBACK" in e.status
+        ]
+        return Cause(
+            "the stack", "", reasons[0] if reasons else fallback, fix=likely_fix(reasons[0] if reasons else fallback)
+        )
     first = told[0]
     return cause_of(first.logical_id, first.resource_type, first.reason, template)
 
@@ -108,11 +146,20 @@ def request_refused(stack: str, error: DataopsError, template: Template) -> Data
     """The template or a parameter is refused at once: the error with the place in the template. Other errors as they are."""
     if "ValidationError" not in error.message:
         return error
-    named = next((r.logical_id for r in template.resources.values()
-                  if re.search(rf"\b({re.escape(r.logical_id)}|{re.escape(r.type)})\b", error.message)), None)
+    named = next(
+        (
+            r.logical_id
+            for r in template.resources.values()
+            if re.search(rf"\b({re.escape(r.logical_id)}|{re.escape(r.type)})\b", error.message)
+        ),
+        None,
+    )
     where = f"{template.path.as_posix()}:{template.line_of(named)}" if named else template.path.as_posix()
-    return StackRefused(f"stack {stack}: {error.message}", where=where,
-                        hint=likely_fix(error.message) or "dataops validate finds most of these")
+    return StackRefused(
+        f"stack {stack}: {error.message}",
+        where=where,
+        hint=likely_fix(error.message) or "dataops validate finds most of these",
+    )
 
 
 class StackRefused(DataopsError):
@@ -124,5 +171,8 @@ def change_set_refused(stack: str, change_set: ChangeSet, template: Template) ->
     reason = " ".join(change_set.reason.split()) or f"the change set ended as {change_set.status}"
     named = next((name for name in template.resources if re.search(rf"\b{re.escape(name)}\b", reason)), None)
     where = f"{template.path.as_posix()}:{template.line_of(named)}" if named else template.path.as_posix()
-    return StackRefused(f"stack {stack}: CloudFormation refuses the change set: {reason}", where=where,
-                        hint=likely_fix(reason) or "correct the template or the parameter and run the same command again")
+    return StackRefused(
+        f"stack {stack}: CloudFormation refuses the change set: {reason}",
+        where=where,
+        hint=likely_fix(reason) or "correct the template or the parameter and run the same command again",
+    )

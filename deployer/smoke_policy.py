@@ -34,23 +34,37 @@ class SmokeResult:
         return self.outcome == PASS
 
     def document(self) -> dict[str, Any]:
-        return {"outcome": self.outcome, "message": self.message, "attempts": self.attempts,
-                "seconds": round(self.seconds, 2), **self.details}
+        return {
+            "outcome": self.outcome,
+            "message": self.message,
+            "attempts": self.attempts,
+            "seconds": round(self.seconds, 2),
+            **self.details,
+        }
 
     def error(self) -> SmokeTestFailed:
         if self.outcome == WRONG_ANSWER:
-            return SmokeTestFailed(f"smoke test: wrong answer: {self.message}",
-                                   hint="this release computes wrong refunds: dataops rollback, or deploy a corrected one")
-        return SmokeTestFailed(f"smoke test: {self.outcome.replace('_', ' ')}: {self.message}",
-                               hint="this says nothing about the release: run the same command again")
+            return SmokeTestFailed(
+                f"smoke test: wrong answer: {self.message}",
+                hint="this release computes wrong refunds: dataops rollback, or deploy a corrected one",
+            )
+        return SmokeTestFailed(
+            f"smoke test: {self.outcome.replace('_', ' ')}: {self.message}",
+            hint="this says nothing about the release: run the same command again",
+        )
 
 
 def is_pass(recorded: Mapping[str, Any] | None) -> bool:
     return recorded is not None and recorded.get("outcome") == PASS
 
 
-def smoke(run: Callable[[], SmokeVerdict], *, pause: Callable[[float], None], say: Callable[[str], None],
-          attempts: int = ATTEMPTS) -> SmokeResult:
+def smoke(
+    run: Callable[[], SmokeVerdict],
+    *,
+    pause: Callable[[float], None],
+    say: Callable[[str], None],
+    attempts: int = ATTEMPTS,
+) -> SmokeResult:
     """Run the test until it gives an answer, right or wrong. The last try's verdict is the verdict."""
     for attempt in range(1, attempts + 1):
         result = _once(run, attempt)
@@ -68,6 +82,9 @@ def _once(run: Callable[[], SmokeVerdict], attempt: int) -> SmokeResult:
         raise
     except DataopsError as error:
         return SmokeResult(INFRASTRUCTURE_ERROR, str(error), attempt, 0.0, {})
-    details = {"bytes_scanned": verdict.bytes_scanned, "differences": list(verdict.differences),
-               "rows": [row.document() for row in verdict.rows]}
+    details = {
+        "bytes_scanned": verdict.bytes_scanned,
+        "differences": list(verdict.differences),
+        "rows": [row.document() for row in verdict.rows],
+    }
     return SmokeResult(verdict.outcome.name.lower(), verdict.message, attempt, verdict.duration_seconds, details)

@@ -18,8 +18,11 @@ from deployer.wiring import BuiltIn, FromArtifact, FromOutput, Given, TemplateDe
 
 ARTIFACTS_BUCKET_OUTPUT = "ArtifactsBucketName"
 _IAM_TYPES_WITH_NAMES = {
-    "AWS::IAM::Group": "GroupName", "AWS::IAM::InstanceProfile": "InstanceProfileName",
-    "AWS::IAM::ManagedPolicy": "ManagedPolicyName", "AWS::IAM::Role": "RoleName", "AWS::IAM::User": "UserName",
+    "AWS::IAM::Group": "GroupName",
+    "AWS::IAM::InstanceProfile": "InstanceProfileName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
 }
 
 
@@ -48,15 +51,20 @@ class Target:
     @property
     def stack_names(self) -> dict[str, str]:
         """Names in CloudFormation, in the order of deployment."""
-        return {s: stack_name(self.project.name, self.environment.name, s) for batch in self.wiring.order() for s in batch}
+        return {
+            s: stack_name(self.project.name, self.environment.name, s) for batch in self.wiring.order() for s in batch
+        }
 
     @property
     def artifacts_stack(self) -> str:
         """The stack that makes the artifacts bucket; it is deployed before anything can be stored."""
         found = [stack for stack, template in self.templates.items() if ARTIFACTS_BUCKET_OUTPUT in template.outputs]
         if len(found) != 1:
-            raise ConfigError(f"{len(found) or 'no'} stacks have the output {ARTIFACTS_BUCKET_OUTPUT}: exactly one must make "
-                              "the artifacts bucket", where="dataops.yml")
+            raise ConfigError(
+                f"{len(found) or 'no'} stacks have the output {ARTIFACTS_BUCKET_OUTPUT}: exactly one must make "
+                "the artifacts bucket",
+                where="dataops.yml",
+            )
         return found[0]
 
     def values(self, stack: str, outputs: Outputs) -> dict[str, Value]:
@@ -105,10 +113,7 @@ def target_of(project: Project, environment: Environment, release: Release) -> T
     Raises ConfigError with every problem of the wiring.
     """
     project = _as_released(project, release)
-    templates = {
-        name: _template(release, item["template"])
-        for name, item in release.manifest["stacks"].items()
-    }
+    templates = {name: _template(release, item["template"]) for name, item in release.manifest["stacks"].items()}
     wiring = wire(project, templates, environment)
     if wiring.problems:
         errors = [ConfigError(p.message, where=f"{p.file}:{p.line}", hint=p.hint) for p in wiring.problems]
@@ -124,11 +129,19 @@ def _as_released(project: Project, release: Release) -> Project:
     """The project with the stacks and artifacts of the release, which may be older than the checkout."""
     manifest, written = release.manifest, project.stacks
     stacks = {
-        name: StackSpec(name, project.directory / item["template"], item["parameters"], item["outputs"],
-                        places=written[name].places if name in written else {})
+        name: StackSpec(
+            name,
+            project.directory / item["template"],
+            item["parameters"],
+            item["outputs"],
+            places=written[name].places if name in written else {},
+        )
         for name, item in manifest["stacks"].items()
     }
-    artifacts = {name: Artifact(name, ArtifactKind(item["kind"]), Path(item["path"])) for name, item in manifest["artifacts"].items()}
+    artifacts = {
+        name: Artifact(name, ArtifactKind(item["kind"]), Path(item["path"]))
+        for name, item in manifest["artifacts"].items()
+    }
     return replace(project, stacks=stacks, artifacts=artifacts)
 
 

@@ -77,8 +77,14 @@ def settled_change_set(cloud: Cloud, change_set_id: str, pauses: Pauses) -> Chan
 
 
 def settled_stack(
-    cloud: Cloud, stack: str, pauses: Pauses, *, before: StackState | None = None,
-    deletes: bool = False, has_ended: Callable[[], bool] = lambda: True, on_poll: Callable[[], None] = lambda: None,
+    cloud: Cloud,
+    stack: str,
+    pauses: Pauses,
+    *,
+    before: StackState | None = None,
+    deletes: bool = False,
+    has_ended: Callable[[], bool] = lambda: True,
+    on_poll: Callable[[], None] = lambda: None,
 ) -> StackState | None:
     """The stack when its operation has ended; None when it was deleted.
 

@@ -20,30 +20,61 @@ def guard_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         yes_option,
         click.option("--no-smoke", is_flag=True, help="Leave the smoke test out; such a release cannot be promoted."),
-        click.option("--on-smoke-failure", type=click.Choice(["leave", "rollback"]), default="leave", show_default=True,
-                     help="What to do after a wrong answer."),
-        click.option("--allow-replace", multiple=True, metavar="LOGICAL_ID",
-                     help="Let this data-holding resource be replaced or removed; may be repeated."),
-        click.option("--recreate", multiple=True, metavar="STACK",
-                     help="Delete and create this stack when its creation failed; may be repeated."),
-        click.option("--lock-timeout", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS",
-                     help="Wait so long for the environment's lock."),
-        click.option("--if-busy", type=click.Choice(["attach", "wait", "fail"]), default="attach", show_default=True,
-                     help="When a stack is being changed by somebody else."),
-        click.option("--events", is_flag=True, help="Print one JSON object per event and a last one for the result (ndjson)."),
+        click.option(
+            "--on-smoke-failure",
+            type=click.Choice(["leave", "rollback"]),
+            default="leave",
+            show_default=True,
+            help="What to do after a wrong answer.",
+        ),
+        click.option(
+            "--allow-replace",
+            multiple=True,
+            metavar="LOGICAL_ID",
+            help="Let this data-holding resource be replaced or removed; may be repeated.",
+        ),
+        click.option(
+            "--recreate",
+            multiple=True,
+            metavar="STACK",
+            help="Delete and create this stack when its creation failed; may be repeated.",
+        ),
+        click.option(
+            "--lock-timeout",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            metavar="SECONDS",
+            help="Wait so long for the environment's lock.",
+        ),
+        click.option(
+            "--if-busy",
+            type=click.Choice(["attach", "wait", "fail"]),
+            default="attach",
+            show_default=True,
+            help="When a stack is being changed by somebody else.",
+        ),
+        click.option(
+            "--events", is_flag=True, help="Print one JSON object per event and a last one for the result (ndjson)."
+        ),
     ):
         command = option(command)
     return command
 
 
-@click.command(epilog=examples(
-    "dataops deploy --env local --yes",
-    "dataops deploy --env uat --plan plan.json",
-    "dataops deploy --env uat --yes --on-smoke-failure rollback",
-))
+@click.command(
+    epilog=examples(
+        "dataops deploy --env local --yes",
+        "dataops deploy --env uat --plan plan.json",
+        "dataops deploy --env uat --yes --on-smoke-failure rollback",
+    )
+)
 @env_option
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="Carry out exactly this plan, made by dataops plan --out.")
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Carry out exactly this plan, made by dataops plan --out.",
+)
 @guard_options
 @click.pass_obj
 def deploy(app: App, /, env_name: str, plan_file: Path | None, **choices: Any) -> int:
@@ -56,7 +87,15 @@ def deploy(app: App, /, env_name: str, plan_file: Path | None, **choices: Any) -
     from deployer.identity import commit_of
 
     session = app.connect(env_name)
-    account = session.verify_identity()
-    notes = {"commit": commit_of(session.project.directory), "account": account, "region": session.region}
+    notes = {"account": session.verify_identity(), "region": session.region}
     saved = json.loads(plan_file.read_text(encoding="utf-8")) if plan_file else None
-    return carry_out(app, session, built_target(session), command="deploy", notes=notes, saved_plan=saved, **choices)
+    return carry_out(
+        app,
+        session,
+        built_target(session),
+        command="deploy",
+        notes=notes,
+        saved_plan=saved,
+        commit=lambda: commit_of(session.project.directory),
+        **choices,
+    )

@@ -37,7 +37,10 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
         if not yes:
             if not sys.stdin.isatty():
                 raise UsageError("there is no terminal to ask on", hint="--yes")
-            if click.prompt(f"type {env_name} to delete these stacks", default="", show_default=False, err=True) != env_name:
+            if (
+                click.prompt(f"type {env_name} to delete these stacks", default="", show_default=False, err=True)
+                != env_name
+            ):
                 app.say("nothing was deleted")
                 return 6
         with stoppable(pauses):
@@ -45,6 +48,9 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
     finally:
         progress.close()
     kept = [f"{stack.stack}/{name} ({physical})" for stack in doomed for name, physical in stack.kept]
-    app.emit({"environment": env_name, "deleted": [stack.stack for stack in doomed], "kept": kept},
-             f"deleted {len(doomed)} stacks of {env_name}" + (f"; kept {len(kept)} resources with their data" if kept else ""))
+    app.emit(
+        {"environment": env_name, "deleted": [stack.stack for stack in doomed], "kept": kept},
+        f"deleted {len(doomed)} stacks of {env_name}"
+        + (f"; kept {len(kept)} resources with their data" if kept else ""),
+    )
     return 0

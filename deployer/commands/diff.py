@@ -30,14 +30,19 @@ def diff(app: App, /, env_name: str, before: str, after: str | None) -> None:
     current = Ledger(store, env_name).current()
     if after is None and current is None:
         raise DataopsError(f"nothing is recorded as deployed in {env_name}", hint="name two releases")
-    ids = [matching_release(store, before), matching_release(store, after) if after else current.release if current else ""]
+    ids = [
+        matching_release(store, before),
+        matching_release(store, after) if after else current.release if current else "",
+    ]
     old, new = (fetch_manifest(store, release) for release in ids)
 
     def read(manifest: Any, path: str) -> bytes:
         return fetch_file(store, path, manifest["files"][path]).content
 
     files = changed_files(old, new, read)
-    lines = [f"release {short(ids[0])} -> {short(ids[1])}: " + (f"{len(files)} files differ" if files else "the same files")]
+    lines = [
+        f"release {short(ids[0])} -> {short(ids[1])}: " + (f"{len(files)} files differ" if files else "the same files")
+    ]
     if settings_changed(old, new):
         lines.append("stacks or artifacts in dataops.yml differ")
     lines += [line for file in files for line in (f"{file.change.value}: {file.path}", *file.lines)]

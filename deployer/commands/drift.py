@@ -43,6 +43,8 @@ def drift(app: App, /, env_name: str) -> int:
     head = f"{len(open_ones)} differences" if open_ones else "no drift"
     if known := len(findings) - len(open_ones):
         head += f", {known} known"
-    app.emit({"environment": env_name, "drifted": bool(open_ones), "findings": [f.document() for f in findings]},
-             "\n".join([*map(str, findings), f"environment {env_name}: {head}"]))
+    app.emit(
+        {"environment": env_name, "drifted": bool(open_ones), "findings": [f.document() for f in findings]},
+        "\n".join([*map(str, findings), f"environment {env_name}: {head}"]),
+    )
     return DRIFTED if open_ones else 0

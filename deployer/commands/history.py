@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command(epilog=examples("dataops history --env prod", "dataops --output json history --env prod --limit 5"))
 @env_option
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many runs, newest first.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many runs, newest first."
+)
 @click.pass_obj
 def history(app: App, /, env_name: str, limit: int) -> None:
     """List the deployments of an environment, killed ones too."""
@@ -35,7 +37,9 @@ def history_text(runs: Sequence[Run]) -> str:
 
     if not runs:
         return "nothing was deployed yet"
-    lines = [f"{'run':<25} {'command':<9} {'release':<13} {'commit':<9} {'outcome':<17} {'smoke':<13} {'seconds':>7}  who"]
+    lines = [
+        f"{'run':<25} {'command':<9} {'release':<13} {'commit':<9} {'outcome':<17} {'smoke':<13} {'seconds':>7}  who"
+    ]
     for run in runs:
         end = run.end or {}
         smoke = str((end.get("smoke") or {}).get("outcome", "-")).replace("_", " ")

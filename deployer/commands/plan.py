@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 CHANGES_PENDING = 3
 
 
-@click.command(epilog=examples(
-    "dataops plan --env uat",
-    "dataops plan --env uat --out plan.json",
-    "dataops --output json plan --env prod",
-))
+@click.command(
+    epilog=examples(
+        "dataops plan --env uat",
+        "dataops plan --env uat --out plan.json",
+        "dataops --output json plan --env prod",
+    )
+)
 @env_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for dataops deploy --plan.")
 @click.option("--release", metavar="RELEASE", help="Plan a stored release instead of this checkout.")
@@ -28,7 +30,13 @@ CHANGES_PENDING = 3
 @click.option("--recreate", multiple=True, metavar="STACK", help="As for deploy.")
 @click.pass_obj
 def plan(
-    app: App, /, env_name: str, out: Path | None, release: str | None, allow_replace: tuple[str, ...], recreate: tuple[str, ...]
+    app: App,
+    /,
+    env_name: str,
+    out: Path | None,
+    release: str | None,
+    allow_replace: tuple[str, ...],
+    recreate: tuple[str, ...],
 ) -> int:
     """Show what deploy would do, as change sets, and leave nothing behind.
 

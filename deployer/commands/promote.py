@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command(epilog=examples("dataops promote --env prod", "dataops promote --env prod --release 3f1c09aa --yes"))
 @env_option
 @click.option("--from", "source", metavar="NAME", help="Where it has passed; default: promotes_from in dataops.yml.")
-@click.option("--release", metavar="RELEASE", help="Insist on this release: refused when another one is deployed there now.")
+@click.option(
+    "--release", metavar="RELEASE", help="Insist on this release: refused when another one is deployed there now."
+)
 @guard_options
 @click.pass_obj
 def promote(app: App, /, env_name: str, source: str | None, release: str | None, **choices: Any) -> int:
@@ -34,18 +36,29 @@ def promote(app: App, /, env_name: str, source: str | None, release: str | None,
     environment = app.environment(env_name)
     source = source or environment.promotes_from
     if source is None or source == env_name:
-        raise UsageError(f"where does the release for {env_name} come from?", hint="--from NAME, or promotes_from in dataops.yml")
+        raise UsageError(
+            f"where does the release for {env_name} come from?", hint="--from NAME, or promotes_from in dataops.yml"
+        )
     from_session, session = app.connect(source), app.connect(env_name)
     from_session.verify_identity()
     account = session.verify_identity()
     evidence = evidence_of(from_session, environment.release_max_age_days, release)
     if reasons := refusals(evidence):
-        raise Refused(f"not promoted from {source} to {env_name}: " + "; ".join(reasons),
-                      hint=f"dataops deploy --env {source}, then promote again")
+        raise Refused(
+            f"not promoted from {source} to {env_name}: " + "; ".join(reasons),
+            hint=f"dataops deploy --env {source}, then promote again",
+        )
     assert evidence.current is not None
     proven = fetch_release(artifacts_store(from_session), evidence.current.release)
     app.say(f"release {short(proven.id)} passed in {source}; every hash of its {len(proven.files)} files is right")
-    notes = {"commit": evidence.current.commit, "account": account, "region": session.region, "promoted_from": source,
-             "proof": {"run": evidence.current.run, "smoke": dict(evidence.current.smoke or {})}}
+    commit = evidence.current.commit
+    notes = {
+        "account": account,
+        "region": session.region,
+        "promoted_from": source,
+        "proof": {"run": evidence.current.run, "smoke": dict(evidence.current.smoke or {})},
+    }
     with released(session, proven) as target:
-        return carry_out(app, session, target, command="promote", notes=notes, saved_plan=None, **choices)
+        return carry_out(
+            app, session, target, command="promote", notes=notes, saved_plan=None, commit=lambda: commit, **choices
+        )

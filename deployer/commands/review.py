@@ -56,9 +56,15 @@ def review(app: App, /, env_name: str, against: str, out: Path | None) -> None:
     with released(target, release) as wired:
         plan = planned(target, wired, Options())
     page = Review(
-        source=env_name, target=against, current=evidence.current, against=there.current, refusals=refusals(evidence),
-        files=changed_files(before, release.manifest, read), settings_differ=settings_changed(before, release.manifest),
-        plan=plan, validation=_validation(app, source, release.id),
+        source=env_name,
+        target=against,
+        current=evidence.current,
+        against=there.current,
+        refusals=refusals(evidence),
+        files=changed_files(before, release.manifest, read),
+        settings_differ=settings_changed(before, release.manifest),
+        plan=plan,
+        validation=_validation(app, source, release.id),
         numbers=_numbers(source, *(_report_sql(m, read) for m in (before, release.manifest))),
     )
     text = review_page(page)
@@ -107,4 +113,6 @@ def _validation(app: App, session: Session, release: str) -> list[str] | None:
             return None
     except DataopsError:
         return None
-    return [str(finding) for check in validate_project(session.project.directory, say=app.say) for finding in check.findings]
+    return [
+        str(finding) for check in validate_project(session.project.directory, say=app.say) for finding in check.findings
+    ]

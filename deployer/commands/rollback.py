@@ -12,8 +12,8 @@ from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
-    from deployer.deployment import Ports, Report, Wish
     from deployer.session import Session
+    from deployer.wish import Ports, Report, Wish
 
 
 @click.command(epilog=examples("dataops rollback --env prod", "dataops rollback --env prod --to 3f1c09aa --yes"))
@@ -44,8 +44,10 @@ def _previous(session: Session, current: str | None = None) -> str:
     deployed = ledger.current()
     found = previous_release(current or (deployed.release if deployed else None), ledger.runs())
     if found is None:
-        raise DataopsError(f"no earlier good release was deployed to {session.environment.name}",
-                           hint=f"dataops history --env {session.environment.name}")
+        raise DataopsError(
+            f"no earlier good release was deployed to {session.environment.name}",
+            hint=f"dataops history --env {session.environment.name}",
+        )
     return found
 
 
@@ -59,5 +61,5 @@ def roll_back_after(app: App, session: Session, report: Report, wish: Wish, port
     wanted = _previous(session, report.release)
     app.say(f"the smoke test found a wrong answer: rolling back to release {short(wanted)}")
     with released(session, fetch_release(artifacts_store(session), wanted)) as target:
-        notes = {**wish.notes, "commit": "", "after_failed_run": report.run}
-        return Deployment(ports, target, replace(wish, notes=notes, approve=lambda _: True)).run()
+        notes = {**wish.notes, "after_failed_run": report.run}
+        return Deployment(ports, target, replace(wish, notes=notes, commit=lambda: "", approve=lambda _: True)).run()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.assembly import ports_of, progress_of, stoppable
-from deployer.deployment import Deployment, Report, Wish
+from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Refused, SmokeTestFailed, UsageError
 from deployer.plan import Plan
 from deployer.plan_text import plan_text
@@ -22,6 +22,7 @@ from deployer.release import short
 from deployer.smoke_policy import WRONG_ANSWER, SmokeResult
 from deployer.target import Target
 from deployer.waiting import Pauses
+from deployer.wish import Report, Wish
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -29,14 +30,33 @@ if TYPE_CHECKING:
 
 
 def carry_out(
-    app: App, session: Session, target: Target, *, command: str, notes: Mapping[str, Any],
-    saved_plan: Mapping[str, Any] | None, yes: bool, no_smoke: bool, on_smoke_failure: str, allow_replace: tuple[str, ...],
-    recreate: tuple[str, ...], lock_timeout: float, if_busy: str, events: bool,
+    app: App,
+    session: Session,
+    target: Target,
+    *,
+    command: str,
+    notes: Mapping[str, Any],
+    saved_plan: Mapping[str, Any] | None,
+    yes: bool,
+    no_smoke: bool,
+    on_smoke_failure: str,
+    allow_replace: tuple[str, ...],
+    recreate: tuple[str, ...],
+    lock_timeout: float,
+    if_busy: str,
+    events: bool,
+    commit: Callable[[], str] = lambda: "",
 ) -> int:
     """Deploy a target as the operator chose; the exit code."""
     wish = Wish(
-        command=command, options=Options(frozenset(recreate), frozenset(allow_replace)), saved_plan=saved_plan,
-        approve=_consent(app, yes=yes or saved_plan is not None), lock_timeout_seconds=lock_timeout, if_busy=if_busy, notes=notes,
+        command=command,
+        options=Options(frozenset(recreate), frozenset(allow_replace)),
+        saved_plan=saved_plan,
+        approve=_consent(app, yes=yes or saved_plan is not None),
+        lock_timeout_seconds=lock_timeout,
+        if_busy=if_busy,
+        notes=notes,
+        commit=commit,
     )
     pauses, progress = Pauses(), progress_of(app, ndjson=events)
     ports = ports_of(session, progress, pauses, with_smoke=not no_smoke)
@@ -58,7 +78,9 @@ def _consent(app: App, *, yes: bool) -> Callable[[Plan], bool]:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise UsageError("there is no terminal to ask on", hint="look at dataops plan, then deploy with --yes or --plan FILE")
+            raise UsageError(
+                "there is no terminal to ask on", hint="look at dataops plan, then deploy with --yes or --plan FILE"
+            )
         return click.confirm(f"change environment {plan.environment}?", err=True)
 
     return approve
@@ -86,8 +108,10 @@ def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:
         case "smoke-failed" if report.smoke:
             raise _smoke_error(report.smoke)
         case "interrupted":
-            raise DataopsError("interrupted; what CloudFormation had begun goes on",
-                               hint="run the same command again: it attaches to what is running")
+            raise DataopsError(
+                "interrupted; what CloudFormation had begun goes on",
+                hint="run the same command again: it attaches to what is running",
+            )
         case _:
             raise report.error or DataopsError("the deployment failed")
 
@@ -127,4 +151,6 @@ def smoke_report(smoke: Mapping[str, Any] | None) -> list[str]:
 def smoke_lines(smoke: Mapping[str, Any] | None) -> list[str]:
     if smoke is None:
         return []
-    return [f"smoke test: {smoke['outcome'].replace('_', ' ')}" + (f" ({smoke['message']})" if smoke.get("message") else "")]
+    return [
+        f"smoke test: {smoke['outcome'].replace('_', ' ')}" + (f" ({smoke['message']})" if smoke.get("message") else "")
+    ]

@@ -33,6 +33,15 @@ def show(app: App, /, env_name: str, release: str | None) -> None:
     manifest, runs = fetch_manifest(store, found), [run for run in ledger.runs() if run.start.get("release") == found]
     is_live = current is not None and current.release == found
     lines = [f"release {found}" + ("  (deployed now)" if is_live else "")]
-    lines += [f"  {item['sha256'][:12]}  {item['size']:>9,}  {item['kind']:<8}  {path}" for path, item in manifest["files"].items()]
-    document = {"environment": env_name, "release": found, "is_live": is_live, "manifest": manifest, "runs": [run_document(r) for r in runs]}
+    lines += [
+        f"  {item['sha256'][:12]}  {item['size']:>9,}  {item['kind']:<8}  {path}"
+        for path, item in manifest["files"].items()
+    ]
+    document = {
+        "environment": env_name,
+        "release": found,
+        "is_live": is_live,
+        "manifest": manifest,
+        "runs": [run_document(r) for r in runs],
+    }
     app.emit(document, "\n".join([*lines, "", history_text(runs)]))

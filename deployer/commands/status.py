@@ -33,9 +33,13 @@ def _stack(stack: str, state: StackState | None, evidence: Evidence) -> dict[str
     record = evidence.current.stacks.get(stack) if evidence.current else None
     row = row_of(state.status if state else None)
     return {
-        "stack": stack, "name": state.name if state else None, "status": state.status if state else "not deployed",
-        "last_updated": state.last_updated if state else None, "reason": state.reason if state else "",
-        "as_recorded": bool(record and state and record.matches(state, record.digest)), "way_out": row.way_out,
+        "stack": stack,
+        "name": state.name if state else None,
+        "status": state.status if state else "not deployed",
+        "last_updated": state.last_updated if state else None,
+        "reason": state.reason if state else "",
+        "as_recorded": bool(record and state and record.matches(state, record.digest)),
+        "way_out": row.way_out,
     }
 
 
@@ -47,11 +51,19 @@ def _text(env_name: str, evidence: Evidence, stacks: list[dict[str, Any]]) -> st
         head = f"environment {env_name}: nothing is recorded as deployed"
     else:
         smoke = str((current.smoke or {}).get("outcome", "not run")).replace("_", " ")
-        head = (f"environment {env_name}: release {short(current.release)} ({current.outcome}), smoke test {smoke}, "
-                f"since {current.deployed_at}" + (f", commit {current.commit[:8]}" if current.commit else ""))
+        head = (
+            f"environment {env_name}: release {short(current.release)} ({current.outcome}), smoke test {smoke}, "
+            f"since {current.deployed_at}" + (f", commit {current.commit[:8]}" if current.commit else "")
+        )
     lines = [head]
     for stack in stacks:
-        changed = "" if stack["as_recorded"] or not stack["name"] or current is None else "  changed since the last deployment"
+        changed = (
+            ""
+            if stack["as_recorded"] or not stack["name"] or current is None
+            else "  changed since the last deployment"
+        )
         lines.append(f"  {stack['stack']:<16} {stack['status']}{changed}")
-        lines += [f"  {'':<16} {stack['reason']}"] * bool(stack["reason"]) + [f"  {'':<16} -> {stack['way_out']}"] * bool(stack["way_out"])
+        lines += [f"  {'':<16} {stack['reason']}"] * bool(stack["reason"]) + [
+            f"  {'':<16} -> {stack['way_out']}"
+        ] * bool(stack["way_out"])
     return "\n".join(lines)

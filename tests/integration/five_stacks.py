@@ -14,10 +14,11 @@ from pathlib import Path
 
 from deployer.assembly import built_target, ports_of
 from deployer.config import load_project
-from deployer.deployment import Deployment, Report, Wish
+from deployer.deployment import Deployment
 from deployer.progress import Lines
 from deployer.session import Access, Session
 from deployer.waiting import Pauses
+from deployer.wish import Report, Wish
 
 NAMES = ("base", "ingest", "glue", "catalog", "athena")
 
@@ -33,7 +34,15 @@ def write_project(directory: Path, url: str = "http://127.0.0.1:1") -> None:
         for name, account, more in (("uat", "111111111111", ""), ("prod", "222222222222", ", promotes_from: uat"))
     ]
     stacks = [f"  {name}: {{template: templates/{name}.yaml}}" for name in NAMES]
-    lines = ["project: five", "environments:", *environments, "artifacts:", "  ScriptKey: {file: script.py}", "stacks:", *stacks]
+    lines = [
+        "project: five",
+        "environments:",
+        *environments,
+        "artifacts:",
+        "  ScriptKey: {file: script.py}",
+        "stacks:",
+        *stacks,
+    ]
     (directory / "dataops.yml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -43,9 +52,20 @@ def _template(name: str, before: str | None) -> str:
     lines += ["  ScriptKey: {Type: String}"] if name == "glue" else []
     lines += ["Resources:"]
     if before is None:
-        lines += ["  Artifacts:", "    Type: AWS::S3::Bucket", "    DeletionPolicy: Retain", "    UpdateReplacePolicy: Retain"]
+        lines += [
+            "  Artifacts:",
+            "    Type: AWS::S3::Bucket",
+            "    DeletionPolicy: Retain",
+            "    UpdateReplacePolicy: Retain",
+        ]
     value = "!Ref ScriptKey" if name == "glue" else f"!Ref {before.title()}Topic" if before else "one"
-    lines += ["  Setting:", "    Type: AWS::SSM::Parameter", "    Properties:", "      Type: String", f"      Value: {value}"]
+    lines += [
+        "  Setting:",
+        "    Type: AWS::SSM::Parameter",
+        "    Properties:",
+        "      Type: String",
+        f"      Value: {value}",
+    ]
     lines += ["  Topic:", "    Type: AWS::SNS::Topic", "Outputs:", f"  {name.title()}Topic: {{Value: !Ref Topic}}"]
     lines += ["  ArtifactsBucketName: {Value: !Ref Artifacts}"] if before is None else []
     return "\n".join(lines) + "\n"
@@ -60,12 +80,21 @@ def bare_emulator(directory: Path) -> Iterator[str]:
     directory.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {
-        "BIND_HOST": "127.0.0.1", "SFTP_HOST": "127.0.0.1", "SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0",
-        "GATEWAY_PORT": str(port), "S3_PERSIST": "0", "PERSIST_STATE": "0",
-        "S3_DATA_DIR": str(directory / "s3"), "STATE_DIR": str(directory / "state"), "TMPDIR": str(directory),
+        "BIND_HOST": "127.0.0.1",
+        "SFTP_HOST": "127.0.0.1",
+        "SFTP_ENABLED": "0",
+        "IOT_MTLS_ENABLED": "0",
+        "GATEWAY_PORT": str(port),
+        "S3_PERSIST": "0",
+        "PERSIST_STATE": "0",
+        "S3_DATA_DIR": str(directory / "s3"),
+        "STATE_DIR": str(directory / "state"),
+        "TMPDIR": str(directory),
     }
     with (directory / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "ministack"], env=environment, cwd=directory, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"], env=environment, cwd=directory, stdout=log, stderr=log
+        )
     try:
         _await(f"http://127.0.0.1:{port}/_ministack/health", process)
         yield f"http://127.0.0.1:{port}"

@@ -44,19 +44,28 @@ class Operator:
 
 
 @pytest.fixture
-def dataops(tmp_path: Path, url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch,
-            capsys: pytest.CaptureFixture[str]) -> Operator:
+def dataops(
+    tmp_path: Path,
+    url: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Operator:
     directory = tmp_path / "project"
     write_project(directory, url)
     config, name = directory / "dataops.yml", request.node.name.removeprefix("test_").replace("_", "-")[:30].strip("-")
     config.write_text(config.read_text().replace("project: five", f"project: {name}"))
-    profiles = [f"[{n}]\naws_access_key_id={a}\naws_secret_access_key=x\n" for n, a in (("uat", "1" * 12), ("prod", "2" * 12))]
+    profiles = [
+        f"[{n}]\naws_access_key_id={a}\naws_secret_access_key=x\n" for n, a in (("uat", "1" * 12), ("prod", "2" * 12))
+    ]
     (tmp_path / "credentials").write_text("\n".join(profiles))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(variable, raising=False)
     operator = Operator(directory, capsys)
-    monkeypatch.setattr(assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(operator.verdict, "", 1, 0.0, {}))
+    monkeypatch.setattr(
+        assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(operator.verdict, "", 1, 0.0, {})
+    )
     return operator
 
 
@@ -115,7 +124,9 @@ def test_a_wrong_answer_is_rolled_back_when_asked(dataops: Operator, monkeypatch
     first, good = live(dataops, "uat"), dataops.result("status --env uat")["current"]["release"]
     dataops.edit_script("print('wrong')\n")
     verdicts = iter([WRONG_ANSWER, PASS])
-    monkeypatch.setattr(assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(next(verdicts), "", 1, 0.0, {}))
+    monkeypatch.setattr(
+        assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(next(verdicts), "", 1, 0.0, {})
+    )
     assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
     assert live(dataops, "uat") == first
     assert dataops.result("status --env uat")["current"]["release"] == good
@@ -165,7 +176,13 @@ def test_the_review_page_says_what_the_approver_needs(dataops: Operator) -> None
     page = dataops.directory / "page.md"
     assert dataops(f"review --env uat --against prod --out {page}") == 0
     text = page.read_text()
-    for words in ("## Smoke test in uat\n\n**pass**", "~ glue: update", "### IAM", "- changed `script.py`", "+print(2)"):
+    for words in (
+        "## Smoke test in uat\n\n**pass**",
+        "~ glue: update",
+        "### IAM",
+        "- changed `script.py`",
+        "+print(2)",
+    ):
         assert words in text
 
 
@@ -191,7 +208,9 @@ def test_destroy_keeps_the_data_and_says_so(dataops: Operator) -> None:
     assert dataops("destroy --env uat --yes") == 0  # nothing to do
 
 
-def test_the_wrong_account_makes_no_other_call(dataops: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_wrong_account_makes_no_other_call(
+    dataops: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Given credentials of another account, then the command is refused with 6 before any stack is looked at."""
     (tmp_path / "credentials").write_text("[uat]\naws_access_key_id=333333333333\naws_secret_access_key=x\n")
     assert dataops("deploy --env uat --yes") == 6

@@ -65,8 +65,14 @@ def test_an_outside_update_defeats_the_skip(project: Path) -> None:
     name = f"{session.project.name}-uat-ingest"
     body = (project / "templates/ingest.yaml").read_text().replace("Value: !Ref BaseTopic", "Value: by-hand")
     topic = cloud_of(session).describe(f"{session.project.name}-uat-base").outputs["BaseTopic"]  # type: ignore[union-attr]
-    client.update_stack(StackName=name, TemplateBody=body, Parameters=[
-        {"ParameterKey": "EnvironmentName", "ParameterValue": "uat"}, {"ParameterKey": "BaseTopic", "ParameterValue": topic}])
+    client.update_stack(
+        StackName=name,
+        TemplateBody=body,
+        Parameters=[
+            {"ParameterKey": "EnvironmentName", "ParameterValue": "uat"},
+            {"ParameterKey": "BaseTopic", "ParameterValue": topic},
+        ],
+    )
     client.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     report = deploy(session_of(project))
     assert {r.stack: r.outcome.value for r in report.results if r.outcome.value != "unchanged"} == {"ingest": "done"}
@@ -84,7 +90,9 @@ def test_one_changed_script_changes_one_stack_and_moves_its_bytes_only(project: 
 def test_a_failed_stack_is_rolled_back_and_named(project: Path) -> None:
     """Given a stack that cannot be made, when we deploy, then later ones are not started and the cause has file and line."""
     template = project / "templates/glue.yaml"
-    template.write_text(template.read_text().replace("Value: !Ref ScriptKey", "Value: !ImportValue there-is-no-such-export"))
+    template.write_text(
+        template.read_text().replace("Value: !Ref ScriptKey", "Value: !ImportValue there-is-no-such-export")
+    )
     report = deploy(session_of(project))
     assert report.outcome == "failed"
     assert [r.outcome.value for r in report.results] == ["done", "done", "failed", "not started", "not started"]
@@ -147,10 +155,17 @@ def test_expired_credentials_stop_cleanly_and_the_next_run_goes_on(project: Path
     assert nothing_left(project)
 
 
-@pytest.mark.parametrize(("service", "operation"), [
-    ("cloudformation", "DescribeStacks"), ("cloudformation", "CreateChangeSet"), ("cloudformation", "ExecuteChangeSet"),
-    ("s3", "PutObject"), ("s3", "HeadObject"), ("s3", "GetObject"),
-])
+@pytest.mark.parametrize(
+    ("service", "operation"),
+    [
+        ("cloudformation", "DescribeStacks"),
+        ("cloudformation", "CreateChangeSet"),
+        ("cloudformation", "ExecuteChangeSet"),
+        ("s3", "PutObject"),
+        ("s3", "HeadObject"),
+        ("s3", "GetObject"),
+    ],
+)
 def test_a_lost_endpoint_stops_cleanly_and_the_next_run_goes_on(project: Path, service: str, operation: str) -> None:
     """Given an endpoint that goes away at some call, when we deploy, then no traceback; deployed again, it ends well."""
     session = session_of(project)
@@ -183,7 +198,12 @@ def nothing_left(project: Path) -> bool:
     session = session_of(project)
     client = session.client("cloudformation")
     names = [f"{session.project.name}-uat-{name}" for name in NAMES]
-    open_ones = [c for n in names for c in client.list_change_sets(StackName=n)["Summaries"] if c["ExecutionStatus"] == "AVAILABLE"]
+    open_ones = [
+        c
+        for n in names
+        for c in client.list_change_sets(StackName=n)["Summaries"]
+        if c["ExecutionStatus"] == "AVAILABLE"
+    ]
     return open_ones == []
 
 
@@ -192,7 +212,10 @@ def test_outputs_are_there_for_other_commands(project: Path) -> None:
     with pytest.raises(DataopsError, match="not deployed yet"):
         stack_outputs(session_of(project))
     deploy(session_of(project))
-    assert set(stack_outputs(session_of(project))) == {"ArtifactsBucketName", *(f"{name.title()}Topic" for name in NAMES)}
+    assert set(stack_outputs(session_of(project))) == {
+        "ArtifactsBucketName",
+        *(f"{name.title()}Topic" for name in NAMES),
+    }
 
 
 # Second pages, from responses that fit botocore's model.
@@ -200,7 +223,8 @@ def test_outputs_are_there_for_other_commands(project: Path) -> None:
 
 def paged(operation: str, *pages: dict[str, Any]) -> AwsCloud:
     client = botocore.session.get_session().create_client(
-        "cloudformation", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+        "cloudformation", region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
     stubber = Stubber(client)
     for page in pages:
         stubber.add_response(operation, page)
@@ -212,17 +236,26 @@ def test_second_pages_are_read_everywhere() -> None:
     """Given answers of two pages, then the second one counts: events, change sets, resources, drifts."""
     when = "2026-01-01T00:00:00Z"
     event = {"StackId": "s", "StackName": "s", "Timestamp": when}
-    cloud = paged("describe_stack_events", {"StackEvents": [{**event, "EventId": "2"}], "NextToken": "n"},
-                  {"StackEvents": [{**event, "EventId": "1"}]})
+    cloud = paged(
+        "describe_stack_events",
+        {"StackEvents": [{**event, "EventId": "2"}], "NextToken": "n"},
+        {"StackEvents": [{**event, "EventId": "1"}]},
+    )
     assert [e.event_id for e in cloud.events("s")] == ["1", "2"]
     name = {"ChangeSetName": "n", "ChangeSetId": "arn:aws:cloudformation:eu-west-1:1:changeSet/n/1"}
     cloud = paged("list_change_sets", {"Summaries": [name], "NextToken": "n"}, {"Summaries": [name]})
     assert len(cloud.change_sets("s")) == 2
     resource = {"ResourceType": "t", "LastUpdatedTimestamp": when, "ResourceStatus": "CREATE_COMPLETE"}
-    cloud = paged("list_stack_resources", {"StackResourceSummaries": [{**resource, "LogicalResourceId": "A"}], "NextToken": "n"},
-                  {"StackResourceSummaries": [{**resource, "LogicalResourceId": "B"}]})
+    cloud = paged(
+        "list_stack_resources",
+        {"StackResourceSummaries": [{**resource, "LogicalResourceId": "A"}], "NextToken": "n"},
+        {"StackResourceSummaries": [{**resource, "LogicalResourceId": "B"}]},
+    )
     assert set(cloud.resources("s")) == {"A", "B"}
     drift = {"StackId": "s", "ResourceType": "t", "StackResourceDriftStatus": "MODIFIED", "Timestamp": when}
-    cloud = paged("describe_stack_resource_drifts", {"StackResourceDrifts": [{**drift, "LogicalResourceId": "A"}], "NextToken": "n"},
-                  {"StackResourceDrifts": [{**drift, "LogicalResourceId": "B"}]})
+    cloud = paged(
+        "describe_stack_resource_drifts",
+        {"StackResourceDrifts": [{**drift, "LogicalResourceId": "A"}], "NextToken": "n"},
+        {"StackResourceDrifts": [{**drift, "LogicalResourceId": "B"}]},
+    )
     assert [d.logical_id for d in cloud.drifts("s")] == ["A", "B"]

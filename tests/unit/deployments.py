@@ -11,7 +11,7 @@ from typing import Any
 from fake_cloud import FakeCloud, FakeStore
 
 from deployer.config import parse_project
-from deployer.deployment import Deployment, Ports, Report, Wish
+from deployer.deployment import Deployment
 from deployer.plan import Plan
 from deployer.progress import Event
 from deployer.release import build_release
@@ -19,6 +19,7 @@ from deployer.smoke_policy import PASS, SmokeResult
 from deployer.store import Store
 from deployer.target import Target, target_of
 from deployer.waiting import Pauses
+from deployer.wish import Ports, Report, Wish
 
 DATAOPS_YML = """\
 project: shop
@@ -115,7 +116,9 @@ class World:
 
     def ports(self) -> Ports:
         store: Store = self.store
-        return Ports(self.cloud, lambda bucket: store, self.smoke, self.progress, Pauses(first_seconds=0.0001), lambda: self.now)
+        return Ports(
+            self.cloud, lambda bucket: store, self.smoke, self.progress, Pauses(first_seconds=0.0001), lambda: self.now
+        )
 
     def deploy(self, target: Target | None = None, **wish: Any) -> Report:
         return Deployment(self.ports(), target or self.target(), Wish(**wish)).run()

@@ -38,7 +38,18 @@ class _ChangeSet:
 class FakeCloud(Cloud):
     """`calls` are the names of all calls in order; `writes` those that change something."""
 
-    READS = frozenset({"describe", "template_body", "change_set", "change_sets", "events", "drifts", "drift_detection_status", "resources"})
+    READS = frozenset(
+        {
+            "describe",
+            "template_body",
+            "change_set",
+            "change_sets",
+            "events",
+            "drifts",
+            "drift_detection_status",
+            "resources",
+        }
+    )
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -60,10 +71,19 @@ class FakeCloud(Cloud):
 
     # The vocabulary.
 
-    def declare_stack(self, name: str, *, status: str = "CREATE_COMPLETE", outputs: dict[str, str] | None = None,
-                      body: str | None = None, protected: bool = False) -> StackState:
+    def declare_stack(
+        self,
+        name: str,
+        *,
+        status: str = "CREATE_COMPLETE",
+        outputs: dict[str, str] | None = None,
+        body: str | None = None,
+        protected: bool = False,
+    ) -> StackState:
         """There is such a stack."""
-        state = StackState(name, f"arn:{name}", status, last_updated=self._now(), outputs=outputs or {}, is_protected=protected)
+        state = StackState(
+            name, f"arn:{name}", status, last_updated=self._now(), outputs=outputs or {}, is_protected=protected
+        )
         self._stacks[name] = _Stack(state)
         if body:
             self._stacks[name].body = body
@@ -102,8 +122,9 @@ class FakeCloud(Cloud):
     @property
     def left_behind(self) -> list[str]:
         """Change sets, and stacks that exist only for the sake of one."""
-        return [c.name for c in self._change_sets.values() if not c.change_set.execution_status.startswith("EXECUTE_")] + [
-            name for name, stack in self._stacks.items() if stack.state.status == "REVIEW_IN_PROGRESS"]
+        return [
+            c.name for c in self._change_sets.values() if not c.change_set.execution_status.startswith("EXECUTE_")
+        ] + [name for name, stack in self._stacks.items() if stack.state.status == "REVIEW_IN_PROGRESS"]
 
     # The port.
 
@@ -149,8 +170,11 @@ class FakeCloud(Cloud):
     def change_sets(self, stack: str) -> Sequence[tuple[str, str]]:
         with self._call("change_sets"):
             found = self._find(stack)
-            return [(made, c.name) for made, c in self._change_sets.items()
-                    if found and c.request.stack_name == found.state.name]
+            return [
+                (made, c.name)
+                for made, c in self._change_sets.items()
+                if found and c.request.stack_name == found.state.name
+            ]
 
     def execute_change_set(self, change_set_id: str, *, token: str, creates: bool) -> None:
         with self._call("execute_change_set"):
@@ -158,7 +182,9 @@ class FakeCloud(Cloud):
             if wanted.change_set.execution_status != "AVAILABLE":
                 raise AlreadyThere("started already")
             name = wanted.request.stack_name
-            for other in [i for i, c in self._change_sets.items() if c.request.stack_name == name and i != change_set_id]:
+            for other in [
+                i for i, c in self._change_sets.items() if c.request.stack_name == name and i != change_set_id
+            ]:
                 del self._change_sets[other]
             self._stale[name] = (self.stale_reads, self._stacks[name].state)
             self.executed.append(wanted.request.stack)
@@ -170,7 +196,7 @@ class FakeCloud(Cloud):
             found = self._find(stack)
             events = found.events if found else []
             ids = [event.event_id for event in events]
-            return events[ids.index(after) + 1:] if after in ids else list(events)
+            return events[ids.index(after) + 1 :] if after in ids else list(events)
 
     def roll_back(self, stack: str, *, token: str) -> None:
         with self._call("roll_back"):
@@ -231,17 +257,25 @@ class FakeCloud(Cloud):
             return ChangeSet(made, stack.state.stack_id, "FAILED", reason, "UNAVAILABLE")
         asked = (request.body, dict(request.parameters), dict(request.tags))
         if not creates and asked == (stack.body, stack.parameters, stack.tags):
-            reason = "The submitted information didn't contain changes. Submit different information to create a change set."
+            reason = (
+                "The submitted information didn't contain changes. Submit different information to create a change set."
+            )
             return ChangeSet(made, stack.state.stack_id, "FAILED", reason, "UNAVAILABLE")
         before = {} if creates else parse_template(stack.body, Path(request.stack)).resources
         after = parse_template(request.body, Path(request.stack)).resources
         replaced = self._replacements.get(request.stack_name)
         changes = [
-            {"Action": action, "LogicalResourceId": r.logical_id, "ResourceType": r.type,
-             **({"Replacement": "True" if r.logical_id == replaced else "False"} if action == "Modify" else {})}
+            {
+                "Action": action,
+                "LogicalResourceId": r.logical_id,
+                "ResourceType": r.type,
+                **({"Replacement": "True" if r.logical_id == replaced else "False"} if action == "Modify" else {}),
+            }
             for action, rs in (
-                ("Add", [after[n] for n in after if n not in before]), ("Remove", [before[n] for n in before if n not in after]),
-                ("Modify", [after[n] for n in after if n in before]))
+                ("Add", [after[n] for n in after if n not in before]),
+                ("Remove", [before[n] for n in before if n not in after]),
+                ("Modify", [after[n] for n in after if n in before]),
+            )
             for r in rs
         ]
         return ChangeSet(made, stack.state.stack_id, "CREATE_COMPLETE", "", "AVAILABLE", tuple(changes))
@@ -260,8 +294,14 @@ class FakeCloud(Cloud):
         template = parse_template(request.body, Path(request.stack))
         stack.body, stack.parameters, stack.tags = request.body, dict(request.parameters), dict(request.tags)
         stack.state = replace(
-            stack.state, status=f"{verb}_COMPLETE", last_updated=self._now(), parameters=dict(request.parameters),
-            outputs={name: self._output(template.document["Outputs"][name]["Value"], request) for name in template.outputs})
+            stack.state,
+            status=f"{verb}_COMPLETE",
+            last_updated=self._now(),
+            parameters=dict(request.parameters),
+            outputs={
+                name: self._output(template.document["Outputs"][name]["Value"], request) for name in template.outputs
+            },
+        )
         wanted.change_set = replace(wanted.change_set, execution_status="EXECUTE_COMPLETE")
         self._event(stack, f"{verb}_COMPLETE")
 
@@ -274,12 +314,22 @@ class FakeCloud(Cloud):
             case _:
                 return f"{request.stack_name}/{json.dumps(value)}"
 
-    def _event(self, stack: _Stack, status: str, resource: str = "", type: str = "AWS::CloudFormation::Stack", reason: str = "") -> None:
+    def _event(
+        self, stack: _Stack, status: str, resource: str = "", type: str = "AWS::CloudFormation::Stack", reason: str = ""
+    ) -> None:
         physical = "" if resource else "arn:" + stack.state.name
-        stack.events.append(StackEvent(f"e{len(stack.events)}", resource or stack.state.name, type, status, reason, physical))
+        stack.events.append(
+            StackEvent(f"e{len(stack.events)}", resource or stack.state.name, type, status, reason, physical)
+        )
 
 
-UPDATABLE = {"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"}
+UPDATABLE = {
+    "CREATE_COMPLETE",
+    "UPDATE_COMPLETE",
+    "UPDATE_ROLLBACK_COMPLETE",
+    "IMPORT_COMPLETE",
+    "IMPORT_ROLLBACK_COMPLETE",
+}
 
 
 class FakeStore(Store):

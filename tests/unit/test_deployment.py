@@ -115,22 +115,39 @@ def test_a_changed_script_changes_one_stack(deployed: World) -> None:
 
 def test_a_failure_stops_only_what_depends_on_it(world: World) -> None:
     """Given a stack that fails, when we deploy, then its descendants are not started, its siblings are finished."""
-    world.write("templates/report.yaml", "Parameters: {JobName: {Type: String}}\nResources: {T: {Type: 'AWS::SNS::Topic'}}\n")
-    world.write("templates/side.yaml", "Parameters: {DataName: {Type: String}}\nResources: {T: {Type: 'AWS::SNS::Topic'}}\n")
-    world.write("dataops.yml", (world.directory / "dataops.yml").read_text() + "  side: {template: templates/side.yaml}\n")
-    world.cloud.fails("shop-uat-job", resource="Job", type="AWS::Glue::Job", reason="Encountered unsupported property Name")
+    world.write(
+        "templates/report.yaml", "Parameters: {JobName: {Type: String}}\nResources: {T: {Type: 'AWS::SNS::Topic'}}\n"
+    )
+    world.write(
+        "templates/side.yaml", "Parameters: {DataName: {Type: String}}\nResources: {T: {Type: 'AWS::SNS::Topic'}}\n"
+    )
+    world.write(
+        "dataops.yml", (world.directory / "dataops.yml").read_text() + "  side: {template: templates/side.yaml}\n"
+    )
+    world.cloud.fails(
+        "shop-uat-job", resource="Job", type="AWS::Glue::Job", reason="Encountered unsupported property Name"
+    )
     report = world.deploy()
     assert report.outcome == "failed"
-    assert outcomes(report) == {"base": "done", "store": "done", "job": "failed", "report": "not started", "side": "done"}
+    assert outcomes(report) == {
+        "base": "done",
+        "store": "done",
+        "job": "failed",
+        "report": "not started",
+        "side": "done",
+    }
 
 
 def test_the_failure_names_resource_property_reason_place_and_fix(world: World) -> None:
     """Given a failing resource among cancelled ones, when we deploy, then the error is about the one that failed."""
-    world.cloud.fails("shop-uat-job", resource="Job", type="AWS::Glue::Job", reason="Encountered unsupported property Name")
+    world.cloud.fails(
+        "shop-uat-job", resource="Job", type="AWS::Glue::Job", reason="Encountered unsupported property Name"
+    )
     error = world.deploy().error
     assert str(error) == (
         "stack job ended as ROLLBACK_COMPLETE: Job.Name (AWS::Glue::Job): Encountered unsupported property Name "
-        "[templates/job.yaml:5] -> correct the template; dataops validate finds most of these")
+        "[templates/job.yaml:5] -> correct the template; dataops validate finds most of these"
+    )
 
 
 def test_after_a_failure_the_next_deployment_does_the_rest(world: World) -> None:
@@ -157,7 +174,9 @@ def test_a_rolled_back_creation_is_only_deleted_with_consent(world: World) -> No
     assert world.cloud.calls.count("delete_stack") == 1
 
 
-@pytest.mark.parametrize(("status", "call"), [("UPDATE_FAILED", "roll_back"), ("UPDATE_ROLLBACK_FAILED", "continue_rollback")])
+@pytest.mark.parametrize(
+    ("status", "call"), [("UPDATE_FAILED", "roll_back"), ("UPDATE_ROLLBACK_FAILED", "continue_rollback")]
+)
 def test_a_stuck_update_is_recovered_with_the_right_call(deployed: World, status: str, call: str) -> None:
     """Given a stack stuck in an update, when we deploy, then it is brought back by the one call for that and then updated."""
     deployed.cloud.set_status("shop-uat-job", status)
@@ -216,7 +235,9 @@ def test_a_wrong_answer_is_recorded_and_fails_the_deployment(world: World) -> No
 def test_a_refused_change_set_says_where(deployed: World) -> None:
     """Given a template that CloudFormation refuses, when we deploy, then the error has file and line and nothing is left."""
     deployed.write("job.py", "print(2)\n")
-    deployed.cloud.refuses("shop-uat-job", "Properties validation failed for resource Job with message: #: required key [Role]")
+    deployed.cloud.refuses(
+        "shop-uat-job", "Properties validation failed for resource Job with message: #: required key [Role]"
+    )
     with pytest.raises(DataopsError, match=r"templates/job.yaml:5: stack job: CloudFormation refuses"):
         deployed.deploy()
     assert deployed.cloud.executed == []
@@ -242,7 +263,9 @@ def test_a_stack_in_progress_is_waited_for_or_refused(deployed: World) -> None:
 def test_every_end_is_told_once(world: World) -> None:
     """Given any deployment, then each stack's end is told."""
     world.deploy()
-    told = [e.stack for e in world.progress.events if isinstance(e, StackEnded) and e.outcome == StackOutcome.DONE.value]
+    told = [
+        e.stack for e in world.progress.events if isinstance(e, StackEnded) and e.outcome == StackOutcome.DONE.value
+    ]
     assert sorted(told) == ["base", "job", "report", "store"]
 
 

@@ -56,7 +56,9 @@ class FakeLive(Live):
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     world = World(tmp_path)
-    world.edit("templates/job.yaml", "ScriptLocation: !Ref ScriptKey", "ScriptLocation: !Sub 's3://artifacts/${ScriptKey}'")
+    world.edit(
+        "templates/job.yaml", "ScriptLocation: !Ref ScriptKey", "ScriptLocation: !Sub 's3://artifacts/${ScriptKey}'"
+    )
     world.write("templates/report.yaml", TABLE)
     world.deploy()
     return world
@@ -101,7 +103,8 @@ def test_changed_columns_are_found(world: World) -> None:
     live.columns = (("id", "string"), ("amount", "double"), ("extra", "string"), ("month", "string"))
     assert findings(world, live) == [
         "report/Void table column amount: expected decimal(18,2), is double",
-        "report/Void table column extra: expected (none), is string"]
+        "report/Void table column extra: expected (none), is string",
+    ]
 
 
 def test_a_deleted_table_or_job_is_found(world: World) -> None:
@@ -112,9 +115,11 @@ def test_a_deleted_table_or_job_is_found(world: World) -> None:
 
 def test_cloudformations_own_findings_are_told(world: World) -> None:
     world.cloud.drifted["shop-uat-store"] = [
-        Drift("Data", "AWS::S3::Bucket", "MODIFIED", (("/VersioningConfiguration/Status", "Enabled", "Suspended"),))]
+        Drift("Data", "AWS::S3::Bucket", "MODIFIED", (("/VersioningConfiguration/Status", "Enabled", "Suspended"),))
+    ]
     assert findings(world, FakeLive()) == [
-        "store/Data modified /VersioningConfiguration/Status: expected Enabled, is Suspended"]
+        "store/Data modified /VersioningConfiguration/Status: expected Enabled, is Suspended"
+    ]
 
 
 def test_a_failed_detection_is_no_clean_bill(world: World) -> None:
@@ -129,14 +134,19 @@ def test_a_stack_that_was_updated_outside_is_found(world: World) -> None:
     assert found.startswith("store ledger last update: expected CREATE_COMPLETE")
 
 
-@pytest.mark.parametrize(("ignore", "today", "is_known"), [
-    (("store", "Data", None), "2026-11-30", True),
-    (("store", "Data", "/Status"), "2026-11-30", True),
-    (("store", "Data", "/Other"), "2026-11-30", False),
-    (("store", "Other", None), "2026-11-30", False),
-    (("store", "Data", None), "2026-12-01", False),
-])
-def test_known_differences_have_a_reason_and_an_end(ignore: tuple[str, str, str | None], today: str, is_known: bool) -> None:
+@pytest.mark.parametrize(
+    ("ignore", "today", "is_known"),
+    [
+        (("store", "Data", None), "2026-11-30", True),
+        (("store", "Data", "/Status"), "2026-11-30", True),
+        (("store", "Data", "/Other"), "2026-11-30", False),
+        (("store", "Other", None), "2026-11-30", False),
+        (("store", "Data", None), "2026-12-01", False),
+    ],
+)
+def test_known_differences_have_a_reason_and_an_end(
+    ignore: tuple[str, str, str | None], today: str, is_known: bool
+) -> None:
     """Given an entry in drift_ignore, then it covers its own resource and property until its last day."""
     stack, logical_id, path = ignore
     entry = DriftIgnore(stack, logical_id, "until the migration ends", dt.date(2026, 11, 30), path)

@@ -45,7 +45,9 @@ def revive(world: World) -> None:
 
 
 def stacks(world: World) -> dict[str, tuple[object, ...]]:
-    return {name: (s.body, s.parameters, s.tags, s.state.status, s.state.outputs) for name, s in world.cloud._stacks.items()}
+    return {
+        name: (s.body, s.parameters, s.tags, s.state.status, s.state.outputs) for name, s in world.cloud._stacks.items()
+    }
 
 
 def first_deployment(world: World) -> None:

@@ -104,20 +104,26 @@ def _somebody_deployed(world: World) -> None:
 
 
 def _new_stack(world: World) -> None:
-    world.write("dataops.yml", (world.directory / "dataops.yml").read_text() + "  more: {template: templates/report.yaml}\n")
+    world.write(
+        "dataops.yml", (world.directory / "dataops.yml").read_text() + "  more: {template: templates/report.yaml}\n"
+    )
 
 
 def _tags(world: World) -> None:
     world.edit("dataops.yml", 'uat: {account: "111111111111"', 'uat: {tags: {Team: x}, account: "111111111111"')
 
 
-@pytest.mark.parametrize(("change", "why"), [
-    (_another_release, "the release is "),
-    (_by_hand, "stack store was CREATE_COMPLETE since .*, it is UPDATE_COMPLETE since "),
-    (_somebody_deployed, "is deployed now, it was "),
-    (_new_stack, "stack more is new"),
-    (_tags, "the template, parameters or tags of stack base have changed"),
-], ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_another_release, "the release is "),
+        (_by_hand, "stack store was CREATE_COMPLETE since .*, it is UPDATE_COMPLETE since "),
+        (_somebody_deployed, "is deployed now, it was "),
+        (_new_stack, "stack more is new"),
+        (_tags, "the template, parameters or tags of stack base have changed"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
 def test_a_stale_plan_is_refused_and_says_why(deployed: World, change: Any, why: str) -> None:
     """Given a saved plan, when something has changed since, then it is refused, the reason is told, nothing is done."""
     deployed.write("job.py", "print(2)\n")

@@ -75,7 +75,9 @@ def test_an_environment_that_was_changed_since_proves_nothing(uat: World, how: s
     else:
         del uat.cloud._stacks["shop-uat-store"]
     (why,) = refusals(evidence_of(uat))
-    assert why.startswith("stack store of uat is gone" if how == "gone" else "stack store of uat was changed since it was tested")
+    assert why.startswith(
+        "stack store of uat is gone" if how == "gone" else "stack store of uat was changed since it was tested"
+    )
 
 
 def test_an_old_proof_is_refused(uat: World) -> None:

@@ -23,8 +23,10 @@ def page_of(world: World) -> Review:
 
 def test_differences_per_customer_are_listed_and_totalled(tmp_path: Path) -> None:
     """Given two reports, then only customers that differ are listed, one that is missing counts as 0.00, and all are totalled."""
-    numbers = Numbers({"ann": Decimal("10.00"), "bob": Decimal("5.00"), "cy|d": Decimal("1.00")},
-                      {"ann": Decimal("10.00"), "bob": Decimal("4.50"), "eve": Decimal("2.00")})
+    numbers = Numbers(
+        {"ann": Decimal("10.00"), "bob": Decimal("5.00"), "cy|d": Decimal("1.00")},
+        {"ann": Decimal("10.00"), "bob": Decimal("4.50"), "eve": Decimal("2.00")},
+    )
     text = review_page(replace(page_of(World(tmp_path)), numbers=numbers))
     assert "ann" not in text
     assert "| bob | 5.00 | 4.50 | -0.50 |" in text

@@ -10,7 +10,8 @@ from deployer.cloud import StackEvent
 from deployer.root_cause import likely_fix, property_in, root_cause
 from deployer.templates import parse_template
 
-TEMPLATE = parse_template("""\
+TEMPLATE = parse_template(
+    """\
 Resources:
   Data:
     Type: AWS::S3::Bucket
@@ -22,19 +23,36 @@ Resources:
     Type: AWS::Glue::Job
     Properties:
       Command: {Name: glueetl}
-""", Path("templates/t.yaml"))
+""",
+    Path("templates/t.yaml"),
+)
 
 CASES = [
-    ("Properties validation failed for resource Data with message: #/VersioningConfiguration/Status: #: only 1 subschema matches",
-     "VersioningConfiguration.Status", "correct the template"),
-    ("Properties validation failed for resource Data with message: #: required key [Role] not found", "Role", "correct the template"),
-    ("Properties validation failed for resource X with message: #: extraneous key [BucketNam] is not permitted", "BucketNam", "correct"),
+    (
+        "Properties validation failed for resource Data with message: #/VersioningConfiguration/Status: #: only 1 subschema matches",
+        "VersioningConfiguration.Status",
+        "correct the template",
+    ),
+    (
+        "Properties validation failed for resource Data with message: #: required key [Role] not found",
+        "Role",
+        "correct the template",
+    ),
+    (
+        "Properties validation failed for resource X with message: #: extraneous key [BucketNam] is not permitted",
+        "BucketNam",
+        "correct",
+    ),
     ("Encountered unsupported property TopicNam", "TopicNam", "correct the template"),
     ("Value of property Tags must be a list", "Tags", ""),
     ("Property Role cannot be empty.", "Role", ""),
     ("my-bucket already exists", "", "something outside this stack has that name"),
     ("Resource of type 'AWS::Logs::LogGroup' with identifier '/x' already exists.", "", "something outside"),
-    ("User: arn:aws:sts::1:assumed-role/ci is not authorized to perform: glue:CreateJob on resource: *", "", "grant glue:CreateJob"),
+    (
+        "User: arn:aws:sts::1:assumed-role/ci is not authorized to perform: glue:CreateJob on resource: *",
+        "",
+        "grant glue:CreateJob",
+    ),
     ("Access Denied (Service: Amazon S3; Status Code: 403)", "", "lacks a permission"),
     ("Rate exceeded (Service: AWSGlue; Status Code: 400)", "", "run the same command again"),
     ("Account limit exceeded: LimitExceededException", "", "service quota"),
@@ -42,7 +60,7 @@ CASES = [
     ("The specified bucket does not exist", "", "removed outside CloudFormation"),
     ("Export x cannot be deleted as it is in use by y", "", "another stack still uses it"),
     ("The bucket you tried to delete is not empty", "", "empty the bucket first"),
-    ("Invalid principal in policy: \"AWS\":\"arn:aws:iam::9:role/x\"", "", "does not exist"),
+    ('Invalid principal in policy: "AWS":"arn:aws:iam::9:role/x"', "", "does not exist"),
     ("The following hook(s) failed: [Guard::Rule]", "", "hook refused it"),
     ("Resource timed out waiting for completion", "", "did not become ready"),
     ("Something nobody has seen before", "", ""),
@@ -73,17 +91,26 @@ def test_the_cause_is_the_first_failure_of_the_last_operation() -> None:
         event(2, "s", "UPDATE_ROLLBACK_COMPLETE", type=STACK),
         event(3, "s", "UPDATE_IN_PROGRESS", type=STACK),
         event(4, "Job", "UPDATE_FAILED", "Resource update cancelled", "AWS::Glue::Job"),
-        event(5, "Data", "UPDATE_FAILED", "Properties validation failed for resource Data with message: #/VersioningConfiguration/Status: bad"),
+        event(
+            5,
+            "Data",
+            "UPDATE_FAILED",
+            "Properties validation failed for resource Data with message: #/VersioningConfiguration/Status: bad",
+        ),
         event(6, "s", "UPDATE_ROLLBACK_IN_PROGRESS", "The following resource(s) failed to update: [Data, Job].", STACK),
     ]
     cause = root_cause(events, TEMPLATE, fallback="?")
     assert str(cause) == (
         "Data.VersioningConfiguration.Status (AWS::S3::Bucket): Properties validation failed for resource Data with message: "
-        "#/VersioningConfiguration/Status: bad [templates/t.yaml:7] -> correct the template; dataops validate finds most of these")
+        "#/VersioningConfiguration/Status: bad [templates/t.yaml:7] -> correct the template; dataops validate finds most of these"
+    )
 
 
 def test_without_a_failed_resource_the_stack_speaks() -> None:
     """Given no failed resource, then the stack's own reason is told, and without any the fallback."""
-    events = [event(0, "s", "CREATE_IN_PROGRESS", type=STACK), event(1, "s", "ROLLBACK_IN_PROGRESS", "Export 'x' not found", STACK)]
+    events = [
+        event(0, "s", "CREATE_IN_PROGRESS", type=STACK),
+        event(1, "s", "ROLLBACK_IN_PROGRESS", "Export 'x' not found", STACK),
+    ]
     assert root_cause(events, TEMPLATE, fallback="?").reason == "Export 'x' not found"
     assert root_cause([], TEMPLATE, fallback="it ended as ROLLBACK_COMPLETE").reason == "it ended as ROLLBACK_COMPLETE"
