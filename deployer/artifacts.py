@@ -31,12 +31,12 @@ def store_release(store: Store, release: Release) -> Upload:
     if store.exists(release.key):
         return Upload(0, 0)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        sizes = list(pool.map(lambda file: _store_file(store, file), release.files.values()))
+        sizes = list(pool.map(lambda file: store_file(store, file), release.files.values()))
     store.create(release.key, readable(release.manifest))
     return Upload(sum(size is not None for size in sizes), sum(size or 0 for size in sizes))
 
 
-def _store_file(store: Store, file: ReleaseFile) -> int | None:
+def store_file(store: Store, file: ReleaseFile) -> int | None:
     """The bytes moved, None when the object was there."""
     if store.exists(file.key) or store.create(file.key, file.content) is None:
         return None

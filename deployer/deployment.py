@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from deployer.artifacts import store_release
+from deployer.artifacts import store_file, store_release
 from deployer.aws import describe_all
 from deployer.errors import DataopsError, Refused
 from deployer.execute import Executor, StackOutcome, StackResult
@@ -283,8 +283,18 @@ class Deployment:
         }
 
     def _planner(self, facts: Facts) -> Planner:
+        def publish(stack: str) -> None:
+            assert facts.bucket is not None
+            store_file(self._ports.open_store(facts.bucket), self._target.template_file(stack))
+
         return Planner(
-            self._ports.cloud, self._target, facts, self._wish.options, run=self._run, pauses=self._ports.pauses
+            self._ports.cloud,
+            self._target,
+            facts,
+            self._wish.options,
+            run=self._run,
+            pauses=self._ports.pauses,
+            publish=publish,
         )
 
     def _executor(self, facts: Facts, change_sets: Mapping[str, Any] | None = None) -> Executor:

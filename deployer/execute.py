@@ -37,6 +37,7 @@ class StackOutcome(enum.Enum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     REFUSED = "refused"
+    LEFT_RUNNING = "left running"
     NOT_STARTED = "not started"
 
 
@@ -95,6 +96,7 @@ class Executor:
         self._run, self._bucket, self._pauses, self._progress = run, bucket, pauses, progress
         self._change_sets = dict(change_sets or {})
         self._outputs: dict[str, Mapping[str, str]] = {}
+        self._running: set[str] = set()  # what CloudFormation goes on with when we are interrupted
 
     def execute(self, plan: Plan, states: Mapping[str, StackState | None]) -> dict[str, StackResult]:
         """The result of every stack. Change sets that were not executed are deleted in any case."""
@@ -128,10 +130,10 @@ class Executor:
     def _timed(self, step: Step, state: StackState | None) -> StackResult:
         started = time.monotonic()
         try:
-            self._pauses.check()
             result = self._apply(step, state)
         except Interrupted as error:
-            result = StackResult(step.stack, StackOutcome.NOT_STARTED, state, error=error)
+            outcome = StackOutcome.LEFT_RUNNING if step.stack in self._running else StackOutcome.NOT_STARTED
+            result = StackResult(step.stack, outcome, state, error=error)
         except Refused as error:
             result = StackResult(step.stack, StackOutcome.REFUSED, state, error=error)
         except DataopsError as error:
@@ -141,6 +143,7 @@ class Executor:
         return result
 
     def _apply(self, step: Step, state: StackState | None) -> StackResult:
+        self._pauses.check()
         values = self._target.values(step.stack, self._outputs)
         missing = [name for name, value in values.items() if not isinstance(value, str)]
         if missing:
@@ -200,6 +203,7 @@ class Executor:
         with suppress(AlreadyThere):  # an answer was lost, or another first deploy was quicker: its end is what counts
             self._cloud.execute_change_set(change_set.change_set_id, token=f"{self._run}-{step.stack}", creates=creates)
         self._change_sets.pop(step.stack)
+        self._running.add(step.stack)
         before = state or StackState(request.stack_name, change_set.stack_id, "REVIEW_IN_PROGRESS")
         if creates:
             before = replace(before, status="REVIEW_IN_PROGRESS")

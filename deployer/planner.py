@@ -4,7 +4,7 @@ Its change sets are either handed to execute.py or deleted; a new stack is never
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -62,10 +62,19 @@ class Planner:
     """Plans one target. Use it with `with`: what is not handed over is deleted at the end, also after an interruption."""
 
     def __init__(
-        self, cloud: Cloud, target: Target, facts: Facts, options: Options, *, run: str, pauses: Pauses
+        self,
+        cloud: Cloud,
+        target: Target,
+        facts: Facts,
+        options: Options,
+        *,
+        run: str,
+        pauses: Pauses,
+        publish: Callable[[str], None] = lambda stack: None,
     ) -> None:
+        """`publish` stores the template of a stack that is too big to be sent inline."""
         self._cloud, self._target, self._facts, self._options = cloud, target, facts, options
-        self._run, self._pauses = run, pauses
+        self._run, self._pauses, self._publish = run, pauses, publish
         self._made: dict[str, str] = {}
         self._settled: dict[str, tuple[str, ChangeSet]] = {}
         self._kept = False
@@ -160,6 +169,8 @@ class Planner:
 
     def _change_set(self, request: StackRequest) -> ChangeSet:
         name, template = change_set_name(self._run, request.stack), self._target.templates[request.stack]
+        if request.template_url:
+            self._publish(request.stack)
         try:
             made = self._cloud.create_change_set(request, name=name, creates=False)
         except DataopsError as error:

@@ -12,7 +12,7 @@ from deployer.aws import stack_name
 from deployer.cloud import MAX_INLINE_TEMPLATE_BYTES, StackRequest
 from deployer.config import Artifact, ArtifactKind, Environment, Project, StackSpec
 from deployer.errors import ConfigError
-from deployer.release import Release
+from deployer.release import Release, ReleaseFile
 from deployer.templates import Template, parse_template
 from deployer.wiring import BuiltIn, FromArtifact, FromOutput, Given, TemplateDefault, Wiring, wire
 
@@ -97,9 +97,13 @@ class Target:
             template_url=None if inline or not bucket else self._url(stack, bucket),
         )
 
+    def template_file(self, stack: str) -> ReleaseFile:
+        """The stack's template as an artifact."""
+        return self.release.files[self.release.manifest["stacks"][stack]["template"]]
+
     def _url(self, stack: str, bucket: str) -> str:
-        file = self.release.files[self.release.manifest["stacks"][stack]["template"]]
-        return f"https://s3.{self.environment.region}.amazonaws.com/{bucket}/{file.key}"
+        """Path-style, which CloudFormation reads everywhere."""
+        return f"https://s3.{self.environment.region}.amazonaws.com/{bucket}/{self.template_file(stack).key}"
 
     def secrets(self, stack: str, values: Mapping[str, Value]) -> tuple[str, ...]:
         """Values that must not be printed."""

@@ -8,11 +8,13 @@ import pytest
 from deployments import World, failing, passing
 from fake_cloud import FakeCloud
 
+from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Locked, Refused
 from deployer.execute import StackOutcome
 from deployer.lock import EnvironmentLock
 from deployer.planner import Options
 from deployer.progress import StackEnded, StackStarted
+from deployer.wish import Wish
 
 
 @pytest.fixture
@@ -275,3 +277,28 @@ def test_the_fake_refuses_what_aws_refuses() -> None:
     cloud.declare_stack("x", status="ROLLBACK_COMPLETE")
     with pytest.raises(AssertionError):
         cloud.roll_back("x", token="t")
+
+
+def test_an_interrupted_run_clears_up_and_the_next_one_attaches(deployed: World) -> None:
+    """Given Ctrl-C while a stack is being updated, then it is left running, nothing else starts, no lock and no change set
+    stay; run again, the deployment waits for that stack and executes nothing twice."""
+    deployed.write("job.py", "print(2)\n")
+    deployed.edit("templates/report.yaml", "TopicName: !Ref DataName", "TopicName: other")
+    deployed.edit("templates/report.yaml", "{Type: String}", "{Type: String}\n  JobName: {Type: String}")
+    ports = deployed.ports()
+
+    def interrupt(stack: str) -> None:
+        deployed.cloud.set_status(stack, "UPDATE_IN_PROGRESS")
+        ports.pauses.stop()
+
+    deployed.cloud.after_execution = interrupt
+    report = Deployment(ports, deployed.target(), Wish()).run()
+    assert report.outcome == "interrupted"
+    assert outcomes(report)["job"] == "left running"
+    assert outcomes(report)["report"] == "not started"
+    assert deployed.cloud.left_behind == []
+    assert "locks/uat.json" not in deployed.store.objects
+    deployed.cloud.after_execution = lambda stack: None
+    deployed.cloud.set_status("shop-uat-job", "UPDATE_COMPLETE")
+    assert deployed.deploy().outcome == "done"
+    assert deployed.cloud.executed == ["job", "report"]

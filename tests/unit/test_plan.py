@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployments import World
+from deployments import TEMPLATES, World
 
+from deployer.cloud import StackRequest
 from deployer.errors import DataopsError, Refused
 from deployer.plan import StepKind
 from deployer.plan_text import plan_text
@@ -143,3 +144,23 @@ def test_a_replaced_parent_makes_the_child_known_after_apply(deployed: World) ->
     plan = deployed.plan()
     assert plan.step("job").unknown == ("DataName",)
     assert "known after apply: DataName" in plan_text(plan)
+
+
+def test_a_big_template_is_stored_before_its_change_set(deployed: World) -> None:
+    """Given a template too big to be sent inline, when we plan or deploy, then CloudFormation finds it under its hash."""
+    deployed.write("templates/report.yaml", TEMPLATES["report"] + "# " + "x" * 60_000 + "\n")
+    urls: list[str | None] = []
+    stored_first: list[bool] = []
+    make = deployed.cloud.create_change_set
+
+    def asked(request: StackRequest, *, name: str, creates: bool) -> str:
+        urls.append(request.template_url)
+        stored_first.append(any(key.endswith("/report.yaml") for key in deployed.store.puts))
+        return make(request, name=name, creates=creates)
+
+    deployed.cloud.create_change_set = asked  # type: ignore[method-assign]
+    deployed.plan()
+    key = deployed.target().template_file("report").key
+    assert urls == [f"https://s3.eu-west-1.amazonaws.com/artifacts/{key}"]
+    assert stored_first == [True]
+    assert deployed.deploy().outcome == "done"
