@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployer.options import env_option
+from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 REPORT_SQL = "RefundsSql"  # the artifact that holds the refund report
 
 
-@click.command()
+@click.command(epilog=examples("dataops review --env uat --against prod", "dataops review --env uat --against prod --out review.md"))
 @env_option
 @click.option("--against", required=True, metavar="NAME", help="The environment that the release would go to.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to a file.")
