@@ -238,7 +238,7 @@ def _decimal_size(kind: exp.DataType | None) -> tuple[int, int] | None:
 def _position(node: Node) -> tuple[int, int] | None:
     """Where the first word of `node` begins in the query's text."""
     starts = [
-        (int(part.meta["line"]), int(part.meta["col"]) - len(part.name) + 1 - (1 if part.args.get("quoted") else 0))
+        (int(part.meta["line"]), int(part.meta["col"]) - (int(part.meta["end"]) - int(part.meta["start"])))
         for part in node.find_all(exp.Identifier)
         if "line" in part.meta
     ]

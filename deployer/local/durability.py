@@ -35,6 +35,10 @@ LEFT_OUT = {("cloudwatch_logs", "log_records")}
 _durability: Durability | None = None
 
 
+class NotWritten(OSError):
+    """The body of an object is not on disk."""
+
+
 def install(cloud: LocalCloud) -> None:
     """Take over the emulator's saving and loading."""
     global _durability
@@ -175,6 +179,14 @@ def make_object_failures_loud() -> None:
             # The emulator drops the body from memory once it is written, and only logs when it cannot write.
             with suppress(OSError):
                 os.remove(s3._object_disk_path(bucket, key) + ".tmp")
-            raise OSError(f"s3://{bucket}/{key} could not be written to disk")
+            raise NotWritten(f"s3://{bucket}/{key} could not be written to disk; is it full?")
 
-    s3._persist_object = persist  # type: ignore[attr-defined]
+    dispatch = require(s3, "_dispatch", ("method", "bucket", "key", "headers", "body", "query_params"))
+
+    def answer(method: str, bucket: str, key: str, headers: Any, body: bytes, query_params: Any) -> Any:
+        try:
+            return dispatch(method, bucket, key, headers, body, query_params)
+        except NotWritten as error:
+            return s3._error("InternalError", str(error), 500)
+
+    s3._persist_object, s3._dispatch = persist, answer  # type: ignore[attr-defined]

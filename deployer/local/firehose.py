@@ -7,6 +7,7 @@ what was acknowledged is delivered. Format conversion and dynamic partitioning s
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import json
 import time
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deployer.local.emulator import load, replace, require
+from deployer.local.emulator import EmulatorChanged, load, replace, require
 from deployer.local.on_loop import on_loop
 
 if TYPE_CHECKING:
@@ -44,8 +45,11 @@ def install(cloud: LocalCloud) -> None:
     delivery = Delivery(firehose, original_delivery)
     replace(firehose, "_deliver_records_to_s3", lambda stream, dest, records: delivery.deliver(stream, dest, records))
     replace(firehose, "_put_s3_object", lambda bucket, key, body: put_object(bucket, key, body, {}))
-    replace(firehose, "_put_record", lambda data: put_record(firehose, delivery, data))
-    replace(firehose, "_put_record_batch", lambda data: put_record_batch(firehose, delivery, data))
+    actions = require(firehose, "_HANDLERS")
+    for action, call in {"PutRecord": put_record, "PutRecordBatch": put_record_batch}.items():
+        if action not in actions:
+            raise EmulatorChanged(f"the emulator's Firehose has no action {action} any more")
+        actions[action] = functools.partial(call, firehose, delivery)
     replace(
         firehose,
         "ingest_from_kinesis_source",

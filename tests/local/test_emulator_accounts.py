@@ -1,0 +1,45 @@
+"""Accounts are apart, and one drops files into the other only by the role and the external id that were agreed."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+from conftest import Cloud
+
+PARTNER = "999999999999"
+
+
+def test_the_access_key_is_the_account(local_cloud: Cloud) -> None:
+    """Given two 12-digit access keys, then two accounts that do not see each other's things."""
+    name = f"apart_{uuid.uuid4().hex[:8]}"
+    local_cloud.client("glue", account=PARTNER).create_database(DatabaseInput={"Name": name})
+    assert local_cloud.client("sts", account=PARTNER).get_caller_identity()["Account"] == PARTNER
+    with pytest.raises(ClientError, match="EntityNotFoundException"):
+        local_cloud.client("glue").get_database(Name=name)
+
+
+def test_a_partner_drops_a_file(local_cloud: Cloud) -> None:
+    """Given a role that trusts the partner, when the partner takes it, then what it drops lies in our bucket."""
+    bucket, name = local_cloud.bucket("raw"), f"drop-{uuid.uuid4().hex[:8]}"
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"AWS": f"arn:aws:iam::{PARTNER}:root"},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"sts:ExternalId": "agreed"}},
+            }
+        ],
+    }
+    role = local_cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
+    sts = local_cloud.client("sts", account=PARTNER)
+    taken = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="drop", ExternalId="agreed")["Credentials"]
+    dropped = local_cloud.client("s3", session=taken)
+    dropped.put_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl", Body=b"{}\n")
+    assert local_cloud.client("s3").head_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl")["ContentLength"] == 3
+    with pytest.raises(ClientError):
+        local_cloud.client("s3", account=PARTNER).get_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl")

@@ -1,0 +1,155 @@
+"""Starting, finding, stopping: one local cloud per checkout, with clear words when it cannot be."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import Cloud
+
+from deployer import local
+from deployer.cli import cli
+from deployer.local import control, emulator
+from deployer.local.errors import LocalCloudError, MissingExtra, NoDiskSpace, UnsupportedPython
+from deployer.local.paths import LocalPaths
+
+
+def test_start_finds_what_runs(local_cloud: Cloud) -> None:
+    """Given a running local cloud, when it is started again, then the same one is answered and nothing is said."""
+    said: list[str] = []
+    again = local.start(local_cloud.project_dir, say=said.append)
+    assert again == local_cloud.endpoint
+    assert said == []
+
+
+def test_two_checkouts_and_a_restart(local_cloud: Cloud, own_cloud: Cloud) -> None:
+    """Given two checkouts, then each has its own port and data; a restarted one keeps its port while that is free."""
+    bucket = own_cloud.bucket()
+    first_port = own_cloud.endpoint.ports["gateway"]
+    assert first_port != local_cloud.endpoint.ports["gateway"]
+    assert bucket not in {found["Name"] for found in local_cloud.client("s3").list_buckets()["Buckets"]}
+    assert local.stop(own_cloud.project_dir)
+    assert not local.stop(own_cloud.project_dir)
+    assert local.find(own_cloud.project_dir) is None
+
+    own_cloud.restart()
+    assert own_cloud.endpoint.ports["gateway"] == first_port
+    own_cloud.client("s3").head_bucket(Bucket=bucket)
+
+    local.stop(own_cloud.project_dir)
+    said: list[str] = []
+    with socket.create_server(("127.0.0.1", first_port)):
+        own_cloud.endpoint = local.start(own_cloud.project_dir, say=said.append)
+    assert own_cloud.endpoint.ports["gateway"] != first_port
+    assert any("was taken" in text for text in said)
+
+
+def test_one_process_owns_the_state(local_cloud: Cloud) -> None:
+    """Given a running launcher, when a second one is started on its state, then it ends at once and says why."""
+    root = LocalPaths.of(local_cloud.project_dir).root
+    command = [sys.executable, "-m", "deployer.local.launcher", str(root)]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode == 1
+    assert "another process already serves" in second.stderr.splitlines()[-1]
+
+
+def test_no_credentials_reach_it(own_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given real credentials in the shell, then the launcher's environment has none of them."""
+    local.stop(own_cloud.project_dir)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "real")
+    own_cloud.restart()
+    text = Path(f"/proc/{own_cloud.endpoint.pid}/environ").read_text(encoding="utf-8")
+    environment = dict(entry.partition("=")[::2] for entry in text.split("\0") if entry)
+    assert {name for name in environment if name.startswith("AWS_")} == {
+        "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED",
+    }
+    assert "real" not in environment.values()
+
+
+def test_status_stop_and_reset_as_commands(own_cloud: Cloud) -> None:
+    """Given a running local cloud, then the commands say where it is, end it, and empty it."""
+    where = ["--project-dir", str(own_cloud.project_dir)]
+
+    def run(*arguments: str) -> dict[str, Any]:
+        result = CliRunner().invoke(cli, [*where, "--output", "json", "local", *arguments], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        document: dict[str, Any] = json.loads(result.stdout)
+        return document
+
+    status = run("status")
+    assert status["running"] is True
+    assert status["url"] == own_cloud.endpoint.url
+    assert status["ports"]["gateway"] == own_cloud.endpoint.ports["gateway"]
+    assert {"region", "access_key_id", "secret_access_key", "pid", "version", "state"} <= set(status)
+    assert run("stop")["stopped"] is True
+    assert run("status")["running"] is False
+    assert run("reset", "--yes")["reset"] is True
+    assert not LocalPaths.of(own_cloud.project_dir).root.exists()
+
+
+@pytest.mark.parametrize(("version", "accepted"), [((3, 10), False), ((3, 11), True), ((3, 15), False)])
+def test_wrong_python(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], accepted: bool) -> None:
+    """Given a Python that the pinned Spark does not run on, then it is named with the next step."""
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
+    if accepted:
+        control.check_python()
+        return
+    with pytest.raises(UnsupportedPython, match=f"Python {version[0]}.{version[1]} cannot") as caught:
+        control.check_python()
+    assert caught.value.hint is not None
+
+
+def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an installation without the [local] extra, then the pip command is the hint."""
+
+    def nothing(package: str) -> str:
+        raise PackageNotFoundError(package)
+
+    monkeypatch.setattr(control, "version", nothing)
+    with pytest.raises(MissingExtra) as caught:
+        control.check_packages()
+    assert "pip install -e '.[local]'" in (caught.value.hint or "")
+
+
+def test_another_emulator_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given another emulator than the one that we complete, then nothing starts and both versions are named."""
+    monkeypatch.setattr(control, "version", lambda package: "9.9.9")
+    with pytest.raises(MissingExtra, match=r"needs ministack 1\.5\.33, 9\.9\.9 is installed"):
+        control.check_packages()
+    monkeypatch.setattr(emulator, "version", lambda package: "9.9.9")
+    with pytest.raises(emulator.EmulatorChanged, match="written against 1.5.33"):
+        emulator.check_version()
+
+
+def test_a_changed_emulator_is_noticed() -> None:
+    """Given a private name that is gone or takes other parameters, then taking hold of it fails and says so."""
+    module: Any = SimpleNamespace(__name__="ministack.services.glue", call=lambda data: None)
+    with pytest.raises(emulator.EmulatorChanged, match="has no 'other' any more"):
+        emulator.require(module, "other")
+    with pytest.raises(emulator.EmulatorChanged, match="takes"):
+        emulator.require(module, "call", ("data", "more"))
+
+
+def test_no_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a nearly full disk, then nothing is started."""
+    monkeypatch.setattr(control.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
+    with pytest.raises(NoDiskSpace, match="only 5 MiB are free"):
+        local.start(tmp_path, say=print)
+
+
+def test_a_port_that_was_asked_for_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given DATAOPS_LOCAL_PORT names a port in use, then the start fails with the port's number."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("DATAOPS_LOCAL_PORT", str(port))
+        with pytest.raises(LocalCloudError, match=f"port {port} is taken"):
+            local.start(tmp_path, say=lambda text: None)

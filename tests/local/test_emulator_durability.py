@@ -1,0 +1,196 @@
+"""A killed local cloud comes back with everything that it had acknowledged, and with nothing half done."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cloud, Json, eventually
+
+from deployer import local
+from deployer.local.paths import LocalPaths
+from deployer.local.state_store import StateStore
+
+SLEEPING_SCRIPT = b"import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
+
+
+def make_a_bit_of_everything(cloud: Cloud, bucket: str) -> Json:
+    """One acknowledged change in each service that the lakehouse uses; what must be there afterwards."""
+    s3, glue, kinesis, logs = (cloud.client(name) for name in ("s3", "glue", "kinesis", "logs"))
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = s3.put_object(Bucket=bucket, Key="k", Body=b"one")["VersionId"]
+    s3.put_object(Bucket=bucket, Key="k", Body=b"two")
+    s3.put_object(Bucket=bucket, Key="gone", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="gone")
+    storage = {"Location": f"s3://{bucket}/t/", "Columns": [{"Name": "id", "Type": "string"}]}
+    glue.create_database(DatabaseInput={"Name": "kept"})
+    table = {"Name": "t", "PartitionKeys": [{"Name": "month", "Type": "string"}], "StorageDescriptor": storage}
+    glue.create_table(DatabaseName="kept", TableInput=table)
+    for month in ("2026-09", "2026-10", "2026-11"):
+        entry = {"Values": [month], "StorageDescriptor": {"Location": f"s3://{bucket}/{month}/"}}
+        glue.create_partition(DatabaseName="kept", TableName="t", PartitionInput=entry)
+    glue.delete_partition(DatabaseName="kept", TableName="t", PartitionValues=["2026-11"])
+    kinesis.create_stream(StreamName="kept", ShardCount=1)
+    for batch in range(3):
+        records = [{"Data": f"{batch}-{number}".encode(), "PartitionKey": "p"} for number in range(20)]
+        kinesis.put_records(StreamName="kept", Records=records)
+    logs.create_log_group(logGroupName="kept")
+    logs.create_log_stream(logGroupName="kept", logStreamName="s")
+    for number in range(3):
+        event = {"timestamp": int(time.time() * 1000), "message": f"line {number}"}
+        logs.put_log_events(logGroupName="kept", logStreamName="s", logEvents=[event])
+    stack = cloud.deploy({"T": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "kept-topic"}}}, name="kept")
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    return {"first": first, "dated": dated_query(cloud, bucket)}
+
+
+def dated_query(cloud: Cloud, bucket: str) -> str:
+    """A query whose result has a date, which the emulator cannot save."""
+    athena = cloud.client("athena")
+    configuration = {"ResultConfiguration": {"OutputLocation": f"s3://{bucket}/results/"}}
+    athena.create_work_group(Name="kept", Configuration=configuration)
+    sql = "select date '2026-01-02' as day, timestamp '2026-01-02 03:04:05' as moment"
+    query_id = str(athena.start_query_execution(QueryString=sql, WorkGroup="kept")["QueryExecutionId"])
+
+    def succeeded() -> bool:
+        status = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]
+        return bool(status["State"] == "SUCCEEDED")
+
+    eventually(succeeded, seconds=10)
+    return query_id
+
+
+def check_everything(cloud: Cloud, bucket: str, made: Json) -> None:
+    s3, glue, kinesis, logs, athena = (cloud.client(name) for name in ("s3", "glue", "kinesis", "logs", "athena"))
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"two"
+    assert s3.get_object(Bucket=bucket, Key="k", VersionId=made["first"])["Body"].read() == b"one"
+    listed = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert "gone" not in listed
+    partitions = glue.get_partitions(DatabaseName="kept", TableName="t")["Partitions"]
+    assert [part["Values"] for part in partitions] == [["2026-09"], ["2026-10"]]
+    iterator = kinesis.get_shard_iterator(
+        StreamName="kept", ShardId="shardId-000000000000", ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    records = kinesis.get_records(ShardIterator=iterator)["Records"]
+    assert [record["Data"].decode() for record in records] == [f"{b}-{n}" for b in range(3) for n in range(20)]
+    events = logs.get_log_events(logGroupName="kept", logStreamName="s", startFromHead=True)["events"]
+    assert [event["message"] for event in events] == ["line 0", "line 1", "line 2"]
+    stack = cloud.client("cloudformation").describe_stacks(StackName="kept")["Stacks"][0]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    topics = cloud.client("sns").list_topics()["Topics"]
+    assert any(topic["TopicArn"].endswith(":kept-topic") for topic in topics)
+    rows = athena.get_query_results(QueryExecutionId=made["dated"])["ResultSet"]["Rows"]
+    assert [value["VarCharValue"] for value in rows[1]["Data"]] == ["2026-01-02", "2026-01-02 03:04:05.000"]
+
+
+def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
+    """Given acknowledged changes in every service, a running job and a running query, when the process is killed,
+    then everything is there, the job and the query have failed with a reason, and a clean stop keeps it too.
+    """
+    bucket = own_cloud.bucket()
+    made = make_a_bit_of_everything(own_cloud, bucket)
+    role = f"arn:aws:iam::{'9' * 12}:role/partner"
+    partner = own_cloud.client("iam", account="9" * 12)
+    partner.create_role(RoleName="partner", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"}))
+    credentials = own_cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    own_cloud.client("s3").put_object(Bucket=bucket, Key="code/job.py", Body=SLEEPING_SCRIPT)
+    glue = own_cloud.client("glue")
+    command = {"Name": "glueetl", "ScriptLocation": f"s3://{bucket}/code/job.py"}
+    glue.create_job(Name="sleeper", Role="r", Command=command)
+    run_id = glue.start_job_run(JobName="sleeper")["JobRunId"]
+    child = eventually(lambda: driver_of(run_id), seconds=10)
+
+    own_cloud.kill()
+    eventually(lambda: not Path(f"/proc/{child}").exists(), seconds=5)
+    own_cloud.restart()
+
+    check_everything(own_cloud, bucket, made)
+    run = own_cloud.client("glue").get_job_run(JobName="sleeper", RunId=run_id)["JobRun"]
+    assert run["JobRunState"] == "FAILED"
+    assert "the local cloud was stopped" in run["ErrorMessage"]
+    assert own_cloud.client("glue").start_job_run(JobName="sleeper")["JobRunId"] != run_id
+    identity = own_cloud.client("sts", session=credentials).get_caller_identity()
+    assert identity["Account"] == "9" * 12
+
+    assert local.stop(own_cloud.project_dir)
+    own_cloud.restart()
+    check_everything(own_cloud, bucket, made)
+
+
+def driver_of(run_id: str) -> int | None:
+    """The process of a job run (Linux)."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if run_id in (process / "cmdline").read_text(encoding="utf-8", errors="replace"):
+                return int(process.name)
+        except OSError:
+            continue
+    return None
+
+
+def test_no_response_without_its_state(own_cloud: Cloud) -> None:
+    """Given an acknowledged change, then the file already holds it, without any pause."""
+    database = LocalPaths.of(own_cloud.project_dir).database
+    glue = own_cloud.client("glue")
+    for number in range(20):
+        glue.create_database(DatabaseInput={"Name": f"at_once_{number}"})
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            saved = connection.execute(
+                "select count(*) from record where service = 'glue' and store = 'databases' and scope like ?",
+                (f"%at_once_{number}'%",),
+            ).fetchone()
+        assert saved == (1,)
+
+
+def test_an_object_that_cannot_be_written_is_refused(own_cloud: Cloud) -> None:
+    """Given a disk that does not take the object, then the client gets an error and not an acknowledgement."""
+    bucket = own_cloud.bucket()
+    directory = LocalPaths.of(own_cloud.project_dir).objects / "000000000000" / bucket
+    directory.rmdir()
+    directory.write_text("in the way", encoding="ascii")
+    s3 = own_cloud.client("s3")
+    with pytest.raises(s3.exceptions.ClientError, match="InternalError.*could not be written to disk"):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+
+
+
+def test_growing_lists_are_written_item_by_item(tmp_path: Path) -> None:
+    """Given a list that grows, is trimmed or is rewritten, then the file follows and writes only what is new."""
+    from ministack.core.responses import AccountRegionScopedDict
+
+    store, streams = StateStore(tmp_path / "state.sqlite"), AccountRegionScopedDict()
+    records: list[dict[str, Any]] = []
+    streams._data["a", "r", "s"] = {"name": "s", "shards": {"0": {"records": records}}}
+
+    def saved() -> list[str]:
+        store.save({("kinesis", "streams"): streams})
+        loaded = StateStore(tmp_path / "state.sqlite").load()["kinesis"]["streams"]
+        return [record["SequenceNumber"] for record in loaded._data["a", "r", "s"]["shards"]["0"]["records"]]
+
+    def add(*numbers: int) -> None:
+        records.extend({"SequenceNumber": str(number), "Data": "x" * 100} for number in numbers)
+
+    assert saved() == []
+    add(1, 2, 3)
+    assert saved() == ["1", "2", "3"]
+    add(4)
+    assert store.save({("kinesis", "streams"): streams}) == 1
+    del records[:2]
+    assert saved() == ["3", "4"]
+    add(5)
+    assert saved() == ["3", "4", "5"]
+    records.insert(0, {"SequenceNumber": "0"})
+    assert saved() == ["0", "3", "4", "5"]
+    records.clear()
+    assert saved() == []
+    add(6)
+    assert saved() == ["6"]
+    del streams._data["a", "r", "s"]
+    store.save({("kinesis", "streams"): streams})
+    assert StateStore(tmp_path / "state.sqlite").load()["kinesis"]["streams"]._data == {}
+    assert store.save({("kinesis", "streams"): streams}) == 0

@@ -1,0 +1,282 @@
+"""StartJobRun runs the deployed script, on Spark, as Glue would; only one test here starts a JVM."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import uuid
+import zipfile
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from conftest import Cloud, Json, eventually
+
+#: What a job of ours does: reads s3:// objects, writes a new prefix, lists it through boto3, points a partition at it.
+SPARK_SCRIPT = """
+import argparse, sys, time
+import boto3
+from pyspark.sql import SparkSession, functions as F
+from library import label
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--bucket")
+known, _ = parser.parse_known_args()
+base = f"s3://{known.bucket}"
+spark = SparkSession.builder.getOrCreate()
+print("label", label(), "zone", spark.conf.get("spark.sql.session.timeZone"))
+s3, glue = boto3.client("s3"), boto3.client("glue")
+listed = [found["Key"] for found in s3.list_objects_v2(Bucket=known.bucket, Prefix="in/")["Contents"]]
+rows = spark.read.schema("id string, amount decimal(18,2)").json([f"{base}/{key}" for key in listed])
+for month in ("2026-09", "2026-10"):
+    out = f"{base}/refund/month={month}/run=1/"
+    rows.withColumn("extra", F.lit(month)).coalesce(1).write.parquet(out)
+    written = [found["Key"] for found in s3.list_objects_v2(Bucket=known.bucket, Prefix=out.removeprefix(base + "/"))["Contents"]]
+    print("written", month, sorted(key.rpartition("/")[2][:5] for key in written))
+    entry = {"Values": [month], "StorageDescriptor": {"Location": out}}
+    glue.create_partition(DatabaseName="spark_runs", TableName="refund", PartitionInput=entry)
+s3.put_object(Bucket=known.bucket, Key="late/a.json", Body=b'{"id": "late", "amount": 1}')
+print("late", spark.read.json(f"{base}/late/a.json").count())
+s3.delete_object(Bucket=known.bucket, Key="late/a.json")
+try:
+    spark.read.json(f"{base}/late/a.json").count()
+except Exception as error:
+    print("gone", type(error).__name__)
+jvm = spark.sparkContext._jvm
+path = jvm.org.apache.hadoop.fs.Path(f"{base}/refund/month=2026-09")
+path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).delete(path, True)
+print("arguments", sys.argv[1:])
+"""
+
+
+class Jobs:
+    """Jobs made of plain scripts."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self.bucket = cloud.bucket("jobs")
+        self.glue = cloud.client("glue")
+
+    def job(self, script: str, **properties: Any) -> str:
+        name = f"job-{uuid.uuid4().hex[:8]}"
+        key = f"code/{name}.py"
+        self.cloud.client("s3").put_object(Bucket=self.bucket, Key=key, Body=script.encode())
+        command = {"Name": "glueetl", "ScriptLocation": f"s3://{self.bucket}/{key}"}
+        self.glue.create_job(Name=name, Role="arn:aws:iam::000000000000:role/r", Command=command, **properties)
+        return name
+
+    def run(self, name: str, *, seconds: float = 60, **arguments: Any) -> Json:
+        return self.ended(name, self.glue.start_job_run(JobName=name, **arguments)["JobRunId"], seconds)
+
+    def ended(self, name: str, run_id: str, seconds: float = 60) -> Json:
+        def run() -> Json | None:
+            found: Json = self.glue.get_job_run(JobName=name, RunId=run_id)["JobRun"]
+            return None if found["JobRunState"] in ("STARTING", "RUNNING", "STOPPING") else found
+
+        return eventually(run, seconds=seconds)
+
+    def lines(self, group: str, run_id: str) -> list[str]:
+        logs = self.cloud.client("logs")
+        events = logs.get_log_events(logGroupName=group, logStreamName=run_id, startFromHead=True)["events"]
+        return [event["message"] for event in events]
+
+
+@pytest.fixture(scope="module")
+def jobs(local_cloud: Cloud) -> Jobs:
+    return Jobs(local_cloud)
+
+
+def library() -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("library/__init__.py", "def label():\n    return 'from the zip'\n")
+    return out.getvalue()
+
+
+def test_a_script_runs_on_spark(jobs: Jobs) -> None:
+    """Given a deployed script, its library and objects in S3, then it reads, writes, lists and publishes through s3://,
+    what it writes is in S3 at once, readers see whole partitions only, and its log and end reach their services.
+    """
+    cloud, bucket = jobs.cloud, jobs.bucket
+    s3, glue = cloud.client("s3"), jobs.glue
+    s3.put_object(Bucket=bucket, Key="in/a.json", Body=b'{"id":"a","amount":1.10}\n{"id":"b","amount":2.20}\n')
+    s3.put_object(Bucket=bucket, Key="code/library.zip", Body=library())
+    glue.create_database(DatabaseInput={"Name": "spark_runs"})
+    columns = [{"Name": "id", "Type": "string"}, {"Name": "amount", "Type": "decimal(18,2)"}]
+    table = {
+        "Name": "refund",
+        "PartitionKeys": [{"Name": "month", "Type": "string"}],
+        "Parameters": {"classification": "parquet"},
+        "StorageDescriptor": {"Location": f"s3://{bucket}/refund/", "Columns": columns},
+    }
+    glue.create_table(DatabaseName="spark_runs", TableInput=table)
+    queue = job_events_queue(cloud)
+    name = jobs.job(
+        SPARK_SCRIPT,
+        DefaultArguments={
+            "--extra-py-files": f"s3://{bucket}/code/library.zip",
+            "--custom-logGroup-prefix": "/lake/jobs",
+            "--given": "by default",
+        },
+        NonOverridableArguments={"--bucket": bucket},
+    )
+    answers, watching = [], threading.Event()
+    reader = threading.Thread(target=poll, args=(cloud, bucket, watching, answers))
+    reader.start()
+    run = jobs.run(name, Arguments={"--given": "by the run", "--bucket": "ignored"}, seconds=120)
+    watching.set()
+    reader.join()
+    printed = jobs.lines("/lake/jobs/output", run["Id"])
+    assert run["JobRunState"] == "SUCCEEDED", (run, printed, jobs.lines("/lake/jobs/error", run["Id"])[-20:])
+    assert run["ExecutionTime"] > 0
+    assert printed[:1] == ["label from the zip zone UTC"]
+    assert "written 2026-10 ['_SUCC', 'part-']" in printed
+    assert "late 1" in printed
+    assert "gone AnalysisException" in printed
+    arguments = next(line for line in printed if line.startswith("arguments"))
+    assert "'--given', 'by the run'" in arguments
+    assert f"'--bucket', '{bucket}'" in arguments
+    assert f"'--JOB_NAME', '{name}', '--JOB_RUN_ID', '{run['Id']}'" in arguments
+
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert not [key for key in keys if "_temporary" in key or key.endswith((".crc", ".meta.json")) or "/." in key]
+    assert not [key for key in keys if key.startswith("refund/month=2026-09/")], "deleted through the file system"
+    parquet = [key for key in keys if key.startswith("refund/month=2026-10/run=1/part-")]
+    assert len(parquet) == 1
+    assert {tuple(answer) for answer in answers} <= {(), (("2026-09", "3.30"),), (("2026-09", "3.30"), ("2026-10", "3.30")), (("2026-10", "3.30"),)}
+    assert answers[-1] == [("2026-10", "3.30")]
+    events = received(cloud, queue)
+    assert [event["detail"]["state"] for event in events if event["detail"]["jobRunId"] == run["Id"]] == ["SUCCEEDED"]
+    assert events[0]["source"] == "aws.glue"
+    assert events[0]["detail-type"] == "Glue Job State Change"
+
+
+def poll(cloud: Cloud, bucket: str, enough: threading.Event, answers: list[list[tuple[str, str]]]) -> None:
+    """Ask for the total of each month again and again while the job publishes."""
+    athena = cloud.client("athena")
+    location = {"OutputLocation": f"s3://{bucket}/results/"}
+    while True:
+        last = enough.is_set()
+        sql = "select month, cast(sum(amount) as varchar) from spark_runs.refund group by month order by month"
+        query_id = athena.start_query_execution(QueryString=sql, ResultConfiguration=location)["QueryExecutionId"]
+
+        def state(query_id: str = query_id) -> str | None:
+            found = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]["Status"]["State"]
+            return None if found in ("QUEUED", "RUNNING") else str(found)
+
+        if eventually(state, seconds=30) == "SUCCEEDED":
+            rows = athena.get_query_results(QueryExecutionId=query_id)["ResultSet"]["Rows"][1:]
+            answers.append([(row["Data"][0]["VarCharValue"], row["Data"][1]["VarCharValue"]) for row in rows])
+        else:
+            answers.append([("failed", query_id)])
+        if last:
+            return
+        enough.wait(0.3)
+
+
+def job_events_queue(cloud: Cloud) -> str:
+    """A queue that receives the events of jobs."""
+    sqs, events = cloud.client("sqs"), cloud.client("events")
+    url = str(sqs.create_queue(QueueName=f"events-{uuid.uuid4().hex[:8]}")["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.glue"], "detail-type": ["Glue Job State Change"]}
+    events.put_rule(Name="jobs", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="jobs", Targets=[{"Id": "queue", "Arn": arn}])
+    return url
+
+
+def received(cloud: Cloud, url: str) -> list[Json]:
+    messages = cloud.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=5)
+    return [json.loads(message["Body"]) for message in messages["Messages"]]
+
+
+FAILURES = {
+    "raise ValueError('dq failed')": "ValueError: dq failed",
+    "import sys\nsys.exit(3)": "SystemExit: 3",
+    "import sys\nsys.exit('no input')": "SystemExit: no input",
+    "import no_such_module": "ModuleNotFoundError: No module named 'no_such_module'",
+    "import os\nos._exit(7)": "Command failed with exit code 7",
+    "def f(:": "SyntaxError: invalid syntax",
+}
+
+
+def test_failures_are_named(jobs: Jobs) -> None:
+    """Given scripts that fail, then FAILED with the last line of the error, and the traceback is in the error log."""
+    for script, message in FAILURES.items():
+        run = jobs.run(jobs.job(script))
+        assert (run["JobRunState"], run["ErrorMessage"].partition(" (")[0]) == ("FAILED", message)
+        if script.startswith("raise"):
+            text = "\n".join(jobs.lines("/aws-glue/jobs/error", run["Id"]))
+            assert "Traceback" in text
+            assert "spark_runner" not in text
+    gone = jobs.job("pass")
+    jobs.cloud.client("s3").delete_object(Bucket=jobs.bucket, Key=f"code/{gone}.py")
+    assert "LAUNCH ERROR | File does not exist" in jobs.run(gone)["ErrorMessage"]
+
+
+def test_a_job_sees_its_own_code_and_no_credentials(jobs: Jobs) -> None:
+    """Given the environment of a run, then its credentials are the local ones and nothing of this checkout is on its path."""
+    script = (
+        "import json, os, sys\n"
+        "print(json.dumps({'env': {k: v for k, v in os.environ.items() if k.startswith('AWS')}, 'path': sys.path[:1],"
+        " 'name': __name__, 'cwd': os.getcwd()}))"
+    )
+    run = jobs.run(jobs.job(script))
+    found = json.loads(jobs.lines("/aws-glue/jobs/output", run["Id"])[0])
+    assert found["env"] == {
+        "AWS_ACCESS_KEY_ID": "000000000000",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_DEFAULT_REGION": jobs.cloud.endpoint.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": jobs.cloud.endpoint.url,
+        "AWS_REGION": jobs.cloud.endpoint.region,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+    assert found["name"] == "__main__"
+    assert all(place.startswith(str(jobs.cloud.project_dir)) for place in (*found["path"], found["cwd"]))
+
+
+def test_one_run_at_a_time_stop_and_live_log(jobs: Jobs) -> None:
+    """Given MaxConcurrentRuns 1, then a second run is refused until the first one is stopped; its log is live."""
+    name = jobs.job("import time\nprint('begun', flush=True)\ntime.sleep(600)", ExecutionProperty={"MaxConcurrentRuns": 1})
+    run_id = jobs.glue.start_job_run(JobName=name)["JobRunId"]
+    with pytest.raises(ClientError, match="ConcurrentRunsExceededException"):
+        jobs.glue.start_job_run(JobName=name)
+
+    def begun() -> bool:
+        try:
+            return "begun" in jobs.lines("/aws-glue/jobs/output", run_id)
+        except ClientError:
+            return False
+
+    eventually(begun, seconds=20)
+    assert jobs.glue.get_job_run(JobName=name, RunId=run_id)["JobRun"]["JobRunState"] == "RUNNING"
+    stopped = jobs.glue.batch_stop_job_run(JobName=name, JobRunIds=[run_id, "jr_nope"])
+    assert [entry["JobRunId"] for entry in stopped["SuccessfulSubmissions"]] == [run_id]
+    assert [entry["JobRunId"] for entry in stopped["Errors"]] == ["jr_nope"]
+    assert jobs.ended(name, run_id)["JobRunState"] == "STOPPED"
+    again = jobs.glue.start_job_run(JobName=name)["JobRunId"]
+    assert [run["Id"] for run in jobs.glue.get_job_runs(JobName=name)["JobRuns"]] == [again, run_id]
+    jobs.glue.batch_stop_job_run(JobName=name, JobRunIds=[again])
+    jobs.ended(name, again)
+    with pytest.raises(ClientError, match="EntityNotFoundException"):
+        jobs.glue.start_job_run(JobName="no-such-job")
+
+
+def test_timeout() -> None:
+    """Given a run that outlives its time-out, then it is ended in state TIMEOUT."""
+    from deployer.local.glue_jobs import JobRuns
+
+    class Endless:
+        killed = False
+
+        def run(self, timeout_seconds: float) -> tuple[int, str]:
+            import subprocess
+
+            assert timeout_seconds == 120
+            raise subprocess.TimeoutExpired("job", timeout_seconds)
+
+    outcome = JobRuns._outcome(JobRuns.__new__(JobRuns), {"Timeout": 2}, Endless())  # type: ignore[arg-type]
+    assert outcome == ("TIMEOUT", "Job run exceeded the timeout")
