@@ -276,10 +276,14 @@ def test_sql_that_cannot_be_parsed_here_is_said(project_dir: Path, monkeypatch: 
     assert skipped[0].skipped == "sqlglot is not installed: pip install -e '.[local]'"
 
 
-def test_newer_python_than_glues_is_found(project_dir: Path) -> None:
-    """Given syntax that Glue's Python does not know, when this Python may know it, then it is found all the same."""
-    (project_dir / "glue/job.py").write_text("type Rows = list[int]\n", encoding="utf-8")
-    assert any(line.startswith("glue/job.py:1:") for line in found(project_dir))
+def test_newer_python_than_glues_is_found(project_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given syntax that Glue's Python does not know, when this Python knows it, then it is found all the same."""
+    (project_dir / "glue/job.py").write_text("match 1:\n    case _:\n        pass\n", encoding="utf-8")
+    assert found(project_dir) == []
+    monkeypatch.setattr("deployer.validation.GLUE_PYTHON", (3, 9))
+    (line,) = found(project_dir)
+    assert line.startswith("glue/job.py:1:")
+    assert "Pattern matching is only supported in Python 3.10" in line
 
 
 # The command.
