@@ -110,7 +110,7 @@ def _report(outcome: Outcome, job_name: str, duration_seconds: float) -> None:
     )
     try:
         boto3.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
-    except Exception as error:  # the tables are published; a metric that is missing must not fail the run, but be seen
+    except Exception as error:  # noqa: BLE001 - the tables are published; a metric that is missing must not fail the run, but be seen
         print(f"warning: the metrics could not be sent to CloudWatch: {error}", flush=True)
 
 

@@ -1,6 +1,7 @@
-"""The records of the objects that a run reads: parsed, judged, counted and kept for the steps that follow.
+"""The records of the objects that a run reads: parsed, judged, counted and staged for the steps that follow.
 
-A file that turns out to be unreadable on the way is taken out, named, and the rest is read again.
+Raw data is parsed once and staged as Parquet by kind, so that later steps read just the columns they need. A file that
+turns out to be unreadable on the way is taken out, named, and the rest is read again.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
 from refunds_lake.columns import KINDS
 from refunds_lake.frames import empty_frame, local_frame
@@ -28,6 +28,10 @@ from refunds_lake.tables import CheckFailed
 from refunds_lake.versions import VERSIONED
 
 ATTEMPTS: Final = 3
+_STAGED: Final = (
+    "file int, block bigint, row bigint, month string, id string, timestamp timestamp, amount decimal(18,2), "
+    "parent_id string, customer_id string, merchant_id string, raw_text string, reasons array<string>"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,10 +115,6 @@ class Batch:
             )
         )
 
-    def forget(self) -> None:
-        """Let go of the memory and disk that the records take."""
-        self.judged.unpersist()
-
 
 def read_batch(
     spark: SparkSession,
@@ -122,49 +122,63 @@ def read_batch(
     files: Sequence[RawFile],
     problems: Sequence[Problem],
     time_zone: str,
+    staging: str,
 ) -> Batch:
-    """Read the files to their end; files that cannot be read become problems. Raises CheckFailed when Spark lost some."""
+    """Read the files to their end; files that cannot be read become problems. Raises CheckFailed when Spark lost some.
+
+    Judged records are staged under the URI `staging`; the caller clears it when it is done with the batch.
+    """
     for attempt in range(ATTEMPTS):
         if not files:
             break
-        batch = None
+        place = f"{staging}{attempt}/"
         try:
-            batch = _read(spark, store, files, problems, time_zone)
+            batch = _read(spark, store, files, problems, time_zone, place)
             gone = _changed_meanwhile(store, files)
         except (Py4JJavaError, PySparkException):
             gone = _broken(spark, store, files)
-            if not gone or attempt == ATTEMPTS - 1:
+            if not gone:
                 raise
-        if not gone:
-            assert batch is not None
-            return batch
-        if batch is not None:
-            batch.forget()
+        else:
+            if not gone:
+                return batch
         problems = [*problems, *gone]
         left_out = {problem.key for problem in gone}
         files = [file for file in files if file.key not in left_out]
     if files:
         raise CheckFailed("the raw objects keep changing while they are read")
-    nothing = empty_frame(spark, "file int, block bigint, row bigint, kind string, month string")
-    return Batch(spark, (), tuple(problems), nothing, nothing, ())
+    return Batch(spark, (), tuple(problems), empty_frame(spark, f"{_STAGED}, kind string"), spark.range(0), ())
+
+
+def clear(spark: SparkSession, uri: str) -> None:
+    """Delete a directory that Spark has written, through the same file system."""
+    path = spark._jvm.org.apache.hadoop.fs.Path(uri)  # type: ignore[union-attr, unused-ignore]
+    path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)
 
 
 def _read(
-    spark: SparkSession, store: ObjectStore, files: Sequence[RawFile], problems: Iterable[Problem], time_zone: str
+    spark: SparkSession,
+    store: ObjectStore,
+    files: Sequence[RawFile],
+    problems: Iterable[Problem],
+    time_zone: str,
+    staging: str,
 ) -> Batch:
     known = files_frame(spark, store, files)
-    frame = records(spark, store, files, known).transform(judged, time_zone).persist(StorageLevel.MEMORY_AND_DISK)
+    records(spark, store, files, known).transform(judged, time_zone).write.partitionBy("kind").option(
+        "compression", "snappy"
+    ).parquet(staging)
     try:
-        places = (
-            frame.groupBy("file", "block", "kind", "month")
-            .agg(F.count("*").alias("lines"), F.min("row").alias("first"))
-            .collect()
-        )
-        batch = Batch(spark, tuple(files), tuple(problems), frame, known, tuple(places))
-        _check_complete(batch)
-    except BaseException:
-        frame.unpersist()
-        raise
+        staged = spark.read.schema(_STAGED).parquet(staging)
+    except AnalysisException:
+        staged = empty_frame(spark, f"{_STAGED}, kind string")
+    places = (
+        staged.groupBy("file", "block", "kind", "month")
+        .agg(F.count("*").alias("lines"), F.min("row").alias("first"))
+        .collect()
+    )
+    batch = Batch(spark, tuple(files), tuple(problems), staged, known, tuple(places))
+    _check_complete(batch)
     return batch
 
 

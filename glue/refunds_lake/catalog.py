@@ -80,9 +80,7 @@ class GlueCatalog:
     def drop(self, table: str, months: Iterable[str]) -> None:
         for month in months:
             try:
-                self._client.delete_partition(
-                    DatabaseName=self._database, TableName=table, PartitionValues=[month]
-                )
+                self._client.delete_partition(DatabaseName=self._database, TableName=table, PartitionValues=[month])
             except self._client.exceptions.EntityNotFoundException:
                 continue
 
@@ -90,7 +88,9 @@ class GlueCatalog:
         try:
             response = self._client.get_table(DatabaseName=self._database, Name=table)
         except self._client.exceptions.EntityNotFoundException as error:
-            raise CatalogError(f"the catalog has no table {self._database}.{table}; deploy the catalog first") from error
+            raise CatalogError(
+                f"the catalog has no table {self._database}.{table}; deploy the catalog first"
+            ) from error
         keys = [key["Name"] for key in response["Table"].get("PartitionKeys", [])]
         if keys != [PARTITION_KEY]:
             raise CatalogError(f"{self._database}.{table} is partitioned by {keys}, not by [{PARTITION_KEY!r}]")
@@ -107,7 +107,7 @@ class GlueCatalog:
         turned_away = []
         for batch in _batched(months, BATCH):
             for entry in call(batch):
-                month = (entry.get("PartitionValueList") or entry.get("PartitionValues"))[0]
+                month = entry["PartitionValueList" if "PartitionValueList" in entry else "PartitionValues"][0]
                 detail = entry.get("ErrorDetail", {})
                 if detail.get("ErrorCode") != meanwhile:
                     raise CatalogError(

@@ -42,10 +42,14 @@ class Changes:
     def __init__(self, tables: TableSet, batch: Batch) -> None:
         self._tables = tables
         self._batch = batch
+        self._origins: list[DataFrame] = []
 
-    @staticmethod
-    def _keep(frame: DataFrame) -> DataFrame:
-        """Compute a frame once, and cut it off from how it came about: plans that build on it stay small."""
+    def _keep(self, frame: DataFrame) -> DataFrame:
+        """Compute a frame once, and cut it off from how it came about: plans that build on it stay small.
+
+        The original is held on to, Spark complains about its metrics otherwise.
+        """
+        self._origins.append(frame)
         return frame.localCheckpoint(eager=False)
 
     # -- ids that come more than once or are stored already

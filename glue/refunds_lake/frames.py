@@ -19,8 +19,12 @@ def local_frame(spark: SparkSession, schema: str, rows: Sequence[Sequence[Any]])
     carried = ", ".join(f"{name}: {'bigint' if type_ == 'timestamp' else type_}" for name, type_ in columns)
     values = [{name: _plain(value) for (name, _), value in zip(columns, row, strict=True)} for row in rows]
     parsed = F.from_json(F.lit(json.dumps(values)), f"array<struct<{carried}>>")
-    return spark.range(1, numPartitions=1).select(F.inline(parsed)).select(
-        *(F.timestamp_micros(name).alias(name) if type_ == "timestamp" else F.col(name) for name, type_ in columns)
+    return (
+        spark.range(1, numPartitions=1)
+        .select(F.inline(parsed))
+        .select(
+            *(F.timestamp_micros(name).alias(name) if type_ == "timestamp" else F.col(name) for name, type_ in columns)
+        )
     )
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession
 
 from refunds_lake import runs
-from refunds_lake.batch import Batch, read_batch
+from refunds_lake.batch import Batch, clear, read_batch
 from refunds_lake.catalog import Catalog
 from refunds_lake.changes import Change, Changes, next_content
 from refunds_lake.columns import KINDS, TABLES
@@ -106,26 +106,25 @@ def _check_time_zone(settings: Settings, state: State) -> None:
         )
 
 
-def _run(
-    settings: Settings, world: World, on_record: State, lock: Lock
-) -> tuple[Manifest | None, tuple[Problem, ...]]:
+def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tuple[Manifest | None, tuple[Problem, ...]]:
     started_at = world.clock()
     run_id = runs.new_run_id(started_at, settings.job_run_id, on_record.last_run_id)
     base_state = State() if settings.full_refresh else on_record
     objects = fresh(world.raw.listing(settings.raw_prefix), base_state)
     files, problems = inspect(world.raw, objects, on_record.suspects)
     world.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
-    batch = read_batch(world.spark, world.raw, files, problems, settings.reporting_time_zone)
-    if not batch.files and not (settings.full_refresh and on_record.live):
-        return None, batch.problems
-    tables = TableSet(world.spark, world.base, settings.base_prefix, base_state.live)
-    changes = Changes(tables, batch)
+    staging = world.base.uri(f"{settings.base_prefix}.staging/{run_id}/")
     try:
+        batch = read_batch(world.spark, world.raw, files, problems, settings.reporting_time_zone, staging)
+        if not batch.files and not (settings.full_refresh and on_record.live):
+            return None, batch.problems
+        tables = TableSet(world.spark, world.base, settings.base_prefix, base_state.live)
+        changes = Changes(tables, batch)
         expected = _write(settings, world, tables, batch, changes, run_id)
         published = tables.check_written(expected, run_id)
         counts = _counts(tables, batch, changes, published)
     finally:
-        batch.forget()
+        clear(world.spark, staging)
     manifest = Manifest(
         run_id=run_id,
         job_run_id=settings.job_run_id,
@@ -190,9 +189,7 @@ def _counts(
     return counts
 
 
-def _replacing(
-    live: runs.Tables, published: Mapping[str, Mapping[str, Month]]
-) -> dict[str, dict[str, Month]]:
+def _replacing(live: runs.Tables, published: Mapping[str, Mapping[str, Month]]) -> dict[str, dict[str, Month]]:
     """The months of a full refresh: every new one with what it replaces, and every live one that is not there any more."""
     tables: dict[str, dict[str, Month]] = {}
     for table in TABLES:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
+from typing import Self
 
 from refunds_lake.objects import ObjectMissing, ObjectStore, PreconditionFailed, utc_moment, utc_text
 
@@ -44,7 +45,7 @@ class Lock:
         self._stop = threading.Event()
         self._heartbeat = threading.Thread(target=self._beat, name="lock-heartbeat", daemon=True)
 
-    def __enter__(self) -> Lock:
+    def __enter__(self) -> Self:
         try:
             self._etag = self._store.put(self._key, self._body(), only_if_absent=True)
         except PreconditionFailed:
@@ -106,7 +107,7 @@ class Lock:
                 self.assert_held()
             except LockLost:
                 return
-            except Exception as error:  # a passing S3 error must not end the heartbeat; publishing asserts the lock anyway
+            except Exception as error:  # noqa: BLE001 - passing S3 errors; publishing asserts the lock
                 print(f"warning: could not renew the lock {self._key}: {error}", flush=True)
 
 

@@ -5,6 +5,8 @@ The files are written and checked before; here only pointers move. Rollback and 
 
 from __future__ import annotations
 
+import contextlib
+
 from refunds_lake.catalog import Catalog
 from refunds_lake.columns import TABLES
 from refunds_lake.lock import Lock
@@ -53,9 +55,7 @@ def move_pointers(catalog: Catalog, tables: Tables) -> None:
 
 def _carry_out(store: ObjectStore, catalog: Catalog, base_prefix: str, manifest: Manifest) -> None:
     move_pointers(catalog, manifest.tables)
-    try:
+    with contextlib.suppress(PreconditionFailed):  # a dead run got as far as recording itself
         store.put(manifest_key(base_prefix, manifest.run_id), manifest.as_json(), only_if_absent=True)
-    except PreconditionFailed:
-        pass  # the dead run got as far as recording itself
     store.delete([intent_key(base_prefix)])
     write_checkpoint(store, base_prefix)

@@ -13,10 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from refunds_lake.objects import ObjectMissing, ObjectStore, StoredObject
+from refunds_lake.objects import ObjectMissing, ObjectStore, StoredObject, utc_text
 from refunds_lake.parquet_footer import NotParquet, read_footer
 from refunds_lake.runs import Problem, State
-from refunds_lake.objects import utc_text
 
 JSON, CSV, PARQUET = "json", "csv", "parquet"
 FORMATS: Final[Mapping[str, str]] = {

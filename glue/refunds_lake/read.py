@@ -55,7 +55,9 @@ def files_frame(spark: SparkSession, store: ObjectStore, files: Sequence[RawFile
         )
         for number, file in enumerate(files)
     ]
-    return local_frame(spark, "path string, file int, ingested_at timestamp, source_file string, too_late timestamp", rows)
+    return local_frame(
+        spark, "path string, file int, ingested_at timestamp, source_file string, too_late timestamp", rows
+    )
 
 
 def hadoop_path(uri: str) -> str:
@@ -79,7 +81,9 @@ def records(spark: SparkSession, store: ObjectStore, files: Sequence[RawFile], f
             frames.append(_lines(spark, uris, header=None).transform(_from_json))
         elif format_ == CSV:
             names = [name for name, _ in columns]
-            frames.append(_lines(spark, uris, header=header).transform(lambda lines, names=names: _from_csv(lines, names)))
+            frames.append(
+                _lines(spark, uris, header=header).transform(lambda lines, names=names: _from_csv(lines, names))
+            )
         else:
             frames.append(_from_parquet(spark, uris, columns))
     placed = F.broadcast(files_known.select("path", "file", "too_late"))
@@ -98,9 +102,7 @@ def _place() -> list[Column]:
 
 def _lines(spark: SparkSession, uris: Sequence[str], header: str | None) -> DataFrame:
     """Text files by line: LF or CRLF ends a line, a byte order mark is no part of it, and repeated headers are blank."""
-    value = F.expr(
-        r"CASE WHEN endswith(value, '\r') THEN substr(value, 1, char_length(value) - 1) ELSE value END"
-    )
+    value = F.expr(r"CASE WHEN endswith(value, '\r') THEN substr(value, 1, char_length(value) - 1) ELSE value END")
     text = F.when(F.col("line").startswith("\ufeff"), F.expr("substr(line, 2)")).otherwise(F.col("line"))
     reader = spark.read.option("lineSep", "\n").option("__globPaths__", "false")
     is_header = F.col("text") == header if header is not None else F.lit(False)
@@ -114,7 +116,9 @@ def _lines(spark: SparkSession, uris: Sequence[str], header: str | None) -> Data
             "block",
             "row",
             (is_header | (F.expr(r"trim(BOTH ' \t\r\n' FROM text)") == "")).alias("is_blank"),
-            F.when(is_too_long, F.expr(f"substr(text, 1, {_RAW_TEXT_BYTES})")).otherwise(F.col("text")).alias("raw_text"),
+            F.when(is_too_long, F.expr(f"substr(text, 1, {_RAW_TEXT_BYTES})"))
+            .otherwise(F.col("text"))
+            .alias("raw_text"),
             F.when(~is_too_long, F.col("text")).alias("text"),
         )
     )
@@ -156,7 +160,8 @@ def _is_one_object() -> Column:
     )
     starts = F.expr(r"ltrim(text)").startswith("{") | F.col("text").rlike(r"^\s*\{")
     return starts & F.coalesce(
-        (F.size(in_list) == 1) & in_object.getField("_corrupt").isNull() & in_object.getField("_").isNotNull(), F.lit(False)
+        (F.size(in_list) == 1) & in_object.getField("_corrupt").isNull() & in_object.getField("_").isNotNull(),
+        F.lit(False),
     )
 
 
@@ -186,7 +191,9 @@ def _not_text() -> Column:
 
     def is_other(name: str) -> Column:
         is_number_word = F.col(f"json.{name}").isin("NaN", "Infinity", "-Infinity", "+INF", "INF", "-INF", "+Infinity")
-        return reduce(lambda one, more: one | more, (each.getField(name).isNotNull() for each in others)) & ~is_number_word
+        return (
+            reduce(lambda one, more: one | more, (each.getField(name).isNotNull() for each in others)) & ~is_number_word
+        )
 
     return F.array_compact(F.array(*(F.when(is_other(name), F.lit(name)) for name in _TEXTS)))
 

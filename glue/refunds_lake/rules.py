@@ -83,7 +83,7 @@ def cleaned(records: DataFrame) -> DataFrame:
     return records.select(
         *others,
         *(_trimmed(name).alias(name) for name in TEXTS),
-        F.lower(_trimmed("type")).alias("type"),
+        _lowered(_trimmed("type")).alias("type"),
         F.col("timestamp").alias("timestamp_text"),
         F.when(F.col("timestamp").rlike(TIMESTAMP), F.expr("try_cast(`timestamp` as timestamp)")).alias("timestamp"),
         F.col("amount").alias("amount_text"),
@@ -94,6 +94,10 @@ def cleaned(records: DataFrame) -> DataFrame:
 def _trimmed(name: str) -> Column:
     text = F.expr(rf"trim(BOTH ' \t\r\n' FROM `{name}`)")
     return F.when(text != "", text)
+
+
+def _lowered(text: Column) -> Column:
+    return F.lower(text)
 
 
 def judged(records: DataFrame, time_zone: str) -> DataFrame:

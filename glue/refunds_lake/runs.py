@@ -120,7 +120,9 @@ def parse_manifest(body: bytes, key: str) -> Manifest:
     try:
         document = json.loads(body)
         if document["format"] != FORMAT:
-            raise ManifestError(f"{key}: format {document['format']} is not known to this version, which writes {FORMAT}")
+            raise ManifestError(
+                f"{key}: format {document['format']} is not known to this version, which writes {FORMAT}"
+            )
         return Manifest(
             run_id=document["run_id"],
             job_run_id=document["job_run_id"],

@@ -19,6 +19,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     # Speed: few shuffle partitions (adaptive execution cuts them to size), broadcasts up to a day's ids.
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.autoBroadcastJoinThreshold": "32m",
+    # Staging splits by kind without sorting: a writer per kind stays open.
+    "spark.sql.maxConcurrentOutputFileWriters": "8",
     "spark.ui.enabled": "false",
     "spark.sql.maxPlanStringLength": "10000",
 }

@@ -110,7 +110,9 @@ def roll_back(
         for table, months in plan.tables.items():
             for month, each in months.items():
                 if each.location is not None and not _holds_files(store, base_prefix, each.location):
-                    raise RollbackRefused(f"the files of {table} {month} from before {run_id} are gone: {each.location}")
+                    raise RollbackRefused(
+                        f"the files of {table} {month} from before {run_id} are gone: {each.location}"
+                    )
         now = clock()
         standing = fold(manifests)
         manifest = Manifest(
@@ -165,7 +167,7 @@ def _references(store: ObjectStore, base_prefix: str) -> tuple[set[str], dict[st
     """
     manifests = read_manifests(store, base_prefix)
     needed = {each.location for months in fold(manifests).live.values() for each in months.values() if each.location}
-    if under_way := [each for each in store.listing(intent_key(base_prefix))]:
+    if under_way := list(store.listing(intent_key(base_prefix))):
         needed |= _locations(parse_manifest(store.get(under_way[0].key)[0], under_way[0].key).tables)
     superseded_at: dict[str, datetime] = {}
     for manifest in manifests:

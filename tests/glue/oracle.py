@@ -1,0 +1,218 @@
+"""The job's contract once more, in plain Python and without Spark: what must be in the tables, given the raw objects.
+
+Written from the design, not from the code: files are split and parsed with the standard library, and the tables are a
+plain function of all objects at once. Slow and simple on purpose.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+FIELDS = ("id", "type", "timestamp", "amount", "customer_id", "merchant_id", "parent_id")
+BLANKS = " \t\r\n"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A raw object as delivered."""
+
+    key: str
+    body: bytes
+    modified: datetime
+
+
+class Number(str):
+    """A JSON number, as it is written."""
+
+
+def judge(fields: dict[str, Any], modified: datetime) -> tuple[dict[str, Any] | None, list[str]]:
+    """The transaction that the fields are, or every reason why they are none."""
+    reasons = []
+
+    def text(name: str) -> str | None:
+        value = fields.get(name)
+        if value is None or type(value) is not str:
+            return None
+        return value.strip(BLANKS) or None
+
+    def other_type(name: str) -> bool:
+        return fields.get(name) is not None and type(fields[name]) is not str
+
+    kind = (text("type") or "").lower()
+    if type(fields.get("type")) is not str and fields.get("type") is not None:
+        kind = "?"
+    if other_type("id"):
+        reasons.append("id_not_text")
+    elif text("id") is None:
+        reasons.append("id_missing")
+    elif len(text("id") or "") > 64:
+        reasons.append("id_too_long")
+    if not kind:
+        reasons.append("type_missing")
+    elif kind not in ("purchase", "refund", "void"):
+        reasons.append("type_unknown")
+    moment, reason = judge_timestamp(fields.get("timestamp"), modified)
+    reasons += [reason] if reason else []
+    amount, reason = judge_amount(fields.get("amount"))
+    reasons += [reason] if reason else []
+    if kind == "purchase":
+        for name in ("customer_id", "merchant_id"):
+            if other_type(name):
+                reasons.append(f"{name}_not_text")
+            elif text(name) is None:
+                reasons.append(f"{name}_missing")
+        if other_type("parent_id") or text("parent_id"):
+            reasons.append("parent_id_present")
+    if kind in ("refund", "void"):
+        if other_type("parent_id"):
+            reasons.append("parent_id_not_text")
+        elif text("parent_id") is None:
+            reasons.append("parent_id_missing")
+        elif len(text("parent_id") or "") > 64:
+            reasons.append("parent_id_too_long")
+    if reasons:
+        return None, reasons
+    names = ("customer_id", "merchant_id") if kind == "purchase" else ("parent_id",)
+    return {"kind": kind, "id": text("id"), "timestamp": moment, "amount": amount, **{n: text(n) for n in names}}, []
+
+
+def judge_timestamp(value: Any, modified: datetime) -> tuple[datetime | None, str | None]:
+    if value is None or value == "":
+        return None, "timestamp_missing"
+    match = re.fullmatch(
+        r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
+        r"(Z|([+-])([0-9]{2})(?::?([0-9]{2}))?)?",
+        value if type(value) is str else "",
+    )
+    if not match:
+        return None, "timestamp_invalid"
+    try:
+        offset = timedelta(hours=int(match[10] or 0), minutes=int(match[11] or 0))
+        if offset > timedelta(hours=18) or int(match[11] or 0) > 59:
+            return None, "timestamp_invalid"
+        zone = timezone(-offset if match[9] == "-" else offset)
+        micros = int((match[7] or "0").ljust(9, "0")[:6])
+        moment = datetime(*(int(match[i]) for i in range(1, 7)), micros, tzinfo=UTC)  # type: ignore[misc]
+        moment -= zone.utcoffset(None)
+    except OverflowError:
+        return None, "timestamp_too_early"
+    except ValueError:
+        return None, "timestamp_invalid"
+    if moment < datetime(2000, 1, 1, tzinfo=UTC):
+        return None, "timestamp_too_early"
+    if moment.date() > modified.date() + timedelta(days=1):
+        return None, "timestamp_too_late"
+    return moment, None
+
+
+def judge_amount(value: Any) -> tuple[Decimal | None, str | None]:
+    if value is None or value == "":
+        return None, "amount_missing"
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,16}(\.[0-9]{1,2})?", value):
+        return None, "amount_invalid"
+    amount = Decimal(value).quantize(Decimal("0.01"))
+    return (amount, None) if amount > 0 else (None, "amount_not_positive")
+
+
+def json_fields(line: str) -> dict[str, Any] | None:
+    """The fields of a JSON line, numbers as they are written; None for what is no JSON object."""
+
+    def refuse(name: str) -> Any:
+        raise ValueError(name)
+
+    try:
+        value = json.loads(line.strip(BLANKS), parse_float=Number, parse_int=Number, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def records(raw: Raw) -> Iterable[tuple[int, str, dict[str, Any] | None, str]]:
+    """Line number, raw text, fields (None: there are none) and what is wrong with a line without fields."""
+    body = gzip.decompress(raw.body) if raw.key.endswith(".gz") else raw.body
+    lines = [line.removesuffix(b"\r").decode().removeprefix("\ufeff") for line in body.split(b"\n")]
+    if ".csv" in raw.key:
+        names = [name.strip().lower() for name in next(csv.reader([lines[0]]))]
+        for number, line in enumerate(lines, 1):
+            if not line.strip(BLANKS) or line == lines[0]:
+                continue
+            try:
+                values = next(csv.reader([line], strict=True))
+                fields = dict(zip(names, values, strict=True))
+            except (csv.Error, ValueError):
+                yield number, line, None, "csv_malformed"
+                continue
+            yield number, line, {name: fields.get(name) for name in FIELDS}, ""
+        return
+    for number, line in enumerate(lines, 1):
+        if line.strip(BLANKS):
+            yield number, line, json_fields(line), "not_json"
+
+
+def month_of(moment: datetime, zone: str) -> str:
+    return moment.astimezone(ZoneInfo(zone)).strftime("%Y-%m")
+
+
+def lake(raws: Iterable[Raw], zone: str = "UTC") -> dict[str, list[dict[str, Any]]]:
+    """All tables, as `Lakehouse.tables` shows them."""
+    best: dict[tuple[str, str], tuple[Any, dict[str, Any]]] = {}
+    tables: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("purchase", "void", "refund", "refund_detail", "rejected")
+    }
+    for raw in raws:
+        for number, line, fields, fault in records(raw):
+            row, reasons = judge(fields, raw.modified) if fields is not None else (None, [fault])
+            if row is None:
+                tables["rejected"].append(
+                    {"raw_text": line, "reasons": reasons, "source_file": raw.key, "line_number": number,
+                     "ingested_at": raw.modified, "month": month_of(raw.modified, zone)}
+                )  # fmt: skip
+                continue
+            content = (row["timestamp"], row["amount"], *((row.get(n) or "").encode() for n in FIELDS[4:]))
+            version = (raw.modified, raw.key.encode(), content)
+            key = (row["kind"], row["id"])
+            if key not in best or version > best[key][0]:
+                best[key] = (version, {**row, "ingested_at": raw.modified, "source_file": raw.key})
+    for (kind, _), (_, row) in best.items():
+        tables[kind].append(
+            {
+                **{name: value for name, value in row.items() if name != "kind"},
+                "month": month_of(row["timestamp"], zone),
+            }
+        )
+    tables["refund_detail"] = [detail(refund, tables) for refund in tables["refund"]]
+    return tables
+
+
+def detail(refund: dict[str, Any], tables: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """What becomes of one refund."""
+    parent = next((p for p in tables["purchase"] if p["id"] == refund["parent_id"]), None)
+    voided = {void["parent_id"] for void in tables["void"]}
+    reason = None
+    if parent is None:
+        reason = "orphan"
+    elif parent["id"] in voided:
+        reason = "voided_purchase"
+    elif refund["id"] in voided:
+        reason = "voided_refund"
+    elif parent["month"] == refund["month"]:
+        reason = "same_month"
+    return {
+        "refund_id": refund["id"],
+        "customer_id": parent and parent["customer_id"],
+        "merchant_id": parent and parent["merchant_id"],
+        "purchase_month": parent and parent["month"],
+        "amount": refund["amount"],
+        "counted": reason is None,
+        "reason": reason,
+        "month": refund["month"],
+    }

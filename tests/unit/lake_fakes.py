@@ -1,0 +1,93 @@
+"""Fakes of the job's ports: a bucket that is a directory, and a catalog in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from refunds_lake.columns import TABLES, Columns
+from refunds_lake.objects import ObjectMissing, PreconditionFailed, StoredObject
+
+
+class DirectoryStore:
+    """A bucket that is a directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def uri(self, key: str) -> str:
+        return f"file:{self.root}/{key}"
+
+    def listing(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
+        keys = []
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                key = str((Path(folder) / name).relative_to(self.root))
+                if key.startswith(prefix) and key > after and not name.endswith(".crc"):
+                    keys.append(key)
+        for key in sorted(keys):
+            try:
+                yield self._described(key)
+            except FileNotFoundError:
+                continue
+
+    def _described(self, key: str) -> StoredObject:
+        path = self.root / key
+        status = path.stat()
+        return StoredObject(
+            key=key,
+            etag=hashlib.md5(path.read_bytes()).hexdigest(),
+            last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
+            size=status.st_size,
+        )
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        try:
+            body = (self.root / key).read_bytes()
+        except FileNotFoundError as error:
+            raise ObjectMissing(key) from error
+        return body, hashlib.md5(body).hexdigest()
+
+    def read_range(self, key: str, first: int, last: int) -> bytes:
+        return self.get(key)[0][first : last + 1]
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        yield self.get(key)[0]
+
+    def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
+        path = self.root / key
+        if only_if_absent and path.exists():
+            raise PreconditionFailed(key)
+        if only_if_etag is not None and (not path.exists() or self.get(key)[1] != only_if_etag):
+            raise PreconditionFailed(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        return hashlib.md5(body).hexdigest()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            (self.root / key).unlink(missing_ok=True)
+
+
+class MemoryCatalog:
+    """A catalog database in memory."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[str, str]] = {table: {} for table in TABLES}
+
+    def columns(self, table: str) -> Columns:
+        return TABLES[table]
+
+    def months(self, table: str) -> dict[str, str]:
+        return dict(self.tables[table])
+
+    def point(self, table: str, locations: Mapping[str, str]) -> None:
+        self.tables[table].update(locations)
+
+    def drop(self, table: str, months: Iterable[str]) -> None:
+        for month in months:
+            self.tables[table].pop(month, None)
