@@ -1,0 +1,100 @@
+"""Calls that only a recovery makes are real requests: botocore checks each against AWS's own model, none is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from refunds_lake.catalog import GlueCatalog
+from refunds_lake.objects import S3Store
+
+from deployer.athena import QueryTimedOut, run_query
+from deployer.aws import AwsCloud
+from deployer.config import Environment, Project
+from deployer.jobs import stop_run
+from deployer.session import Access, Session
+
+STACK = "arn:aws:cloudformation:eu-west-1:111111111111:stack/lake-uat-glue/1"
+TABLE = {"Table": {"Name": "refund", "PartitionKeys": [{"Name": "month"}], "StorageDescriptor": {"Columns": []}}}
+MISSING = {
+    "PartitionValueList": ["2026-01"],
+    "ErrorDetail": {"ErrorCode": "EntityNotFoundException", "ErrorMessage": "no partition"},
+}
+
+
+class Answers:
+    """A session whose requests are answered here, after botocore has checked them."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.session = Session(
+            Project("lake", Path("/project"), {}, {}, {}),
+            Environment("uat", region="eu-west-1"),
+            Access("http://127.0.0.1:1", "111111111111", "x"),
+        )
+        self.answers = answers
+
+    def client(self, service: str) -> Any:
+        client = self.session.client(service)
+        client.meta.events.register("before-call", self._answer)
+        return client
+
+    def _answer(self, model: Any, **_: Any) -> tuple[Any, Any]:
+        return SimpleNamespace(status_code=200), self.answers.get(model.name, {})
+
+
+def test_a_stuck_rollback_is_continued_and_a_failed_update_rolled_back() -> None:
+    """Given a stack in each kind of failure, when it is recovered, then the call that AWS wants for it is made."""
+    aws = Answers(ListChangeSets={"Summaries": [{"ChangeSetId": "id", "ChangeSetName": "dataops-1-glue"}]})
+    cloud = AwsCloud(aws.client("cloudformation"))
+    cloud.roll_back(STACK, token="run-1")
+    cloud.continue_rollback(STACK, token="run-1")
+    assert list(cloud.change_sets(STACK)) == [("id", "dataops-1-glue")]
+    assert [operation for _, operation in aws.session.calls] == [
+        "RollbackStack",
+        "ContinueUpdateRollback",
+        "ListChangeSets",
+    ]
+
+
+def test_a_query_that_takes_too_long_is_stopped() -> None:
+    """Given a query that does not end, when the time is over, then it is stopped, so that it costs no more."""
+    running = {"QueryExecution": {"Status": {"State": "RUNNING"}}}
+    aws = Answers(StartQueryExecution={"QueryExecutionId": "q"}, GetQueryExecution=running)
+    aws.client("athena")
+    with pytest.raises(QueryTimedOut):
+        run_query(aws.session, "select 1", database="base", workgroup="w", timeout_seconds=0)
+    assert aws.session.calls[-1] == ("athena", "StopQueryExecution")
+
+
+def test_a_job_run_is_stopped() -> None:
+    """Given a job run that must end, when it is stopped, then Glue is asked to."""
+    aws = Answers()
+    aws.client("glue")
+    stop_run(aws.session, "base-tables", "jr_1")
+    assert aws.session.calls == [("glue", "BatchStopJobRun")]
+
+
+def test_a_data_rollback_moves_makes_and_drops_partitions() -> None:
+    """Given months that move, come and go, when the catalog is changed, then each kind of partition call is made."""
+    page = {"Partitions": [{"Values": ["2026-01"], "StorageDescriptor": {"Location": "s3://b/1"}}]}
+    aws = Answers(GetTable=TABLE, GetPartitions=page, BatchUpdatePartition={"Errors": [MISSING]})
+    catalog = GlueCatalog(aws.client("glue"), "refunds_base_uat")
+    assert catalog.months("refund") == {"2026-01": "s3://b/1"}
+    catalog.point("refund", {"2026-01": "s3://b/2"})
+    catalog.drop("refund", ["2026-01"])
+    assert [operation for _, operation in aws.session.calls] == [
+        "GetPartitions",
+        "GetTable",
+        "BatchUpdatePartition",
+        "BatchCreatePartition",
+        "DeletePartition",
+    ]
+
+
+def test_old_control_files_are_deleted() -> None:
+    """Given a lock that is given back, when its object is deleted, then one request takes it away."""
+    aws = Answers()
+    S3Store(aws.client("s3"), "lake-uat-storage-base").delete(["base/_lock.json"])
+    assert aws.session.calls == [("s3", "DeleteObjects")]
