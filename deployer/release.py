@@ -23,7 +23,7 @@ ARTIFACTS_PREFIX = "artifacts/"
 RELEASES_PREFIX = "releases/"
 SQL_DIRECTORY = "athena"  # the SQL and the smoke test's fixtures belong to what was tested
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-_NOT_SHIPPED = {"__pycache__", ".DS_Store"}
+_NOT_SHIPPED = "__pycache__"
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,13 @@ def zip_directory(directory: Path) -> bytes:
 
 
 def _tree(directory: Path) -> Iterator[Path]:
-    """Files below a directory in one order on every machine, without what Python and desktops leave behind."""
-    found = (p for p in directory.rglob("*") if p.is_file() and not _NOT_SHIPPED & set(p.parts) and p.suffix != ".pyc")
-    yield from sorted(found, key=lambda p: p.relative_to(directory).as_posix())
+    """Files below a directory in one order on every machine, without what Python, git and desktops leave behind."""
+
+    def is_shipped(path: Path) -> bool:
+        names = path.relative_to(directory).parts
+        return path.is_file() and path.suffix != ".pyc" and not any(n == _NOT_SHIPPED or n[0] == "." for n in names)
+
+    yield from sorted(filter(is_shipped, directory.rglob("*")), key=lambda p: p.relative_to(directory).as_posix())
 
 
 def _relative(project: Project, path: Path) -> str:

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from deployer.ledger import Current
+from deployer.numbers import Numbers, Rebuilt
 from deployer.plan import Plan
 from deployer.plan_text import plan_text
 from deployer.release import short
 from deployer.release_diff import ChangedFile
 
 MAX_DIFF_LINES = 400
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """What a release does to the refund report on the same tables: customer -> total, under each release's SQL.
-
-    A side is None when it could not be computed; `why` says so.
-    """
-
-    before: Mapping[str, Decimal] | None
-    after: Mapping[str, Decimal] | None
-    why: str = ""
-
-    def differences(self) -> list[tuple[str, Decimal, Decimal]]:
-        before, after = self.before or {}, self.after or {}
-        zero = Decimal("0.00")
-        return [
-            (customer, before.get(customer, zero), after.get(customer, zero))
-            for customer in sorted(before.keys() | after.keys())
-            if before.get(customer) != after.get(customer)
-        ]
+MAX_CUSTOMERS = 500  # in a table; all of them are in --output json
 
 
 @dataclass(frozen=True)
@@ -51,6 +31,7 @@ class Review:
     plan: Plan
     validation: Sequence[str] | None
     numbers: Numbers
+    rebuilt: Rebuilt
 
     def document(self) -> dict[str, Any]:
         return {
@@ -63,9 +44,8 @@ class Review:
             "plan": self.plan.document(),
             "smoke": self.current.smoke,
             "validation": None if self.validation is None else list(self.validation),
-            "differences": [
-                {"customer_id": c, "before": f"{b:.2f}", "after": f"{a:.2f}"} for c, b, a in self.numbers.differences()
-            ],
+            "differences": self.numbers.document(),
+            "rebuilt": self.rebuilt.document(),
         }
 
 
@@ -86,7 +66,7 @@ def _lines(r: Review) -> Iterator[str]:
     yield from _smoke(r)
     yield from _validation(r)
     yield from _plan(r)
-    yield from _numbers(r.numbers, r.source)
+    yield from _numbers(r)
     yield from _files(r)
 
 
@@ -118,20 +98,49 @@ def _plan(r: Review) -> Iterator[str]:
         yield from ("", "```diff", *(f"{line.split('/', 1)[1]}  ({line.split('/', 1)[0]})" for line in iam), "```")
 
 
-def _numbers(numbers: Numbers, source: str) -> Iterator[str]:
-    yield from ("", "## What it does to the numbers", "")
+def _numbers(r: Review) -> Iterator[str]:
+    yield from ("", "## What it does to the numbers", "", f"### The refund report on the tables of {r.source}", "")
+    yield from _difference(r.numbers, "under both releases' SQL")
+    yield from ("", "### One month rebuilt by both releases' jobs", "")
+    if r.rebuilt.numbers.why:
+        yield r.rebuilt.numbers.why
+        return
+    yield f"All raw files of {r.source} went through both jobs into side tables; this is {r.rebuilt.month}."
+    yield ""
+    yield from _difference(r.rebuilt.numbers, f"for {r.rebuilt.month} after both jobs")
+    yield from _counts(r.rebuilt)
+
+
+def _difference(numbers: Numbers, how: str) -> Iterator[str]:
     if numbers.why:
         yield numbers.why
         return
     differences = numbers.differences()
     if not differences:
-        yield f"The refund report on the tables of {source} is the same under both releases' SQL."
+        yield f"The same {how}: {len(numbers.after or {}):,} customers."
         return
-    yield f"The refund report on the tables of {source} under both releases' SQL:"
+    yield f"It differs {how}:"
     yield from ("", "| customer | now | with this release | difference |", "|---|---:|---:|---:|")
-    yield from (f"| {_cell(c)} | {b:.2f} | {a:.2f} | {a - b:+.2f} |" for c, b, a in differences)
+    yield from (f"| {_cell(c)} | {b:.2f} | {a:.2f} | {a - b:+.2f} |" for c, b, a in differences[:MAX_CUSTOMERS])
+    if left := differences[MAX_CUSTOMERS:]:
+        b, a = sum(b for _, b, _ in left), sum(a for _, _, a in left)
+        yield f"| {len(left):,} more customers | {b:.2f} | {a:.2f} | {a - b:+.2f} |"
     before, after = sum(b for _, b, _ in differences), sum(a for _, _, a in differences)
     yield f"| **{len(differences)} customers** | {before:.2f} | {after:.2f} | {after - before:+.2f} |"
+
+
+def _counts(rebuilt: Rebuilt) -> Iterator[str]:
+    """What each job made of the same records."""
+    before, after = rebuilt.before, rebuilt.after
+    if before is None or after is None:
+        yield from ("", "A job kept no record of its counts that this version can read.")
+    elif before == after:
+        yield from ("", "Both jobs counted the same records: " + ", ".join(f"{after[n]:,} {n}" for n in after) + ".")
+    else:
+        yield from ("", "| records | now | with this release | difference |", "|---|---:|---:|---:|")
+        for name in dict.fromkeys([*before, *after]):
+            was, is_ = before.get(name, 0), after.get(name, 0)
+            yield f"| {name} | {was:,} | {is_:,} | {is_ - was:+,} |"
 
 
 def _cell(text: str) -> str:

@@ -146,7 +146,7 @@ class JobRuns:
             account=self._glue.get_account_id(),
             region=self._glue.get_region(),
             url=self._cloud.url,
-            script_location=(job.get("Command") or {}).get("ScriptLocation", ""),
+            script_location=arguments.get("--scriptLocation") or (job.get("Command") or {}).get("ScriptLocation", ""),
             arguments=arguments,
             log_group_prefix=log_group_prefix(job, arguments, self._glue._security_configs),
         )

@@ -101,7 +101,7 @@ class Mount:
         present: set[str] = set()
         with os.scandir(directory) as entries:
             for entry in list(entries):
-                if is_unfinished(entry.name):
+                if is_unfinished(entry.name) and entry.name not in known:  # an object may have such a name, too
                     continue
                 try:
                     if entry.is_dir():

@@ -201,6 +201,27 @@ FAILURES = {
 }
 
 
+def test_a_run_may_name_another_script(jobs: Jobs) -> None:
+    """Given a job, when a run names another script, as Glue's --scriptLocation does, then that one runs."""
+    name, other = jobs.job("print('the job')"), jobs.job("print('another release')")
+    address = jobs.glue.get_job(JobName=other)["Job"]["Command"]["ScriptLocation"]
+    run = jobs.run(name, Arguments={"--scriptLocation": address})
+    assert run["JobRunState"] == "SUCCEEDED"
+    assert "another release" in jobs.lines("/aws-glue/jobs/output", run["Id"])
+    assert "the job" in jobs.lines("/aws-glue/jobs/output", jobs.run(name)["Id"])
+
+
+def test_objects_with_hidden_names_survive_a_run(jobs: Jobs) -> None:
+    """Given objects whose names are those of Spark's own files, when a job has run, then they are still there."""
+    s3 = jobs.cloud.client("s3")
+    keys = [f"hidden-{uuid.uuid4().hex[:8]}/{name}" for name in (".gitattributes", "a.crc")]
+    for key in keys:
+        s3.put_object(Bucket=jobs.bucket, Key=key, Body=b"kept")
+    assert jobs.run(jobs.job("print(1)"))["JobRunState"] == "SUCCEEDED"
+    for key in keys:
+        assert s3.get_object(Bucket=jobs.bucket, Key=key)["Body"].read() == b"kept"
+
+
 def test_failures_are_named(jobs: Jobs) -> None:
     """Given scripts that fail, then FAILED with the last line of the error, and the traceback is in the error log."""
     for script, message in FAILURES.items():

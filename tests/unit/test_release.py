@@ -48,11 +48,12 @@ def test_environments_do_not_make_another_release(tmp_path: Path) -> None:
 
 
 def test_a_zip_depends_on_its_files_alone(tmp_path: Path) -> None:
-    """Given the same package twice, with other times and with caches, then the zips are equal and can be imported from."""
+    """Given the same package twice, with other times, caches and hidden files, then the zips are equal and can be imported from."""
     for name, when in (("one", 1), ("two", 2_000_000_000)):
         package = tmp_path / name / "package"
         (package / "__pycache__").mkdir(parents=True)
         (package / "__pycache__" / "a.cpython-311.pyc").write_bytes(os.urandom(8))
+        (package / ".gitattributes").write_bytes(os.urandom(8))
         for file in ("b.py", "a.py"):
             (package / file).write_text(f"# {file}\n")
             os.utime(package / file, (when, when))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 from deployments import World, passing
 
 from deployer.ledger import Ledger
-from deployer.release_diff import ChangedFile, FileChange
-from deployer.review_page import Numbers, Review, review_page
+from deployer.numbers import Numbers, Rebuilt, not_rebuilt
+from deployer.release_diff import ChangedFile, FileChange, changed_files
+from deployer.review_page import Review, review_page
 
 
 def page_of(world: World) -> Review:
@@ -18,7 +21,9 @@ def page_of(world: World) -> Review:
     world.deploy()
     current = Ledger(world.store, "uat").current()
     assert current is not None
-    return Review("uat", "prod", current, None, (), (), False, world.plan(), (), Numbers({}, {}))
+    return Review(
+        "uat", "prod", current, None, (), (), False, world.plan(), (), Numbers({}, {}), not_rebuilt("Not asked for.")
+    )
 
 
 def test_differences_per_customer_are_listed_and_totalled(tmp_path: Path) -> None:
@@ -43,3 +48,46 @@ def test_reasons_against_a_promotion_come_first(tmp_path: Path) -> None:
 def test_a_long_diff_is_cut_and_says_so(tmp_path: Path) -> None:
     file = ChangedFile("a.py", FileChange.CHANGED, tuple(f"+{n}" for n in range(1000)))
     assert "... 600 more lines" in review_page(replace(page_of(World(tmp_path)), files=(file,)))
+
+
+def test_a_month_of_both_jobs_is_listed_with_what_each_counted(tmp_path: Path) -> None:
+    """Given two rebuilt months, then the page names the month, the customers that differ, and counts that differ."""
+    numbers = Numbers({"ann": Decimal("1.00")}, {"ann": Decimal("3.00"), "bob": Decimal("2.00")})
+    both = Rebuilt(numbers, "2026-09", {"read": 5, "kept": 4}, {"read": 5, "kept": 5})
+    review = replace(page_of(World(tmp_path)), rebuilt=both)
+    text = review_page(review)
+    assert "It differs for 2026-09 after both jobs:" in text
+    assert "| ann | 1.00 | 3.00 | +2.00 |" in text
+    assert "| **2 customers** | 1.00 | 5.00 | +4.00 |" in text
+    assert "| kept | 4 | 5 | +1 |" in text
+    assert review.document()["rebuilt"]["differences"][1] == {"customer_id": "bob", "before": "0.00", "after": "2.00"}
+
+
+def test_a_month_that_was_not_rebuilt_says_why(tmp_path: Path) -> None:
+    text = review_page(replace(page_of(World(tmp_path)), rebuilt=not_rebuilt("The jobs are the same.")))
+    assert "### One month rebuilt by both releases' jobs\n\nThe jobs are the same." in text
+
+
+def test_many_differing_customers_are_summed_up(tmp_path: Path) -> None:
+    """Given more differences than a page holds, then the rest is one row and the total is of all."""
+    numbers = Numbers({}, {f"c{n:04}": Decimal("1.00") for n in range(600)})
+    text = review_page(replace(page_of(World(tmp_path)), numbers=numbers))
+    assert "| 100 more customers | 0.00 | 100.00 | +100.00 |" in text
+    assert "| **600 customers** | 0.00 | 600.00 | +600.00 |" in text
+
+
+def test_the_files_in_a_zip_are_compared_one_by_one() -> None:
+    """Given a zipped library of which one file changed, then that file is listed with its lines, the zip without."""
+
+    def zipped(**files: str) -> bytes:
+        buffer = BytesIO()
+        with ZipFile(buffer, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(f"lib/{name}.py", text)
+        return buffer.getvalue()
+
+    contents = {"old": zipped(a="same", b="1\n"), "new": zipped(a="same", b="2\n")}
+    before, after = ({"files": {"glue/lib.zip": {"sha256": side}}} for side in contents)
+    found = changed_files(before, after, lambda m, path: contents[m["files"][path]["sha256"]])
+    assert [(file.path, bool(file.lines)) for file in found] == [("glue/lib.zip", False), ("glue/lib/b.py", True)]
+    assert found[1].lines[-2:] == ("-1", "+2")

@@ -1,0 +1,168 @@
+"""One month rebuilt by the jobs of two releases, into the side tables that the smoke test uses too.
+
+Both run as the deployed job, with its role, its data and its time zone: only the code is named per run. Live tables are
+never touched. What differs is shown by review_page.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from refunds_lake.runs import ManifestError
+
+from deployer.artifacts import store_file
+from deployer.athena import quoted, run_query
+from deployer.aws_calls import translated
+from deployer.errors import DataopsError, Locked
+from deployer.identity import new_run_id, utc_now
+from deployer.jobs import JobRun, active_run, follow_job, start_job, stop_run
+from deployer.lock import EnvironmentLock
+from deployer.logs import last_lines
+from deployer.manifests import manifest_of
+from deployer.numbers import Numbers, Rebuilt, not_rebuilt, totals
+from deployer.release import ReleaseFile
+from deployer.report import MONTH
+from deployer.store import Store
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+SCRIPT, LIBRARY, MONTHLY_SQL = "JobScriptKey", "JobLibraryKey", "MonthlyRefundsSql"  # artifacts of a release
+TIMEOUT_SECONDS = 2400.0  # each job; two fit into the pipeline's 90 minutes
+LATEST_MONTH = "select max(month) as month from refund_detail where counted"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class JobCode:
+    """What a release runs as its job."""
+
+    script: ReleaseFile
+    library: ReleaseFile
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Equal for two releases whose job is the same."""
+        return self.script.sha256, self.library.sha256
+
+
+def rebuilt(
+    session: Session,
+    outputs: Mapping[str, str],
+    store: Store,
+    codes: tuple[JobCode, JobCode],
+    monthly_sql: str,
+    *,
+    month: str | None,
+    say: Say,
+) -> Rebuilt:
+    """Rebuild the side tables with the earlier job, then with the later one, and report a month after each.
+
+    A full refresh of all raw files each time: a month's refunds need the purchases of all months before it.
+    """
+    if codes[0].identity == codes[1].identity:
+        return not_rebuilt("The job's script and library are the same in both releases.")
+    try:
+        return _rebuilt(session, outputs, store, codes, monthly_sql, month, say)
+    except (DataopsError, KeyError) as error:
+        return not_rebuilt(f"Could not be rebuilt: {error}")
+
+
+@translated
+def _rebuilt(
+    session: Session,
+    outputs: Mapping[str, str],
+    store: Store,
+    codes: tuple[JobCode, JobCode],
+    monthly_sql: str,
+    month: str | None,
+    say: Say,
+) -> Rebuilt:
+    month = month or _latest_month(session, outputs)
+    sides = []
+    with _side_tables(session, store, say) as still_ours:
+        for code, whose in zip(codes, ("the deployed job", "this release's job"), strict=True):
+            say(f"review: rebuilding with {whose}")
+            counts = _run(session, outputs, store, code, say=say)
+            database, workgroup = outputs["SmokeDatabaseName"], outputs["WorkGroupName"]
+            parameters = [quoted(month)]
+            report = run_query(session, monthly_sql, database=database, workgroup=workgroup, parameters=parameters)
+            sides.append((totals(report), counts))
+            still_ours()
+    (before, counts_before), (after, counts_after) = sides
+    return Rebuilt(Numbers(before, after), month, counts_before, counts_after)
+
+
+def _latest_month(session: Session, outputs: Mapping[str, str]) -> str:
+    workgroup, database = outputs["WorkGroupName"], outputs["BaseDatabaseName"]
+    rows = run_query(session, LATEST_MONTH, database=database, workgroup=workgroup).rows
+    month = rows[0][0] if rows else None
+    if month is None or not MONTH.fullmatch(month):
+        raise DataopsError("the tables hold no month with a refund that counts")
+    return month
+
+
+@contextmanager
+def _side_tables(session: Session, store: Store, say: Say) -> Iterator[Callable[[], None]]:
+    """The side tables for us alone: smoke tests run under the same lock."""
+    lost: list[bool] = []
+
+    def still_ours() -> None:
+        if lost:
+            raise DataopsError("the environment's lock was taken by another run")
+
+    lock = EnvironmentLock(store, session.environment.name)
+    with lock.held(new_run_id(utc_now()), say=say, on_loss=lambda: lost.append(True)):
+        yield still_ours
+
+
+def _run(
+    session: Session, outputs: Mapping[str, str], store: Store, code: JobCode, *, say: Say
+) -> Mapping[str, int] | None:
+    """Rebuild the side tables with a release's code; what it counted, None when its record cannot be read."""
+    for file in (code.script, code.library):
+        store_file(store, file)
+    job, artifacts = outputs["BaseTablesJobName"], f"s3://{outputs['ArtifactsBucketName']}"
+    arguments = {
+        # Named per run, which leaves the deployed job as it is.
+        # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
+        "--scriptLocation": f"{artifacts}/{code.script.key}",
+        "--extra-py-files": f"{artifacts}/{code.library.key}",
+        "--base_prefix": outputs["SmokePrefix"],
+        "--database": outputs["SmokeDatabaseName"],
+        "--full_refresh": "true",
+    }
+    run = _followed(session, job, _started(session, job, arguments, say), say)
+    if not run.succeeded:
+        lines = "; ".join(last_lines(session, outputs["JobLogGroupPrefix"], run.id)[-2:])
+        raise DataopsError(f"its run {run.id} ended {run.state}: {run.error or lines or 'no reason given'}")
+    try:
+        manifest = manifest_of(session, outputs, outputs["SmokePrefix"], run.id)
+    except ManifestError:  # another release's format
+        return None
+    return manifest.counts if manifest else None
+
+
+def _started(session: Session, job: str, arguments: Mapping[str, str], say: Say) -> str:
+    """Start the run, after the end of one that is active."""
+    try:
+        return start_job(session, job, arguments)
+    except Locked:
+        active = active_run(session, job)
+        if active is not None:
+            say(f"waiting for job run {active.id}, which is active")
+            follow_job(session, job, active.id, say=say, timeout_seconds=TIMEOUT_SECONDS)
+    return start_job(session, job, arguments)
+
+
+def _followed(session: Session, job: str, run_id: str, say: Say) -> JobRun:
+    """Follow the run to its end; nobody needs it any more when we break off."""
+    try:
+        return follow_job(session, job, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS)
+    except BaseException:
+        with suppress(Exception):
+            stop_run(session, job, run_id)
+        raise

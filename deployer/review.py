@@ -1,0 +1,135 @@
+"""Gathers what the person who approves a release should see. The page itself is review_page.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployer.artifacts import fetch_file, fetch_manifest, fetch_release
+from deployer.assembly import artifacts_store, built_target, evidence_of, planned, released
+from deployer.athena import run_query
+from deployer.aws import stack_outputs
+from deployer.aws_calls import translated
+from deployer.errors import DataopsError
+from deployer.numbers import Numbers, Rebuilt, not_rebuilt, totals
+from deployer.planner import Options
+from deployer.promotion import refusals
+from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
+from deployer.release import ReleaseFile
+from deployer.release_diff import changed_files, settings_changed
+from deployer.review_page import Review
+from deployer.store import Store
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+REPORT_SQL = "RefundsSql"  # the artifact that holds the refund report
+Say = Callable[[str], None]
+_NOTHING: Mapping[str, Any] = {"files": {}, "stacks": {}, "artifacts": {}}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A release's manifest, and the bucket that holds its files."""
+
+    manifest: Mapping[str, Any]
+    store: Store
+
+    def file(self, path: str) -> ReleaseFile:
+        return fetch_file(self.store, path, self.manifest["files"][path])
+
+    def artifact(self, name: str) -> ReleaseFile | None:
+        item = self.manifest["artifacts"].get(name)
+        return self.file(item["path"]) if item else None
+
+    def text(self, name: str) -> str | None:
+        file = self.artifact(name)
+        return file.content.decode() if file else None
+
+    def job(self) -> JobCode | None:
+        script, library = self.artifact(SCRIPT), self.artifact(LIBRARY)
+        return JobCode(script, library) if script and library else None
+
+
+def review_of(source: Session, target: Session, *, rebuild: bool, month: str | None, say: Say) -> Review:
+    """The facts about the release of the source environment, for the one that it would go to."""
+    environment = target.environment
+    evidence, there = evidence_of(source, environment.release_max_age_days, None), evidence_of(target, 0, None)
+    if evidence.current is None:
+        name = source.environment.name
+        raise DataopsError(f"nothing was deployed to {name}", hint=f"dataops deploy --env {name}")
+    store = artifacts_store(source)
+    release = fetch_release(store, evidence.current.release)
+    after, before = Stored(release.manifest, store), Stored(_NOTHING, store)
+    if there.current is not None:
+        theirs = artifacts_store(target)
+        before = Stored(fetch_manifest(theirs, there.current.release), theirs)
+    with released(target, release) as wired:
+        plan = planned(target, wired, Options())
+    return Review(
+        source=source.environment.name,
+        target=environment.name,
+        current=evidence.current,
+        against=there.current,
+        refusals=refusals(evidence),
+        files=changed_files(
+            before.manifest,
+            after.manifest,
+            lambda manifest, path: (before if manifest is before.manifest else after).file(path).content,
+        ),
+        settings_differ=settings_changed(before.manifest, after.manifest),
+        plan=plan,
+        validation=_validation(source, release.id, say),
+        numbers=_under_both_sqls(source, before.text(REPORT_SQL), after.text(REPORT_SQL)),
+        rebuilt=_by_both_jobs(source, before, after, month, say) if rebuild else not_rebuilt("Not asked for."),
+    )
+
+
+def _under_both_sqls(session: Session, before: str | None, after: str | None) -> Numbers:
+    """The report under both SQLs on the tables of the source environment."""
+    if after is None:
+        return Numbers(None, None, "This release has no refund report.")
+    if before is None:
+        return Numbers(None, None, "There is no earlier release to compare with.")
+    if before == after:
+        return Numbers(None, None, "The SQL of the refund report is the same in both releases.")
+
+    @translated
+    def computed() -> Numbers:
+        outputs = stack_outputs(session)
+        database, workgroup = outputs["BaseDatabaseName"], outputs["WorkGroupName"]
+        was, is_ = (totals(run_query(session, sql, database=database, workgroup=workgroup)) for sql in (before, after))
+        return Numbers(was, is_)
+
+    try:
+        return computed()
+    except (DataopsError, KeyError) as error:
+        return Numbers(None, None, f"Could not be computed: {error}")
+
+
+def _by_both_jobs(session: Session, before: Stored, after: Stored, month: str | None, say: Say) -> Rebuilt:
+    jobs, sql = (before.job(), after.job()), after.text(MONTHLY_SQL)
+    if jobs[1] is None or sql is None:
+        return not_rebuilt("This release has no job or no monthly report.")
+    if jobs[0] is None:
+        return not_rebuilt("There is no earlier release to compare with.")
+    try:
+        outputs = stack_outputs(session)
+    except DataopsError as error:
+        return not_rebuilt(f"Could not be rebuilt: {error}")
+    return rebuilt(session, outputs, after.store, (jobs[0], jobs[1]), sql, month=month, say=say)
+
+
+def _validation(session: Session, release: str, say: Say) -> list[str] | None:
+    """Findings about the checkout, when it is the release that is reviewed."""
+    from deployer.validation import validate_project
+
+    try:
+        if built_target(session).release.id != release:
+            return None
+    except DataopsError:
+        return None
+    return [
+        str(finding) for check in validate_project(session.project.directory, say=say) for finding in check.findings
+    ]

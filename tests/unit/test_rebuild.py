@@ -1,0 +1,122 @@
+"""One month rebuilt by both releases' jobs: which code runs where, and what is told when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from fake_aws import OUTPUTS, FakeAthena, FakeGlue, FakeSession
+from fake_cloud import FakeStore
+from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
+
+from deployer import polling
+from deployer.lock import EnvironmentLock
+from deployer.numbers import Rebuilt
+from deployer.rebuild import LATEST_MONTH, JobCode, rebuilt
+from deployer.release import ReleaseFile
+
+LIVE, SIDE = OUTPUTS["BaseDatabaseName"], OUTPUTS["SmokeDatabaseName"]
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time stand still between polls."""
+    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+
+
+def code(name: str) -> JobCode:
+    return JobCode(
+        ReleaseFile("glue/base_tables.py", "file", f"script {name}".encode()),
+        ReleaseFile("glue/refunds_lake.zip", "zip", f"library {name}".encode()),
+    )
+
+
+class World:
+    """A deployed uat; the job leaves behind what `after` says for the script that it ran."""
+
+    def __init__(self) -> None:
+        self.store = FakeStore()
+        self.after = {code("old").script.key: "10.00", code("new").script.key: "12.50"}
+        self.athena = FakeAthena(results={(LIVE, LATEST_MONTH): [("2026-09",)]})
+        self.athena.columns = ("customer_id", "total_refund")
+        self.glue = FakeGlue(on_start=self._run)
+        self.session: Any = FakeSession(athena=self.athena, glue=self.glue)
+        self.said: list[str] = []
+
+    def _run(self, run_id: str, arguments: Mapping[str, str]) -> None:
+        key = arguments["--scriptLocation"].removeprefix("s3://artifacts/")
+        assert key in self.store.objects, "Glue reads the script from the artifacts bucket of this account"
+        assert arguments["--extra-py-files"].removeprefix("s3://artifacts/") in self.store.objects
+        assert self.is_locked, "a smoke test would write to the same tables"
+        self.athena.results[SIDE, "2026-09"] = [("ann", self.after[key]), ("bob", "1.00")]
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        counts = {"read": 3, "kept": 3, "duplicate": 0, "superseded": 0, "rejected": 0}
+        manifest = Manifest(f"20260101T000000Z-{run_id[-8:]}", run_id, FULL_REFRESH, now, now, "UTC", counts=counts)
+        self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
+
+    @property
+    def is_locked(self) -> bool:
+        return EnvironmentLock(self.store, "test").key in self.store.objects
+
+    def rebuild(self, new: str = "new", month: str | None = None) -> Rebuilt:
+        outputs = {**OUTPUTS, "ArtifactsBucketName": "artifacts"}
+        codes = (code("old"), code(new))
+        return rebuilt(self.session, outputs, self.store, codes, "monthly", month=month, say=self.said.append)
+
+
+def test_both_jobs_rebuild_the_latest_month_one_after_the_other() -> None:
+    """Given two jobs, when a month is rebuilt, then each release's code ran, and the customer that differs is listed."""
+    world = World()
+    found = world.rebuild()
+    assert found.month == "2026-09"
+    assert found.numbers.differences() == [("ann", Decimal("10.00"), Decimal("12.50"))]
+    assert found.before == found.after
+    assert [run["Arguments"]["--scriptLocation"] for run in world.glue.runs] == [
+        f"s3://artifacts/{code(name).script.key}" for name in ("old", "new")
+    ]
+    assert not world.is_locked
+
+
+def test_only_the_side_tables_are_written() -> None:
+    """Given both runs, then each is a full refresh of the side tables, and reads what the deployed job reads."""
+    world = World()
+    world.rebuild()
+    for run in world.glue.runs:
+        told = {k: v for k, v in run["Arguments"].items() if k not in ("--scriptLocation", "--extra-py-files")}
+        assert told == {"--base_prefix": "smoke/", "--database": SIDE, "--full_refresh": "true"}
+
+
+def test_the_same_job_is_not_run_twice() -> None:
+    """Given the same script and library in both releases, then nothing runs, and that is said."""
+    world = World()
+    assert "are the same in both releases" in world.rebuild("old").numbers.why
+    assert world.glue.runs == []
+
+
+def test_a_job_that_fails_is_told_and_the_lock_given_back() -> None:
+    """Given code that fails, then the page says so with Glue's reason, and no numbers are made up."""
+    world = World()
+    world.glue.ends = [{"JobRunState": "FAILED", "ErrorMessage": "KeyError: 'amount'"}]
+    found = world.rebuild()
+    assert found.numbers.before is None
+    assert "ended FAILED: KeyError: 'amount'" in found.numbers.why
+    assert not world.is_locked
+
+
+def test_a_deployment_that_is_going_on_keeps_the_side_tables() -> None:
+    """Given somebody else's lock, then nothing runs, and the page says who has it."""
+    world = World()
+    EnvironmentLock(world.store, "test").take("another-run")
+    assert "is locked by" in world.rebuild().numbers.why
+    assert world.glue.runs == []
+
+
+def test_a_run_of_the_live_tables_is_waited_for() -> None:
+    """Given an active run, when a month is rebuilt, then it starts after that run's end."""
+    world = World()
+    world.glue.is_running_already("jr_nightly")
+    assert world.rebuild(month="2026-09").numbers.why == ""
+    assert any("waiting for job run jr_nightly" in line for line in world.said)
