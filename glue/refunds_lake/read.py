@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
 from refunds_lake.frames import local_frame
@@ -31,6 +31,7 @@ _JSON_OPTIONS: Final = {
 }
 _CSV_OPTIONS: Final = {"escape": '"', "columnNameOfCorruptRecord": "_corrupt", "mode": "PERMISSIVE"}
 _TEXTS: Final = ("id", "customer_id", "merchant_id", "parent_id")
+_PATTERN: Final = frozenset("{}[]*?\\")
 _REPLACEMENT: Final = "\ufffd"
 
 # The usual line: one flat object without escapes, whose ids are strings (or null) and whose keys stand right before their
@@ -100,16 +101,31 @@ def _place() -> list[Column]:
     ]
 
 
+def _load(reader: DataFrameReader, format_: str, uris: Sequence[str]) -> DataFrame:
+    """The rows of the files, with their place, each file once.
+
+    With globbing off, Spark reads all given files once more for each name that looks like a pattern, so such a name gets
+    a reader of its own (DataSource.checkAndGlobPathIfNecessary, in 3.5 and 4.1).
+    """
+    usual = [uri for uri in uris if not _PATTERN & set(uri)]
+    portions = [*([usual] if usual else []), *([uri] for uri in uris if _PATTERN & set(uri))]
+    loaded = [
+        reader.format(format_).option("__globPaths__", "false").load(portion).select(*_place(), "*")
+        for portion in portions
+    ]
+    return reduce(DataFrame.unionByName, loaded)
+
+
 def _lines(spark: SparkSession, uris: Sequence[str], header: str | None) -> DataFrame:
     """Text files by line: LF or CRLF ends a line, a byte order mark is no part of it, and repeated headers are blank."""
     value = F.expr(r"CASE WHEN endswith(value, '\r') THEN substr(value, 1, char_length(value) - 1) ELSE value END")
     text = F.when(F.col("line").startswith("\ufeff"), F.expr("substr(line, 2)")).otherwise(F.col("line"))
-    reader = spark.read.option("lineSep", "\n").option("__globPaths__", "false")
+    reader = spark.read.option("lineSep", "\n")
     is_header = F.col("text") == header if header is not None else F.lit(False)
     is_too_long = F.octet_length("text") > LINE_BYTES
     return (
-        reader.text(list(uris))
-        .select(*_place(), value.alias("line"))
+        _load(reader, "text", uris)
+        .select("path", "block", "row", value.alias("line"))
         .select("path", "block", "row", text.alias("text"))
         .select(
             "path",
@@ -240,9 +256,11 @@ def _from_parquet(spark: SparkSession, uris: Sequence[str], columns: Iterable[tu
     """Parquet rows under one schema; the raw text of a row is its JSON."""
     types: Mapping[str, str] = {name: type_ for name, type_ in columns if name in FIELDS}
     schema = ", ".join(f"`{name}` {type_}" for name, type_ in types.items())
-    rows = spark.read.schema(schema).option("__globPaths__", "false").parquet(*uris)
+    rows = _load(spark.read.schema(schema), "parquet", uris)
     return rows.select(
-        *_place(),
+        "path",
+        "block",
+        "row",
         F.lit(False).alias("is_blank"),
         F.to_json(F.struct(*types), {"ignoreNullFields": "false"}).alias("raw_text"),
         F.lit(None).cast("string").alias("fault"),

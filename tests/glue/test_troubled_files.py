@@ -1,0 +1,116 @@
+"""Files that are broken, strange or gone: named, left unread, and no harm to the others."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from deliveries import as_parquet
+from lake_fakes import DirectoryStore
+from lakehouse import NOW, Lakehouse, purchase, refund
+
+
+def test_broken_files_are_named_and_the_others_are_read(lakehouse: Lakehouse) -> None:
+    """One run over good and bad files takes the good ones whole, names each bad one, and reads it when it is repaired."""
+    lines = b"".join(b'{"id":"x%d"}\n' % number for number in range(20_000))
+    whole, good = gzip.compress(lines), [purchase("p1")]
+    corrupt = bytearray(whole)
+    corrupt[len(whole) // 2] ^= 0xFF
+    names = {
+        lakehouse.deliver(name, body): reason
+        for name, body, reason in [
+            ("cut.json.gz", whole[: len(whole) // 2], "breaks off"),
+            ("corrupt.json.gz", bytes(corrupt), "corrupt"),
+            ("plain.csv.gz", b"id,type,timestamp,amount\n", "not a readable gzip"),
+            ("empty.json", b"", "empty"),
+            ("empty.parquet", b"", "empty"),
+            ("notes.txt", b"hello", "unknown suffix"),
+            ("data.JSON", b"{}", "unknown suffix"),
+            ("_hidden.json", b"{}", "hidden"),
+            ("no-amount.csv", b"id,type,timestamp\na,b,c\n", "no column amount"),
+            ("twice.csv", b"id,type,timestamp,amount,id\na,b,c,d,e\n", "more than once"),
+            ("text.parquet", b"PAR1 this is no parquet file PAR1", "footer"),
+            ("cut.parquet", as_parquet(good)[:-9], "does not end like"),
+            ("double.parquet", as_parquet([{"amount": 1.5}], amount=pa.float64()), "amount is <float>"),
+            ("number.parquet", as_parquet([{"id": 5}], id=pa.int64()), "id is bigint"),
+        ]
+    }
+    lakehouse.deliver("good.json", [*good, "", "x"])
+    lakehouse.deliver("header-only.csv", "id,type,timestamp,amount\n")
+    odd = lakehouse.deliver("a b?{x}[y]*%20é&=#1.json", [refund("r1", "p1")])
+    broken_page = bytearray(as_parquet([purchase(f"q{number}") for number in range(3000)]))
+    broken_page[200:1200] = b"\0" * 1000
+    names[lakehouse.deliver("page.parquet", bytes(broken_page))] = "corrupt"
+
+    outcome = lakehouse.run()
+
+    reasons = {problem.key: problem.reason for problem in outcome.problems}
+    assert {key: word in reasons.get(key, "") for key, word in names.items()} == dict.fromkeys(names, True), reasons
+    assert set(reasons) == set(names)
+    assert dict(outcome.manifest.counts) == {"read": 3, "kept": 2, "duplicate": 0, "superseded": 0, "rejected": 1}
+    assert [row["source_file"] for row in lakehouse.rows("refund")] == [odd]
+    assert [(row["line_number"], row["raw_text"]) for row in lakehouse.rows("rejected")] == [(3, "x")]
+    assert not names.keys() & {each.key for each in outcome.manifest.inputs}
+
+    lakehouse.deliver("cut.json.gz", gzip.compress(lines + b'{"id":"x20000"}\n'), at=NOW + timedelta(seconds=1))
+    again = lakehouse.run()
+    assert again.manifest.counts["rejected"] == 20_001
+    assert len(again.problems) == len(names) - 1
+
+
+def test_parquet_types_are_taken_as_they_are(lakehouse: Lakehouse) -> None:
+    """Texts, exact decimals, whole numbers and timestamps are fine; a decimal with a third digit is not an amount."""
+    moment = datetime(2026, 9, 5, 10, 0, 0, 123456, tzinfo=UTC)
+    decimals = [purchase(f"d{value}", amount=Decimal(value), timestamp=moment) for value in ("1.5000", "1.2345", "0")]
+    body = as_parquet(decimals, amount=pa.decimal128(20, 4), timestamp=pa.timestamp("us", tz="UTC"))
+    lakehouse.deliver("decimal.parquet", body)
+    naive = purchase("n", amount=7, timestamp=moment.replace(tzinfo=None), customer_id=" c ", merchant_id="")
+    lakehouse.deliver(
+        "naive.parquet",
+        as_parquet([naive, {**naive, "merchant_id": "m"}], amount=pa.int32(), timestamp=pa.timestamp("ms")),
+    )
+    lakehouse.deliver("text.parquet", as_parquet([purchase("t", amount="3.10")]))
+
+    outcome = lakehouse.run()
+
+    assert not outcome.problems
+    taken = {row["id"]: (row["amount"], row["timestamp"]) for row in lakehouse.rows("purchase")}
+    assert taken == {
+        "d1.5000": (Decimal("1.50"), moment),
+        "n": (Decimal("7.00"), moment.replace(microsecond=123000)),
+        "t": (Decimal("3.10"), datetime(2026, 9, 5, 10, tzinfo=UTC)),
+    }
+    rejected = {(row["line_number"], *row["reasons"]) for row in lakehouse.rows("rejected")}
+    assert rejected == {(2, "amount_invalid"), (3, "amount_not_positive"), (1, "merchant_id_missing")}
+
+
+class Vanishing(DirectoryStore):
+    """A bucket from which an object disappears between the listing and the reading."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.vanishing: str | None = None
+
+    def listing(self, prefix: str, *, after: str = "") -> Any:
+        found = list(super().listing(prefix, after=after))
+        if self.vanishing is not None:
+            self.delete([self.vanishing])
+            self.vanishing = None
+        return iter(found)
+
+
+def test_an_object_that_disappears_is_named_and_not_marked_as_read(spark: Any, tmp_path: Path) -> None:
+    """Deleted between listing and reading: the run goes on with the rest."""
+    raw = Vanishing(tmp_path / "raw")
+    lakehouse = Lakehouse(spark, tmp_path, raw=raw)
+    raw.vanishing = lakehouse.deliver("gone.json", [purchase("p1")])
+    gone = raw.vanishing
+    lakehouse.deliver("stays.json", [purchase("p2")])
+    outcome = lakehouse.run()
+    assert [problem.key for problem in outcome.problems] == [gone]
+    assert [row["id"] for row in lakehouse.rows("purchase")] == ["p2"]
+    assert gone not in outcome.state.known
