@@ -43,6 +43,7 @@ def install(cloud: LocalCloud) -> None:
     archives = Archives(cache_directory(os.environ))
     threading.Thread(target=archives.make_base, daemon=True).start()
     runs = JobRuns(glue, cloud, archives)
+    cloud.at_end.append(runs.kill_all)
     replace(glue, "_start_job_run", lambda data: runs.start(data))
     replace(glue, "_get_job_run", lambda data: runs.describe(data))
     replace(glue, "_get_job_runs", lambda data: runs.list_runs(data))
@@ -139,6 +140,11 @@ class JobRuns:
                 detail = {"ErrorCode": code, "ErrorMessage": f"Job run {run_id} is {what}"}
                 errors.append({**named, "ErrorDetail": detail})
         return self._glue.json_response({"SuccessfulSubmissions": done, "Errors": errors})
+
+    def kill_all(self) -> None:
+        """End every run's processes; their runs are settled when the state is loaded again."""
+        for process in list(self._processes.values()):
+            process.kill()
 
     def _process(self, job: Data, run: Data, arguments: dict[str, str]) -> JobProcess:
         spec = RunSpec(

@@ -15,8 +15,8 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,6 +47,8 @@ class LocalCloud:
 
     paths: LocalPaths
     ports: dict[str, int]
+    #: What a completion wants done when the process ends in an orderly way.
+    at_end: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -77,6 +79,8 @@ def main(root: Path) -> None:
         await guarded(scope, receive, announce if scope["type"] == "lifespan" else send)
 
     asyncio.run(serve(announced, listener))
+    for end in cloud.at_end:
+        end()
     lock.close()
     # Worker threads of the emulator may still run and would keep the process alive; the state is saved.
     os._exit(0)

@@ -8,13 +8,17 @@ import io
 import os
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 from conftest import Cloud, Json, eventually
+
+from deployer.local.athena_engine import lock_down
 
 CUTOFF_BYTES = 10_000_000
 COLUMNS = {
@@ -239,6 +243,27 @@ def test_no_local_files(lake: Lake, sql: str) -> None:
         assert lake.run(sql)["Status"]["State"] == "FAILED"
     except ClientError as refused:
         assert "InvalidRequestException" in str(refused)
+
+
+def test_the_engine_opens_nothing_else(tmp_path: Path) -> None:
+    """Given a connection that is locked down to its files, then it reads those, no other, and cannot be opened again."""
+    mine, other = tmp_path / "mine.csv", tmp_path / "other.csv"
+    for file in (mine, other):
+        file.write_text("1\n", encoding="ascii")
+    with duckdb.connect(":memory:") as connection:
+        lock_down(connection, [str(mine)])
+        assert connection.execute(f"select * from read_csv('{mine}', header = false)").fetchall() == [(1,)]
+        for sql in (
+            f"select * from read_csv('{other}')",
+            "select * from read_text('/etc/hostname')",
+            f"copy (select 1) to '{tmp_path}/out.csv'",
+            f"attach '{tmp_path}/x.duckdb'",
+            "set enable_external_access = true",
+            "set allowed_paths = ['/etc/hostname']",
+            "install httpfs",
+        ):
+            with pytest.raises(duckdb.Error):
+                connection.execute(sql)
 
 
 @pytest.mark.parametrize("sql", ["selec 1", "select from where", "select 1 1", "select 1; select 2"])

@@ -103,7 +103,9 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     command = {"Name": "glueetl", "ScriptLocation": f"s3://{bucket}/code/job.py"}
     glue.create_job(Name="sleeper", Role="r", Command=command)
     run_id = glue.start_job_run(JobName="sleeper")["JobRunId"]
-    child = eventually(lambda: driver_of(run_id), seconds=10)
+    eventually(lambda: log_lines(own_cloud, run_id), seconds=20)
+    child = driver_of(run_id)
+    assert child is not None
 
     own_cloud.kill()
     eventually(lambda: not Path(f"/proc/{child}").exists(), seconds=5)
@@ -113,13 +115,26 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     run = own_cloud.client("glue").get_job_run(JobName="sleeper", RunId=run_id)["JobRun"]
     assert run["JobRunState"] == "FAILED"
     assert "the local cloud was stopped" in run["ErrorMessage"]
-    assert own_cloud.client("glue").start_job_run(JobName="sleeper")["JobRunId"] != run_id
+    second_run = own_cloud.client("glue").start_job_run(JobName="sleeper")["JobRunId"]
+    assert second_run != run_id
+    eventually(lambda: log_lines(own_cloud, second_run), seconds=20)
     identity = own_cloud.client("sts", session=credentials).get_caller_identity()
     assert identity["Account"] == "9" * 12
 
     assert local.stop(own_cloud.project_dir)
+    assert driver_of(second_run) is None
     own_cloud.restart()
     check_everything(own_cloud, bucket, made)
+
+
+def log_lines(cloud: Cloud, run_id: str) -> list[str]:
+    """What a run has printed so far; nothing while its log is not there."""
+    logs = cloud.client("logs")
+    try:
+        events = logs.get_log_events(logGroupName="/aws-glue/jobs/output", logStreamName=run_id)["events"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+    return [event["message"] for event in events]
 
 
 def driver_of(run_id: str) -> int | None:
