@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ from refunds_lake.session import SETTINGS
 from refunds_lake.tables import CheckFailed
 
 NAMESPACE = "RefundsLake"
+UNSET = "-"
+"""Glue has no empty arguments: this one stands for none."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -47,6 +50,9 @@ def main(arguments: Sequence[str]) -> int:
         reporting_time_zone=options.reporting_time_zone,
         job_run_id=options.JOB_RUN_ID or f"local{os.getpid()}",
         full_refresh=options.full_refresh,
+        months=_months(options),
+        replay=options.replay,
+        replay_reason=options.replay_reason if options.replay_reason != UNSET else None,
     )
     try:
         outcome = run(settings, world)
@@ -68,7 +74,26 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--database", required=True)
     parser.add_argument("--reporting_time_zone", default="UTC")
     parser.add_argument("--full_refresh", type=_truth, default=False)
-    return parser.parse_known_args(arguments)[0]
+    parser.add_argument("--from_month", type=_month, default=UNSET)
+    parser.add_argument("--to_month", type=_month, default=UNSET)
+    parser.add_argument("--replay", type=_truth, default=False)
+    parser.add_argument("--replay_reason", default=UNSET)
+    options = parser.parse_known_args(arguments)[0]
+    if (options.from_month == UNSET) != (options.to_month == UNSET):
+        parser.error("--from_month and --to_month belong together")
+    if [options.full_refresh, options.replay, options.from_month != UNSET].count(True) > 1:
+        parser.error("--full_refresh, --replay and --from_month exclude each other")
+    return options
+
+
+def _months(options: argparse.Namespace) -> tuple[str, str] | None:
+    return None if options.from_month == UNSET else (options.from_month, options.to_month)
+
+
+def _month(text: str) -> str:
+    if text != UNSET and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no month (YYYY-MM)")
+    return text
 
 
 def _truth(text: str) -> bool:

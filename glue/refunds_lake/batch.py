@@ -45,6 +45,7 @@ class Batch:
     files_known: DataFrame
     places: tuple[Row, ...]
     """One row per file, block, kind and month: how many lines, and the number of the first."""
+    offsets: tuple[tuple[int, int, int], ...]
 
     @property
     def read(self) -> int:
@@ -87,33 +88,54 @@ class Batch:
 
     def rejected(self, run_id: str, time_zone: str) -> DataFrame:
         """The rejected records as rows of their table, with line numbers, by month of ingestion."""
-        lines: Counter[tuple[int, int]] = Counter()
-        first: dict[tuple[int, int], int] = {}
-        for place in self.places:
-            block = (place["file"], place["block"])
-            lines[block] += place["lines"]
-            first[block] = min(first.get(block, place["first"]), place["first"])
-        before: Counter[int] = Counter()
-        rows = []
-        for file, start in sorted(lines):
-            rows.append((file, start, before[file] + 1 - first[file, start]))
-            before[file] += lines[file, start]
-        offsets = local_frame(self.spark, "file int, block bigint, offset bigint", rows)
         month = F.date_format(F.from_utc_timestamp("ingested_at", time_zone), "yyyy-MM")
-        return (
-            self.judged.where(F.col("kind") == REJECTED)
-            .join(F.broadcast(offsets), on=["file", "block"])
-            .join(F.broadcast(self.files_known.select("file", "ingested_at", "source_file")), on="file")
-            .select(
-                "raw_text",
-                "reasons",
-                "source_file",
-                (F.col("row") + F.col("offset")).alias("line_number"),
-                F.lit(run_id).alias("run_id"),
-                "ingested_at",
-                month.alias("month"),
-            )
+        return self._numbered(self.judged.where(F.col("kind") == REJECTED)).select(
+            "raw_text",
+            "reasons",
+            "source_file",
+            "line_number",
+            F.lit(run_id).alias("run_id"),
+            "ingested_at",
+            month.alias("month"),
         )
+
+    def only(self, lines: DataFrame) -> Batch:
+        """The batch without all records but those on the given lines (source_file, line_number)."""
+        wanted = self._numbered(self.judged).join(lines, on=["source_file", "line_number"], how="left_semi")
+        kept = wanted.select(*self.judged.columns).localCheckpoint()
+        return dataclasses.replace(self, judged=kept, places=_places(kept))
+
+    def _numbered(self, judged: DataFrame) -> DataFrame:
+        """Records with their source_file, line_number and ingested_at."""
+        offsets = local_frame(self.spark, "file int, block bigint, offset bigint", self.offsets)
+        return (
+            judged.join(F.broadcast(offsets), on=["file", "block"])
+            .join(F.broadcast(self.files_known.select("file", "ingested_at", "source_file")), on="file")
+            .withColumn("line_number", F.col("row") + F.col("offset"))
+        )
+
+
+def _offsets(places: Iterable[Row]) -> tuple[tuple[int, int, int], ...]:
+    """File, block and what makes a line number of a row number: the blocks of a file follow each other."""
+    lines: Counter[tuple[int, int]] = Counter()
+    first: dict[tuple[int, int], int] = {}
+    for place in places:
+        block = (place["file"], place["block"])
+        lines[block] += place["lines"]
+        first[block] = min(first.get(block, place["first"]), place["first"])
+    before: Counter[int] = Counter()
+    offsets = []
+    for file, start in sorted(lines):
+        offsets.append((file, start, before[file] + 1 - first[file, start]))
+        before[file] += lines[file, start]
+    return tuple(offsets)
+
+
+def _places(judged: DataFrame) -> tuple[Row, ...]:
+    counted = judged.groupBy("file", "block", "kind", "month").agg(
+        F.count("*").alias("lines"), F.min("row").alias("first")
+    )
+    return tuple(counted.collect())
 
 
 def read_batch(
@@ -147,7 +169,7 @@ def read_batch(
         files = [file for file in files if file.key not in left_out]
     if files:
         raise CheckFailed("the raw objects keep changing while they are read")
-    return Batch(spark, (), tuple(problems), empty_frame(spark, f"{_STAGED}, kind string"), spark.range(0), ())
+    return Batch(spark, (), tuple(problems), empty_frame(spark, f"{_STAGED}, kind string"), spark.range(0), (), ())
 
 
 def clear(spark: SparkSession, uri: str) -> None:
@@ -172,19 +194,15 @@ def _read(
         staged = spark.read.schema(_STAGED).parquet(staging)
     except AnalysisException:
         staged = empty_frame(spark, f"{_STAGED}, kind string")
-    places = (
-        staged.groupBy("file", "block", "kind", "month")
-        .agg(F.count("*").alias("lines"), F.min("row").alias("first"))
-        .collect()
-    )
-    batch = Batch(spark, tuple(files), tuple(problems), staged, known, tuple(places))
+    places = _places(staged)
+    if any(place["file"] is None for place in places):
+        raise CheckFailed("Spark read rows from a file that is not among the run's inputs")
+    batch = Batch(spark, tuple(files), tuple(problems), staged, known, places, _offsets(places))
     _check_complete(batch)
     return batch
 
 
 def _check_complete(batch: Batch) -> None:
-    if any(place["file"] is None for place in batch.places):
-        raise CheckFailed("Spark read rows from a file that is not among the run's inputs")
     rows = {file.key: file.rows for file in batch.files if file.rows is not None}
     found: Mapping[str, int] = {each.key: each.records for each in batch.inputs()}
     for key, expected in rows.items():

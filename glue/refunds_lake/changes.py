@@ -31,7 +31,7 @@ class Change:
 
     arriving: DataFrame
     leaving: DataFrame | None
-    """The ids that are no longer where they are stored (a replaced row arrives again); None when there are none."""
+    """Keys, under the table's column names, of stored rows that go (a replaced row arrives again); None for no rows."""
     rows: Mapping[str, int]
     """Touched month -> how many rows it has afterwards."""
 
@@ -230,7 +230,7 @@ class Changes:
         touched = set(per_month) | set(refunds.rows)
         leaving = None
         if self._tables.months("refund_detail") & touched:
-            leaving = arriving.select(F.col("refund_id").alias("id"))
+            leaving = arriving.select("refund_id")
             if self._replaced("refund"):
                 leaving = leaving.union(self._leaving("refund").select("id"))
         after = {month: refunds.rows.get(month, self._tables.rows("refund", month)) for month in touched}
@@ -273,9 +273,8 @@ class Changes:
 
 def next_content(tables: TableSet, table: str, change: Change) -> DataFrame:
     """All rows of the touched months as they will be."""
-    arriving = change.arriving.select(*names(table), "month")
+    arriving = change.arriving.select(*names(table), "month").where(F.col("month").isin(*change.rows))
     stored = tables.read(table, set(change.rows))
     if change.leaving is not None:
-        key = names(table)[0]
-        stored = stored.join(change.leaving.withColumnRenamed("id", key), on=key, how="left_anti")
+        stored = stored.join(change.leaving, on=change.leaving.columns, how="left_anti")
     return arriving.unionByName(stored.select(*arriving.columns))

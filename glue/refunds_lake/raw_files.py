@@ -63,16 +63,19 @@ class Unreadable(Exception):
     """The object cannot be read; the message says why."""
 
 
+def is_known(stored: StoredObject, state: State) -> bool:
+    """Whether a run in force has read this very delivery of the key."""
+    return state.known.get(stored.key) == (stored.etag, utc_text(stored.last_modified))
+
+
+def version_order(objects: Iterable[StoredObject]) -> list[StoredObject]:
+    """By modification time, then key: the order in which later versions win."""
+    return sorted(objects, key=lambda each: (each.last_modified, each.key.encode()))
+
+
 def fresh(listing: Iterable[StoredObject], state: State) -> list[StoredObject]:
-    """The objects that no run in force has read, in version order: modification time, then key."""
-    return sorted(
-        (
-            each
-            for each in listing
-            if not each.key.endswith("/") and state.known.get(each.key) != (each.etag, utc_text(each.last_modified))
-        ),
-        key=lambda each: (each.last_modified, each.key.encode()),
-    )
+    """The objects that no run in force has read, in version order; markers of folders are none."""
+    return version_order(each for each in listing if not each.key.endswith("/") and not is_known(each, state))
 
 
 def inspect(

@@ -148,7 +148,8 @@ def sweepable(store: ObjectStore, base_prefix: str, *, now: datetime, keep: time
             idle_since = max(entry.last_modified, superseded_at.get(location, entry.last_modified))
             if location not in needed and idle_since < now - keep:
                 keys.append(entry.key)
-    return keys
+    staged = store.listing(f"{base_prefix}.staging/")
+    return keys + [entry.key for entry in staged if entry.last_modified < now - keep]
 
 
 def sweep(store: ObjectStore, base_prefix: str, lock: Lock, *, now: datetime, keep: timedelta) -> list[str]:
