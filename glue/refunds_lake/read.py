@@ -273,7 +273,9 @@ def _from_parquet(spark: SparkSession, uris: Sequence[str], columns: Iterable[tu
 def _as_text(name: str, type_: str | None) -> Column:
     if type_ is None:
         return F.lit(None).cast("string")
+    text = F.col(name).cast("string")
     if type_.startswith("decimal"):
-        in_cents = F.expr(f"try_cast(`{name}` as decimal(38,2))")
-        return F.when(in_cents == F.col(name), in_cents.cast("string")).otherwise(F.col(name).cast("string"))
-    return F.col(name).cast("string")
+        # Without the zeros that only fill up the scale. Not by comparing decimals: Spark 4.1 rounds to a common scale first.
+        plain = F.expr(f"trim(TRAILING '.' FROM trim(TRAILING '0' FROM cast(`{name}` as string)))")
+        return F.when(F.col(name) == 0, "0").when(text.contains("."), plain).otherwise(text)
+    return text

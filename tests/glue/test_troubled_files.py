@@ -65,7 +65,9 @@ def test_broken_files_are_named_and_the_others_are_read(lakehouse: Lakehouse) ->
 def test_parquet_types_are_taken_as_they_are(lakehouse: Lakehouse) -> None:
     """Texts, exact decimals, whole numbers and timestamps are fine; a decimal with a third digit is not an amount."""
     moment = datetime(2026, 9, 5, 10, 0, 0, 123456, tzinfo=UTC)
-    decimals = [purchase(f"d{value}", amount=Decimal(value), timestamp=moment) for value in ("1.5000", "1.2345", "0")]
+    decimals = [
+        purchase(f"d{value}", amount=Decimal(value), timestamp=moment) for value in ("1.5000", "1.2345", "0", "100")
+    ]
     body = as_parquet(decimals, amount=pa.decimal128(20, 4), timestamp=pa.timestamp("us", tz="UTC"))
     lakehouse.deliver("decimal.parquet", body)
     naive = purchase("n", amount=7, timestamp=moment.replace(tzinfo=None), customer_id=" c ", merchant_id="")
@@ -81,6 +83,7 @@ def test_parquet_types_are_taken_as_they_are(lakehouse: Lakehouse) -> None:
     taken = {row["id"]: (row["amount"], row["timestamp"]) for row in lakehouse.rows("purchase")}
     assert taken == {
         "d1.5000": (Decimal("1.50"), moment),
+        "d100": (Decimal("100.00"), moment),
         "n": (Decimal("7.00"), moment.replace(microsecond=123000)),
         "t": (Decimal("3.10"), datetime(2026, 9, 5, 10, tzinfo=UTC)),
     }
