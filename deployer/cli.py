@@ -51,7 +51,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "logs": ("deployer.commands.logs", "logs", "Print the job's log."),
     "check": ("deployer.commands.check", "check", "Run the daily validation now."),
     "data": ("deployer.commands.data", "data", "Roll back or rebuild the published tables."),
-    "replay": ("deployer.commands.replay", "replay", "Deliver files again that an earlier run rejected."),
+    "replay": ("deployer.commands.replay", "replay", "Judge rejected records again, after a fix."),
     "sample": ("deployer.commands.sample", "sample", "Make sample transactions with the known answer."),
     "local": ("deployer.commands.local", "local_group", "Look at, stop or reset the local cloud."),
     "iam-policy": ("deployer.commands.iam_policy", "iam_policy", "Print the least policy of the pipeline's role."),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,18 @@ def load_arguments(*, full_refresh: bool, from_month: str | None, to_month: str 
     if checked_month(from_month) > checked_month(to_month):
         raise UsageError(f"{from_month} is after {to_month}", hint=f"--from {to_month} --to {from_month}")
     return {"--from_month": from_month, "--to_month": to_month}
+
+
+def replay_arguments(reason: str | None) -> dict[str, str]:
+    """Return the job's arguments of a replay, or raise UsageError for what cannot be a reason."""
+    if reason is None:
+        return {"--replay": "true"}
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", reason):
+        raise UsageError(
+            f"'{reason}' is no reason of a rejected record",
+            hint="reasons look like amount_invalid; athena/checks/rejected_by_reason.sql lists those in the table",
+        )
+    return {"--replay": "true", "--replay_reason": reason}
 
 
 def load(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
-from refunds_lake.runs import BACKFILL, INCREMENT, InputObject, Manifest, Month, Problem, manifest_key
+from refunds_lake.runs import BACKFILL, INCREMENT, REPLAY, InputObject, Manifest, Month, Problem, manifest_key
 
 from deployer import aws, polling
 from deployer.app import App
@@ -235,6 +235,37 @@ def test_run_of_some_months_only(dataops: Run, session: Any) -> None:
 def test_run_of_months_that_make_no_sense(dataops: Run, session: Any, arguments: tuple[str, ...]) -> None:
     """Given half a range, a reversed one or no month, when the job is to run, then it is a usage error, nothing runs."""
     assert dataops("run", "--env", "test", *arguments)[0] == 2
+    assert session.glue.runs == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), {"--replay": "true"}),
+        (("--reason", "amount_invalid"), {"--replay": "true", "--replay_reason": "amount_invalid"}),
+    ],
+)
+def test_replay_asks_the_job_for_rejected_records(
+    dataops: Run, session: Any, options: tuple[str, ...], expected: dict[str, str]
+) -> None:
+    """Given rejected records, when they are replayed, then the job is asked for them and what it repaired is printed."""
+    repaired = {"read": 0, "kept": 1, "duplicate": 0, "superseded": 0, "rejected": -1}
+    session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, kind=REPLAY, counts=repaired)))
+    code, out, _ = dataops("replay", "--env", "test", *options)
+    assert (code, session.glue.runs[0]["Arguments"]) == (0, expected)
+    assert "0 read = 1 kept + 0 duplicate + 0 superseded + -1 rejected" in out
+
+
+def test_replay_of_nothing_says_so(dataops: Run) -> None:
+    """Given no rejected record of a reason, when it is replayed, then that is said and is no failure."""
+    code, out, _ = dataops("replay", "--env", "test", "--reason", "id_missing")
+    assert code == 0
+    assert out.startswith("nothing was rejected for the reason id_missing")
+
+
+def test_replay_of_what_is_no_reason(dataops: Run, session: Any) -> None:
+    """Given a reason that cannot be one, when it is to be replayed, then it is a usage error and nothing runs."""
+    assert dataops("replay", "--env", "test", "--reason", "Amount!")[0] == 2
     assert session.glue.runs == []
 
 
