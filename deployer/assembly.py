@@ -17,8 +17,7 @@ from deployer.deployment import Deployment
 from deployer.errors import DataopsError
 from deployer.identity import utc_now
 from deployer.ledger import Ledger
-from deployer.plan import Plan
-from deployer.planner import Options
+from deployer.plan import Options, Plan
 from deployer.progress import Lines, Live, NdJson, Progress, Said
 from deployer.promotion import Evidence
 from deployer.release import Release, build_release

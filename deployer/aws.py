@@ -4,24 +4,20 @@ It translates and pages, nothing else: no decisions, no waiting, no retries beyo
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from deployer.aws_answers import change_set, drift, operation_error, stack_event, stack_state
 from deployer.aws_calls import translating
-from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, StackEvent, StackRequest, StackState
+from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, OperationError, StackEvent, StackRequest, StackState
 from deployer.errors import DataopsError
 
 if TYPE_CHECKING:
     from deployer.session import Session
 
 MAX_DESCRIBED_AT_ONCE = 8
-
-
-def _text(when: Any) -> str:
-    return when.astimezone(dt.UTC).isoformat() if isinstance(when, dt.datetime) else str(when or "")
 
 
 def _is_missing(error: Any) -> bool:
@@ -53,7 +49,7 @@ class AwsCloud(Cloud):
             raise
         if not found or found[0]["StackStatus"] == "DELETE_COMPLETE":
             return None
-        return _stack_state(found[0])
+        return stack_state(found[0])
 
     def template_body(self, stack: str) -> str:
         body = self._client.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
@@ -61,9 +57,10 @@ class AwsCloud(Cloud):
             return body
         return json.dumps(body)  # botocore parses JSON templates into mappings
 
-    def create_change_set(self, request: StackRequest, *, name: str, creates: bool) -> str:
+    def create_change_set(self, request: StackRequest, *, name: str, creates: bool, reverts_drift: bool = False) -> str:
+        mode = {"DeploymentMode": "REVERT_DRIFT"} if reverts_drift else {}
         try:
-            answer = self._client.create_change_set(**self._change_set_request(request, name, creates))
+            answer = self._client.create_change_set(**self._change_set_request(request, name, creates), **mode)
         except self._client.exceptions.AlreadyExistsException as error:
             raise AlreadyThere(f"{request.stack_name} or its change set {name} is there already") from error
         return str(answer["Id"])
@@ -83,19 +80,10 @@ class AwsCloud(Cloud):
 
     def change_set(self, change_set_id: str) -> ChangeSet:
         request = {"ChangeSetName": change_set_id, "IncludePropertyValues": True}
-        page = self._client.describe_change_set(**request)
-        changes = list(page.get("Changes", ()))
-        while token := page.get("NextToken"):
-            page = self._client.describe_change_set(**request, NextToken=token)
-            changes += page.get("Changes", ())
-        return ChangeSet(
-            change_set_id=page.get("ChangeSetId", change_set_id),
-            stack_id=page.get("StackId", ""),
-            status=page["Status"],
-            reason=page.get("StatusReason", ""),
-            execution_status=page.get("ExecutionStatus", ""),
-            changes=tuple(change["ResourceChange"] for change in changes if "ResourceChange" in change),
-        )
+        pages = [self._client.describe_change_set(**request)]
+        while token := pages[-1].get("NextToken"):
+            pages.append(self._client.describe_change_set(**request, NextToken=token))
+        return change_set(change_set_id, pages)
 
     def delete_change_set(self, change_set_id: str) -> None:
         try:
@@ -122,8 +110,13 @@ class AwsCloud(Cloud):
         for event in _pages(self._client.describe_stack_events, "StackEvents", StackName=stack):
             if event["EventId"] == after:
                 break
-            newest_first.append(_stack_event(event))
+            newest_first.append(stack_event(event))
         return newest_first[::-1]
+
+    def errors(self, *, stack: str = "", change_set: str = "") -> Sequence[OperationError]:
+        subject = {"StackName": stack} if stack else {"ChangeSetName": change_set}
+        events = _pages(self._client.describe_events, "OperationEvents", **subject, Filters={"FailedEvents": True})
+        return sorted(filter(None, map(operation_error, events)), key=lambda error: error.timestamp)
 
     def roll_back(self, stack: str, *, token: str) -> None:
         self._client.rollback_stack(StackName=stack, ClientRequestToken=token)
@@ -149,48 +142,8 @@ class AwsCloud(Cloud):
     def drifts(self, stack: str) -> Sequence[Drift]:
         wanted = {"StackName": stack, "StackResourceDriftStatusFilters": ["MODIFIED", "DELETED"]}
         return [
-            _drift(item)
-            for item in _pages(self._client.describe_stack_resource_drifts, "StackResourceDrifts", **wanted)
+            drift(item) for item in _pages(self._client.describe_stack_resource_drifts, "StackResourceDrifts", **wanted)
         ]
-
-
-def _stack_state(found: Mapping[str, Any]) -> StackState:
-    return StackState(
-        name=found["StackName"],
-        stack_id=found.get("StackId", ""),
-        status=found["StackStatus"],
-        reason=found.get("StackStatusReason", ""),
-        last_updated=_text(found.get("LastUpdatedTime") or found.get("CreationTime")),
-        outputs={o["OutputKey"]: o.get("OutputValue", "") for o in found.get("Outputs", ())},
-        parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())},
-        tags={t["Key"]: t.get("Value", "") for t in found.get("Tags", ())},
-        is_protected=bool(found.get("EnableTerminationProtection", False)),
-    )
-
-
-def _stack_event(event: Mapping[str, Any]) -> StackEvent:
-    return StackEvent(
-        event_id=event["EventId"],
-        logical_id=event.get("LogicalResourceId", ""),
-        resource_type=event.get("ResourceType", ""),
-        status=event.get("ResourceStatus", ""),
-        reason=event.get("ResourceStatusReason", ""),
-        physical_id=event.get("PhysicalResourceId", ""),
-        timestamp=_text(event.get("Timestamp")),
-        token=event.get("ClientRequestToken", ""),
-    )
-
-
-def _drift(item: Mapping[str, Any]) -> Drift:
-    return Drift(
-        logical_id=item["LogicalResourceId"],
-        resource_type=item.get("ResourceType", ""),
-        status=item["StackResourceDriftStatus"],
-        differences=tuple(
-            (d.get("PropertyPath", ""), d.get("ExpectedValue", ""), d.get("ActualValue", ""))
-            for d in item.get("PropertyDifferences", ())
-        ),
-    )
 
 
 def describe_all(cloud: Cloud, stack_names: Mapping[str, str]) -> dict[str, StackState | None]:

@@ -40,6 +40,9 @@ class PropertyChange:
     after: str | None = None
     recreation: str = "Never"
     cause: str = ""
+    is_drifted: bool = False  # changed by hand: `deployed` is what the last deployment wrote, `live` what is there
+    deployed: str | None = None
+    live: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class ResourceChange:
     properties: tuple[PropertyChange, ...] = field(default=())
     deletion_policy: str = "Delete"
     update_replace_policy: str = "Delete"
+    drift: str = ""  # MODIFIED, DELETED, ... in a change set that reverts drift
 
     @property
     def may_replace(self) -> bool:
@@ -138,6 +142,7 @@ def _one(raw: Mapping[str, Any], before: Resources, after: Resources, hide: tupl
         properties=_properties(raw, old, new, hide),
         deletion_policy=known.deletion_policy if known else "Delete",
         update_replace_policy=known.update_replace_policy if known else "Delete",
+        drift=raw.get("ResourceDriftStatus", ""),
     )
 
 
@@ -162,24 +167,27 @@ def _of_detail(
     target = detail.get("Target", {})
     name = target.get("Name", "")
     path = target.get("Path", "").removeprefix("/Properties/").replace("/", ".") or name or target.get("Attribute", "")
-    recreation = target.get("RequiresRecreation", "Never")
-    cause = _cause(detail)
+    common: dict[str, Any] = {
+        "recreation": target.get("RequiresRecreation", "Never"),
+        "cause": _cause(detail),
+        **_drift(target.get("Drift"), hide),
+    }
     if "BeforeValue" in target or "AfterValue" in target:
-        return [
-            PropertyChange(
-                path, _shown(target.get("BeforeValue"), hide), _shown(target.get("AfterValue"), hide), recreation, cause
-            )
-        ]
+        before, after = (_shown(target.get(side), hide) for side in ("BeforeValue", "AfterValue"))
+        return [PropertyChange(path, before, after, **common)]
     inside = [p for p in local if name and (p.path == name or p.path.startswith((f"{name}.", f"{name}[")))]
     if inside:
-        return [
-            PropertyChange(p.path, _shown(p.before, hide), _shown(p.after, hide), recreation, cause) for p in inside
-        ]
-    return [
-        PropertyChange(
-            path, None, KNOWN_AFTER_APPLY if detail.get("Evaluation") == "Dynamic" else None, recreation, cause
-        )
-    ]
+        return [PropertyChange(p.path, _shown(p.before, hide), _shown(p.after, hide), **common) for p in inside]
+    unknown = KNOWN_AFTER_APPLY if detail.get("Evaluation") == "Dynamic" else None
+    return [PropertyChange(path, None, unknown, **common)]
+
+
+def _drift(drift: Mapping[str, Any] | None, hide: tuple[str, ...]) -> dict[str, Any]:
+    """What a change set that reverts drift says about one property. It compares with what is there: `before` is live."""
+    if drift is None:
+        return {}
+    deployed, live = (_shown(drift.get(side), hide) for side in ("PreviousValue", "ActualValue"))
+    return {"is_drifted": True, "deployed": deployed, "live": live}
 
 
 def _cause(detail: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ class StackState:
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     is_protected: bool = False
+    operations: tuple[str, ...] = ()  # ids of the last operations, newest first, without those of change sets
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class ChangeSet:
     reason: str
     execution_status: str
     changes: tuple[Mapping[str, Any], ...] = ()
+    drift_status: str = ""  # of the whole stack, when drift is to be reverted
 
     @property
     def is_settled(self) -> bool:
@@ -92,6 +94,23 @@ class StackEvent:
 
 
 @dataclass(frozen=True)
+class OperationError:
+    """One failure of an operation: an early validation, a resource that could not be made, a hook that said no.
+
+    `path` is where in the template, as a JSON pointer; `check` names the validation or the hook.
+    """
+
+    operation: str
+    logical_id: str
+    resource_type: str
+    reason: str
+    path: str = ""
+    check: str = ""
+    is_warning: bool = False
+    timestamp: str = ""
+
+
+@dataclass(frozen=True)
 class Drift:
     """One resource that no longer is what its template says."""
 
@@ -114,8 +133,11 @@ class Cloud(Protocol):
     def template_body(self, stack: str) -> str:
         """The template as it was submitted."""
 
-    def create_change_set(self, request: StackRequest, *, name: str, creates: bool) -> str:
-        """Ask for a change set; its id. The cloud may still be working on it. Raises AlreadyThere for a taken name."""
+    def create_change_set(self, request: StackRequest, *, name: str, creates: bool, reverts_drift: bool = False) -> str:
+        """Ask for a change set; its id. The cloud may still be working on it. Raises AlreadyThere for a taken name.
+
+        One that reverts drift compares the template with what is there, not with what was deployed last.
+        """
 
     def change_set(self, change_set_id: str) -> ChangeSet:
         """The change set with all its pages."""
@@ -134,6 +156,9 @@ class Cloud(Protocol):
 
     def events(self, stack: str, *, after: str | None = None) -> Sequence[StackEvent]:
         """Events in order of time, those after the event id `after`."""
+
+    def errors(self, *, stack: str = "", change_set: str = "") -> Sequence[OperationError]:
+        """What failed in the operations of a stack, or in the making of a change set, in order of time (by full id)."""
 
     def roll_back(self, stack: str, *, token: str) -> None:
         """RollbackStack: from CREATE_FAILED or UPDATE_FAILED to the last stable state."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from deployer.aws import describe_all
 from deployer.cloud import StackState
 from deployer.errors import DataopsError, Refused
+from deployer.failures import Ended, stack_failed
 from deployer.identity import new_run_id
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, this_owner
-from deployer.progress import StackEnded, StackStarted
-from deployer.root_cause import root_cause
+from deployer.progress import Said, StackEnded, StackStarted
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.templates import parse_template
 from deployer.waiting import settled_stack
@@ -102,10 +102,7 @@ class Destruction:
                 self._ports.cloud, stack.state.stack_id, self._ports.pauses, before=stack.state, deletes=True
             )
             if left is not None:
-                cause = root_cause(
-                    self._ports.cloud.events(left.stack_id),
-                    self._target.templates.get(stack.stack),
-                    fallback=left.reason or f"it ended as {left.status}",
-                )
-                raise DataopsError(f"stack {stack.stack} ended as {left.status}: {cause}")
+                ended = Ended(stack.stack, left.stack_id, left, stack.state)
+                template = self._target.templates.get(stack.stack)
+                raise stack_failed(self._ports.cloud, ended, template, lambda text: self._ports.progress(Said(text)))
             self._ports.progress(StackEnded(stack.stack, "deleted", 0.0))

@@ -35,6 +35,15 @@ class StepKind(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the operator allows, and wants besides."""
+
+    recreate: frozenset[str] = frozenset()
+    allow_replace: frozenset[str] = frozenset()
+    revert_drift: bool = False
+
+
+@dataclass(frozen=True)
 class Base:
     """The stack as the plan saw it."""
 
@@ -90,6 +99,7 @@ class Plan:
     release: str
     deployed_release: str | None
     steps: tuple[Step, ...]
+    reverts_drift: bool = False
 
     @property
     def has_changes(self) -> bool:
@@ -118,6 +128,7 @@ class Plan:
             "release": self.release,
             "deployed_release": self.deployed_release,
             "has_changes": self.has_changes,
+            "reverts_drift": self.reverts_drift,
             "steps": [step.document() for step in self.steps],
         }
 
@@ -158,6 +169,8 @@ def staleness(planned: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, 
         return ("it was written by another version of dataops",)
     if planned["environment"] != now["environment"]:
         found.append(f"it was made for environment {planned['environment']}")
+    if planned.get("reverts_drift", False) != now["reverts_drift"]:
+        found.append(f"it was made {'without' if now['reverts_drift'] else 'with'} --revert-drift")
     if planned["release"] != now["release"]:
         found.append(f"the release is {now['release'][:12]}, the plan was made for {planned['release'][:12]}")
     if planned["deployed_release"] != now["deployed_release"]:

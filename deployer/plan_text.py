@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from deployer.changes import Action, PropertyChange, Replacement, ResourceChange
@@ -23,7 +24,9 @@ _STEP_MARKS = {
     StepKind.BLOCKED: "!",
     StepKind.RECREATE: "!",
 }
+_DRIFT = {"MODIFIED": "changed by hand", "DELETED": "deleted by hand"}  # what drift is told of
 _LONGEST_VALUE = 100
+_SHOWN_BEFORE = 30  # of what two long values have in common
 
 
 def plan_text(plan: Plan) -> str:
@@ -35,6 +38,8 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield f"environment {plan.environment}: release {short(plan.deployed_release)} -> {short(plan.release)}"
     else:
         yield f"environment {plan.environment}: release {short(plan.release)}"
+    if plan.reverts_drift:
+        yield "what was changed by hand is brought back to the templates"
     for step in plan.steps:
         yield from _step(step)
     yield from _section(
@@ -102,6 +107,7 @@ def _change(change: ResourceChange) -> Iterator[str]:
         word = "REPLACED" if change.replacement is Replacement.YES else "may be REPLACED"
         replaced = f"  {word}" + (f" because of {', '.join(change.causes)}" if change.causes else "")
     policy = f"  ({change.policy_action})" if change.policy_action else ""
+    policy += f"  [{_DRIFT[change.drift]}]" if change.drift in _DRIFT else ""
     yield f"    {mark or _MARKS[change.action]} {change.logical_id}  {change.type}{replaced}{policy}"
     for property_ in change.properties:
         yield f"        {_property(property_)}"
@@ -109,13 +115,22 @@ def _change(change: ResourceChange) -> Iterator[str]:
 
 def _property(change: PropertyChange) -> str:
     cause = f"  ({change.cause})" if change.cause else ""
+    drift = f"  (changed by hand: {_values(change.deployed, change.live)[0]} was deployed)" if change.is_drifted else ""
     if change.before is None and change.after is None:
-        return f"{change.path}{cause or '  changes'}"
-    return f"{change.path}: {_value(change.before)} -> {_value(change.after)}{cause}"
+        return f"{change.path}{drift}{cause or '  changes'}"
+    before, after = _values(change.before, change.after)
+    return f"{change.path}: {before} -> {after}{drift}{cause}"
 
 
-def _value(value: str | None) -> str:
-    if value is None:
-        return "(none)"
-    one_line = " ".join(value.split())
-    return one_line if len(one_line) <= _LONGEST_VALUE else one_line[: _LONGEST_VALUE - 3] + "..."
+def _values(before: str | None, after: str | None) -> tuple[str, str]:
+    """Both on one line each. Of long ones the part is shown in which they differ."""
+    texts = ["(none)" if value is None else " ".join(value.split()) for value in (before, after)]
+    same = len(os.path.commonprefix(texts))
+    start = max(0, same - _SHOWN_BEFORE) if max(map(len, texts)) > _LONGEST_VALUE else 0
+    was, is_ = (_cut(text, start) for text in texts)
+    return was, is_
+
+
+def _cut(text: str, start: int) -> str:
+    shown = text[start : start + _LONGEST_VALUE]
+    return ("..." if start else "") + shown + ("..." if start + _LONGEST_VALUE < len(text) else "")

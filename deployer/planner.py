@@ -4,58 +4,26 @@ Its change sets are either handed to execute.py or deleted; a new stack is never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import Self
 
+from deployer.change_sets import ChangeSets
 from deployer.changes import Action, ResourceChange, from_change_set, from_templates
 from deployer.cloud import ChangeSet, Cloud, StackRequest, StackState
-from deployer.errors import DataopsError
+from deployer.facts import Facts, is_recorded
 from deployer.guards import data_risks
 from deployer.iam_changes import iam_changes
-from deployer.ledger import Current, StackRecord
-from deployer.plan import Plan, Step, StepKind, base_of, kind_of
+from deployer.plan import Options, Plan, Step, StepKind, base_of, kind_of
 from deployer.render import KNOWN_AFTER_APPLY, references, render
-from deployer.root_cause import change_set_refused, request_refused
 from deployer.target import Target, Unknown, Value
 from deployer.templates import Template, parse_template
-from deployer.waiting import Pauses, settled_change_set
+from deployer.waiting import Pauses
 
 _AT_ONCE = 8
-_READS_OUTSIDE = ("AWS::SSM::Parameter::Value", "{{resolve:", "AWS::Include")  # may change without a changed template
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What was read before anything is decided."""
-
-    states: Mapping[str, StackState | None]
-    current: Current | None = None
-    bucket: str | None = None
-    own: Mapping[str, StackRecord] = field(default_factory=dict)  # what this very run has just deployed
-
-    def record(self, stack: str) -> StackRecord | None:
-        return self.own.get(stack) or (self.current.stacks.get(stack) if self.current else None)
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the operator allows."""
-
-    recreate: frozenset[str] = frozenset()
-    allow_replace: frozenset[str] = frozenset()
-
-
-def is_recorded(target: Target, facts: Facts, stack: str, digest: str) -> bool:
-    """Whether the ledger proves that the stack is as this request leaves it. What reads values elsewhere is never proven."""
-    record = facts.record(stack)
-    body = target.templates[stack].body
-    return bool(record and record.matches(facts.states[stack], digest)) and not any(
-        text in body for text in _READS_OUTSIDE
-    )
 
 
 class Planner:
@@ -67,16 +35,14 @@ class Planner:
         target: Target,
         facts: Facts,
         options: Options,
+        change_sets: ChangeSets,
         *,
-        run: str,
         pauses: Pauses,
         publish: Callable[[str], None] = lambda stack: None,
     ) -> None:
         """`publish` stores the template of a stack that is too big to be sent inline."""
         self._cloud, self._target, self._facts, self._options = cloud, target, facts, options
-        self._run, self._pauses, self._publish = run, pauses, publish
-        self._made: dict[str, str] = {}
-        self._settled: dict[str, tuple[str, ChangeSet]] = {}
+        self._change_sets, self._pauses, self._publish = change_sets, pauses, publish
         self._kept = False
 
     def __enter__(self) -> Self:
@@ -84,12 +50,12 @@ class Planner:
 
     def __exit__(self, *_: object) -> None:
         if not self._kept:
-            discard(self._cloud, self._made.values())
+            self._change_sets.discard_all()
 
-    def hand_over(self) -> dict[str, tuple[str, ChangeSet]]:
+    def hand_over(self) -> ChangeSets:
         """The change sets, which are the caller's to execute or delete from now on."""
         self._kept = True
-        return self._settled
+        return self._change_sets
 
     def plan(self) -> Plan:
         steps: dict[str, Step] = {}
@@ -103,6 +69,7 @@ class Planner:
             self._target.release.id,
             current.release if current else None,
             tuple(steps.values()),
+            self._options.revert_drift,
         )
 
     def _outputs(self, step: Step) -> dict[str, str]:
@@ -133,12 +100,16 @@ class Planner:
         match kind:
             case StepKind.CREATE | StepKind.RECREATE:
                 return self._created(step, values)
-            case StepKind.UPDATE if digest and is_recorded(self._target, self._facts, stack, digest):
+            case StepKind.UPDATE if digest and self._is_proven(stack, digest):
                 return replace(step, kind=StepKind.NOTHING)
             case StepKind.UPDATE:
                 return self._updated(step, values, request)
             case _:
                 return step
+
+    def _is_proven(self, stack: str, digest: str) -> bool:
+        """Whether CloudFormation need not be asked. The ledger knows nothing of drift."""
+        return not self._options.revert_drift and is_recorded(self._target, self._facts, stack, digest)
 
     def _created(self, step: Step, values: Mapping[str, Value]) -> Step:
         after = render(self._target.templates[step.stack].document, _shown(values))
@@ -168,42 +139,9 @@ class Planner:
         return parse_template(self._cloud.template_body(state.stack_id), Path(f"{state.name} (deployed)"))
 
     def _change_set(self, request: StackRequest) -> ChangeSet:
-        name, template = change_set_name(self._run, request.stack), self._target.templates[request.stack]
         if request.template_url:
             self._publish(request.stack)
-        try:
-            made = self._cloud.create_change_set(request, name=name, creates=False)
-        except DataopsError as error:
-            raise request_refused(request.stack, error, template) from error
-        self._made[request.stack] = made
-        change_set = settled_change_set(self._cloud, made, self._pauses)
-        if change_set.status == "FAILED" and not change_set.has_nothing_to_do:
-            raise change_set_refused(request.stack, change_set, template)
-        if change_set.has_nothing_to_do:
-            discard(self._cloud, [self._made.pop(request.stack)])
-        else:
-            self._settled[request.stack] = (request.digest, change_set)
-        return change_set
-
-
-def change_set_name(run: str, stack: str) -> str:
-    """Unique per run, so that two deploys never meet in one name; CloudFormation wants a letter first."""
-    return f"dataops-{run}-{stack}"
-
-
-def discard(cloud: Cloud, change_sets: Iterable[str]) -> None:
-    """Delete change sets; the first failure is told after all were tried."""
-    failures = []
-    for change_set in change_sets:
-        try:
-            cloud.delete_change_set(change_set)
-        except DataopsError as error:
-            failures.append(error)
-    if failures:
-        raise DataopsError(
-            f"could not delete a change set: {failures[0]}",
-            hint="it does nothing unless it is executed; delete it in the CloudFormation console",
-        )
+        return self._change_sets.asked(request, creates=False)
 
 
 def _shown(values: Mapping[str, Value]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
 from deployer.errors import DataopsError
 from deployer.numbers import Numbers, Rebuilt, not_rebuilt, totals
-from deployer.planner import Options
+from deployer.plan import Options
 from deployer.promotion import refusals
 from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
 from deployer.release import ReleaseFile

@@ -119,7 +119,7 @@ def _difference(numbers: Numbers, how: str) -> Iterator[str]:
     if not differences:
         yield f"The same {how}: {len(numbers.after or {}):,} customers."
         return
-    yield f"It differs {how}:"
+    yield f"These customers differ {how}:"
     yield from ("", "| customer | now | with this release | difference |", "|---|---:|---:|---:|")
     yield from (f"| {_cell(c)} | {b:.2f} | {a:.2f} | {a - b:+.2f} |" for c, b, a in differences[:MAX_CUSTOMERS])
     if left := differences[MAX_CUSTOMERS:]:

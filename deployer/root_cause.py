@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from deployer.cloud import ChangeSet, StackEvent
+from deployer.cloud import ChangeSet, OperationError, StackEvent
 from deployer.errors import DataopsError
 
 if TYPE_CHECKING:
     from deployer.templates import Template
 
+MOST_CAUSES = 5  # in one message
 _NOISE = re.compile(r"(?i)resource (creation|update|deletion) cancell?ed|the following resource\(s\) failed")
 _PROPERTY = (
     re.compile(r"#/(?:Properties/)?(?P<p>[\w/]+)[:\s]"),
@@ -120,11 +121,16 @@ def root_cause(events: Sequence[StackEvent], template: Template | None, *, fallb
 
 def cause_of(logical_id: str, resource_type: str, reason: str, template: Template | None) -> Cause:
     name = property_in(reason)
-    where = ""
-    if template is not None and logical_id in template.resources:
-        line = template.line_of(logical_id, ("Properties", *name.split("."))) if name else template.line_of(logical_id)
-        where = f"{template.path.as_posix()}:{line}"
+    where = _where(template, logical_id, name)
     return Cause(logical_id, resource_type, " ".join(reason.split()), name, where, likely_fix(reason))
+
+
+def _where(template: Template | None, logical_id: str, name: str) -> str:
+    """File and line of a resource, or of its property."""
+    if template is None or logical_id not in template.resources:
+        return ""
+    line = template.line_of(logical_id, ("Properties", *name.split("."))) if name else template.line_of(logical_id)
+    return f"{template.path.as_posix()}:{line}"
 
 
 def property_in(reason: str) -> str:
@@ -140,6 +146,35 @@ def likely_fix(reason: str) -> str:
         if found := re.search(pattern, reason):
             return fix.format(**found.groupdict())
     return ""
+
+
+def operation_causes(
+    errors: Sequence[OperationError], template: Template | None, operations: Sequence[str] | None = None
+) -> tuple[Cause, ...]:
+    """What made an operation fail, from its own events: warnings and cancelled resources left out.
+
+    `operations` are the ids of the operations in question, newest first (a rollback is one of its own): the newest that
+    has a failure is explained. None: they are not known, and the newest failure's is taken.
+    """
+    real = [e for e in errors if not e.is_warning and not _NOISE.search(e.reason)]
+    candidates = [e.operation for e in reversed(real)] if operations is None else operations
+    wanted = next((o for o in candidates if any(e.operation == o for e in real)), None)
+    found = [_cause_of_error(e, template) for e in real if e.operation == wanted]
+    return tuple(dict.fromkeys([cause for cause in found if cause.logical_id] or found))
+
+
+def _cause_of_error(error: OperationError, template: Template | None) -> Cause:
+    """The place is the validation's path where there is one, else what the reason names."""
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in error.path.strip("/").split("/") if part]
+    logical_id = error.logical_id or (parts[1] if parts[:1] == ["Resources"] and len(parts) > 1 else "")
+    if parts[:1] == ["Resources"]:
+        parts = parts[2:]
+    name = ".".join(parts[1:] if parts[:1] == ["Properties"] else parts)
+    reason = f"{error.reason} ({error.check})" if error.check and error.check not in error.reason else error.reason
+    cause = cause_of(logical_id, error.resource_type, reason, template)
+    if not name:
+        return cause
+    return replace(cause, property=name, where=_where(template, logical_id, name))
 
 
 def request_refused(stack: str, error: DataopsError, template: Template) -> DataopsError:
@@ -166,8 +201,16 @@ class StackRefused(DataopsError):
     """CloudFormation would not even plan it."""
 
 
-def change_set_refused(stack: str, change_set: ChangeSet, template: Template) -> StackRefused:
+def change_set_refused(
+    stack: str, change_set: ChangeSet, template: Template, causes: Sequence[Cause] = ()
+) -> StackRefused:
     """A change set that failed for a reason: early validation, a missing value, a transform."""
+    if causes:
+        return StackRefused(
+            f"stack {stack}: CloudFormation refuses the change set: {told(causes)}",
+            where=causes[0].where or template.path.as_posix(),
+            hint=causes[0].fix or "correct the template or the parameter and run the same command again",
+        )
     reason = " ".join(change_set.reason.split()) or f"the change set ended as {change_set.status}"
     named = next((name for name in template.resources if re.search(rf"\b{re.escape(name)}\b", reason)), None)
     where = f"{template.path.as_posix()}:{template.line_of(named)}" if named else template.path.as_posix()
@@ -176,3 +219,9 @@ def change_set_refused(stack: str, change_set: ChangeSet, template: Template) ->
         where=where,
         hint=likely_fix(reason) or "correct the template or the parameter and run the same command again",
     )
+
+
+def told(causes: Sequence[Cause]) -> str:
+    """Every cause, the first one first; a long list is cut and says so."""
+    left = len(causes) - MOST_CAUSES
+    return "; ".join([*map(str, causes[:MOST_CAUSES]), *([f"and {left} more"] if left > 0 else [])])

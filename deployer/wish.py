@@ -9,11 +9,10 @@ from typing import Any
 
 from deployer.cloud import Cloud
 from deployer.errors import DataopsError
-from deployer.execute import StackResult
 from deployer.identity import utc_now
-from deployer.plan import Plan
-from deployer.planner import Options
+from deployer.plan import Options, Plan
 from deployer.progress import Progress
+from deployer.results import StackResult
 from deployer.smoke_policy import SmokeResult
 from deployer.store import Store
 from deployer.waiting import Pauses

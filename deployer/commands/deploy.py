@@ -61,11 +61,19 @@ def guard_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+revert_drift_option = click.option(
+    "--revert-drift",
+    is_flag=True,
+    help="Bring back what was changed by hand; the plan shows it. Every stack is asked, none is skipped.",
+)
+
+
 @click.command(
     epilog=examples(
         "dataops deploy --env local --yes",
         "dataops deploy --env uat --plan plan.json",
         "dataops deploy --env uat --yes --on-smoke-failure rollback",
+        "dataops deploy --env uat --revert-drift",
     )
 )
 @env_option
@@ -75,6 +83,7 @@ def guard_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Carry out exactly this plan, made by dataops plan --out.",
 )
+@revert_drift_option
 @guard_options
 @click.pass_obj
 def deploy(app: App, /, env_name: str, plan_file: Path | None, **choices: Any) -> int:

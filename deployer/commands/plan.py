@@ -28,6 +28,7 @@ CHANGES_PENDING = 3
 @click.option("--release", metavar="RELEASE", help="Plan a stored release instead of this checkout.")
 @click.option("--allow-replace", multiple=True, metavar="LOGICAL_ID", help="As for deploy.")
 @click.option("--recreate", multiple=True, metavar="STACK", help="As for deploy.")
+@click.option("--revert-drift", is_flag=True, help="Show what deploy --revert-drift would bring back.")
 @click.pass_obj
 def plan(
     app: App,
@@ -37,19 +38,20 @@ def plan(
     release: str | None,
     allow_replace: tuple[str, ...],
     recreate: tuple[str, ...],
+    revert_drift: bool,
 ) -> int:
     """Show what deploy would do, as change sets, and leave nothing behind.
 
     Exit code 0: no stack would change; 3: changes are pending; 6: a guard would refuse them.
     """
     from deployer.assembly import built_target, planned, stored_target
+    from deployer.plan import Options
     from deployer.plan_text import plan_text
-    from deployer.planner import Options
 
     session = app.connect(env_name)
     session.verify_identity()
     target = stored_target(session, release) if release else built_target(session)
-    made = planned(session, target, Options(frozenset(recreate), frozenset(allow_replace)))
+    made = planned(session, target, Options(frozenset(recreate), frozenset(allow_replace), revert_drift))
     if out:
         out.write_text(json.dumps(made.document(), indent=1) + "\n", encoding="utf-8")
     app.emit(made.document(), plan_text(made))

@@ -14,9 +14,8 @@ import click
 from deployer.assembly import ports_of, progress_of, stoppable
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Refused, SmokeTestFailed, UsageError
-from deployer.plan import Plan
+from deployer.plan import Options, Plan
 from deployer.plan_text import plan_text
-from deployer.planner import Options
 from deployer.progress import Progress
 from deployer.release import short
 from deployer.smoke_policy import WRONG_ANSWER, SmokeResult
@@ -45,12 +44,17 @@ def carry_out(
     lock_timeout: float,
     if_busy: str,
     events: bool,
+    revert_drift: bool = False,
     commit: Callable[[], str] = lambda: "",
 ) -> int:
     """Deploy a target as the operator chose; the exit code."""
     wish = Wish(
         command=command,
-        options=Options(frozenset(recreate), frozenset(allow_replace)),
+        options=Options(
+            frozenset(recreate),
+            frozenset(allow_replace),
+            revert_drift or bool((saved_plan or {}).get("reverts_drift")),
+        ),
         saved_plan=saved_plan,
         approve=_consent(app, yes=yes or saved_plan is not None),
         lock_timeout_seconds=lock_timeout,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, StackEvent, StackRequest, StackState
+from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, OperationError, StackEvent, StackRequest, StackState
 from deployer.store import Store, Stored
 from deployer.templates import parse_template
 
@@ -45,6 +45,7 @@ class FakeCloud(Cloud):
             "change_set",
             "change_sets",
             "events",
+            "errors",
             "drifts",
             "drift_detection_status",
             "resources",
@@ -57,6 +58,9 @@ class FakeCloud(Cloud):
         self.before_call: Callable[[str], None] = lambda name: None
         self.after_call: Callable[[str], None] = lambda name: None
         self.stale_reads = 0
+        self.reverting: list[str] = []  # stacks whose change sets revert drift
+        self.live_changes: dict[str, list[dict[str, object]]] = {}  # what a change set that reverts drift finds
+        self.told: dict[str, list[OperationError]] = {}  # events of operations, by stack's name or change set's id
         self.detection = ("DETECTION_COMPLETE", "")
         self.drifted: dict[str, list[Drift]] = {}
         self.after_execution: Callable[[str], None] = lambda stack: None
@@ -143,8 +147,10 @@ class FakeCloud(Cloud):
             assert found is not None
             return found.body
 
-    def create_change_set(self, request: StackRequest, *, name: str, creates: bool) -> str:
+    def create_change_set(self, request: StackRequest, *, name: str, creates: bool, reverts_drift: bool = False) -> str:
         with self._call("create_change_set"):
+            if reverts_drift:
+                self.reverting.append(request.stack)
             stack = self._stacks.get(request.stack_name)
             if creates and stack and stack.state.status != "REVIEW_IN_PROGRESS":
                 raise AlreadyThere(f"stack {request.stack_name} exists")
@@ -156,7 +162,8 @@ class FakeCloud(Cloud):
             if stack is None:
                 stack = _Stack(StackState(request.stack_name, f"arn:{request.stack_name}", "REVIEW_IN_PROGRESS"))
                 self._stacks[request.stack_name] = stack
-            self._change_sets[made] = _ChangeSet(self._computed(made, request, stack, creates), request, name, creates)
+            computed = self._computed(made, request, stack, creates, reverts_drift)
+            self._change_sets[made] = _ChangeSet(computed, request, name, creates)
             return made
 
     def change_set(self, change_set_id: str) -> ChangeSet:
@@ -197,6 +204,10 @@ class FakeCloud(Cloud):
             events = found.events if found else []
             ids = [event.event_id for event in events]
             return events[ids.index(after) + 1 :] if after in ids else list(events)
+
+    def errors(self, *, stack: str = "", change_set: str = "") -> Sequence[OperationError]:
+        with self._call("errors"):
+            return self.told.get(stack.removeprefix("arn:") or change_set, [])
 
     def roll_back(self, stack: str, *, token: str) -> None:
         with self._call("roll_back"):
@@ -252,10 +263,15 @@ class FakeCloud(Cloud):
         assert found is not None and found.state.status in allowed, "AWS would refuse this call in this status"
         found.state = replace(found.state, status=status, last_updated=self._now())
 
-    def _computed(self, made: str, request: StackRequest, stack: _Stack, creates: bool) -> ChangeSet:
+    def _computed(
+        self, made: str, request: StackRequest, stack: _Stack, creates: bool, reverts_drift: bool
+    ) -> ChangeSet:
         if reason := self._refusals.get(request.stack_name):
             return ChangeSet(made, stack.state.stack_id, "FAILED", reason, "UNAVAILABLE")
         asked = (request.body, dict(request.parameters), dict(request.tags))
+        by_hand = self.live_changes.get(request.stack_name, ()) if reverts_drift else ()
+        if by_hand:
+            return ChangeSet(made, stack.state.stack_id, "CREATE_COMPLETE", "", "AVAILABLE", tuple(by_hand), "DRIFTED")
         if not creates and asked == (stack.body, stack.parameters, stack.tags):
             reason = (
                 "The submitted information didn't contain changes. Submit different information to create a change set."

@@ -10,10 +10,10 @@ from fake_cloud import FakeCloud
 
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Locked, Refused
-from deployer.execute import StackOutcome
 from deployer.lock import EnvironmentLock
-from deployer.planner import Options
+from deployer.plan import Options
 from deployer.progress import StackEnded, StackStarted
+from deployer.results import StackOutcome
 from deployer.wish import Wish
 
 

@@ -75,7 +75,7 @@ def test_an_interrupted_plan_leaves_nothing_behind(deployed: World, monkeypatch:
     ports = deployed.ports()
     monkeypatch.setattr(deployed, "ports", lambda: type(ports)(**{**vars(ports), "pauses": pauses}))
     deployed.cloud.after_call = lambda name: pauses.stop() if name == "create_change_set" else None
-    monkeypatch.setattr("deployer.planner.settled_change_set", lambda cloud, made, p: p.check())
+    monkeypatch.setattr("deployer.change_sets.settled_change_set", lambda cloud, made, p: p.check())
     with pytest.raises(Interrupted):
         deployed.plan()
     assert deployed.cloud.left_behind == []
@@ -153,7 +153,7 @@ def test_a_big_template_is_stored_before_its_change_set(deployed: World) -> None
     stored_first: list[bool] = []
     make = deployed.cloud.create_change_set
 
-    def asked(request: StackRequest, *, name: str, creates: bool) -> str:
+    def asked(request: StackRequest, *, name: str, creates: bool, reverts_drift: bool = False) -> str:
         urls.append(request.template_url)
         stored_first.append(any(key.endswith("/report.yaml") for key in deployed.store.puts))
         return make(request, name=name, creates=creates)

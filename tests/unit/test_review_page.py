@@ -56,7 +56,7 @@ def test_a_month_of_both_jobs_is_listed_with_what_each_counted(tmp_path: Path) -
     both = Rebuilt(numbers, "2026-09", {"read": 5, "kept": 4}, {"read": 5, "kept": 5})
     review = replace(page_of(World(tmp_path)), rebuilt=both)
     text = review_page(review)
-    assert "It differs for 2026-09 after both jobs:" in text
+    assert "These customers differ for 2026-09 after both jobs:" in text
     assert "| ann | 1.00 | 3.00 | +2.00 |" in text
     assert "| **2 customers** | 1.00 | 5.00 | +4.00 |" in text
     assert "| kept | 4 | 5 | +1 |" in text
