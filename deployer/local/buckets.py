@@ -95,6 +95,7 @@ def encryption_request(value: Properties) -> dict[str, Any]:
         {
             "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
             "BucketKeyEnabled": _boolean(rule.get("BucketKeyEnabled", False)),
+            **({"BlockedEncryptionTypes": rule["BlockedEncryptionTypes"]} if "BlockedEncryptionTypes" in rule else {}),
         }
         for rule in value["ServerSideEncryptionConfiguration"]
     ]

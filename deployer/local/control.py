@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypeVar
 
 from deployer.local import endpoint as endpoints
 from deployer.local.endpoint import Endpoint
@@ -31,8 +32,10 @@ OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 MINIMUM_FREE_BYTES = 1 << 30
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
+HUNG_SECONDS = 20.0
 
 Say = Callable[[str], None]
+Found = TypeVar("Found")
 
 
 def start(project_dir: Path, *, say: Say) -> Endpoint:
@@ -41,16 +44,26 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
     Raises a `LocalCloudError` child that names the next step.
     """
     paths = LocalPaths.of(project_dir)
-    if (running := find(project_dir)) is not None:
+    code = endpoints.code_fingerprint()
+    if (running := find(project_dir)) is not None and running.code == code:
         return running
     check_python()
     check_packages()
     prepare_directory(paths)
     with _exclusive(paths.start_lock):
-        if (running := find(project_dir)) is not None:
+        # One that serves may be busy with a large object; its jobs are worth some patience.
+        running = _eventually(lambda: find(project_dir), 0 if _serving_pid(paths) is None else HUNG_SECONDS)
+        if running is not None and running.code == code:
             return running
         known = endpoints.read(paths.endpoint)
-        say("starting the local cloud" if known is None else "restarting the local cloud with its state")
+        if running is not None:
+            say("the local cloud runs older code than this checkout has; restarting it with its state")
+            stop(project_dir)
+        elif _serving_pid(paths) is not None:
+            say("the local cloud does not answer; restarting it with its state")
+            stop(project_dir)
+        else:
+            say("starting the local cloud" if known is None else "restarting the local cloud with its state")
         started = _launch(paths)
         if known is not None and known.ports["gateway"] != started.ports["gateway"]:
             say(f"port {known.ports['gateway']} was taken, the local cloud is now at {started.url}")
@@ -174,12 +187,15 @@ def _last_words(log: Path, begins_at: int) -> str:
 
 
 def _wait_until(reached: Callable[[], bool], seconds: float) -> bool:
+    return bool(_eventually(reached, seconds))
+
+
+def _eventually(get: Callable[[], Found], seconds: float) -> Found:
+    """What `get` returns once that is true, or at the end of the time."""
     deadline = time.monotonic() + seconds
-    while not reached():
-        if time.monotonic() > deadline:
-            return False
+    while not (found := get()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return True
+    return found
 
 
 @contextmanager

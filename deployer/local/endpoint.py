@@ -5,6 +5,7 @@ The launcher writes the file when it serves; whether it still serves is asked, n
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import urllib.error
@@ -30,6 +31,15 @@ class Endpoint:
     ports: Mapping[str, int]
     version: str
     instance: str
+    code: str
+
+
+def code_fingerprint() -> str:
+    """What the completions are made of: a launcher that runs older code than this is to be restarted."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def describe(pid: int, ports: Mapping[str, int], version: str, instance: str) -> Endpoint:
@@ -43,6 +53,7 @@ def describe(pid: int, ports: Mapping[str, int], version: str, instance: str) ->
         ports=dict(ports),
         version=version,
         instance=instance,
+        code=code_fingerprint(),
     )
 
 

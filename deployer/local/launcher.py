@@ -24,6 +24,7 @@ from deployer.local import endpoint as endpoints
 from deployer.local.emulator import WRITTEN_AGAINST, EmulatorChanged, check_version
 from deployer.local.guard import App, Guard, Receive, Scope, Send
 from deployer.local.paths import LocalPaths
+from deployer.local.state_store import UnknownState
 
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
 COMPLETIONS = (
@@ -65,7 +66,7 @@ def main(root: Path) -> None:
         cloud = LocalCloud(paths, ports)
         os.environ.update(GATEWAY_PORT=str(ports["gateway"]), SFTP_PORT=str(ports["sftp"]))
         app = complete(cloud)
-    except (OSError, EmulatorChanged) as error:
+    except (OSError, EmulatorChanged, UnknownState) as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from error
     endpoint = endpoints.describe(os.getpid(), ports, WRITTEN_AGAINST, uuid.uuid4().hex)
     guarded = Guard(app, port=ports["gateway"], health={"instance": endpoint.instance, "pid": endpoint.pid})
@@ -88,7 +89,7 @@ def main(root: Path) -> None:
 
 def take_state(paths: LocalPaths) -> IO[str]:
     """Become the one process that owns the state; the lock ends with the process, however it ends."""
-    for directory in (paths.root, paths.objects, paths.state, paths.runs):
+    for directory in (paths.root, paths.objects, paths.state):
         directory.mkdir(parents=True, exist_ok=True)
     lock = paths.serve_lock.open("a+", encoding="ascii")
     try:
@@ -98,8 +99,9 @@ def take_state(paths: LocalPaths) -> IO[str]:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
-    shutil.rmtree(paths.temporary, ignore_errors=True)
-    paths.temporary.mkdir()
+    for leftovers in (paths.temporary, paths.runs):
+        shutil.rmtree(leftovers, ignore_errors=True)
+        leftovers.mkdir()
     if paths.log.exists() and paths.log.stat().st_size > KEEP_LOG_BYTES:
         os.truncate(paths.log, 0)
     return lock

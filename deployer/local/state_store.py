@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+#: To be raised when rows change their meaning.
+FORMAT = 1
 SCHEMA = """
 create table if not exists record (
     service text not null, store text not null, scope text not null, kind text not null, value text not null,
@@ -60,13 +62,21 @@ class Changes:
     lists: dict[str, KnownList] = field(default_factory=dict)
 
 
+class UnknownState(Exception):
+    """The file was written by another version of this program."""
+
+
 class StateStore:
     """Remembers a fingerprint of each record, so that `save` writes only those that differ."""
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        (found,) = self._database.execute("pragma user_version").fetchone()
+        if found not in (0, FORMAT):
+            raise UnknownState(f"{path} has format {found}, this program knows {FORMAT}; `dataops local reset` drops it")
         # A killed process loses nothing that was committed; a power cut may lose the last commits, never the file.
         self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + SCHEMA)
+        self._database.execute(f"pragma user_version = {FORMAT}")
         self._prints: dict[Key, dict[Place, int]] = {}
         self._lists: dict[str, KnownList] = {}
 

@@ -41,6 +41,7 @@ def test_bucket_properties_are_kept(local_cloud: Cloud) -> None:
                         "ServerSideEncryptionByDefault": {
                             "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]},
                         },
+                        "BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]},
                     }
                 ]
             },
@@ -68,6 +69,7 @@ def test_bucket_properties_are_kept(local_cloud: Cloud) -> None:
     name = made["Data"]
     rule = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"][0]
     assert rule["BucketKeyEnabled"] is True
+    assert rule["BlockedEncryptionTypes"] == {"EncryptionType": ["SSE-C"]}
     assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": made["Arn"]}
     rules = {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]}
     assert rules["old"]["NoncurrentVersionExpiration"]["NoncurrentDays"] == 30

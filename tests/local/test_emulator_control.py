@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +20,7 @@ from conftest import Cloud
 
 from deployer import local
 from deployer.cli import cli
-from deployer.local import control, emulator
+from deployer.local import control, emulator, endpoint
 from deployer.local.errors import LocalCloudError, MissingExtra, NoDiskSpace, UnsupportedPython
 from deployer.local.paths import LocalPaths
 
@@ -50,6 +53,32 @@ def test_two_checkouts_and_a_restart(local_cloud: Cloud, own_cloud: Cloud) -> No
         own_cloud.endpoint = local.start(own_cloud.project_dir, say=said.append)
     assert own_cloud.endpoint.ports["gateway"] != first_port
     assert any("was taken" in text for text in said)
+
+
+def test_older_code_is_replaced(own_cloud: Cloud) -> None:
+    """Given a local cloud that runs other code than the checkout has, when it is started, then it is restarted."""
+    bucket, said = own_cloud.bucket(), []
+    fingerprint = endpoint.code_fingerprint()
+    known = endpoint.read(LocalPaths.of(own_cloud.project_dir).endpoint)
+    assert known is not None
+    assert known.code == fingerprint
+    endpoint.write(LocalPaths.of(own_cloud.project_dir).endpoint, replace(known, code="older"))
+    own_cloud.endpoint = local.start(own_cloud.project_dir, say=said.append)
+    assert own_cloud.endpoint.pid != known.pid
+    assert any("older code" in text for text in said)
+    own_cloud.client("s3").head_bucket(Bucket=bucket)
+
+
+def test_one_that_does_not_answer_is_replaced(own_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a local cloud that hangs, when it is started, then it is ended and a new one has its state."""
+    bucket, said, hung = own_cloud.bucket(), [], own_cloud.endpoint.pid
+    monkeypatch.setattr(control, "HUNG_SECONDS", 0.5)
+    monkeypatch.setattr(control, "STOP_SECONDS", 0.5)
+    os.kill(hung, signal.SIGSTOP)
+    own_cloud.endpoint = local.start(own_cloud.project_dir, say=said.append)
+    assert own_cloud.endpoint.pid != hung
+    assert any("does not answer" in text for text in said)
+    own_cloud.client("s3").head_bucket(Bucket=bucket)
 
 
 def test_one_process_owns_the_state(local_cloud: Cloud) -> None:

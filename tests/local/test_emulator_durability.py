@@ -13,7 +13,7 @@ from conftest import Cloud, Json, eventually
 
 from deployer import local
 from deployer.local.paths import LocalPaths
-from deployer.local.state_store import StateStore
+from deployer.local.state_store import StateStore, UnknownState
 
 SLEEPING_SCRIPT = b"import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 
@@ -172,6 +172,15 @@ def test_an_object_that_cannot_be_written_is_refused(own_cloud: Cloud) -> None:
     with pytest.raises(s3.exceptions.ClientError, match="InternalError.*could not be written to disk"):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
 
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    """Given state of a format that this program does not know, then it is not touched and the way out is named."""
+    StateStore(tmp_path / "state.sqlite")
+    with sqlite3.connect(tmp_path / "state.sqlite") as connection:
+        connection.execute("pragma user_version = 99")
+    with pytest.raises(UnknownState, match="format 99.*dataops local reset"):
+        StateStore(tmp_path / "state.sqlite")
 
 
 def test_growing_lists_are_written_item_by_item(tmp_path: Path) -> None:
