@@ -1,0 +1,225 @@
+"""The job's adapters to S3 and Glue against moto: conditions, pages, batches, and errors inside successful answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+from refunds_lake.catalog import Catalog, CatalogError, GlueCatalog
+from refunds_lake.columns import TABLES
+from refunds_lake.lock import Lock, LockHeld, LockLost
+from refunds_lake.objects import ObjectMissing, ObjectStore, PreconditionFailed, S3Store
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+REGION = "ap-southeast-2"
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    with mock_aws():
+        client = boto3.client("s3", region_name=REGION)
+        client.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield client
+
+
+@pytest.fixture
+def store(s3: Any) -> ObjectStore:
+    return S3Store(s3, "lake")
+
+
+@pytest.fixture
+def glue(s3: Any) -> Any:
+    """A database with the table refund, as the catalog template declares it."""
+    client = boto3.client("glue", region_name=REGION)
+    client.create_database(DatabaseInput={"Name": "refunds"})
+    columns = [{"Name": name, "Type": type_} for name, type_ in TABLES["refund"]]
+    storage = {"Columns": columns, "Location": "s3://lake/base/refund/", "SerdeInfo": {"Parameters": {"a": "1"}}}
+    month = [{"Name": "month", "Type": "string"}]
+    client.create_table(
+        DatabaseName="refunds", TableInput={"Name": "refund", "StorageDescriptor": storage, "PartitionKeys": month}
+    )
+    return client
+
+
+class Intervening:
+    """A client whose named call is answered by a function, which gets the real call and its arguments."""
+
+    def __init__(self, client: Any, call: str, answer: Any) -> None:
+        self._client, self._call, self._answer = client, call, answer
+        self.calls: list[dict[str, Any]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        if name != self._call:
+            return real
+
+        def call(**arguments: Any) -> Any:
+            self.calls.append(arguments)
+            return self._answer(real, arguments, len(self.calls))
+
+        return call
+
+
+# -- S3
+
+
+def test_a_first_write_wins_and_a_second_one_is_told(store: ObjectStore) -> None:
+    """Given an object, when it must not exist or must be another version, then the write is refused and nothing changes."""
+    etag = store.put("a", b"1", only_if_absent=True)
+    with pytest.raises(PreconditionFailed):
+        store.put("a", b"2", only_if_absent=True)
+    newer = store.put("a", b"3", only_if_etag=etag)
+    with pytest.raises(PreconditionFailed):
+        store.put("a", b"4", only_if_etag=etag)
+    assert store.get("a") == (b"3", newer)
+    with pytest.raises(PreconditionFailed):
+        store.put("gone", b"5", only_if_etag=etag)
+
+
+def test_what_is_not_there_is_said_by_name(store: ObjectStore) -> None:
+    """Given no object, when it is read in any way, then ObjectMissing carries its key; removing it is fine."""
+    for read in (store.get, lambda key: store.read_range(key, 0, 9), lambda key: list(store.chunks(key))):
+        with pytest.raises(ObjectMissing, match="gone"):
+            read("gone")
+    store.delete(["gone"])
+
+
+def test_other_failures_are_not_taken_for_a_missing_object(s3: Any) -> None:
+    """Given a bucket that is not there, when a key is read, then it is an error and no ObjectMissing."""
+    with pytest.raises(s3.exceptions.ClientError, match="NoSuchBucket"):
+        S3Store(s3, "no-such-bucket").get("a")
+
+
+def test_listings_and_deletions_go_beyond_a_page(store: ObjectStore) -> None:
+    """Given more than a thousand objects, when they are listed or deleted, then all are, in key order."""
+    keys = [f"p/{number:04d}" for number in range(2_101)]
+    for key in [*keys, "other"]:
+        store.put(key, b"x" * 3)
+    listed = list(store.listing("p/"))
+    assert [each.key for each in listed] == keys
+    assert {(each.size, each.last_modified.tzinfo, each.etag) for each in listed} == {
+        (3, UTC, store.get("other")[1])
+    }
+    assert [each.key for each in store.listing("p/", after="p/2098")] == keys[-2:]
+    store.delete(keys)
+    assert [each.key for each in store.listing("")] == ["other"]
+
+
+def test_ranges_and_chunks_are_the_bytes_that_were_put(store: ObjectStore) -> None:
+    """Given an object of some megabytes, when it is read in parts, then they are its bytes."""
+    body = bytes(range(256)) * 10_000
+    store.put("big", body)
+    assert store.read_range("big", 5, 9) == body[5:10]
+    assert store.read_range("big", len(body) - 2, len(body) + 50) == body[-2:]
+    assert b"".join(store.chunks("big")) == body
+
+
+def test_an_object_that_cannot_be_removed_is_named(s3: Any) -> None:
+    """Given S3's answer with an error for one key, when objects are deleted, then that key is named."""
+    error = {"Errors": [{"Key": "b", "Code": "AccessDenied", "Message": "Access Denied"}]}
+    with pytest.raises(OSError, match="could not delete b: Access Denied"):
+        S3Store(Intervening(s3, "delete_objects", lambda *_: error), "lake").delete(["a", "b"])
+
+
+# -- the lock, over S3
+
+
+def test_of_two_runs_one_has_the_lock(store: ObjectStore) -> None:
+    """Given a living lock, when another run comes, then it is refused; when the lock has expired, then it takes over."""
+
+    def lock(holder: str, now: datetime) -> Lock:
+        return Lock(store, "_lock.json", holder, clock=lambda: now)
+
+    first = lock("jr_1", NOW).__enter__()
+    with pytest.raises(LockHeld, match="run jr_1 is at work"), lock("jr_2", NOW + timedelta(minutes=4)):
+        pass
+    with lock("jr_3", NOW + timedelta(minutes=6)):
+        with pytest.raises(LockLost):
+            first.assert_held()
+        first.__exit__(None, None, None)
+        with pytest.raises(LockHeld, match="run jr_3 is at work"), lock("jr_4", NOW + timedelta(minutes=6)):
+            pass
+    assert list(store.listing("")) == []
+
+
+def test_two_runs_that_take_over_at_once_do_not_both_get_it(s3: Any) -> None:
+    """Given an expired lock, when another run replaces it between our look and our write, then we are refused."""
+    Lock(S3Store(s3, "lake"), "_lock.json", "jr_dead", clock=lambda: NOW).__enter__()._stop.set()
+
+    def overtaken(real: Any, arguments: dict[str, Any], times: int) -> Any:
+        if times == 2:  # the first write found the dead run's lock
+            real(**{**arguments, "Body": b'{"holder": "jr_other"}'})
+        return real(**arguments)
+
+    slow = S3Store(Intervening(s3, "put_object", overtaken), "lake")
+    with pytest.raises(LockHeld, match="another run has just taken"):
+        Lock(slow, "_lock.json", "jr_slow", clock=lambda: NOW + timedelta(minutes=6)).__enter__()
+
+
+# -- Glue
+
+MONTHS = {f"{year}-{month:02d}": f"s3://lake/{year}/{month}" for year in range(2001, 2022) for month in range(1, 13)}
+
+
+def test_more_months_than_a_call_takes_are_pointed_moved_and_dropped(glue: Any) -> None:
+    """Given 252 months, when they are pointed at, moved and dropped, then all are, at most 100 per call."""
+    counting = Intervening(glue, "batch_create_partition", lambda real, arguments, times: real(**arguments))
+    catalog: Catalog = GlueCatalog(counting, "refunds")
+    catalog.point("refund", MONTHS)
+    assert [len(call["PartitionInputList"]) for call in counting.calls] == [100, 100, 52]
+    assert catalog.months("refund") == MONTHS
+    moved = {month: f"{location}/moved" for month, location in MONTHS.items()}
+    moved["2022-01"] = "s3://lake/new"
+    catalog.point("refund", moved)
+    assert catalog.months("refund") == moved
+    catalog.drop("refund", [*moved, "1999-01"])
+    assert catalog.months("refund") == {}
+
+
+def test_a_month_has_the_columns_and_the_format_of_its_table(glue: Any) -> None:
+    """Given a table, when a month is published, then it is described as the table is, but for its location."""
+    catalog = GlueCatalog(glue, "refunds")
+    catalog.point("refund", {"2026-09": "s3://lake/x"})
+    [partition] = glue.get_partitions(DatabaseName="refunds", TableName="refund")["Partitions"]
+    table = glue.get_table(DatabaseName="refunds", Name="refund")["Table"]
+    assert partition["StorageDescriptor"] == {**table["StorageDescriptor"], "Location": "s3://lake/x"}
+    assert catalog.columns("refund") == TABLES["refund"]
+
+
+def test_a_table_that_is_missing_or_other_is_named(glue: Any) -> None:
+    """Given no table, or one with another partition key, when a month is published, then the message says so."""
+    with pytest.raises(CatalogError, match=r"no table refunds\.void; deploy the catalog first"):
+        GlueCatalog(glue, "refunds").point("void", {"2026-09": "s3://lake/x"})
+    glue.create_table(DatabaseName="refunds", TableInput={"Name": "void", "StorageDescriptor": {"Columns": []}})
+    with pytest.raises(CatalogError, match=r"partitioned by \[\], not by \['month'\]"):
+        GlueCatalog(glue, "refunds").columns("void")
+
+
+@pytest.mark.parametrize("call", ["batch_update_partition", "batch_create_partition"])
+def test_one_refused_month_in_a_successful_answer_is_an_error(glue: Any, call: str) -> None:
+    """Given an answer that carries an error for one month, when months are published, then it is named with its reason."""
+    detail = {"ErrorCode": "InternalServiceException", "ErrorMessage": "try later"}
+    key = "PartitionValueList" if "update" in call else "PartitionValues"
+    answer = {"Errors": [{key: ["2026-09"], "ErrorDetail": detail}]}
+    catalog = GlueCatalog(Intervening(glue, call, lambda *_: answer), "refunds")
+    with pytest.raises(CatalogError, match=r"refunds\.refund month 2026-09: InternalServiceException try later"):
+        catalog.point("refund", {"2026-09": "s3://lake/x"})
+
+
+def test_a_month_that_another_writer_creates_meanwhile_is_moved(glue: Any) -> None:
+    """Given a month that appears between the two calls, when it is published, then it is where this writer wants it."""
+
+    def overtaken(real: Any, arguments: dict[str, Any], times: int) -> Any:
+        GlueCatalog(glue, "refunds").point("refund", {"2026-09": "s3://lake/theirs"})
+        return real(**arguments)
+
+    GlueCatalog(Intervening(glue, "batch_create_partition", overtaken), "refunds").point(
+        "refund", {"2026-09": "s3://lake/ours"}
+    )
+    assert GlueCatalog(glue, "refunds").months("refund") == {"2026-09": "s3://lake/ours"}
