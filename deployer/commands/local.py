@@ -27,7 +27,9 @@ def status(app: App) -> None:
     endpoint = local.find(app.project_dir)
     state = str(LocalPaths.of(app.project_dir).root)
     if endpoint is None:
-        app.emit({"running": False, "state": state}, "the local cloud is not running; `dataops deploy --env local` starts it")
+        app.emit(
+            {"running": False, "state": state}, "the local cloud is not running; `dataops deploy --env local` starts it"
+        )
         return
     ports = ", ".join(f"{name} {port}" for name, port in endpoint.ports.items())
     text = "\n".join(

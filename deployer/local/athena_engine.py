@@ -100,9 +100,7 @@ def bytes_needed(
     return total
 
 
-def needed_partitions(
-    connection: duckdb.DuckDBPyConnection, table: Table, conditions: Sequence[str]
-) -> Sequence[int]:
+def needed_partitions(connection: duckdb.DuckDBPyConnection, table: Table, conditions: Sequence[str]) -> Sequence[int]:
     """Which partitions may hold rows that fulfil the conditions; those on other columns prune nothing."""
     everything = range(len(table.partitions))
     if not conditions or not table.partition_keys or not table.partitions:
@@ -130,7 +128,9 @@ def create_views(
     """One view per table, under the catalog's names."""
     for (database, name), table in tables.items():
         connection.execute(f"create schema if not exists {quoted(database)}")
-        connection.execute(f"create view {quoted(database)}.{quoted(name)} as {view_sql(table, footers[database, name])}")
+        connection.execute(
+            f"create view {quoted(database)}.{quoted(name)} as {view_sql(table, footers[database, name])}"
+        )
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:

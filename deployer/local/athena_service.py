@@ -82,7 +82,10 @@ class Queries:
         execution = new_execution(sql, kind, rules, data)
         self._athena._executions[execution["QueryExecutionId"]] = execution
         query = athena_engine.Query(
-            sql, execution["QueryExecutionContext"]["Database"], data.get("ExecutionParameters") or [], rules.cutoff_bytes
+            sql,
+            execution["QueryExecutionContext"]["Database"],
+            data.get("ExecutionParameters") or [],
+            rules.cutoff_bytes,
         )
         self._running[execution["QueryExecutionId"]] = query
         context = contextvars.copy_context()
@@ -166,7 +169,10 @@ class Queries:
             )
             if error is not None:
                 execution["Status"]["AthenaError"] = {
-                    "ErrorCategory": 2, "ErrorType": error.error_type, "Retryable": False, "ErrorMessage": reason,
+                    "ErrorCategory": 2,
+                    "ErrorType": error.error_type,
+                    "Retryable": False,
+                    "ErrorMessage": reason,
                 }
             _finish(execution, state, reason)
             self._running.pop(execution["QueryExecutionId"], None)
@@ -239,16 +245,21 @@ def new_execution(sql: str, kind: str, rules: Rules, data: Data) -> Data:
         "StatementType": kind,
         "ResultConfiguration": result,
         "QueryExecutionContext": {
-            "Database": context.get("Database", "default").lower(), "Catalog": context.get("Catalog", "awsdatacatalog"),
+            "Database": context.get("Database", "default").lower(),
+            "Catalog": context.get("Catalog", "awsdatacatalog"),
         },
         "Status": {"State": "QUEUED", "SubmissionDateTime": round(time.time(), 3)},
         "Statistics": {
-            "EngineExecutionTimeInMillis": 0, "DataScannedInBytes": 0, "TotalExecutionTimeInMillis": 0,
-            "QueryQueueTimeInMillis": 0, "ServiceProcessingTimeInMillis": 0,
+            "EngineExecutionTimeInMillis": 0,
+            "DataScannedInBytes": 0,
+            "TotalExecutionTimeInMillis": 0,
+            "QueryQueueTimeInMillis": 0,
+            "ServiceProcessingTimeInMillis": 0,
         },
         "WorkGroup": rules.workgroup,
         "EngineVersion": {
-            "SelectedEngineVersion": rules.engine_version, "EffectiveEngineVersion": "Athena engine version 3",
+            "SelectedEngineVersion": rules.engine_version,
+            "EffectiveEngineVersion": "Athena engine version 3",
         },
         "_token": data.get("ClientRequestToken"),
     }

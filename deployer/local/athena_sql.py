@@ -73,7 +73,8 @@ def bind(tree: Node, parameters: Sequence[str]) -> Node:
     marks = list(tree.find_all(exp.Placeholder, bfs=False))
     if len(marks) != len(parameters):
         raise QueryError(
-            "INVALID_PARAMETER_USAGE", f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}"
+            "INVALID_PARAMETER_USAGE",
+            f"Incorrect number of parameters: expected {len(marks)} but found {len(parameters)}",
         )
     for mark, text in zip(marks, parameters, strict=True):
         selection = parse(f"select {text}")
@@ -147,7 +148,8 @@ def _reads(typed: Node) -> tuple[TableRead, ...]:
                 conditions = [
                     condition.transform(_unqualified).sql("duckdb")
                     for condition in _conditions(scope.expression, alias)
-                    if condition.find(exp.Column) and all(column.table == alias for column in condition.find_all(exp.Column))
+                    if condition.find(exp.Column)
+                    and all(column.table == alias for column in condition.find_all(exp.Column))
                     and not condition.find(exp.Query)
                 ]
                 found[id(source)] = TableRead(source.db, source.name, columns, tuple(conditions))
@@ -158,7 +160,9 @@ def _conditions(select: Node, alias: str) -> list[Node]:
     """The conditions that every row of `alias` must fulfil to matter."""
     optional = _is_optional(select, alias)
     where = select.args.get("where")
-    found = [part for part in _conjuncts(where.this) if not optional or isinstance(part, NULL_REJECTING)] if where else []
+    found = (
+        [part for part in _conjuncts(where.this) if not optional or isinstance(part, NULL_REJECTING)] if where else []
+    )
     for join in select.args.get("joins") or []:
         on = join.args.get("on")
         if on is not None and (join.alias_or_name == alias or not join.side) and join.side in ("", "LEFT"):

@@ -211,10 +211,10 @@ def _scan(table: Table, files: Sequence[str]) -> str:
         case "parquet":
             return f"read_parquet([{names}], union_by_name = true, hive_partitioning = false)"
         case "json":
-            columns = ", ".join(f"{literal(name)}: {literal(duckdb_type(kind))}" for name, kind in table.columns.items())
-            return (
-                f"read_json([{names}], format = 'newline_delimited', hive_partitioning = false, columns = {{{columns}}})"
+            columns = ", ".join(
+                f"{literal(name)}: {literal(duckdb_type(kind))}" for name, kind in table.columns.items()
             )
+            return f"read_json([{names}], format = 'newline_delimited', hive_partitioning = false, columns = {{{columns}}})"
         case "csv":
             columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in table.columns)
             return f"read_csv([{names}], hive_partitioning = false, header = false, columns = {{{columns}}})"

@@ -19,8 +19,23 @@ NAME = r"[`\"]?(?:(?P<database>\w+)[`\"]?\.[`\"]?)?(?P<table>\w+)[`\"]?"
 
 #: With these words a statement that is no query may begin.
 FIRST_WORDS = frozenset(
-    ("alter", "analyze", "deallocate", "desc", "describe", "execute", "explain", "msck", "optimize", "prepare", "show",
-     "table", "unload", "vacuum", "values")
+    (
+        "alter",
+        "analyze",
+        "deallocate",
+        "desc",
+        "describe",
+        "execute",
+        "explain",
+        "msck",
+        "optimize",
+        "prepare",
+        "show",
+        "table",
+        "unload",
+        "vacuum",
+        "values",
+    )
 )
 
 
@@ -28,7 +43,9 @@ def check(sql: str) -> None:
     """Raise `MalformedQuery` for a text that begins like no statement."""
     first = (sql.split() or ["<EOF>"])[0]
     if first.lower() not in FIRST_WORDS:
-        raise MalformedQuery(f"line 1:1: mismatched input '{first}'. Expecting: 'ALTER', 'CREATE', 'SELECT', 'WITH', ...")
+        raise MalformedQuery(
+            f"line 1:1: mismatched input '{first}'. Expecting: 'ALTER', 'CREATE', 'SELECT', 'WITH', ..."
+        )
 
 
 def run(athena: Any, sql: str, database: str) -> tuple[list[Column], list[Row]]:
@@ -58,7 +75,9 @@ def _databases(_: dict[str, Any], __: str) -> tuple[str, list[str]]:
 
 def _tables(names: dict[str, Any], database: str) -> tuple[str, list[str]]:
     prefix = f"{(names.get('database') or database).lower()}/"
-    return "tab_name", sorted(key.removeprefix(prefix) for key in load("services.glue")._tables if key.startswith(prefix))
+    return "tab_name", sorted(
+        key.removeprefix(prefix) for key in load("services.glue")._tables if key.startswith(prefix)
+    )
 
 
 def _table(names: dict[str, Any], database: str) -> tuple[str, Any]:

@@ -24,8 +24,13 @@ def install(cloud: LocalCloud) -> None:
     handler = require(provisioners, "_RESOURCE_HANDLERS").get("AWS::S3::Bucket")
     if not {"create", "update", "delete"} <= set(handler or ()):
         raise EmulatorChanged("the handler of AWS::S3::Bucket has another shape")
-    for name in ("_put_bucket_encryption", "_put_bucket_lifecycle", "_put_bucket_logging", "_put_bucket_tagging",
-                 "_put_bucket_ownership_controls"):
+    for name in (
+        "_put_bucket_encryption",
+        "_put_bucket_lifecycle",
+        "_put_bucket_logging",
+        "_put_bucket_tagging",
+        "_put_bucket_ownership_controls",
+    ):
         require(s3, name, ("name", "body"))
     require(s3, "_bucket_has_versions", ("name",))
     create, update, delete = handler["create"], handler["update"], handler["delete"]
@@ -67,24 +72,34 @@ def _configurations(s3: Any) -> dict[str, tuple[str, Callable[[Any], dict[str, A
     """Property name -> S3 operation, conversion of its value, the emulator's put and delete."""
     return {
         "BucketEncryption": (
-            "PutBucketEncryption", encryption_request, s3._put_bucket_encryption, s3._delete_bucket_encryption,
+            "PutBucketEncryption",
+            encryption_request,
+            s3._put_bucket_encryption,
+            s3._delete_bucket_encryption,
         ),
         "LifecycleConfiguration": (
-            "PutBucketLifecycleConfiguration", lifecycle_request, s3._put_bucket_lifecycle, s3._delete_bucket_lifecycle,
+            "PutBucketLifecycleConfiguration",
+            lifecycle_request,
+            s3._put_bucket_lifecycle,
+            s3._delete_bucket_lifecycle,
         ),
         "LoggingConfiguration": (
-            "PutBucketLogging", logging_request, s3._put_bucket_logging,
+            "PutBucketLogging",
+            logging_request,
+            s3._put_bucket_logging,
             lambda bucket: s3._bucket_logging_config.pop(bucket, None),
         ),
         "OwnershipControls": (
             "PutBucketOwnershipControls",
             lambda value: {"OwnershipControls": {"Rules": value["Rules"]}},
-            s3._put_bucket_ownership_controls, s3._delete_bucket_ownership_controls,
+            s3._put_bucket_ownership_controls,
+            s3._delete_bucket_ownership_controls,
         ),
         "Tags": (
             "PutBucketTagging",
             lambda tags: {"Tagging": {"TagSet": [{"Key": tag["Key"], "Value": str(tag["Value"])} for tag in tags]}},
-            s3._put_bucket_tagging, s3._delete_bucket_tagging,
+            s3._put_bucket_tagging,
+            s3._delete_bucket_tagging,
         ),
     }
 

@@ -51,7 +51,9 @@ def install(cloud: LocalCloud) -> None:
 def refusal(glue: Any, action: str, data: Data) -> tuple[str, str] | None:
     """The error code and message with which AWS refuses this partition call, or None."""
     limit = BATCH_LIMITS.get(action)
-    entries: list[Any] = next((data[name] for name in ("PartitionInputList", "Entries", "PartitionsToDelete") if name in data), [])
+    entries: list[Any] = next(
+        (data[name] for name in ("PartitionInputList", "Entries", "PartitionsToDelete") if name in data), []
+    )
     if limit is not None and len(entries) > limit:
         return "ValidationException", f"Member must have length less than or equal to {limit}"
     if "TableName" in data and (table := _table(glue, data)) is None:

@@ -124,7 +124,9 @@ def prepare_directory(paths: LocalPaths) -> None:
     try:
         paths.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LocalCloudError(f"cannot write {paths.root}: {error.strerror}", hint="check the owner and mode") from error
+        raise LocalCloudError(
+            f"cannot write {paths.root}: {error.strerror}", hint="check the owner and mode"
+        ) from error
     free = shutil.disk_usage(paths.root).free
     if free < MINIMUM_FREE_BYTES:
         raise NoDiskSpace(
@@ -142,7 +144,12 @@ def _launch(paths: LocalPaths) -> Endpoint:
     with paths.log.open("ab") as log:
         begins_at = log.tell()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=paths.root, env=environment,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=paths.root,
+            env=environment,
             start_new_session=True,
         )
 

@@ -74,7 +74,9 @@ class Delivery:
     def deliver(self, stream: Data, dest: Data, records: Sequence[Record]) -> None:
         """One object for all `records`; logs, and does not raise, when S3 refuses it."""
         config = dest["config"]
-        if _enabled(config, "DataFormatConversionConfiguration") or _enabled(config, "DynamicPartitioningConfiguration"):
+        if _enabled(config, "DataFormatConversionConfiguration") or _enabled(
+            config, "DynamicPartitioningConfiguration"
+        ):
             self._per_record(stream, dest, list(records))
             return
         processed = self._firehose._apply_lambda_processors(stream, dest, list(records))

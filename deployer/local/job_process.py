@@ -141,8 +141,12 @@ class JobProcess:
         # In this thread, which lives as long as the process: Linux ties "die with the parent" to it.
         process = self._process = subprocess.Popen(
             [sys.executable, str(runner), str(script), *arguments],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=scratch, env=environment, start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=scratch,
+            env=environment,
+            start_new_session=True,
         )
         if self._killed:
             self.kill()

@@ -11,8 +11,29 @@ from typing import Any
 
 #: The node types an expression may consist of (names of sqlglot classes).
 ALLOWED = frozenset(
-    ("And", "Or", "Not", "Paren", "EQ", "NEQ", "GT", "GTE", "LT", "LTE", "In", "Between", "Like", "Is", "Null",
-     "Column", "Identifier", "Literal", "Neg", "Tuple", "Boolean")
+    (
+        "And",
+        "Or",
+        "Not",
+        "Paren",
+        "EQ",
+        "NEQ",
+        "GT",
+        "GTE",
+        "LT",
+        "LTE",
+        "In",
+        "Between",
+        "Like",
+        "Is",
+        "Null",
+        "Column",
+        "Identifier",
+        "Literal",
+        "Neg",
+        "Tuple",
+        "Boolean",
+    )
 )
 
 

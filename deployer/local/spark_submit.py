@@ -110,25 +110,33 @@ def driver_memory_bytes(physical_bytes: int) -> int:
     return max(GIBIBYTE, min(4 * GIBIBYTE, physical_bytes // 4))
 
 
-def submit_arguments(
-    buckets: Mapping[str, Path], scratch: Path, archive: Archive | None, *, cores: int = 2
-) -> str:
+def submit_arguments(buckets: Mapping[str, Path], scratch: Path, archive: Archive | None, *, cores: int = 2) -> str:
     """PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     settings = {
         **SETTINGS,
-        **{f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": f"file://{path}" for name, path in buckets.items()},
+        **{
+            f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": f"file://{path}" for name, path in buckets.items()
+        },
         "spark.local.dir": str(scratch / "spark"),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }
     java_options = [
-        "-XX:+UseParallelGC", f"-Djava.io.tmpdir={scratch}", "-Duser.timezone=UTC", "-Xshare:auto", "-Xlog:disable",
-        "-Xlog:all=error:stderr", *(archive.java_options() if archive is not None else []),
+        "-XX:+UseParallelGC",
+        f"-Djava.io.tmpdir={scratch}",
+        "-Duser.timezone=UTC",
+        "-Xshare:auto",
+        "-Xlog:disable",
+        "-Xlog:all=error:stderr",
+        *(archive.java_options() if archive is not None else []),
     ]
     arguments = [
-        "--master", f"local[{cores}]",
-        "--driver-memory", f"{driver_memory_bytes(physical) >> 20}m",
-        "--driver-java-options", " ".join(java_options),
+        "--master",
+        f"local[{cores}]",
+        "--driver-memory",
+        f"{driver_memory_bytes(physical) >> 20}m",
+        "--driver-java-options",
+        " ".join(java_options),
     ]
     for name, value in settings.items():
         arguments += ["--conf", f"{name}={value}"]

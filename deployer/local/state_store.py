@@ -73,7 +73,9 @@ class StateStore:
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         (found,) = self._database.execute("pragma user_version").fetchone()
         if found not in (0, FORMAT):
-            raise UnknownState(f"{path} has format {found}, this program knows {FORMAT}; `dataops local reset` drops it")
+            raise UnknownState(
+                f"{path} has format {found}, this program knows {FORMAT}; `dataops local reset` drops it"
+            )
         # A killed process loses nothing that was committed; a power cut may lose the last commits, never the file.
         self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + SCHEMA)
         self._database.execute(f"pragma user_version = {FORMAT}")

@@ -103,9 +103,7 @@ def test_listings_and_deletions_go_beyond_a_page(store: ObjectStore) -> None:
         store.put(key, b"x" * 3)
     listed = list(store.listing("p/"))
     assert [each.key for each in listed] == keys
-    assert {(each.size, each.last_modified.tzinfo, each.etag) for each in listed} == {
-        (3, UTC, store.get("other")[1])
-    }
+    assert {(each.size, each.last_modified.tzinfo, each.etag) for each in listed} == {(3, UTC, store.get("other")[1])}
     assert [each.key for each in store.listing("p/", after="p/2098")] == keys[-2:]
     store.delete(keys)
     assert [each.key for each in store.listing("")] == ["other"]

@@ -40,6 +40,8 @@ def test_a_partner_drops_a_file(local_cloud: Cloud) -> None:
     taken = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="drop", ExternalId="agreed")["Credentials"]
     dropped = local_cloud.client("s3", session=taken)
     dropped.put_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl", Body=b"{}\n")
-    assert local_cloud.client("s3").head_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl")["ContentLength"] == 3
+    assert (
+        local_cloud.client("s3").head_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl")["ContentLength"] == 3
+    )
     with pytest.raises(ClientError):
         local_cloud.client("s3", account=PARTNER).get_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl")

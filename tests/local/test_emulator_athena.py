@@ -22,8 +22,14 @@ from deployer.local.athena_engine import lock_down
 
 CUTOFF_BYTES = 10_000_000
 COLUMNS = {
-    "id": "string", "timestamp": "timestamp", "amount": "decimal(18,2)", "n": "bigint", "reasons": "array<string>",
-    "counted": "boolean", "ratio": "double", "added_later": "date",
+    "id": "string",
+    "timestamp": "timestamp",
+    "amount": "decimal(18,2)",
+    "n": "bigint",
+    "reasons": "array<string>",
+    "counted": "boolean",
+    "ratio": "double",
+    "added_later": "date",
 }
 
 
@@ -74,8 +80,13 @@ class Lake:
 def parquet(rows: list[Json]) -> bytes:
     schema = pa.schema(
         [
-            ("id", pa.string()), ("timestamp", pa.timestamp("us", tz="UTC")), ("amount", pa.decimal128(18, 2)),
-            ("n", pa.int64()), ("reasons", pa.list_(pa.string())), ("counted", pa.bool_()), ("ratio", pa.float64()),
+            ("id", pa.string()),
+            ("timestamp", pa.timestamp("us", tz="UTC")),
+            ("amount", pa.decimal128(18, 2)),
+            ("n", pa.int64()),
+            ("reasons", pa.list_(pa.string())),
+            ("counted", pa.bool_()),
+            ("ratio", pa.float64()),
         ]
     )
     out = io.BytesIO()
@@ -131,7 +142,10 @@ def lake(local_cloud: Cloud) -> Lake:
 def test_registered_partitions_at_their_locations(lake: Lake) -> None:
     """Given partitions with locations of their own, then exactly the registered ones are read."""
     assert lake.rows("select id, month from refund order by id") == [
-        ["r1", "2026-09"], ["r2", "2026-09"], ["r3", "2026-10"], ["r4", "2026-10"],
+        ["r1", "2026-09"],
+        ["r2", "2026-09"],
+        ["r3", "2026-10"],
+        ["r4", "2026-10"],
     ]
     assert lake.rows("select count(*) from empty") == [["0"]]
 
@@ -149,7 +163,15 @@ def test_values_and_types_as_athena_writes_them(lake: Lake) -> None:
     ]
     described = {column["Name"]: column for column in answer["ResultSetMetadata"]["ColumnInfo"]}
     assert [described[name]["Type"] for name in (*COLUMNS, "month")] == [
-        "varchar", "timestamp", "decimal", "bigint", "array", "boolean", "double", "date", "varchar",
+        "varchar",
+        "timestamp",
+        "decimal",
+        "bigint",
+        "array",
+        "boolean",
+        "double",
+        "date",
+        "varchar",
     ]
     assert (described["amount"]["Precision"], described["amount"]["Scale"]) == (18, 2)
 
@@ -235,7 +257,8 @@ def test_errors_in_athenas_words(lake: Lake, sql: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["select content from read_text('/etc/hostname')", "select * from '/etc/hostname'", "select * from glob('/*')"]
+    "sql",
+    ["select content from read_text('/etc/hostname')", "select * from '/etc/hostname'", "select * from glob('/*')"],
 )
 def test_no_local_files(lake: Lake, sql: str) -> None:
     """Given SQL that names files of this machine, then it never succeeds."""
@@ -349,7 +372,9 @@ def test_pages_of_results(lake: Lake) -> None:
     athena, query_id = lake.cloud.client("athena"), execution["QueryExecutionId"]
     first = athena.get_query_results(QueryExecutionId=query_id, MaxResults=10)
     assert len(first["ResultSet"]["Rows"]) == 10
-    pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=query_id, PaginationConfig={"PageSize": 10})
+    pages = athena.get_paginator("get_query_results").paginate(
+        QueryExecutionId=query_id, PaginationConfig={"PageSize": 10}
+    )
     values = [row["Data"][0]["VarCharValue"] for page in pages for row in page["ResultSet"]["Rows"]]
     assert values == ["x", *(str(number) for number in range(1, 26))]
     with pytest.raises(ClientError, match="MaxResults"):

@@ -20,7 +20,9 @@ def table(local_cloud: Cloud) -> dict[str, str]:
     table_input = {"Name": "refund", "PartitionKeys": keys, "StorageDescriptor": storage}
     glue.create_table(DatabaseName=database, TableInput=table_input)
     months = [f"{year}-{month:02d}" for year in (2025, 2026) for month in range(1, 13)]
-    assert glue.batch_create_partition(**where, PartitionInputList=[partition(month) for month in months])["Errors"] == []
+    assert (
+        glue.batch_create_partition(**where, PartitionInputList=[partition(month) for month in months])["Errors"] == []
+    )
     return where
 
 
@@ -67,7 +69,9 @@ def test_update_and_delete(local_cloud: Cloud, table: dict[str, str]) -> None:
     """Given a partition, then UpdatePartition moves it and BatchDeletePartition removes it and reports what was not there."""
     glue = local_cloud.client("glue")
     glue.create_partition(**table, PartitionInput=partition("2027-01"))
-    glue.update_partition(**table, PartitionValueList=["2027-01"], PartitionInput=partition("2027-01", "s3://lake/run=2/"))
+    glue.update_partition(
+        **table, PartitionValueList=["2027-01"], PartitionInput=partition("2027-01", "s3://lake/run=2/")
+    )
     moved = glue.get_partition(**table, PartitionValues=["2027-01"])["Partition"]
     assert moved["StorageDescriptor"]["Location"] == "s3://lake/run=2/"
     with pytest.raises(ClientError, match="EntityNotFoundException"):

@@ -39,7 +39,8 @@ def test_bucket_properties_are_kept(local_cloud: Cloud) -> None:
                     {
                         "BucketKeyEnabled": True,
                         "ServerSideEncryptionByDefault": {
-                            "SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]},
+                            "SSEAlgorithm": "aws:kms",
+                            "KMSMasterKeyID": {"Fn::GetAtt": ["Key", "Arn"]},
                         },
                         "BlockedEncryptionTypes": {"EncryptionType": ["SSE-C"]},
                     }
@@ -49,7 +50,9 @@ def test_bucket_properties_are_kept(local_cloud: Cloud) -> None:
                 "Rules": [
                     {"Id": "old", "Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 30}},
                     {
-                        "Id": "cool", "Status": "Enabled", "Prefix": "transactions/",
+                        "Id": "cool",
+                        "Status": "Enabled",
+                        "Prefix": "transactions/",
                         "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": "90"}],
                     },
                     {"Id": "parts", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
@@ -154,8 +157,11 @@ def test_missing_types_and_properties(local_cloud: Cloud) -> None:
         "Job": {
             "Type": "AWS::Glue::Job",
             "Properties": {
-                "Role": "r", "Command": {"Name": "glueetl", "ScriptLocation": "s3://b/k"},
-                "ExecutionProperty": {"MaxConcurrentRuns": 3}, "ExecutionClass": "FLEX", "GlueVersion": "5.1",
+                "Role": "r",
+                "Command": {"Name": "glueetl", "ScriptLocation": "s3://b/k"},
+                "ExecutionProperty": {"MaxConcurrentRuns": 3},
+                "ExecutionClass": "FLEX",
+                "GlueVersion": "5.1",
             },
         },
     }
@@ -192,7 +198,11 @@ def test_missing_types_and_properties(local_cloud: Cloud) -> None:
 
 
 REFUSED: list[tuple[str, Json, str]] = [
-    ("a Ref to nothing", {"T": {**TOPIC, "Properties": {"TopicName": {"Ref": "Nope"}}}}, r"resource dependencies \[Nope\]"),
+    (
+        "a Ref to nothing",
+        {"T": {**TOPIC, "Properties": {"TopicName": {"Ref": "Nope"}}}},
+        r"resource dependencies \[Nope\]",
+    ),
     ("a Sub of nothing", {"T": {**TOPIC, "Properties": {"TopicName": {"Fn::Sub": "${Nope}-x"}}}}, r"\[Nope\]"),
     ("a dependency on nothing", {"T": {**TOPIC, "DependsOn": "Nope"}}, r"\[Nope\] in the Resources block"),
     ("an unknown condition", {"T": {**TOPIC, "Condition": "IsNope"}}, "condition dependency IsNope"),

@@ -99,7 +99,9 @@ def test_no_credentials_reach_it(own_cloud: Cloud, monkeypatch: pytest.MonkeyPat
     text = Path(f"/proc/{own_cloud.endpoint.pid}/environ").read_text(encoding="utf-8")
     environment = dict(entry.partition("=")[::2] for entry in text.split("\0") if entry)
     assert {name for name in environment if name.startswith("AWS_")} == {
-        "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED",
+        "AWS_CONFIG_FILE",
+        "AWS_SHARED_CREDENTIALS_FILE",
+        "AWS_EC2_METADATA_DISABLED",
     }
     assert "real" not in environment.values()
 

@@ -173,7 +173,6 @@ def test_an_object_that_cannot_be_written_is_refused(own_cloud: Cloud) -> None:
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
 
 
-
 def test_another_format_is_refused(tmp_path: Path) -> None:
     """Given state of a format that this program does not know, then it is not touched and the way out is named."""
     StateStore(tmp_path / "state.sqlite")

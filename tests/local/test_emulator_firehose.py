@@ -50,7 +50,10 @@ def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str) -> None:
     firehose.create_delivery_stream(
         DeliveryStreamName=name,
         DeliveryStreamType="KinesisStreamAsSource",
-        KinesisStreamSourceConfiguration={"KinesisStreamARN": arn, "RoleARN": "arn:aws:iam::000000000000:role/delivery"},
+        KinesisStreamSourceConfiguration={
+            "KinesisStreamARN": arn,
+            "RoleARN": "arn:aws:iam::000000000000:role/delivery",
+        },
         ExtendedS3DestinationConfiguration=destination(raw),
     )
     kinesis.put_records(

@@ -144,7 +144,12 @@ def test_a_script_runs_on_spark(jobs: Jobs) -> None:
     assert not [key for key in keys if key.startswith("refund/month=2026-09/")], "deleted through the file system"
     parquet = [key for key in keys if key.startswith("refund/month=2026-10/run=1/part-")]
     assert len(parquet) == 1
-    assert {tuple(answer) for answer in answers} <= {(), (("2026-09", "3.30"),), (("2026-09", "3.30"), ("2026-10", "3.30")), (("2026-10", "3.30"),)}
+    assert {tuple(answer) for answer in answers} <= {
+        (),
+        (("2026-09", "3.30"),),
+        (("2026-09", "3.30"), ("2026-10", "3.30")),
+        (("2026-10", "3.30"),),
+    }
     assert answers[-1] == [("2026-10", "3.30")]
     events = received(cloud, queue)
     assert [event["detail"]["state"] for event in events if event["detail"]["jobRunId"] == run["Id"]] == ["SUCCEEDED"]
@@ -261,7 +266,9 @@ def test_a_job_sees_its_own_code_and_no_credentials(jobs: Jobs) -> None:
 
 def test_one_run_at_a_time_stop_and_live_log(jobs: Jobs) -> None:
     """Given MaxConcurrentRuns 1, then a second run is refused until the first one is stopped; its log is live."""
-    name = jobs.job("import time\nprint('begun', flush=True)\ntime.sleep(600)", ExecutionProperty={"MaxConcurrentRuns": 1})
+    name = jobs.job(
+        "import time\nprint('begun', flush=True)\ntime.sleep(600)", ExecutionProperty={"MaxConcurrentRuns": 1}
+    )
     run_id = jobs.glue.start_job_run(JobName=name)["JobRunId"]
     with pytest.raises(ClientError, match="ConcurrentRunsExceededException"):
         jobs.glue.start_job_run(JobName=name)
