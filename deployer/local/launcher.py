@@ -32,6 +32,7 @@ COMPLETIONS = (
     "deployer.local.buckets",
     "deployer.local.cfn_types",
     "deployer.local.cfn_rules",
+    "deployer.local.trust",
     "deployer.local.catalog",
     "deployer.local.glue_jobs",
     "deployer.local.athena_service",

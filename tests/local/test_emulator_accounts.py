@@ -22,7 +22,9 @@ def test_the_access_key_is_the_account(local_cloud: Cloud) -> None:
 
 
 def test_a_partner_drops_a_file(local_cloud: Cloud) -> None:
-    """Given a role that trusts the partner, when the partner takes it, then what it drops lies in our bucket."""
+    """Given a role that trusts the partner and an external id, then the partner takes it with that id and drops a file,
+    and nobody else and without that id.
+    """
     bucket, name = local_cloud.bucket("raw"), f"drop-{uuid.uuid4().hex[:8]}"
     trust = {
         "Version": "2012-10-17",
@@ -37,6 +39,12 @@ def test_a_partner_drops_a_file(local_cloud: Cloud) -> None:
     }
     role = local_cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
     sts = local_cloud.client("sts", account=PARTNER)
+    for account, external_id in ((PARTNER, "guessed"), (PARTNER, None), ("888888888888", "agreed")):
+        given = {} if external_id is None else {"ExternalId": external_id}
+        with pytest.raises(ClientError, match="AccessDenied"):
+            local_cloud.client("sts", account=account).assume_role(RoleArn=role["Arn"], RoleSessionName="drop", **given)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sts.assume_role(RoleArn=f"{role['Arn']}-nope", RoleSessionName="drop")
     taken = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="drop", ExternalId="agreed")["Credentials"]
     dropped = local_cloud.client("s3", session=taken)
     dropped.put_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl", Body=b"{}\n")

@@ -96,7 +96,9 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     made = make_a_bit_of_everything(own_cloud, bucket)
     role = f"arn:aws:iam::{'9' * 12}:role/partner"
     partner = own_cloud.client("iam", account="9" * 12)
-    partner.create_role(RoleName="partner", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"}))
+    us = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{'0' * 12}:root"}, "Action": "sts:AssumeRole"}
+    trust = {"Version": "2012-10-17", "Statement": [us]}
+    partner.create_role(RoleName="partner", AssumeRolePolicyDocument=json.dumps(trust))
     credentials = own_cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     own_cloud.client("s3").put_object(Bucket=bucket, Key="code/job.py", Body=SLEEPING_SCRIPT)
     glue = own_cloud.client("glue")
