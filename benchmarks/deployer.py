@@ -1,15 +1,19 @@
-"""How fast the deployer is, beside a floor measured in the same run: five small chained stacks on a bare emulator.
+"""How fast the deployer is, beside a floor and beside tools of others in the same run: five small chained stacks on a
+bare emulator.
 
 Prints seconds, API calls and ratios for a first deployment, one without changes, and one with one changed stack of five.
 The floor is what any boto3 program needs to know that nothing has changed: one identity and five DescribeStacks in threads.
-Tools of others are measured when they are installed (sceptre, sam, aws); all runs are whole processes.
+Sceptre, SAM CLI and the AWS CLI take part where their commands are found. All runs are whole processes, one after the
+other in turn, so that a busy machine is busy for all. The others get their parameters as constants or, in Sceptre, by
+its own resolver; none of them uploads, locks, records or tests anything.
 
-    python benchmarks/deployer.py [--repeat 5]
+    python benchmarks/deployer.py [--repeat 5] [--only-ours]
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import statistics
@@ -17,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # In place of this directory, where this very file would be found as `deployer`.
@@ -36,44 +40,62 @@ client = make("cloudformation")
 with ThreadPoolExecutor(5) as pool:
     list(pool.map(lambda name: client.describe_stacks(StackName=name), sys.argv[2:]))
 """
-AWS_DEPLOY = "aws cloudformation deploy --no-fail-on-empty-changeset"
+GOAL_CALLS, GOAL_RATIO = 7, 1.5
+SLOW_REPEATS = 2  # of the others, which take tens of seconds
+Deploy = Callable[[Path, str], None]  # a project at an endpoint
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5, help="runs of each measurement; medians are printed")
-    repeat = parser.parse_args().repeat
+    parser.add_argument("--only-ours", action="store_true", help="leave the tools of others out")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, bare_emulator(Path(name, "emulator")) as url:
-        measure(Path(name), url, repeat)
+        measure(Path(name), url, options.repeat, with_others=not options.only_ours)
 
 
-def measure(directory: Path, url: str, repeat: int) -> None:
-    firsts = [Path(directory, f"first-{number}") for number in range(repeat)]
-    for number, project in enumerate(firsts):
-        write_project(project, url)
-        rename(project, f"first{number}")
-    project = firsts[0]
-    first = statistics.median([timed(lambda p=p: dataops(p)) for p in firsts])
-    names = [f"first0-uat-{stack}" for stack in NAMES]
-    floor_run = [sys.executable, "-c", FLOOR, url, *names]
-    pairs = [(timed(lambda: dataops(project)), timed(lambda: run(floor_run))) for _ in range(repeat)]
-    unchanged, floor = (statistics.median(times) for times in zip(*pairs, strict=True))
-    changed = statistics.median([timed(lambda n=n: change(project, n)) for n in range(repeat)])
-    print(f"{'':<34}{'seconds':>8}{'calls':>7}")
-    print(f"{'floor (identity + 5 DescribeStacks)':<34}{floor:>7.2f}{6:>7}")
-    for what, seconds, calls in (
-        ("first deployment of five stacks", first, counted_first(directory, url)),
-        ("no change", unchanged, counted(project)),
-        ("one changed stack of five", changed, counted_change(project)),
-    ):
-        print(f"{what:<34}{seconds:>8.2f}{calls:>7}   {seconds / floor:.2f} x floor")
-    others(directory, url)
-    print(f"no change: {unchanged / floor:.2f} times the floor (goal: 1.5), {counted(project)} calls (goal: 7)")
+def measure(directory: Path, url: str, repeat: int, *, with_others: bool = True) -> None:
+    others = {name: tool for name, tool in OTHERS.items() if with_others and shutil.which(COMMANDS[name])}
+    seconds: dict[tuple[str, str], list[float]] = {}
+    for number in range(repeat):
+        taking_part = {"dataops": dataops, **(others if number < SLOW_REPEATS else {})}
+        for name, tool in taking_part.items():
+            project = made(directory, url, f"five-{name}{number}")  # SSM takes no name that starts with aws
+            for what in ("first", "unchanged"):
+                taken = timed_or_told(name, lambda t=tool, p=project: t(p, url))
+                seconds.setdefault((name, what), []).append(taken)
+        project = directory / f"five-dataops{number}"
+        floor = [sys.executable, "-c", FLOOR, url, *(f"five-dataops{number}-uat-{stack}" for stack in NAMES)]
+        seconds.setdefault(("floor", ""), []).append(timed(lambda f=floor: run(f, url)))
+        seconds.setdefault(("dataops", "changed"), []).append(timed(lambda p=project: change(p, url)))
+    report({key: statistics.median(times) for key, times in seconds.items()}, counts(directory, url), others)
+    for name in OTHERS.keys() - others.keys():
+        print(f"{name}: left out" if not with_others else f"{name}: not installed")
 
 
-def rename(project: Path, name: str) -> None:
+def report(seconds: Mapping[tuple[str, str], float], calls: Mapping[str, int], others: Mapping[str, Deploy]) -> None:
+    floor = seconds["floor", ""]
+    print(f"{'':<36}{'seconds':>8}{'calls':>7}")
+    print(f"{'floor (identity + 5 DescribeStacks)':<36}{floor:>8.2f}{6:>7}")
+    for what, title in (("first", "first deployment"), ("unchanged", "no change"), ("changed", "one stack of five")):
+        ours = seconds["dataops", what]
+        print(f"{'dataops: ' + title:<36}{ours:>8.2f}{calls[what]:>7}   {ours / floor:.2f} x floor")
+    for name in others:
+        for what, title in (("first", "first deployment"), ("unchanged", "no change")):
+            theirs = seconds[name, what]
+            ratio = f"{theirs / seconds['dataops', what]:.1f} x dataops" if not math.isnan(theirs) else "failed here"
+            print(f"{name + ': ' + title:<36}{theirs:>8.2f}{'':>7}   {ratio}")
+    ratio = seconds["dataops", "unchanged"] / floor
+    print(f"no change: {ratio:.2f} x floor (goal: {GOAL_RATIO}), {calls['unchanged']} calls (goal: {GOAL_CALLS})")
+
+
+def made(directory: Path, url: str, name: str) -> Path:
+    """A project of its own, so that every first deployment is one."""
+    project = directory / name
+    write_project(project, url)
     config = project / "dataops.yml"
     config.write_text(config.read_text().replace("project: five", f"project: {name}"))
+    return project
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -82,34 +104,54 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def run(command: list[str], **more: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, env={**os.environ, **more})
+def timed_or_told(name: str, action: Callable[[], object]) -> float:
+    """The seconds; not a number when the tool fails, whose last line is told."""
+    try:
+        return timed(action)
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or error.stdout).decode().strip().splitlines()
+        print(f"{name} failed: {' '.join(said[-3:]) if said else error}", file=sys.stderr)
+        return float("nan")
 
 
-def dataops(project: Path) -> None:
+def run(command: list[str], url: str, directory: Path | None = None, **more: str) -> None:
+    """One process, with the settings of the account at this endpoint and none of this process's."""
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    settings |= {
+        "AWS_ACCESS_KEY_ID": "111111111111",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "ap-southeast-2",
+        "AWS_ENDPOINT_URL": url,
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(directory or "."),
+        **more,
+    }
+    subprocess.run(command, check=True, capture_output=True, cwd=directory, env=settings, stdin=subprocess.DEVNULL)
+
+
+# dataops.
+
+
+def dataops(project: Path, url: str) -> None:
     credentials = project / "credentials"
     if not credentials.exists():
         credentials.write_text("[uat]\naws_access_key_id=111111111111\naws_secret_access_key=x\n")
-    run(
-        [
-            sys.executable,
-            "-m",
-            "deployer.cli",
-            "--project-dir",
-            str(project),
-            "deploy",
-            "--env",
-            "uat",
-            "--yes",
-            "--no-smoke",
-        ],
-        AWS_SHARED_CREDENTIALS_FILE=str(credentials),
-    )
+    command = [sys.executable, "-m", "deployer.cli", "--project-dir", str(project)]
+    options = ["deploy", "--env", "uat", "--yes", "--no-smoke"]
+    run([*command, *options], url, AWS_SHARED_CREDENTIALS_FILE=str(credentials))
 
 
-def change(project: Path, number: int) -> None:
-    (project / "script.py").write_text(f"print({number}, {time.time_ns()})\n")
-    dataops(project)
+def change(project: Path, url: str) -> None:
+    (project / "script.py").write_text(f"print({time.time_ns()})\n")
+    dataops(project, url)
+
+
+def counts(directory: Path, url: str) -> dict[str, int]:
+    """The calls of the three deployments, counted in this process."""
+    project = made(directory, url, "counted")
+    first, unchanged = counted(project), counted(project)
+    (project / "script.py").write_text("print(2)\n")
+    return {"first": first, "unchanged": unchanged, "changed": counted(project)}
 
 
 def counted(project: Path) -> int:
@@ -119,56 +161,56 @@ def counted(project: Path) -> int:
     return len(session.calls)
 
 
-def counted_first(directory: Path, url: str) -> int:
-    project = directory / "counted"
-    write_project(project, url)
-    rename(project, "counted")
-    return counted(project)
+# The others, each as its own documentation says.
 
 
-def counted_change(project: Path) -> int:
-    (project / "script.py").write_text(f"print({time.time_ns()})\n")
-    return counted(project)
-
-
-def others(directory: Path, url: str) -> None:
-    """`aws cloudformation deploy`, one stack after the other, where the AWS CLI is installed."""
-    if shutil.which("aws") is None:
-        print("aws cloudformation deploy: not installed")
-        return
-    project = directory / "aws"
-    write_project(project, url)
-    settings = {
-        "AWS_ACCESS_KEY_ID": "111111111111",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "ap-southeast-2",
-        "AWS_ENDPOINT_URL": url,
+def parameters(name: str, topic: str = "x") -> dict[str, str]:
+    """The parameters of a stack; `topic` stands for the output of the one before."""
+    before = dict(zip(NAMES[1:], NAMES, strict=False)).get(name)
+    return {
+        "EnvironmentName": "uat",
+        **({f"{before.title()}Topic": topic} if before else {}),
+        **({"ScriptKey": "x"} if name == "glue" else {}),
     }
 
-    def all_stacks() -> None:
-        before = ""
-        for name in NAMES:
-            values = ["EnvironmentName=uat"] + ([f"{before.title()}Topic=x"] if before else [])
-            values += ["ScriptKey=x"] if name == "glue" else []
-            run(
-                [
-                    *AWS_DEPLOY.split(),
-                    "--stack-name",
-                    f"aws-{name}",
-                    "--template-file",
-                    str(project / f"templates/{name}.yaml"),
-                    "--parameter-overrides",
-                    *values,
-                ],
-                **settings,
-            )
-            before = name
 
-    try:
-        for what in ("first", "no change"):
-            print(f"{'aws cloudformation deploy: ' + what:<34}{timed(all_stacks):>8.2f}")
-    except subprocess.CalledProcessError as error:
-        print(f"aws cloudformation deploy: failed here: {error.stderr.decode().strip().splitlines()[-1]}")
+def sceptre(project: Path, url: str) -> None:
+    """https://docs.sceptre-project.org"""
+    config = project / "config" / "uat"
+    if not config.exists():
+        config.mkdir(parents=True)
+        (project / "config" / "config.yaml").write_text(
+            f"project_code: {project.name}\nregion: ap-southeast-2\n", encoding="utf-8"
+        )
+        for before, name in zip((None, *NAMES), NAMES, strict=False):
+            topic = f"!stack_output uat/{before}.yaml::{before.title()}Topic" if before else ""
+            values = "".join(f"  {key}: {value}\n" for key, value in parameters(name, topic).items())
+            text = f"template: {{path: {name}.yaml, type: file}}\nparameters:\n{values}"
+            (config / f"{name}.yaml").write_text(text, encoding="utf-8")
+    run([COMMANDS["sceptre"], "launch", "-y", "uat"], url, project)
+
+
+def sam(project: Path, url: str) -> None:
+    """https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-cli-command-reference-sam-deploy.html"""
+    options = ["--no-confirm-changeset", "--no-fail-on-empty-changeset"]
+    for name in NAMES:
+        stack = ["--stack-name", f"{project.name}-{name}", "--template-file", f"templates/{name}.yaml"]
+        values = [f"{key}={value}" for key, value in parameters(name).items()]
+        run([COMMANDS["sam"], "deploy", *options, *stack, "--parameter-overrides", *values], url, project)
+
+
+def aws(project: Path, url: str) -> None:
+    """https://docs.aws.amazon.com/cli/latest/reference/cloudformation/deploy/"""
+    options = ["--no-fail-on-empty-changeset"]
+    for name in NAMES:
+        stack = ["--stack-name", f"{project.name}-{name}", "--template-file", f"templates/{name}.yaml"]
+        values = [f"{key}={value}" for key, value in parameters(name).items()]
+        command = [COMMANDS["aws"], "cloudformation", "deploy", *options, *stack, "--parameter-overrides", *values]
+        run(command, url, project)
+
+
+OTHERS: dict[str, Deploy] = {"sceptre": sceptre, "sam": sam, "aws": aws}
+COMMANDS = {name: name for name in OTHERS}
 
 
 if __name__ == "__main__":
