@@ -5,6 +5,7 @@ Everything for people goes to stderr; ndjson is a result and goes to stdout.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 import time
@@ -92,8 +93,15 @@ class Live(Progress):
 
     wants_resources = True
 
-    def __init__(self, out: TextIO = sys.stderr, *, interval_seconds: float = 0.2) -> None:
-        self._out, self._interval = out, interval_seconds
+    def __init__(
+        self,
+        out: TextIO = sys.stderr,
+        *,
+        interval_seconds: float = 0.2,
+        clock: Callable[[], float] = time.monotonic,
+        columns: Callable[[], int] = lambda: shutil.get_terminal_size().columns,
+    ) -> None:
+        self._out, self._interval, self._clock, self._columns = out, interval_seconds, clock, columns
         self._running: dict[str, tuple[float, str]] = {}
         self._drawn, self._guard, self._ended = 0, threading.Lock(), threading.Event()
         self._painter = threading.Thread(target=self._paint_on, name="progress", daemon=True)
@@ -103,7 +111,7 @@ class Live(Progress):
         with self._guard:
             match event:
                 case StackStarted(stack, what):
-                    self._running[stack] = (time.monotonic(), what)
+                    self._running[stack] = (self._clock(), what)
                 case ResourceMoved(stack, logical_id, _, status, _) if stack in self._running:
                     self._running[stack] = (self._running[stack][0], f"{status.lower()} {logical_id}")
                 case ResourceMoved():
@@ -142,8 +150,10 @@ class Live(Progress):
 
     def _paint(self) -> None:
         self._wipe()
+        width = self._columns() - 1  # a line that wraps would be two to go back over
         for stack, (since, what) in self._running.items():
-            self._out.write(f"\x1b[2K  {stack:<16} {time.monotonic() - since:5.1f} s  {what}"[:110] + "\n")
+            line = f"  {stack:<16} {self._clock() - since:5.1f} s  {what}"
+            self._out.write(line[:width] + "\n")
         self._drawn = len(self._running)
         self._out.flush()
 

@@ -118,6 +118,23 @@ def test_rollback_restores_the_earlier_release_without_the_checkout(dataops: Ope
     assert live(dataops, "uat") == first
 
 
+def test_rollback_goes_to_the_release_that_is_named(dataops: Operator) -> None:
+    """Given three releases, when we roll back to the first by the start of its id, then it is live; others are refused."""
+    assert dataops("deploy --env uat --yes") == 0
+    first, good = live(dataops, "uat"), dataops.result("status --env uat")["current"]["release"]
+    for number in (2, 3):
+        dataops.edit_script(f"print({number})\n")
+        assert dataops("deploy --env uat --yes") == 0
+    assert dataops("rollback --env uat --yes --to 0000000000") == 1
+    assert "no stored release starts with '0000000000'" in dataops.said
+    assert dataops(f"rollback --env uat --yes --to {good[:10]}") == 0
+    assert live(dataops, "uat") == first
+    assert dataops.result("status --env uat")["current"]["release"] == good
+    newest = dataops.result("history --env uat")["runs"][0]
+    assert (newest["command"], newest["outcome"], newest["release"]) == ("rollback", "done", good)
+    assert dataops(f"rollback --env uat --yes --to {good[:10]}") == 0  # nothing to do
+
+
 def test_a_wrong_answer_is_rolled_back_when_asked(dataops: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a good release and then a wrong one, when deployed with rollback, then the good one is live again and exit is 4."""
     assert dataops("deploy --env uat --yes") == 0

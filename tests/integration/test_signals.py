@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 
-from deployer.assembly import artifacts_store
+from deployer.assembly import artifacts_store, ledger_of
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,28 @@ def start(project: Path, *command: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "AWS_SHARED_CREDENTIALS_FILE": str(project / "credentials")}
     arguments = [sys.executable, "-m", "deployer.cli", "--project-dir", str(project), *command]
     return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_of_twenty_deployments_at_once_exactly_one_runs(project: Path) -> None:
+    """Given twenty processes that deploy to an empty account, then one runs, the others are locked out or have nothing to do."""
+    command = ("--output", "json", "deploy", "--env", "uat", "--yes", "--no-smoke")
+    processes = [start(project, *command) for _ in range(20)]
+    ends = [(*process.communicate(timeout=300), process.returncode) for process in processes]
+    assert {code for _, _, code in ends} <= {0, 5}, [err for _, err, code in ends if code not in (0, 5)]
+    assert all("is locked by" in err for _, err, code in ends if code == 5)
+    outcomes = [json.loads(out)["outcome"] for out, _, code in ends if code == 0]
+    assert sorted(outcomes) == ["done", *["unchanged"] * (len(outcomes) - 1)]
+    session = session_of(project)
+    assert (
+        len([run for run in ledger_of(session).runs() if run.outcome == "done"]) == len(ledger_of(session).runs()) == 1
+    )
+    for stack in NAMES:
+        events = session.client("cloudformation").describe_stack_events(
+            StackName=f"{session.project.name}-uat-{stack}"
+        )["StackEvents"]
+        ended = [e["ResourceStatus"] for e in events if e["PhysicalResourceId"] == e["StackId"]]
+        assert ended.count("CREATE_COMPLETE") == 1
+        assert not any(status.startswith("UPDATE") for status in ended)
 
 
 @pytest.mark.parametrize("delay_seconds", [0.2, 0.6, 0.9, 1.2])
