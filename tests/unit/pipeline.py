@@ -1,9 +1,18 @@
-"""azure-pipelines.yml as data: its stages, and the script steps of each in order."""
+"""azure-pipelines.yml as data: its stages, the script steps of each in order, and what its expressions mean.
+
+Running the steps is the business of tests/local/pipeline_agent.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +32,8 @@ class Step:
     script: str
     name: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    condition: str = "succeeded()"
+    is_deployment: bool = False
 
 
 def document() -> dict[str, Any]:
@@ -54,9 +65,86 @@ def scripts() -> Iterator[Step]:
                         script=step["script"].strip(),
                         name=step.get("name"),
                         variables=step.get("env", {}),
+                        condition=step.get("condition", "succeeded()"),
+                        is_deployment="deployment" in job,
                     )
 
 
 def _steps_of(job: dict[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = job["steps"] if "steps" in job else job["strategy"]["runOnce"]["deploy"]["steps"]
     return found
+
+
+def holds(condition: str, variables: Mapping[str, str], *, succeeded: bool) -> bool:
+    """Whether a condition of the file is true; `succeeded`: all that it waited for did. Raises for unknown functions.
+
+    https://learn.microsoft.com/azure/devops/pipelines/process/expressions
+    """
+    known = {
+        "all_of": lambda *parts: all(parts),
+        "eq": lambda left, right: left.lower() == right.lower(),
+        "ne": lambda left, right: left.lower() != right.lower(),
+        "succeeded": lambda: succeeded,
+        "succeededOrFailed": lambda: True,
+        "variables": defaultdict(str, variables),
+    }
+    return bool(eval(condition.replace("and(", "all_of("), {"__builtins__": {}}, known))
+
+
+def expanded(text: str, variables: Mapping[str, str]) -> str:
+    """A text with its macros, `$(name)`, replaced. A name that nobody sets is an error here; Azure would leave it."""
+    return re.sub(r"\$\(([A-Za-z][\w.]*)\)", lambda macro: variables[macro.group(1)], text)
+
+
+def evaluated(value: str, outputs: Mapping[tuple[str, str, str], str]) -> str:
+    """A variable's value; a runtime expression gives the output variable that it names, of (stage, job, name)."""
+    found = re.fullmatch(r"\$\[ stageDependencies\.(\w+)\.(\w+)\.outputs\['([\w.]+)'\] \]", value)
+    if found is None:
+        assert "$[" not in value, value
+        return value
+    stage, job, name = found.groups()
+    return outputs.get((stage, job, name), "")
+
+
+@dataclass(frozen=True)
+class Comment:
+    """What was posted to a pull request."""
+
+    path: str
+    token: str | None
+    body: Any
+
+
+@contextmanager
+def azure_devops() -> Iterator[tuple[dict[str, str], list[Comment]]]:
+    """A server that takes comments of pull request 7: the variables that a run of it has, and the comments."""
+    posted: list[Comment] = []
+
+    class AzureDevOps(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            posted.append(Comment(self.path, self.headers["Authorization"], body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), AzureDevOps)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    variables = {
+        "System.CollectionUri": f"http://127.0.0.1:{server.server_port}/",
+        "System.TeamProjectId": "project",
+        "Build.Repository.Id": "repository",
+        "System.PullRequest.PullRequestId": "7",
+        "System.AccessToken": "of-the-run",
+    }
+    try:
+        yield variables, posted
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def as_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Variables as a script sees them in its environment."""
+    return {name.upper().replace(".", "_"): value for name, value in variables.items()}

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import configparser
-import json
 import os
 import re
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pipeline
 import pytest
-from pipeline import ROOT, scripts, stages, steps
+from pipeline import ROOT, as_environment, azure_devops, scripts, stages, steps
 
 from deployer import cli
 from deployer.config import load_project
@@ -168,42 +164,41 @@ def test_the_tests_of_the_pipeline_are_all_tests() -> None:
 
 def test_the_plan_is_posted_to_the_pull_request(tmp_path: Path) -> None:
     """Given a plan, when it is posted, then the pull request gets it as a comment, with the run's own token."""
-    posted: list[tuple[str, str | None, Any]] = []
-
-    class AzureDevOps(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            posted.append((self.path, self.headers["Authorization"], body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None: ...
-
-    server = HTTPServer(("127.0.0.1", 0), AzureDevOps)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     (tmp_path / "plan.txt").write_text("storage  update\n", encoding="utf-8")
-    variables = {
-        "SYSTEM_COLLECTIONURI": f"http://127.0.0.1:{server.server_port}/",
-        "SYSTEM_TEAMPROJECTID": "project",
-        "BUILD_REPOSITORY_ID": "repository",
-        "SYSTEM_PULLREQUEST_PULLREQUESTID": "7",
-        "SYSTEM_ACCESSTOKEN": "of-the-run",
-    }
     (step,) = [step for step in SCRIPTS if "post-to-pull-request" in step.script]
-    try:
-        subprocess.run(
-            ["bash", "-c", str(ROOT) + "/" + step.script], cwd=tmp_path, env={**os.environ, **variables}, check=True
-        )
-    finally:
-        server.shutdown()
-        server.server_close()
-    ((path, token, body),) = posted
-    assert path == "/project/_apis/git/repositories/repository/pullRequests/7/threads?api-version=7.1"
-    assert token == "Bearer of-the-run"
-    assert body["comments"][0]["content"] == "### dataops plan --env uat\n```\nstorage  update\n\n```"
+    with azure_devops() as (variables, posted):
+        environment = {**os.environ, **as_environment(variables)}
+        subprocess.run(["bash", "-c", f"{ROOT}/{step.script}"], cwd=tmp_path, env=environment, check=True)
+    (comment,) = posted
+    assert comment.path == "/project/_apis/git/repositories/repository/pullRequests/7/threads?api-version=7.1"
+    assert comment.token == "Bearer of-the-run"
+    assert comment.body["comments"][0]["content"] == "### dataops plan --env uat\n```\nstorage  update\n\n```"
 
 
 def test_steps_are_in_a_known_form() -> None:
     """Given the steps that are no scripts, when they are read, then they are built-in tasks and the checkout."""
     others = {step.get("task", "checkout") for name in stages() for step in steps(name) if "script" not in step}
     assert others == {"UsePythonVersion@0", "PublishTestResults@2", "checkout"}
+
+
+RUNS = {
+    "main": {"Build.Reason": "IndividualCI", "Build.SourceBranch": "refs/heads/main"},
+    "another branch": {"Build.Reason": "Manual", "Build.SourceBranch": "refs/heads/fix"},
+    "pull request": {"Build.Reason": "PullRequest", "Build.SourceBranch": "refs/pull/7/merge"},
+    "pull request of a fork": {
+        "Build.Reason": "PullRequest",
+        "Build.SourceBranch": "refs/pull/7/merge",
+        "System.PullRequest.IsFork": "True",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [("main", {"uat"}), ("another branch", set()), ("pull request", {"plan"}), ("pull request of a fork", set())],
+)
+def test_each_run_gets_the_stages_that_are_its_own(run: str, expected: set[str]) -> None:
+    """Given kinds of runs whose tests passed, then main is deployed, our pull requests get a plan, others nothing."""
+    going = {name for name in ("plan", "uat") if pipeline.holds(stages()[name]["condition"], RUNS[run], succeeded=True)}
+    assert going == expected
+    assert not pipeline.holds(stages()["uat"]["condition"], RUNS[run], succeeded=False)
