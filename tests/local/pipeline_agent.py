@@ -1,0 +1,180 @@
+"""Runs azure-pipelines.yml as Azure's agents do: each job in a fresh checkout, with the variables of the run.
+
+Interpreted here: dependencies and conditions of stages and steps, variable groups, macros, output variables and
+summaries. Left out: tasks that are no scripts, and checks of environments, which are settings of Azure DevOps.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent / "unit"))  # the pipeline as data is shared
+from pipeline import (
+    ROOT,
+    Comment,
+    Step,
+    as_environment,
+    azure_devops,
+    document,
+    evaluated,
+    expanded,
+    holds,
+    scripts,
+    stages,
+)
+
+__all__ = ["ROOT", "Comment", "Run", "azure_devops", "repository_files", "scripts", "write_agent_python"]
+
+SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
+STEP_TIMEOUT_SECONDS = 600
+NOT_INHERITED = ("AWS_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH", "GIT_")  # an agent has nothing of ours
+# What the script tells the agent: https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
+SET_OUTPUT = re.compile(r"^##vso\[task\.setvariable variable=(\w+);isOutput=true\](.*)$", re.MULTILINE)
+UPLOAD_SUMMARY = re.compile(r"^##vso\[task\.uploadsummary\](.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A step that was executed: its script as bash got it, and how it ended."""
+
+    step: Step
+    script: str
+    code: int
+    out: str
+    err: str
+
+    def __str__(self) -> str:
+        return f"{self.step.stage}: {self.step.title} ended with {self.code}\n{self.script}\n{self.out}\n{self.err}"
+
+
+@dataclass
+class Run:
+    """One run of the pipeline. `variables` are those that Azure sets, `results` is by stage."""
+
+    checkout: Path
+    variables: Mapping[str, str]
+    groups: Mapping[str, Mapping[str, str]]
+    programs: Path  # found first by the scripts; holds the agent's `python`
+    prepare: Callable[[str], None] = lambda stage: None  # called when a job of the stage has its checkout
+    outputs: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    results: dict[str, str] = field(default_factory=dict)
+    summaries: list[str] = field(default_factory=list)
+    ran: list[Ran] = field(default_factory=list)
+
+    def all_stages(self) -> Run:
+        """Run every stage that has no result yet, in order, as dependencies and conditions allow."""
+        for name, stage in stages().items():
+            if name not in self.results:
+                needed = [stage["dependsOn"]] if "dependsOn" in stage else []
+                succeeded = all(self.results[before] == SUCCEEDED for before in needed)
+                goes = holds(stage.get("condition", "succeeded()"), self.variables, succeeded=succeeded)
+                self.results[name] = self.stage(name) if goes else SKIPPED
+        return self
+
+    def stage(self, name: str) -> str:
+        """Run the jobs of a stage, whatever was before it."""
+        own = [step for step in scripts() if step.stage == name]
+        results = [self._job(list(steps)) for _, steps in groupby(own, key=lambda step: step.job)]
+        return SUCCEEDED if all(results) else FAILED
+
+    def of(self, stage: str) -> list[Ran]:
+        return [ran for ran in self.ran if ran.step.stage == stage]
+
+    def last(self) -> Ran:
+        return self.ran[-1]
+
+    def fresh_checkout(self) -> None:
+        """Nothing is handed from job to job but output variables. .dataops is the cloud, which belongs to no job."""
+        for command in (["checkout", "--quiet", "--", "."], ["clean", "-xdfq", "-e", ".dataops"]):
+            subprocess.run(["git", *command], cwd=self.checkout, check=True)
+
+    def _job(self, steps: list[Step]) -> bool:
+        self.fresh_checkout()
+        self.prepare(steps[0].stage)
+        succeeded = True
+        for step in steps:
+            if holds(step.condition, self.variables, succeeded=succeeded):
+                succeeded = self._step(step) and succeeded
+        return succeeded
+
+    def _step(self, step: Step) -> bool:
+        variables = {**self.variables, **self._declared(step.stage)}
+        script = expanded(step.script, variables)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+        open_variables = {name: value for name, value in self.variables.items() if name != "System.AccessToken"}
+        environment = inherited | as_environment(open_variables)
+        environment |= {name: expanded(value, variables) for name, value in step.variables.items()}
+        environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTEST_ADDOPTS": "--collect-only"}
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-c", script],
+            cwd=self.checkout,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=STEP_TIMEOUT_SECONDS,
+            check=False,
+        )
+        self.ran.append(Ran(step, script, done.returncode, done.stdout, done.stderr))
+        self._hear(step, done.stdout)
+        return done.returncode == 0
+
+    def _declared(self, stage: str) -> dict[str, str]:
+        """The variables of the file and of the stage, with those of its variable groups."""
+        declared = dict(document()["variables"])
+        for item in stages()[stage].get("variables", ()):
+            if "group" in item:
+                declared |= self.groups[item["group"]]
+            else:
+                declared[item["name"]] = evaluated(item["value"], self.outputs)
+        return declared
+
+    def _hear(self, step: Step, said: str) -> None:
+        """Logging commands; a deployment job's output variables have the job's name in front."""
+        for name, value in SET_OUTPUT.findall(said):
+            prefix = f"{step.job}." if step.is_deployment else ""
+            self.outputs[step.stage, step.job, f"{prefix}{step.name}.{name}"] = value
+        self.summaries += [Path(path).read_text(encoding="utf-8") for path in UPLOAD_SUMMARY.findall(said)]
+
+
+def repository_files(root: Path) -> Iterator[Path]:
+    """The files of the work tree that git has or would take, relative to its root."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=root, capture_output=True, check=True).stdout.decode().split("\0")
+    yield from (Path(name) for name in names if name and (root / name).is_file())
+
+
+AGENT_PYTHON = """#!{python}
+# The agent's `python`: the virtual environments it makes hold the packages of the one that runs the tests.
+import subprocess, sys
+from pathlib import Path
+
+assert sys.argv[1:3] == ["-m", "venv"], sys.argv
+checkout, place = Path.cwd(), Path(sys.argv[3]).resolve()
+subprocess.run([{python!r}, "-m", "venv", "--without-pip", place], check=True)
+packages = next(place.glob("lib/python*/site-packages"))
+(packages / "checkout.pth").write_text("\\n".join([str(checkout), str(checkout / "glue"), *{packages!r}]))
+programs = {{
+    "dataops": "import sys\\nfrom deployer.cli import main\\nsys.exit(main())\\n",
+    "pytest": "import sys, pytest\\nsys.exit(pytest.main())\\n",
+    "pip": "import sys\\nprint('not executed, the packages are there: pip', *sys.argv[1:])\\n",
+}}
+for name, code in programs.items():
+    (place / "bin" / name).write_text(f"#!{{place}}/bin/python\\n{{code}}")
+    (place / "bin" / name).chmod(0o755)
+"""
+
+
+def write_agent_python(directory: Path) -> None:
+    """Put the agent's `python` into a directory."""
+    packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    program = directory / "python"
+    program.write_text(AGENT_PYTHON.format(python=sys.executable, packages=packages), encoding="utf-8")
+    program.chmod(0o755)

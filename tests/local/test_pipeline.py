@@ -1,0 +1,298 @@
+"""The pipeline, step by step, against the local cloud with two accounts: what passes in uat arrives in prod, nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from pipeline_agent import (
+    FAILED,
+    ROOT,
+    SKIPPED,
+    SUCCEEDED,
+    Comment,
+    Run,
+    azure_devops,
+    repository_files,
+    scripts,
+    write_agent_python,
+)
+
+from deployer import local
+
+MAIN = {"Build.Reason": "IndividualCI", "Build.SourceBranch": "refs/heads/main"}
+PULL_REQUEST = {"Build.Reason": "PullRequest", "Build.SourceBranch": "refs/pull/7/merge"}
+KEYS = {"awsAccessKeyId": "of-the-group", "awsSecretAccessKey": "of-the-group"}
+SAME_MONTH_RULE = "    where kept_refund.month != kept_purchase.month\n"
+
+
+@dataclass(frozen=True, repr=False)
+class Account:
+    """What an environment's account holds: its ledger's newest entry, the artifacts' hashes, the manifests, the job."""
+
+    current: dict[str, Any] | None
+    artifacts: dict[str, str]
+    manifests: dict[str, bytes]
+    job: dict[str, Any]
+
+
+class Team:
+    """A repository with the local cloud as uat and prod, and what the team does with it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.checkout, self._programs = directory / "checkout", directory / "programs"
+        for file in repository_files(ROOT):
+            (self.checkout / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, self.checkout / file, follow_symlinks=False)
+        self._write_configuration()
+        self._git("init", "--quiet", "--initial-branch", "main")
+        self.commit("A release")
+        self._programs.mkdir()
+        write_agent_python(self._programs)
+
+    def _write_configuration(self) -> None:
+        """The repository's own, but for where uat and prod are: two accounts of the local cloud, without profiles."""
+        file = self.checkout / "dataops.yml"
+        project = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for name in ("uat", "prod"):
+            del project["environments"][name]["profile"]
+            project["environments"][name]["endpoint"] = "local"
+        self.accounts = {name: project["environments"][name]["account"] for name in ("uat", "prod")}
+        file.write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
+
+    def _git(self, *arguments: str) -> bytes:
+        author = ["-c", "user.name=Team", "-c", "user.email=team@example.com", "-c", "commit.gpgsign=false"]
+        return subprocess.run(["git", *author, *arguments], cwd=self.checkout, capture_output=True, check=True).stdout
+
+    def commit(self, message: str) -> None:
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "--no-verify", "--message", message)
+
+    def head(self) -> str:
+        return self._git("rev-parse", "HEAD").decode().strip()
+
+    def committed(self, path: str) -> bytes:
+        return self._git("show", f"HEAD:{path}")
+
+    def run(self, variables: dict[str, str], **more: Any) -> Run:
+        """A run of the pipeline that has not begun."""
+        azure = {"Build.SourcesDirectory": str(self.checkout), **variables}
+        groups = {"refunds-lake-uat": KEYS, "refunds-lake-prod": KEYS}
+        return Run(self.checkout, azure, groups, self._programs, **more)
+
+    def look_at(self, environment: str) -> Account:
+        endpoint = local.find(self.checkout)
+        assert endpoint is not None
+        session = boto3.Session(self.accounts[environment], endpoint.secret_access_key, region_name=endpoint.region)
+        s3 = session.client("s3", endpoint_url=endpoint.url)
+        (bucket,) = [b["Name"] for b in s3.list_buckets()["Buckets"] if "artifacts" in b["Name"]]
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
+        bodies = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
+        (job,) = session.client("glue", endpoint_url=endpoint.url).get_jobs()["Jobs"]
+        current = bodies.get(f"ledger/{environment}/current.json")
+        return Account(
+            json.loads(current) if current else None,
+            {key: sha256(body).hexdigest() for key, body in bodies.items() if key.startswith("artifacts/")},
+            {key: body for key, body in bodies.items() if key.startswith("releases/")},
+            {"bucket": bucket, **job},
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Released:
+    """A pull request, and the run of main after it that went through to prod."""
+
+    pull_request: Run
+    comments: list[Comment]
+    main: Run
+    commit: str
+    script: bytes
+    uat: Account
+    prod: Account
+
+
+@dataclass(frozen=True, repr=False)
+class Stopped:
+    """A run of main whose release computes wrong refunds, and two attempts to promote by hand after it."""
+
+    main: Run
+    release: str
+    by_hand: Run
+    the_one_before: Run
+    prod: Account
+
+
+@pytest.fixture(scope="module")
+def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    team = Team(tmp_path_factory.mktemp("pipeline"))
+    yield team
+    local.stop(team.checkout)
+
+
+@pytest.fixture(scope="module")
+def released(team: Team) -> Released:
+    """Both runs, one after the other. Main's lint and tests are those of the pull request: they are not run twice."""
+    with azure_devops() as (variables, comments):
+        pull_request = team.run(PULL_REQUEST | variables).all_stages()
+
+    def leave_only_what_promotes(stage: str) -> None:
+        """In prod's checkout nothing is left that could be built: no template, no SQL, no script of the job."""
+        if stage == "prod":
+            for name in ("templates", "athena", "glue/base_tables.py"):
+                path = team.checkout / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    done = {name: pull_request.results[name] for name in ("lint", "test")}
+    main = team.run(MAIN, results=done, prepare=leave_only_what_promotes).all_stages()
+    assert main.results["prod"] == SUCCEEDED, main.last()
+    commit, script = team.head(), team.committed("glue/base_tables.py")
+    return Released(pull_request, comments, main, commit, script, team.look_at("uat"), team.look_at("prod"))
+
+
+@pytest.fixture(scope="module")
+def stopped(team: Team, released: Released) -> Stopped:
+    """The rule of the month is lost. Tests would find that; here the run begins with uat, as if there were none."""
+    sql = team.checkout / "athena" / "refunds.sql"
+    team.run(MAIN).fresh_checkout()
+    right = sql.read_text(encoding="utf-8")
+    assert right.count(SAME_MONTH_RULE) == 1
+    sql.write_text(right.replace(SAME_MONTH_RULE, ""), encoding="utf-8")
+    team.commit("Lose the rule of the month")
+    done = {"lint": SUCCEEDED, "test": SUCCEEDED}
+    main = team.run(MAIN, results=dict(done)).all_stages()
+    wrong = json.loads((team.checkout / "deploy.json").read_text(encoding="utf-8"))["release"]
+    attempts = []
+    for release in (wrong, released.main.outputs["uat", "deploy", "deploy.release.id"]):
+        attempt = team.run(MAIN, outputs={("uat", "deploy", "deploy.release.id"): release})
+        attempt.stage("prod")
+        attempts.append(attempt)
+    return Stopped(main, wrong, *attempts, team.look_at("prod"))
+
+
+def test_a_pull_request_ends_with_the_posted_plan(released: Released) -> None:
+    """Given a pull request, when its tests have passed, then it gets the plan for uat, and nothing is deployed."""
+    ends = {"lint": SUCCEEDED, "test": SUCCEEDED, "plan": SUCCEEDED, "uat": SKIPPED, "prod": SKIPPED}
+    assert released.pull_request.results == ends, released.pull_request.last()
+    (comment,) = released.comments
+    text = comment.body["comments"][0]["content"]
+    assert text.startswith("### dataops plan --env uat")
+    assert re.search(r"storage: create", text), text
+
+
+def test_every_step_of_every_stage_was_executed(released: Released) -> None:
+    """Given both runs, when their steps are put together, then they are all the script steps of the file, in order."""
+    ran = [ran.step for ran in (*released.pull_request.ran, *released.main.ran)]
+    assert ran == list(scripts())
+    assert {ran.code for ran in (*released.pull_request.ran, *released.main.ran)} == {0}
+
+
+def test_main_goes_through_to_prod(released: Released) -> None:
+    """Given main, when its tests have passed, then both environments run the release, each with a passed smoke test."""
+    assert released.main.results == {
+        "lint": SUCCEEDED,
+        "test": SUCCEEDED,
+        "plan": SKIPPED,
+        "uat": SUCCEEDED,
+        "prod": SUCCEEDED,
+    }
+    for account in (released.uat, released.prod):
+        assert account.current is not None
+        assert (account.current["outcome"], account.current["smoke"]["outcome"]) == ("done", "pass")
+
+
+def test_promote_gets_the_release_of_uat_and_nothing_else(released: Released) -> None:
+    """Given the release that uat names, then promote is called with it, and it is the only thing that prod was given."""
+    id_of_uat = released.main.outputs["uat", "deploy", "deploy.release.id"]
+    assert released.uat.current is not None and id_of_uat == released.uat.current["release"]
+    (promoted,) = [ran.script for ran in released.main.of("prod") if "dataops" in ran.script]
+    assert promoted == f'.venv/bin/dataops promote --env prod --release "{id_of_uat}" --yes --lock-timeout 1800'
+    assert list(released.main.outputs) == [("uat", "deploy", "deploy.release.id")]
+
+
+def test_the_release_arrives_byte_for_byte(released: Released) -> None:
+    """Given both artifacts buckets, when each object is hashed, then the release, its files and its id are the same."""
+    uat, prod = released.uat, released.prod
+    assert uat.current is not None and prod.current is not None
+    assert prod.current["release"] == uat.current["release"]
+    assert prod.current["promoted_from"] == "uat"
+    assert prod.manifests == uat.manifests
+    assert prod.artifacts == uat.artifacts
+    (manifest,) = [json.loads(body) for body in prod.manifests.values()]
+    assert sorted(prod.artifacts.values()) == sorted(file["sha256"] for file in manifest["files"].values())
+    assert all(key.split("/")[1] == digest for key, digest in prod.artifacts.items())
+
+
+def test_the_job_of_prod_runs_the_bytes_that_were_tested(released: Released) -> None:
+    """Given both jobs, then script and library have the same hashes, each in its own account's bucket."""
+
+    def code(account: Account) -> tuple[str, str]:
+        prefix = f"s3://{account.job['bucket']}/"
+        script = account.job["Command"]["ScriptLocation"]
+        library = account.job["DefaultArguments"]["--extra-py-files"]
+        assert script.startswith(prefix) and library.startswith(prefix)
+        return script.removeprefix(prefix), library.removeprefix(prefix)
+
+    assert released.uat.job["bucket"] != released.prod.job["bucket"]
+    assert code(released.uat) == code(released.prod)
+    assert released.prod.artifacts[code(released.prod)[0]] == sha256(released.script).hexdigest()
+
+
+def test_the_commit_is_recorded_as_it_is(released: Released) -> None:
+    """Given a clean checkout, then both ledgers name its commit, without a mark for changed files."""
+    assert released.uat.current is not None and released.prod.current is not None
+    assert released.uat.current["commit"] == released.commit
+    assert released.prod.current["commit"] == released.commit
+
+
+def test_who_approves_gets_the_review(released: Released) -> None:
+    """Given the run of main, then its summary is the review of that release, with the verdict of uat."""
+    (review,) = released.main.summaries
+    assert released.uat.current is not None
+    assert review.startswith(f"# Release `{released.uat.current['release'][:12]}` from uat to prod")
+    assert "## Smoke test in uat\n\n**pass**" in review
+    assert "It cannot be promoted" not in review
+
+
+def test_a_wrong_answer_stops_the_pipeline(stopped: Stopped) -> None:
+    """Given a release that counts refunds of the same month, then uat's smoke test fails with 4 and nothing follows."""
+    assert stopped.main.results["uat"] == FAILED
+    assert stopped.main.results["prod"] == SKIPPED
+    last = stopped.main.last()
+    assert "dataops --output json deploy --env uat" in last.script
+    assert last.code == 4, last
+    assert "refunds.sql gives other rows than the answer" in last.err
+    assert stopped.main.outputs == {}
+    assert stopped.main.summaries == []
+
+
+def test_the_wrong_release_is_not_promoted_by_hand_either(stopped: Stopped) -> None:
+    """Given the wrong release's id, when the prod stage is run with it, then it is refused with 6 and the reason."""
+    refused = stopped.by_hand.last()
+    assert f'--release "{stopped.release}"' in refused.script
+    assert refused.code == 6, refused
+    assert "its smoke test in uat ended as wrong answer: refunds.sql gives other rows" in refused.err
+
+
+def test_another_release_than_that_of_uat_is_refused(stopped: Stopped, released: Released) -> None:
+    """Given the id of the release before, when the prod stage is run with it, then it is refused with 6: uat moved on."""
+    refused = stopped.the_one_before.last()
+    assert refused.code == 6, refused
+    assert released.prod.current is not None
+    before, now = released.prod.current["release"][:12], stopped.release[:12]
+    assert f"release {before} is not what is deployed in uat now: that is {now}" in refused.err
+
+
+def test_prod_is_as_it_was(stopped: Stopped, released: Released) -> None:
+    """Given the stopped run and both refusals, then prod has the release, the artifacts and the job of before."""
+    assert stopped.prod == released.prod
