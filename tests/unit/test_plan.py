@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from deployments import TEMPLATES, World
 
+from deployer.changes import Action, PropertyChange, ResourceChange
 from deployer.cloud import StackRequest
 from deployer.errors import DataopsError, Refused
-from deployer.plan import StepKind
+from deployer.plan import Plan, Step, StepKind
 from deployer.plan_text import plan_text
 from deployer.waiting import Interrupted, Pauses
 
@@ -164,3 +165,18 @@ def test_a_big_template_is_stored_before_its_change_set(deployed: World) -> None
     assert urls == [f"https://s3.eu-west-1.amazonaws.com/artifacts/{key}"]
     assert stored_first == [True]
     assert deployed.deploy().outcome == "done"
+
+
+def test_two_long_values_are_shown_where_they_differ(tmp_path: Path) -> None:
+    """Given two texts that differ far from their start, then the plan shows the place, and cuts what is the same."""
+    same = "select customer_id, sum(amount) from refund " * 5
+    long = PropertyChange("QueryString", same + "where old", same + "where new and " + "x" * 200)
+    short = PropertyChange("Name", "old", "new")
+    change = ResourceChange(Action.MODIFY, "Query", "AWS::Athena::NamedQuery", properties=(short, long))
+    text = plan_text(Plan("uat", "r", "r", (Step("athena", "athena", StepKind.UPDATE, changes=(change,)),)))
+    assert "Name: old -> new" in text
+    (line,) = (line.strip() for line in text.splitlines() if "QueryString" in line)
+    before, after = line.removeprefix("QueryString: ").split(" -> ")
+    assert before == "...sum(amount) from refund where old"
+    assert after.startswith("...sum(amount) from refund where new and xxx")
+    assert after.endswith("x...") and len(after) == 106
