@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from refunds_lake import runs
+from refunds_lake.agreement import check_all, check_changes
 from refunds_lake.batch import Batch, clear, read_batch
 from refunds_lake.catalog import Catalog
 from refunds_lake.changes import Change, Changes, next_content
@@ -136,6 +137,7 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
         expected = _write(world, tables, _changed(settings, tables, batch, changes, run_id), run_id)
         published = tables.check_written(expected, run_id)
         counts = _counts(tables, batch, changes, published)
+        _check_agreement(tables, tables.after(published), batch)
     finally:
         clear(world.spark, staging)
     manifest = Manifest(
@@ -213,6 +215,16 @@ def _counts(
     return counts
 
 
+def _check_agreement(before: TableSet, after: TableSet, batch: Batch) -> None:
+    """refund_detail and the report's definition must agree in the tables as they will be; raises CheckFailed."""
+    if not batch.read:
+        return
+    if before.months("refund_detail"):
+        check_changes(before, after, batch.judged.select("kind", "id", "parent_id"), batch.read)
+    else:
+        check_all(after)
+
+
 def _replacing(live: runs.Tables, published: Mapping[str, Mapping[str, Month]]) -> dict[str, dict[str, Month]]:
     """The months of a full refresh: every new one with what it replaces, and every live one that is not there any more."""
     tables: dict[str, dict[str, Month]] = {}
@@ -260,10 +272,11 @@ def _backfill(
             for table, each in change_of.items()
         }
         written = nothing.check_written(_write(world, nothing, asked, run_id), run_id)
+        live = {t: {m: e for m, e in months.items() if first <= m <= last} for t, months in on_record.live.items()}
+        tables = _replacing(live, written)
+        check_all(TableSet(world.spark, world.base, settings.base_prefix, on_record.live).after(tables))
     finally:
         clear(world.spark, staging)
-    live = {t: {m: each for m, each in months.items() if first <= m <= last} for t, months in on_record.live.items()}
-    tables = _replacing(live, written)
     growth = {
         table: sum(each.rows - (live[table][m].rows if m in live.get(table, {}) else 0) for m, each in months.items())
         for table, months in tables.items()
@@ -311,6 +324,7 @@ def _replay(
         )
         published = tables.check_written(_write(world, tables, change_of, run_id), run_id)
         counts = _counts(tables, batch, changes, published, read=0)
+        _check_agreement(tables, tables.after(published), batch)
     finally:
         clear(world.spark, staging)
     note = settings.replay_reason or "all reasons"

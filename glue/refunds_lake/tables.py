@@ -56,6 +56,18 @@ class TableSet:
         published = self.live.get(table, {}).get(month)
         return published.location if published else None
 
+    def after(self, published: Tables) -> TableSet:
+        """The tables as they will be when these months are published."""
+        live = {
+            table: {
+                month: each
+                for month, each in {**self.live.get(table, {}), **published.get(table, {})}.items()
+                if each.location is not None
+            }
+            for table in TABLES
+        }
+        return dataclasses.replace(self, live=live)
+
     def read(self, table: str, months: Collection[str] | None = None) -> DataFrame:
         """The rows of the given months, or of all, with their month."""
         wanted = sorted(self.months(table) if months is None else self.months(table) & set(months))

@@ -1,0 +1,77 @@
+"""What a run checks before it publishes: forced to disagree or not to add up, it publishes nothing and says why."""
+
+from __future__ import annotations
+
+import copy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lakehouse import NOW, Lakehouse, purchase, refund, void
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from refunds_lake import agreement, changes, job
+from refunds_lake.changes import Changes
+from refunds_lake.tables import CheckFailed
+
+REFUNDS_SQL = Path(__file__).parents[2] / "athena" / "refunds.sql"
+
+
+def test_the_check_uses_the_definition_of_the_report() -> None:
+    """The text that the job checks against is that of refunds.sql, but for the month of the refund."""
+    lines = [line for line in REFUNDS_SQL.read_text().splitlines() if not line.startswith("--")]
+    report = "\n".join(lines).partition("refunds as (")[0].strip().removesuffix(",")
+    checked = agreement.DEFINITION.strip().rpartition(")")[0] + ")"
+    for table in ("purchase", "void", "refund"):
+        checked = checked.replace(f"{{{table}}} as {table}", table)
+    assert checked.replace("kept_refund.amount,\n        kept_refund.month\n", "kept_refund.amount\n") == report
+
+
+def published(lakehouse: Lakehouse) -> Any:
+    """What readers see and what is on the record."""
+    return copy.deepcopy(lakehouse.catalog.tables), [each.key for each in lakehouse.base.listing("base/_runs/")]
+
+
+def refused(lakehouse: Lakehouse, says: str, **settings: Any) -> None:
+    before = published(lakehouse)
+    with pytest.raises(CheckFailed, match=says):
+        lakehouse.run(**settings)
+    assert published(lakehouse) == before
+
+
+def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong between the records and refund_detail, finance never sees it, and the next sound run goes on."""
+    same_month = refund("r2", "p1", timestamp="2026-09-30T10:00:00Z", amount="2.50")
+    lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1"), same_month, refund("r3", "p1")])
+    details, next_content = changes.details, job.next_content
+
+    with monkeypatch.context() as fault:
+        fault.setattr(changes, "details", lambda *tables: details(*tables).withColumn("counted", F.lit(True)))
+        refused(lakehouse, r"disagrees .* 2026-09 customer c1: \+2.50 in \+1 refunds")
+    lakehouse.run()
+
+    lakehouse.deliver("b.json", [void("v1", "r1"), refund("r4", "p1"), purchase("p1")], at=NOW + timedelta(seconds=9))
+    with monkeypatch.context() as fault:
+        fault.setattr(Changes, "duplicate", 0)
+        refused(lakehouse, r"does not add up, .*'read': 3, 'kept': 2, 'duplicate': 0, 'superseded': 0, 'rejected': 0")
+    with monkeypatch.context() as fault:
+        fault.setattr(Changes, "_refund_hits", None)
+        refused(lakehouse, r"disagrees .* 2026-10 customer c1: \+10.00 in \+1 refunds")
+
+    def confused(tables: Any, table: str, change: Any) -> DataFrame:
+        rows = next_content(tables, table, change)
+        if table != "refund_detail":
+            return rows
+        less = F.when(F.col("refund_id") == "r3", 1).otherwise(0)
+        return rows.withColumn("amount", (F.col("amount") - less).cast("decimal(18,2)"))
+
+    with monkeypatch.context() as fault:
+        fault.setattr(job, "next_content", confused)
+        refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds")
+        refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds", months=("2026-10", "2026-10"))
+    lakehouse.run()
+    reasons = {row["refund_id"]: row["reason"] for row in lakehouse.rows("refund_detail")}
+    assert reasons == {"r1": "voided_refund", "r2": "same_month", "r3": None, "r4": None}
