@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NoReturn
 
 import boto3
 from pyspark.sql import SparkSession
@@ -19,7 +20,8 @@ from refunds_lake.catalog import CatalogError, GlueCatalog
 from refunds_lake.job import Outcome, Settings, SettingsRefused, World, run
 from refunds_lake.lock import LockHeld, LockLost
 from refunds_lake.objects import S3Store
-from refunds_lake.session import SETTINGS
+from refunds_lake.runs import ManifestError
+from refunds_lake.session import SETTINGS, quiet
 from refunds_lake.tables import CheckFailed
 
 NAMESPACE = "RefundsLake"
@@ -27,14 +29,42 @@ UNSET = "-"
 """Glue has no empty arguments: this one stands for none."""
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run once; 0 when the tables are up to date."""
+class ArgumentsRefused(Exception):
+    """The arguments do not fit together; the message says which."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises where argparse would exit: Glue shows an exception's message, and of SystemExit its number."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentsRefused(message)
+
+
+EXPECTED = (ArgumentsRefused, CatalogError, CheckFailed, LockHeld, LockLost, ManifestError, SettingsRefused)
+"""Failures whose message says all that there is to say."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run once; returns when the tables are up to date and raises what went wrong otherwise.
+
+    Glue takes a script that returns for a success, and any exception, SystemExit(0) among them, for a failure whose
+    ErrorMessage it is. Expected failures are also said in a line that begins with `error: `, and keep their traceback short.
+    """
+    try:
+        _run(arguments)
+    except EXPECTED as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise error.with_traceback(None) from None
+
+
+def _run(arguments: Sequence[str]) -> None:
     options = _parse(arguments)
     started = datetime.now(UTC)
     builder = SparkSession.builder.appName("base-tables")
     for name, value in SETTINGS.items():
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
+    quiet(spark)
     s3 = boto3.client("s3")
     world = World(
         spark=spark,
@@ -54,17 +84,12 @@ def main(arguments: Sequence[str]) -> int:
         replay=options.replay,
         replay_reason=options.replay_reason if options.replay_reason != UNSET else None,
     )
-    try:
-        outcome = run(settings, world)
-    except (CatalogError, CheckFailed, LockHeld, LockLost, SettingsRefused) as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return 1
+    outcome = run(settings, world)
     _report(outcome, options.JOB_NAME, (datetime.now(UTC) - started).total_seconds())
-    return 0
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(allow_abbrev=False)
+    parser = Parser(allow_abbrev=False)
     parser.add_argument("--JOB_NAME", default="base-tables")
     parser.add_argument("--JOB_RUN_ID", default="")
     parser.add_argument("--raw_bucket", required=True)
@@ -140,4 +165,4 @@ def _report(outcome: Outcome, job_name: str, duration_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 SETTINGS: Final[Mapping[str, str]] = {
     # Correctness: texts without an offset are UTC, months stay texts, nothing unreadable is passed over.
@@ -24,3 +24,9 @@ SETTINGS: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.sql.maxPlanStringLength": "10000",
 }
+
+
+def quiet(spark: Any) -> None:
+    """Keep a session from warning that it cut the text of a plan, which it does for every larger one."""
+    log4j = spark._jvm.org.apache.logging.log4j
+    log4j.core.config.Configurator.setLevel("org.apache.spark.sql.catalyst.util", log4j.Level.ERROR)

@@ -1,0 +1,97 @@
+"""The script as Glue starts it: it returns when all is well and raises the reason when it is not."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from refunds_lake import job, runs
+from refunds_lake.lock import LockHeld
+from refunds_lake.session import quiet
+
+SCRIPT = Path(__file__).parents[2] / "glue" / "base_tables.py"
+ARGUMENTS = [
+    "--raw_bucket",
+    "raw",
+    "--base_bucket",
+    "base",
+    "--database",
+    "refunds",
+    "--JOB_NAME",
+    "job",
+    "--other",
+    "x",
+]
+
+
+def start(monkeypatch: pytest.MonkeyPatch, outcome: Any, *arguments: str) -> None:
+    """Run the script's file with the work taken out of it, as Glue does: any exception out of here fails the run."""
+
+    def run(settings: Any, world: Any) -> Any:
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(job, "run", run)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *ARGUMENTS, *arguments])
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-southeast-2")
+    with mock_aws():
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+
+
+def test_success_is_a_script_that_returns(
+    spark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a run with nothing to do, when the script ends, then without SystemExit, which Glue takes for a failure."""
+    start(monkeypatch, job.Outcome(None, (runs.Problem("a.txt", "unknown suffix"),), runs.State()))
+    said = capsys.readouterr().out
+    assert "problem: a.txt: unknown suffix" in said
+    assert "nothing new to read" in said
+    assert "warning" not in said
+
+
+def test_failure_is_an_exception_with_the_reason(
+    spark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given another run at work, when the script ends, then the exception and one line on stderr say so."""
+    with pytest.raises(LockHeld, match="^run jr_1 is at work on these tables$"):
+        start(monkeypatch, LockHeld("run jr_1 is at work on these tables"))
+    assert capsys.readouterr().err == "error: run jr_1 is at work on these tables\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--from_month", "2026-01"], "--from_month and --to_month belong together"),
+        (["--full_refresh", "perhaps"], "'perhaps' is neither true nor false"),
+        (["--from_month", "2026-13", "--to_month", "2026-12"], "'2026-13' is no month"),
+        (["--full_refresh", "true", "--replay", "true"], "exclude each other"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    """Given wrong arguments, when the script starts, then Glue's error message is the reason and no number."""
+    with pytest.raises(Exception, match=says) as raised:
+        start(monkeypatch, None, *arguments)
+    assert type(raised.value).__name__ == "ArgumentsRefused"
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("logger", ["StringUtils", "package"])
+def test_a_cut_plan_is_no_news(spark: Any, logger: str) -> None:
+    """Given the two loggers that warn of a plan's cut text, when a session is quiet, then they say errors only."""
+    log4j = spark._jvm.org.apache.logging.log4j
+    name = f"org.apache.spark.sql.catalyst.util.{logger}"
+    spark.sparkContext.setLogLevel("WARN")
+    try:
+        assert log4j.LogManager.getLogger("org.apache.spark.sql.catalyst.Other").isWarnEnabled()
+        quiet(spark)
+        assert not log4j.LogManager.getLogger(name).isWarnEnabled()
+        assert log4j.LogManager.getLogger(name).isErrorEnabled()
+    finally:
+        spark.sparkContext.setLogLevel("ERROR")
