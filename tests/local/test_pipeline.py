@@ -155,7 +155,7 @@ def released(team: Team) -> Released:
 
     done = {name: pull_request.results[name] for name in ("lint", "test")}
     main = team.run(MAIN, results=done, prepare=leave_only_what_promotes).all_stages()
-    assert main.results["prod"] == SUCCEEDED, main.last()
+    assert main.results["prod"] == SUCCEEDED, str(main.last())
     commit, script = team.head(), team.committed("glue/base_tables.py")
     return Released(pull_request, comments, main, commit, script, team.look_at("uat"), team.look_at("prod"))
 
@@ -183,7 +183,7 @@ def stopped(team: Team, released: Released) -> Stopped:
 def test_a_pull_request_ends_with_the_posted_plan(released: Released) -> None:
     """Given a pull request, when its tests have passed, then it gets the plan for uat, and nothing is deployed."""
     ends = {"lint": SUCCEEDED, "test": SUCCEEDED, "plan": SUCCEEDED, "uat": SKIPPED, "prod": SKIPPED}
-    assert released.pull_request.results == ends, released.pull_request.last()
+    assert released.pull_request.results == ends, str(released.pull_request.last())
     (comment,) = released.comments
     text = comment.body["comments"][0]["content"]
     assert text.startswith("### dataops plan --env uat")
@@ -270,7 +270,7 @@ def test_a_wrong_answer_stops_the_pipeline(stopped: Stopped) -> None:
     assert stopped.main.results["prod"] == SKIPPED
     last = stopped.main.last()
     assert "dataops --output json deploy --env uat" in last.script
-    assert last.code == 4, last
+    assert last.code == 4, str(last)
     assert "refunds.sql gives other rows than the answer" in last.err
     assert stopped.main.outputs == {}
     assert stopped.main.summaries == []
@@ -280,14 +280,14 @@ def test_the_wrong_release_is_not_promoted_by_hand_either(stopped: Stopped) -> N
     """Given the wrong release's id, when the prod stage is run with it, then it is refused with 6 and the reason."""
     refused = stopped.by_hand.last()
     assert f'--release "{stopped.release}"' in refused.script
-    assert refused.code == 6, refused
+    assert refused.code == 6, str(refused)
     assert "its smoke test in uat ended as wrong answer: refunds.sql gives other rows" in refused.err
 
 
 def test_another_release_than_that_of_uat_is_refused(stopped: Stopped, released: Released) -> None:
     """Given the id of the release before, when the prod stage is run with it, then it is refused with 6: uat moved on."""
     refused = stopped.the_one_before.last()
-    assert refused.code == 6, refused
+    assert refused.code == 6, str(refused)
     assert released.prod.current is not None
     before, now = released.prod.current["release"][:12], stopped.release[:12]
     assert f"release {before} is not what is deployed in uat now: that is {now}" in refused.err
