@@ -7,7 +7,7 @@ everything has been written and counted.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,7 +22,7 @@ from refunds_lake.catalog import Catalog
 from refunds_lake.changes import Change, Changes, next_content
 from refunds_lake.columns import KINDS, TABLES
 from refunds_lake.lock import Lock
-from refunds_lake.objects import ObjectStore
+from refunds_lake.objects import ObjectStore, StoredObject
 from refunds_lake.publish import publish, recover
 from refunds_lake.raw_files import fresh, inspect, is_known, version_order
 from refunds_lake.runs import Manifest, Month, Problem, State
@@ -122,6 +122,7 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
     base_state = State() if settings.full_refresh else on_record
     objects = fresh(world.raw.listing(settings.raw_prefix), base_state)
     files, problems = inspect(world.raw, objects, on_record.suspects)
+    problems += _vanished(settings, on_record, objects)
     world.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
     staging = world.base.uri(f"{settings.base_prefix}.staging/{run_id}/")
     try:
@@ -154,6 +155,14 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
     )
     publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
     return manifest, batch.problems
+
+
+def _vanished(settings: Settings, on_record: State, objects: Sequence[StoredObject]) -> list[Problem]:
+    """The objects whose records a full refresh takes out of the tables, because they are not there any more."""
+    if not settings.full_refresh:
+        return []
+    gone = sorted(on_record.known.keys() - {each.key for each in objects})
+    return [Problem(key, "it is gone from the raw bucket, its records are not in the tables any more") for key in gone]
 
 
 def _changed(settings: Settings, tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> dict[str, Change]:

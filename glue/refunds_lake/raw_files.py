@@ -37,6 +37,11 @@ PARQUET_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "amount": ("string", "decimal", "int", "bigint"),
 }
 _HEADER_BYTES: Final = 1 << 16
+_MIB: Final = 1 << 20
+LONGEST_LINE_BYTES: Final = 32 * _MIB
+"""Spark holds a line several times in memory; a file with a longer one is not given to it."""
+_SAMPLE_STEP_BYTES: Final = LONGEST_LINE_BYTES // 2
+_GREATEST_GZIP_RATIO: Final = 1032
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,11 +117,59 @@ def describe(store: ObjectStore, stored: StoredObject) -> RawFile:
         raise Unreadable("a name that begins with _ or . is hidden from Spark; deliver it under another name")
     if stored.size == 0:
         raise Unreadable("the object is empty (0 bytes)")
-    if format_ == CSV:
-        return _describe_csv(store, stored)
     if format_ == PARQUET:
         return _describe_parquet(store, stored)
-    return RawFile(stored, JSON)
+    if _may_have_huge_lines(store, stored):
+        _check_line_lengths(store, stored)
+    return _describe_csv(store, stored) if format_ == CSV else RawFile(stored, JSON)
+
+
+def _may_have_huge_lines(store: ObjectStore, stored: StoredObject) -> bool:
+    """A look at samples: the first 64 KiB of a zipped text, one MiB in every sixteen of a plain one.
+
+    A line of more than LONGEST_LINE_BYTES fills such a sample, unless it is further back in a zipped file; then Spark may run
+    out of memory, and `check_to_the_end` finds it.
+    """
+    if stored.key.endswith(".gz"):
+        is_big = stored.size * _GREATEST_GZIP_RATIO > LONGEST_LINE_BYTES
+        return is_big and b"\n" not in b"".join(_head(store, stored))
+    starts = range(0, stored.size, _SAMPLE_STEP_BYTES) if stored.size > LONGEST_LINE_BYTES else ()
+    return any(b"\n" not in store.read_range(stored.key, start, start + _MIB - 1) for start in starts)
+
+
+def _check_line_lengths(store: ObjectStore, stored: StoredObject) -> None:
+    """Read a text object to its end; raises Unreadable for a line of more than LONGEST_LINE_BYTES."""
+    chunks = store.chunks(stored.key)
+    length = 0
+    for piece in _decompressed(chunks) if stored.key.endswith(".gz") else _pieces(chunks):
+        before, newline, _ = piece.partition(b"\n")
+        if length + len(before) > LONGEST_LINE_BYTES:
+            raise Unreadable(f"it has a line of more than {LONGEST_LINE_BYTES // _MIB} MiB")
+        length = len(piece) - piece.rindex(b"\n") - 1 if newline else length + len(piece)
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _MIB):
+            yield chunk[start : start + _MIB]
+
+
+def _decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of a gzip of one or more members, at most a MiB at a time; raises Unreadable when it is broken."""
+    decompressor = zlib.decompressobj(31)
+    try:
+        for chunk in chunks:
+            while chunk:
+                if decompressor.eof:
+                    decompressor = zlib.decompressobj(31)
+                yield decompressor.decompress(chunk, _MIB)
+                chunk = decompressor.unconsumed_tail or decompressor.unused_data
+        while not decompressor.eof and (rest := decompressor.decompress(b"", _MIB)):
+            yield rest
+    except zlib.error as error:
+        raise Unreadable(f"the gzip file is corrupt: {error}") from error
+    if not decompressor.eof:
+        raise Unreadable("the gzip file breaks off before its end")
 
 
 def _describe_csv(store: ObjectStore, stored: StoredObject) -> RawFile:
@@ -170,19 +223,8 @@ def _check_columns(names: Sequence[str]) -> None:
 
 
 def check_to_the_end(store: ObjectStore, file: RawFile) -> None:
-    """Read a file's bytes to the end; raises Unreadable for a broken gzip, and ObjectMissing."""
-    if not file.is_gzip:
+    """Read a file's bytes to the end; raises Unreadable for a broken gzip or a huge line, and ObjectMissing."""
+    if file.is_gzip or (file.format != PARQUET and file.stored.size > LONGEST_LINE_BYTES):
+        _check_line_lengths(store, file.stored)
+    else:
         store.read_range(file.key, 0, 0)
-        return
-    decompressor, members = zlib.decompressobj(31), 0
-    try:
-        for chunk in store.chunks(file.key):
-            while chunk:
-                if decompressor.eof:
-                    decompressor, members = zlib.decompressobj(31), members + 1
-                decompressor.decompress(chunk)
-                chunk = decompressor.unused_data
-    except zlib.error as error:
-        raise Unreadable(f"the gzip file is corrupt: {error}") from error
-    if not decompressor.eof:
-        raise Unreadable("the gzip file breaks off before its end")

@@ -62,6 +62,26 @@ def test_broken_files_are_named_and_the_others_are_read(lakehouse: Lakehouse) ->
     assert len(again.problems) == len(names) - 1
 
 
+def test_a_huge_line_is_named_before_it_takes_the_memory(lakehouse: Lakehouse) -> None:
+    """Files of one line of 200 MB, plain and zipped, are problems; a long line that fits is rejected, the rest is taken.
+
+    Spark has a gigabyte here: given such a file it dies.
+    """
+    line = b'{"id":"' + b"x" * 200_000_000
+    huge = [lakehouse.deliver("huge.json", line), lakehouse.deliver("huge.csv.gz", gzip.compress(line, 1))]
+    huge.append(lakehouse.deliver("late.json", b"{}\n" * 7_000_000 + line[:40_000_000]))
+    lakehouse.deliver("long.json.gz", gzip.compress(line[:20_000_000] + b"\n{}\n", 1))
+    lakehouse.deliver("good.json", [purchase("p1")])
+
+    outcome = lakehouse.run()
+
+    assert {problem.key for problem in outcome.problems} == set(huge)
+    assert {problem.reason for problem in outcome.problems} == {"it has a line of more than 32 MiB"}
+    assert [row["id"] for row in lakehouse.rows("purchase")] == ["p1"]
+    rejected = {(row["line_number"], row["reasons"][0], len(row["raw_text"])) for row in lakehouse.rows("rejected")}
+    assert rejected == {(1, "line_too_long", 1 << 16), (2, "id_missing", 2)}
+
+
 def test_parquet_types_are_taken_as_they_are(lakehouse: Lakehouse) -> None:
     """Texts, exact decimals, whole numbers and timestamps are fine; a decimal with a third digit is not an amount."""
     moment = datetime(2026, 9, 5, 10, 0, 0, 123456, tzinfo=UTC)
