@@ -131,7 +131,8 @@ def _lines(spark: SparkSession, uris: Sequence[str], header: str | None) -> Data
             "path",
             "block",
             "row",
-            (is_header | (F.expr(r"trim(BOTH ' \t\r\n' FROM text)") == "")).alias("is_blank"),
+            # One side is enough; for the other, Spark's trim builds two arrays as long as the line (UTF8String.trimRight).
+            (is_header | (F.expr(r"trim(LEADING ' \t\r\n' FROM text)") == "")).alias("is_blank"),
             F.when(is_too_long, F.expr(f"substr(text, 1, {_RAW_TEXT_BYTES})"))
             .otherwise(F.col("text"))
             .alias("raw_text"),
