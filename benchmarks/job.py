@@ -41,6 +41,9 @@ BENCHMARKS = {
 @click.option("--batch", default=100_000, show_default=True, help="Records of the daily batch.")
 @click.option("--threads", default=2, show_default=True, help="Threads of every engine.")
 @click.option("--driver-memory", default="4g", show_default=True, help="Heap of Spark's driver.")
+@click.option("--memory-rows", default=20_000_000, show_default=True, help="Records of the memory benchmark.")
+@click.option("--memory-heap", default="2g", show_default=True, help="Driver heap of the memory benchmark.")
+@click.option("--event-log", is_flag=True, help="Keep Spark's event logs in SCRATCH/events.")
 @click.option(
     "--scratch", type=click.Path(file_okay=False, path_type=Path), help="Where data goes; emptied unless given."
 )

@@ -51,9 +51,9 @@ class Delivery:
 
 
 def spread_over(records: int, months: int) -> Stream:
-    """A stream whose first `records` records fill so many months; one customer per 25 records."""
+    """A stream whose first `records` records fill so many months; one customer per 100 records."""
     rows = first_rows(records)
-    return Stream(rows_per_month=math.ceil(rows / months), customers=max(10, records // 25))
+    return Stream(rows_per_month=math.ceil(rows / months), customers=max(10, records // 100))
 
 
 def first_rows(records: int) -> int:
