@@ -29,10 +29,9 @@ def main() -> int:
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:
-        if end.code in (None, 0):
-            return 0
+        # Glue takes a script that returns for a success; SystemExit is an exception to it, whatever its number.
         error_file.write_text(f"SystemExit: {end.code}", encoding="utf-8")
-        return end.code if isinstance(end.code, int) else 1
+        return end.code if isinstance(end.code, int) and end.code != 0 else 1
     except BaseException as error:  # noqa: BLE001 - whatever ends the script is reported as Glue reports it
         traceback.print_exception(error.with_traceback(below_runner(error)))
         error_file.write_text(last_line(error), encoding="utf-8")

@@ -28,6 +28,15 @@ SETTINGS = {
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
     "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
 }
+#: Most jobs here are small: code is compiled once and cheaply, and again only when it runs for long.
+#: docs/decisions/0205-how-the-jvm-is-tuned.md has the measurements.
+COMPILER = (
+    "-XX:+UseSerialGC",
+    "-XX:Tier4InvocationThreshold=500000",
+    "-XX:Tier4MinInvocationThreshold=60000",
+    "-XX:Tier4CompileThreshold=1500000",
+    "-XX:Tier4BackEdgeThreshold=4000000",
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,7 @@ def submit_arguments(buckets: Mapping[str, Path], scratch: Path, archive: Archiv
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }
     java_options = [
-        "-XX:+UseParallelGC",
+        *COMPILER,
         f"-Djava.io.tmpdir={scratch}",
         "-Duser.timezone=UTC",
         "-Xshare:auto",

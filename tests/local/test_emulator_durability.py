@@ -124,7 +124,7 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     assert identity["Account"] == "9" * 12
 
     assert local.stop(own_cloud.project_dir)
-    assert driver_of(second_run) is None
+    eventually(lambda: driver_of(second_run) is None, seconds=5)
     own_cloud.restart()
     check_everything(own_cloud, bucket, made)
 

@@ -200,6 +200,7 @@ FAILURES = {
     "raise ValueError('dq failed')": "ValueError: dq failed",
     "import sys\nsys.exit(3)": "SystemExit: 3",
     "import sys\nsys.exit('no input')": "SystemExit: no input",
+    "import sys\nsys.exit(0)": "SystemExit: 0",
     "import no_such_module": "ModuleNotFoundError: No module named 'no_such_module'",
     "import os\nos._exit(7)": "Command failed with exit code 7",
     "def f(:": "SyntaxError: invalid syntax",
