@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import TypeVar
 from deployer.local import endpoint as endpoints
 from deployer.local.endpoint import Endpoint
 from deployer.local.environment import launcher_environment
-from deployer.local.errors import LocalCloudError, MissingExtra, NoDiskSpace, UnsupportedPython
+from deployer.local.errors import LocalCloudError, MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 from deployer.local.paths import LocalPaths
 
 #: The packages of the [local] extra that must be there, with the version where it is pinned.
@@ -119,6 +120,19 @@ def check_packages() -> None:
             raise MissingExtra(f"the local cloud needs {package} {pinned}, {installed} is installed", hint=hint)
 
 
+def check_port(wanted: str) -> None:
+    """Raise `PortTaken` unless this port can be listened at."""
+    hint = "unset DATAOPS_LOCAL_PORT, a free port is then found and remembered"
+    if not wanted.isdigit():
+        raise PortTaken(f"DATAOPS_LOCAL_PORT is {wanted!r}, which is no port", hint=hint)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", int(wanted)))
+        except (OSError, OverflowError) as error:
+            raise PortTaken(f"port {wanted} is taken by another program", hint=hint) from error
+
+
 def prepare_directory(paths: LocalPaths) -> None:
     """Create the directory; raise `NoDiskSpace` when its disk is nearly full or cannot be written."""
     try:
@@ -139,7 +153,8 @@ def _launch(paths: LocalPaths) -> Endpoint:
     """Start the launcher in its own session and wait until it answers."""
     command = [sys.executable, "-m", "deployer.local.launcher", str(paths.root)]
     environment = launcher_environment(os.environ, paths)
-    if (wanted := os.environ.get("DATAOPS_LOCAL_PORT")) is not None:
+    if wanted := os.environ.get("DATAOPS_LOCAL_PORT"):
+        check_port(wanted)
         environment["DATAOPS_LOCAL_PORT"] = wanted
     with paths.log.open("ab") as log:
         begins_at = log.tell()

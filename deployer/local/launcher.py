@@ -68,7 +68,7 @@ def main(root: Path) -> None:
         os.environ.update(GATEWAY_PORT=str(ports["gateway"]), SFTP_PORT=str(ports["sftp"]))
         app = complete(cloud)
     except (OSError, EmulatorChanged, UnknownState) as error:
-        raise SystemExit(f"{type(error).__name__}: {error}") from error
+        raise SystemExit(str(error)) from error
     endpoint = endpoints.describe(os.getpid(), ports, WRITTEN_AGAINST, uuid.uuid4().hex)
     guarded = Guard(app, port=ports["gateway"], health={"instance": endpoint.instance, "pid": endpoint.pid})
 

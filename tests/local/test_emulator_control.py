@@ -21,7 +21,7 @@ from conftest import Cloud
 from deployer import local
 from deployer.cli import cli
 from deployer.local import control, emulator, endpoint
-from deployer.local.errors import LocalCloudError, MissingExtra, NoDiskSpace, UnsupportedPython
+from deployer.local.errors import MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 from deployer.local.paths import LocalPaths
 
 
@@ -182,5 +182,8 @@ def test_a_port_that_was_asked_for_is_taken(tmp_path: Path, monkeypatch: pytest.
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("DATAOPS_LOCAL_PORT", str(port))
-        with pytest.raises(LocalCloudError, match=f"port {port} is taken"):
+        with pytest.raises(PortTaken, match=f"port {port} is taken") as caught:
             local.start(tmp_path, say=lambda text: None)
+    assert "unset DATAOPS_LOCAL_PORT" in (caught.value.hint or "")
+    with pytest.raises(PortTaken, match="which is no port"):
+        control.check_port("http")
