@@ -231,8 +231,6 @@ class Changes:
         leaving = None
         if self._tables.months("refund_detail") & touched:
             leaving = arriving.select("refund_id")
-            if self._replaced("refund"):
-                leaving = leaving.union(self._leaving("refund").select("id"))
         after = {month: refunds.rows.get(month, self._tables.rows("refund", month)) for month in touched}
         return Change(arriving=arriving, leaving=leaving, rows=after)
 
