@@ -17,12 +17,13 @@ from typing import NoReturn
 import boto3
 from pyspark.sql import SparkSession
 from refunds_lake.catalog import CatalogError, GlueCatalog
-from refunds_lake.job import Outcome, Settings, SettingsRefused, World, run
+from refunds_lake.job import run
 from refunds_lake.lock import LockHeld, LockLost
 from refunds_lake.objects import S3Store
 from refunds_lake.runs import ManifestError
 from refunds_lake.session import SETTINGS, quiet
 from refunds_lake.tables import CheckFailed
+from refunds_lake.world import Outcome, Settings, SettingsRefused, World
 
 NAMESPACE = "RefundsLake"
 UNSET = "-"

@@ -15,7 +15,8 @@ from typing import Any
 from lake_fakes import DirectoryStore, MemoryCatalog
 from pyspark.sql import SparkSession
 from refunds_lake.columns import TABLES
-from refunds_lake.job import Outcome, Settings, World, run
+from refunds_lake.job import run
+from refunds_lake.world import Outcome, Settings, World
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

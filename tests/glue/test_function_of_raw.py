@@ -44,7 +44,7 @@ def check_counts(lakehouse: Lakehouse, outcome: Any) -> None:
 
 @pytest.mark.parametrize("zone", ["UTC", "Australia/Sydney"])
 def test_splits_orders_and_full_refresh_agree_with_the_oracle(spark: Any, tmp_path: Path, zone: str) -> None:
-    """Thirty random objects in three runs in random order give what the oracle says, and so does a full refresh.
+    """Thirty random objects in two or three runs in random order give what the oracle says, and so does a full refresh.
 
     The full refresh comes after one object was deleted: it names that object and is a function of the others.
     """
@@ -58,7 +58,8 @@ def test_splits_orders_and_full_refresh_agree_with_the_oracle(spark: Any, tmp_pa
         raws = raw_objects(random, 30)
         expected = normal(oracle.lake(raws, zone))
         shuffled = random.sample(raws, len(raws))
-        for part in (shuffled[:12], shuffled[12:24], shuffled[24:]):
+        first = 12 if zone == "UTC" else 15
+        for part in filter(None, (shuffled[:first], shuffled[first : 2 * first], shuffled[2 * first :])):
             put(lakehouse, part)
             outcome = lakehouse.run(reporting_time_zone=zone)
             check_counts(lakehouse, outcome)

@@ -11,7 +11,7 @@ import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund, void
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from refunds_lake import agreement, changes, job
+from refunds_lake import agreement, changes, steps
 from refunds_lake.changes import Changes
 from refunds_lake.tables import CheckFailed
 
@@ -46,7 +46,7 @@ def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
     """Whatever goes wrong between the records and refund_detail, finance never sees it, and the next sound run goes on."""
     same_month = refund("r2", "p1", timestamp="2026-09-30T10:00:00Z", amount="2.50")
     lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1"), same_month, refund("r3", "p1")])
-    details, next_content = changes.details, job.next_content
+    details, next_content = changes.details, steps.next_content
 
     with monkeypatch.context() as fault:
         fault.setattr(changes, "details", lambda *tables: details(*tables).withColumn("counted", F.lit(True)))
@@ -69,7 +69,7 @@ def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
         return rows.withColumn("amount", (F.col("amount") - less).cast("decimal(18,2)"))
 
     with monkeypatch.context() as fault:
-        fault.setattr(job, "next_content", confused)
+        fault.setattr(steps, "next_content", confused)
         refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds")
         refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds", months=("2026-10", "2026-10"))
     lakehouse.run()

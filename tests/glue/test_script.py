@@ -12,6 +12,7 @@ from moto import mock_aws
 from refunds_lake import job, runs
 from refunds_lake.lock import LockHeld
 from refunds_lake.session import quiet
+from refunds_lake.world import Outcome
 
 SCRIPT = Path(__file__).parents[2] / "glue" / "base_tables.py"
 ARGUMENTS = [
@@ -47,7 +48,7 @@ def test_success_is_a_script_that_returns(
     spark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Given a run with nothing to do, when the script ends, then without SystemExit, which Glue takes for a failure."""
-    start(monkeypatch, job.Outcome(None, (runs.Problem("a.txt", "unknown suffix"),), runs.State()))
+    start(monkeypatch, Outcome(None, (runs.Problem("a.txt", "unknown suffix"),), runs.State()))
     said = capsys.readouterr().out
     assert "problem: a.txt: unknown suffix" in said
     assert "nothing new to read" in said

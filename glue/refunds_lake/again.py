@@ -1,0 +1,147 @@
+"""Runs that read known objects again: months rebuilt from raw, and rejected records judged once more after a fix.
+
+Both publish like any run and take up no new object; what is new is for `job`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+
+from pyspark.sql import functions as F
+
+from refunds_lake import runs
+from refunds_lake.agreement import check_all
+from refunds_lake.batch import clear, read_batch
+from refunds_lake.changes import Change, Changes
+from refunds_lake.columns import KINDS
+from refunds_lake.lock import Lock
+from refunds_lake.publish import publish
+from refunds_lake.raw_files import inspect, is_known, version_order
+from refunds_lake.runs import Manifest, Problem, State
+from refunds_lake.steps import add_up, changed, check_agreement, replacing, write
+from refunds_lake.tables import CheckFailed, TableSet
+from refunds_lake.world import Settings, World
+
+
+def backfill(
+    settings: Settings, world: World, on_record: State, lock: Lock, run_id: str
+) -> tuple[Manifest | None, tuple[Problem, ...]]:
+    """Make months again from the objects that are in the tables, all of which must still be there and readable.
+
+    Which version stands is decided over all months, so all objects are read; only the months asked for are written.
+    """
+    assert settings.months is not None
+    first, last = settings.months
+    started_at = world.clock()
+    zone = settings.reporting_time_zone
+    objects = [each for each in version_order(world.raw.listing(settings.raw_prefix)) if is_known(each, on_record)]
+    if lost := sorted(on_record.known.keys() - {each.key for each in objects}):
+        raise CheckFailed(
+            f"{len(lost)} raw objects that are in the tables are gone or replaced, the first is {lost[0]}"
+        )
+    files, problems = inspect(world.raw, objects, on_record.suspects)
+    staging = world.base.uri(f"{settings.base_prefix}.staging/{run_id}/")
+    try:
+        batch = read_batch(world.spark, world.raw, files, problems, zone, staging)
+        if batch.problems:
+            raise CheckFailed(f"{batch.problems[0].key} cannot be read any more: {batch.problems[0].reason}")
+        nothing = TableSet(world.spark, world.base, settings.base_prefix, {})
+        changes = Changes(nothing, batch)
+        change_of = changed(settings, nothing, batch, changes, run_id)
+        rows = sum(
+            count for table, each in change_of.items() if table != "refund_detail" for count in each.rows.values()
+        )
+        if batch.read != rows + (changes.duplicate + changes.superseded if batch.read else 0):
+            raise CheckFailed("the rebuilt tables do not add up, nothing is published")
+        asked = {
+            table: dataclasses.replace(each, rows={m: n for m, n in each.rows.items() if first <= m <= last})
+            for table, each in change_of.items()
+        }
+        written = nothing.check_written(write(world, nothing, asked, run_id), run_id)
+        live = {t: {m: e for m, e in months.items() if first <= m <= last} for t, months in on_record.live.items()}
+        tables = replacing(live, written)
+        check_all(TableSet(world.spark, world.base, settings.base_prefix, on_record.live).after(tables))
+    finally:
+        clear(world.spark, staging)
+    growth = {
+        table: sum(each.rows - (live[table][m].rows if m in live.get(table, {}) else 0) for m, each in months.items())
+        for table, months in tables.items()
+    }
+    kept, rejected = sum(growth.get(kind, 0) for kind in KINDS), growth.get("rejected", 0)
+    counts = {"read": 0, "kept": kept, "duplicate": 0, "superseded": -kept - rejected, "rejected": rejected}
+    manifest = _again(settings, world, run_id, runs.BACKFILL, started_at, counts, (), tables, f"{first} to {last}")
+    publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
+    return manifest, ()
+
+
+def replay(
+    settings: Settings, world: World, on_record: State, lock: Lock, run_id: str
+) -> tuple[Manifest | None, tuple[Problem, ...]]:
+    """Judge rejected records again, from their raw objects; nothing is read anew, so totals change by what is repaired."""
+    started_at = world.clock()
+    tables = TableSet(world.spark, world.base, settings.base_prefix, on_record.live)
+    lines = tables.read("rejected")
+    if settings.replay_reason is not None:
+        lines = lines.where(F.array_contains("reasons", settings.replay_reason))
+    listing = {each.key: each for each in world.raw.listing(settings.raw_prefix)}
+    objects, lost = [], []
+    for key in (row["source_file"] for row in lines.select("source_file").distinct().collect()):
+        if key in listing and is_known(listing[key], on_record):
+            objects.append(listing[key])
+        else:
+            lost.append(Problem(key, "it was rejected in part, and is gone or replaced now: it cannot be replayed"))
+    files, problems = inspect(world.raw, version_order(objects), on_record.suspects)
+    staging = world.base.uri(f"{settings.base_prefix}.staging/{run_id}/")
+    try:
+        batch = read_batch(world.spark, world.raw, files, [*lost, *problems], settings.reporting_time_zone, staging)
+        if not batch.files:
+            return None, batch.problems
+        readable = F.col("source_file").isin(*(file.key for file in batch.files))
+        replayed = lines.where(readable).select("source_file", "line_number", "month").localCheckpoint()
+        batch = batch.only(replayed)
+        changes = Changes(tables, batch)
+        change_of = changed(settings, tables, batch, changes, run_id)
+        away = {row["month"]: row["count"] for row in replayed.groupBy("month").count().collect()}
+        still = change_of["rejected"]
+        change_of["rejected"] = Change(
+            still.arriving,
+            replayed.select("source_file", "line_number"),
+            {month: still.rows.get(month, tables.rows("rejected", month)) - count for month, count in away.items()},
+        )
+        published = tables.check_written(write(world, tables, change_of, run_id), run_id)
+        counts = add_up(tables, batch, changes, published, read=0)
+        check_agreement(tables, tables.after(published), batch)
+    finally:
+        clear(world.spark, staging)
+    note = settings.replay_reason or "all reasons"
+    manifest = _again(settings, world, run_id, runs.REPLAY, started_at, counts, batch.problems, published, note)
+    publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
+    return manifest, batch.problems
+
+
+def _again(
+    settings: Settings,
+    world: World,
+    run_id: str,
+    kind: str,
+    started_at: datetime,
+    counts: Mapping[str, int],
+    problems: tuple[Problem, ...],
+    tables: runs.Tables,
+    note: str,
+) -> Manifest:
+    """The manifest of a run that takes up no new object."""
+    return Manifest(
+        run_id=run_id,
+        job_run_id=settings.job_run_id,
+        kind=kind,
+        started_at=started_at,
+        finished_at=world.clock(),
+        reporting_time_zone=settings.reporting_time_zone,
+        counts=counts,
+        problems=problems,
+        tables=tables,
+        note=note,
+    )

@@ -1,0 +1,103 @@
+"""The steps that every kind of run takes between reading and publishing: decide, write, add up, compare.
+
+A first load, a batch, a rebuild and a replay put them together differently, in `job` and `again`; nothing here publishes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pyspark.sql import DataFrame
+
+from refunds_lake import runs
+from refunds_lake.agreement import check_all, check_changes
+from refunds_lake.batch import Batch
+from refunds_lake.changes import Change, Changes, next_content
+from refunds_lake.columns import KINDS, TABLES
+from refunds_lake.runs import Month
+from refunds_lake.tables import CheckFailed, TableSet
+from refunds_lake.world import Settings, World
+
+CONCURRENT_WRITES: Final = 3
+
+
+def changed(settings: Settings, tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> dict[str, Change]:
+    """What changes in which table."""
+    if not batch.read:
+        return {}
+    change_of = {kind: changes.transactions(kind) for kind in KINDS}
+    change_of["refund_detail"] = changes.detail()
+    change_of["rejected"] = _rejected(settings, tables, batch, run_id)
+    return change_of
+
+
+def write(world: World, tables: TableSet, change_of: Mapping[str, Change], run_id: str) -> dict[str, Mapping[str, int]]:
+    """Write the touched months of all tables beside the live ones; table -> month -> rows that there must be."""
+
+    def write_table(table: str) -> None:
+        rows: DataFrame = next_content(tables, table, change_of[table])
+        tables.write(table, rows, run_id)
+
+    touched = [table for table in TABLES if table in change_of and change_of[table].rows]
+    world.say("writing " + ", ".join(f"{table} ({len(change_of[table].rows)} months)" for table in touched))
+    with ThreadPoolExecutor(CONCURRENT_WRITES) as pool:
+        list(pool.map(write_table, touched))
+    return {table: change_of[table].rows for table in touched}
+
+
+def _rejected(settings: Settings, tables: TableSet, batch: Batch, run_id: str) -> Change:
+    rejected = batch.rejected(run_id, settings.reporting_time_zone)
+    added: dict[str, int] = {}
+    if batch.of_kind("rejected"):
+        added = {row["month"]: row["count"] for row in rejected.groupBy("month").count().collect()}
+    return Change(rejected, None, {month: tables.rows("rejected", month) + count for month, count in added.items()})
+
+
+def add_up(
+    tables: TableSet,
+    batch: Batch,
+    changes: Changes,
+    published: Mapping[str, Mapping[str, Month]],
+    *,
+    read: int | None = None,
+) -> dict[str, int]:
+    """The run's counts, each from another source; raises CheckFailed unless read is the sum of the others."""
+
+    def growth(table: str) -> int:
+        return sum(each.rows - tables.rows(table, month) for month, each in published.get(table, {}).items())
+
+    counts = {
+        "read": batch.read if read is None else read,
+        "kept": sum(growth(kind) for kind in KINDS),
+        "duplicate": changes.duplicate if batch.read else 0,
+        "superseded": changes.superseded if batch.read else 0,
+        "rejected": growth("rejected"),
+    }
+    if counts["read"] != sum(counts[name] for name in runs.COUNTS if name != "read"):
+        raise CheckFailed(f"the run does not add up, nothing is published: {counts}")
+    return counts
+
+
+def check_agreement(before: TableSet, after: TableSet, batch: Batch) -> None:
+    """refund_detail and the report's definition must agree in the tables as they will be; raises CheckFailed."""
+    if not batch.read:
+        return
+    if before.months("refund_detail"):
+        check_changes(before, after, batch.judged.select("kind", "id", "parent_id"), batch.read)
+    else:
+        check_all(after)
+
+
+def replacing(live: runs.Tables, published: Mapping[str, Mapping[str, Month]]) -> dict[str, dict[str, Month]]:
+    """The months of a full refresh: every new one with what it replaces, and every live one that is not there any more."""
+    tables: dict[str, dict[str, Month]] = {}
+    for table in TABLES:
+        before, after = live.get(table, {}), published.get(table, {})
+        for month in sorted(before.keys() | after.keys()):
+            previous = before[month].location if month in before else None
+            each = after.get(month, Month(None, 0, None, None))
+            tables.setdefault(table, {})[month] = dataclasses.replace(each, previous_location=previous)
+    return tables
