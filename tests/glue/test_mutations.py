@@ -190,17 +190,11 @@ BATCH = [
 ]  # fmt: skip
 CHANGES = [
     ('.union(self._ids_of("void").select("parent_id"))', ""),
-    ('self._ids_of("purchase").select("id").union(self._ids_of("void")', 'self._ids_of("void").select("id").union(self._ids_of("void")'),
     ('touched = touched.union(self._known_voids.select("parent_id"))', "pass"),
-    ('.where("is_known or is_parent or is_voided")', '.where("is_parent or is_voided")'),
     ('.where("is_known or is_parent or is_voided")', '.where("is_known or is_voided")'),
-    ('.where("is_known or is_parent or is_voided")', '.where("is_known or is_parent")'),
     ('ids = ids.union(self._refund_hits.select("parent_id"))', "pass"),
     ('rows[entry["away"]] -= entry["ids"]', "pass"),
     ('self._leaving(kind).select("id") if self._replaced(kind) else None', "None"),
-    ('new.join(self._contested, on=["kind", "id"], how="left_anti").unionByName', "new.unionByName"),
-    ('leaving = arriving.select("refund_id")', "pass"),
-    ('new.unionByName(self._unchanged("purchase", self._concerned_purchases).select(*columns))', "new"),
     ('stored.select("parent_id").join(self._few(targets), on="parent_id", how="left_semi")', 'stored.select("parent_id").limit(0)'),
 ]  # fmt: skip
 
