@@ -143,6 +143,19 @@ def test_the_job_log_reached_cloudwatch(lakehouse: Lakehouse) -> None:
     assert "this run: read" in logs.stdout
 
 
+def test_drift_finds_what_was_changed_by_hand(lakehouse: Lakehouse) -> None:
+    """Given a deployed release, when somebody suspends a bucket's versioning, then drift names it, and nothing before."""
+    assert "no drift" in lakehouse.dataops("drift", "--env", "local").stdout
+    stack = lakehouse.client("cloudformation").describe_stacks(StackName="refunds-lake-local-storage")["Stacks"][0]
+    raw = next(each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "RawBucketName")
+    s3 = lakehouse.client("s3")
+    s3.put_bucket_versioning(Bucket=raw, VersioningConfiguration={"Status": "Suspended"})
+    found = lakehouse.dataops("drift", "--env", "local", check=False)
+    s3.put_bucket_versioning(Bucket=raw, VersioningConfiguration={"Status": "Enabled"})
+    assert found.returncode == 3, found.stdout + found.stderr
+    assert "storage" in found.stdout
+
+
 def test_a_stop_and_a_start_keep_everything(lakehouse: Lakehouse) -> None:
     """Given published tables, when the local cloud stops and starts again, then the report is the same."""
     before = lakehouse.report()
