@@ -315,7 +315,8 @@ def test_a_shared_option_is_spelt_alike() -> None:
 # Signals, in a process of its own.
 
 SLEEPER = """
-import sys, time, click
+import signal, sys, time, click
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
 from types import ModuleType
 from importlib.util import find_spec
 from deployer import cli
