@@ -119,12 +119,8 @@ def _gone(pid: int, signal: int) -> None:
     raise ProcessLookupError
 
 
-def test_of_twenty_deployments_at_once_one_runs(tmp_path: Path) -> None:
-    """Given a changed release, when 20 deployments start at once, then one executes and nothing is executed twice."""
-    world = World(tmp_path)
-    world.deploy()
-    world.forget_calls()
-    world.write("job.py", "print(2)\n")
+def deploy_twenty_at_once(world: World) -> list[str]:
+    """Start 20 deployments in the same moment; returns how each ended."""
     together = threading.Barrier(20)
 
     def deploy(_: int) -> str:
@@ -136,7 +132,16 @@ def test_of_twenty_deployments_at_once_one_runs(tmp_path: Path) -> None:
             return "locked"
 
     with ThreadPoolExecutor(20) as pool:
-        outcomes = list(pool.map(deploy, range(20)))
+        return list(pool.map(deploy, range(20)))
+
+
+def test_of_twenty_deployments_at_once_one_runs(tmp_path: Path) -> None:
+    """Given a changed release, when 20 deployments start at once, then one executes and nothing is executed twice."""
+    world = World(tmp_path)
+    world.deploy()
+    world.forget_calls()
+    world.write("job.py", "print(2)\n")
+    outcomes = deploy_twenty_at_once(world)
     assert outcomes.count("done") == 1
     assert set(outcomes) <= {"done", "locked", "unchanged"}
     assert world.cloud.executed == ["job"]
@@ -145,18 +150,7 @@ def test_of_twenty_deployments_at_once_one_runs(tmp_path: Path) -> None:
 def test_of_twenty_first_deployments_one_runs(tmp_path: Path) -> None:
     """Given an empty account, when 20 deployments start at once, then every stack is made once, the first one too."""
     world = World(tmp_path)
-    together = threading.Barrier(20)
-
-    def deploy(_: int) -> str:
-        target = world.target()
-        together.wait()
-        try:
-            return world.deploy(target).outcome
-        except Locked:
-            return "locked"
-
-    with ThreadPoolExecutor(20) as pool:
-        outcomes = list(pool.map(deploy, range(20)))
+    outcomes = deploy_twenty_at_once(world)
     assert outcomes.count("done") == 1, outcomes
     assert set(outcomes) <= {"done", "locked", "unchanged"}, outcomes
     assert sorted(world.cloud.executed) == ["base", "job", "report", "store"]
