@@ -13,6 +13,7 @@ from deployer.aws_answers import change_set, drift, operation_error, stack_event
 from deployer.aws_calls import translating
 from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, OperationError, StackEvent, StackRequest, StackState
 from deployer.errors import DataopsError
+from deployer.outputs import LakeOutputs
 
 if TYPE_CHECKING:
     from deployer.session import Session
@@ -157,7 +158,7 @@ def stack_name(project: str, environment: str, stack: str) -> str:
     return f"{project}-{environment}-{stack}"
 
 
-def stack_outputs(session: Session) -> dict[str, str]:
+def stack_outputs(session: Session) -> LakeOutputs:
     """All outputs of the environment's deployed stacks, after the renames of dataops.yml."""
     project, environment = session.project, session.environment
     names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
@@ -168,9 +169,10 @@ def stack_outputs(session: Session) -> dict[str, str]:
             f"environment {environment.name} is not deployed yet (missing: {', '.join(missing)})",
             hint=f"dataops deploy --env {environment.name}",
         )
-    return {
+    found = {
         project.stacks[stack].outputs.get(name, name): value
         for stack, state in states.items()
         if state is not None
         for name, value in state.outputs.items()
     }
+    return LakeOutputs(environment.name, found)

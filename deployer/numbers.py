@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deployer.athena import QueryResult
+    from deployer.errors import DataopsError
 
 Totals = Mapping[str, Decimal]  # customer -> total refund
 
@@ -56,6 +57,11 @@ class Rebuilt:
 
 def not_rebuilt(why: str) -> Rebuilt:
     return Rebuilt(Numbers(None, None, why))
+
+
+def told(error: DataopsError) -> str:
+    """An error as a sentence of the page: where, what, what next."""
+    return f"{error}. Next: {error.hint}." if error.hint else f"{error}."
 
 
 def totals(result: QueryResult) -> Totals:

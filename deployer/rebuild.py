@@ -22,7 +22,7 @@ from deployer.jobs import JobRun, active_run, follow_job, start_job, stop_run
 from deployer.lock import EnvironmentLock
 from deployer.logs import last_lines
 from deployer.manifests import manifest_of
-from deployer.numbers import Numbers, Rebuilt, not_rebuilt, totals
+from deployer.numbers import Numbers, Rebuilt, not_rebuilt, told, totals
 from deployer.release import ReleaseFile
 from deployer.report import MONTH
 from deployer.store import Store
@@ -62,13 +62,14 @@ def rebuilt(
     """Rebuild the side tables with the earlier job, then with the later one, and report a month after each.
 
     A full refresh of all raw files each time: a month's refunds need the purchases of all months before it.
+    What an operator can act on is told on the page; anything else is a bug, and raised.
     """
     if codes[0].identity == codes[1].identity:
         return not_rebuilt("The job's script and library are the same in both releases.")
     try:
         return _rebuilt(session, outputs, store, codes, monthly_sql, month, say)
-    except (DataopsError, KeyError) as error:
-        return not_rebuilt(f"Could not be rebuilt: {error}")
+    except DataopsError as error:
+        return not_rebuilt(f"Could not be rebuilt: {told(error)}")
 
 
 @translated
@@ -101,7 +102,11 @@ def _latest_month(session: Session, outputs: Mapping[str, str]) -> str:
     rows = run_query(session, LATEST_MONTH, database=database, workgroup=workgroup).rows
     month = rows[0][0] if rows else None
     if month is None or not MONTH.fullmatch(month):
-        raise DataopsError("the tables hold no month with a refund that counts")
+        raise DataopsError(
+            "the tables hold no month with a refund that counts",
+            where=database,
+            hint=f"dataops run --env {session.environment.name}, or name the month with --month",
+        )
     return month
 
 
@@ -112,7 +117,11 @@ def _side_tables(session: Session, store: Store, say: Say) -> Iterator[Callable[
 
     def still_ours() -> None:
         if lost:
-            raise DataopsError("the environment's lock was taken by another run")
+            raise DataopsError(
+                "the environment's lock was taken by another run",
+                where=f"environment {session.environment.name}",
+                hint="run the same command again when that run has ended",
+            )
 
     lock = EnvironmentLock(store, session.environment.name)
     with lock.held(new_run_id(utc_now()), say=say, on_loss=lambda: lost.append(True)):
@@ -138,7 +147,11 @@ def _run(
     run = _followed(session, job, _started(session, job, arguments, say), say)
     if not run.succeeded:
         lines = "; ".join(last_lines(session, outputs["JobLogGroupPrefix"], run.id)[-2:])
-        raise DataopsError(f"its run {run.id} ended {run.state}: {run.error or lines or 'no reason given'}")
+        raise DataopsError(
+            f"its run {run.id} ended {run.state}: {run.error or lines or 'no reason given'}",
+            where=f"{job} with {code.script.path} {code.script.sha256[:12]}",
+            hint=f"dataops logs --env {session.environment.name} --run {run.id}",
+        )
     try:
         manifest = manifest_of(session, outputs, outputs["SmokePrefix"], run.id)
     except ManifestError:  # another release's format

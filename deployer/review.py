@@ -12,7 +12,7 @@ from deployer.athena import run_query
 from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
 from deployer.errors import DataopsError
-from deployer.numbers import Numbers, Rebuilt, not_rebuilt, totals
+from deployer.numbers import Numbers, Rebuilt, not_rebuilt, told, totals
 from deployer.plan import Options
 from deployer.promotion import refusals
 from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
@@ -104,8 +104,8 @@ def _under_both_sqls(session: Session, before: str | None, after: str | None) ->
 
     try:
         return computed()
-    except (DataopsError, KeyError) as error:
-        return Numbers(None, None, f"Could not be computed: {error}")
+    except DataopsError as error:
+        return Numbers(None, None, f"Could not be computed: {told(error)}")
 
 
 def _by_both_jobs(session: Session, before: Stored, after: Stored, month: str | None, say: Say) -> Rebuilt:
@@ -117,7 +117,7 @@ def _by_both_jobs(session: Session, before: Stored, after: Stored, month: str | 
     try:
         outputs = stack_outputs(session)
     except DataopsError as error:
-        return not_rebuilt(f"Could not be rebuilt: {error}")
+        return not_rebuilt(f"Could not be rebuilt: {told(error)}")
     return rebuilt(session, outputs, after.store, (jobs[0], jobs[1]), sql, month=month, say=say)
 
 

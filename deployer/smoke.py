@@ -24,6 +24,7 @@ from deployer.errors import DataopsError, Locked
 from deployer.jobs import JobRun, JobTimedOut, active_run, follow_job, run_job, stop_run
 from deployer.logs import last_lines
 from deployer.manifests import counts_text, manifest_of
+from deployer.outputs import MissingOutput
 from deployer.report import RefundRow, fetch_report, money, query_report
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def _judged(
         return _test(session, outputs, fixtures, say=say, run_name=_run_name(release_id))
     except WrongAnswer as wrong:
         return SmokeVerdict(SmokeOutcome.WRONG_ANSWER, str(wrong), wrong.rows, wrong.differences)
+    except MissingOutput as missing:  # the release's stacks do not give what its own test needs: no try will
+        return SmokeVerdict(SmokeOutcome.WRONG_ANSWER, str(missing))
     except (QueryTimedOut, JobTimedOut) as late:
         return SmokeVerdict(SmokeOutcome.TIMEOUT, str(late))
     except QueryFailed as failed:

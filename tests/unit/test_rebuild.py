@@ -15,6 +15,7 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
 from deployer import polling
 from deployer.lock import EnvironmentLock
 from deployer.numbers import Rebuilt
+from deployer.outputs import LakeOutputs
 from deployer.rebuild import LATEST_MONTH, JobCode, rebuilt
 from deployer.release import ReleaseFile
 
@@ -45,6 +46,8 @@ class World:
         self.glue = FakeGlue(on_start=self._run)
         self.session: Any = FakeSession(athena=self.athena, glue=self.glue)
         self.said: list[str] = []
+        self.outputs = {**OUTPUTS, "ArtifactsBucketName": "artifacts"}
+        self.without = ""
 
     def _run(self, run_id: str, arguments: Mapping[str, str]) -> None:
         key = arguments["--scriptLocation"].removeprefix("s3://artifacts/")
@@ -62,7 +65,7 @@ class World:
         return EnvironmentLock(self.store, "test").key in self.store.objects
 
     def rebuild(self, new: str = "new", month: str | None = None) -> Rebuilt:
-        outputs = {**OUTPUTS, "ArtifactsBucketName": "artifacts"}
+        outputs = LakeOutputs("uat", {n: v for n, v in self.outputs.items() if n != self.without})
         codes = (code("old"), code(new))
         return rebuilt(self.session, outputs, self.store, codes, "monthly", month=month, say=self.said.append)
 
@@ -102,7 +105,8 @@ def test_a_job_that_fails_is_told_and_the_lock_given_back() -> None:
     world.glue.ends = [{"JobRunState": "FAILED", "ErrorMessage": "KeyError: 'amount'"}]
     found = world.rebuild()
     assert found.numbers.before is None
-    assert "ended FAILED: KeyError: 'amount'" in found.numbers.why
+    assert "base-tables with glue/base_tables.py" in found.numbers.why
+    assert "ended FAILED: KeyError: 'amount'. Next: dataops logs --env test --run jr_00000000." in found.numbers.why
     assert not world.is_locked
 
 
@@ -120,3 +124,27 @@ def test_a_run_of_the_live_tables_is_waited_for() -> None:
     world.glue.is_running_already("jr_nightly")
     assert world.rebuild(month="2026-09").numbers.why == ""
     assert any("waiting for job run jr_nightly" in line for line in world.said)
+
+
+def test_an_output_that_no_stack_has_is_told_with_what_to_do() -> None:
+    """Given an environment without side tables, then the page says where, what is missing, and what to do next."""
+    world = World()
+    world.without = "SmokeDatabaseName"
+    why = world.rebuild().numbers.why
+    assert why.startswith("Could not be rebuilt: environment uat: no deployed stack has an output SmokeDatabaseName.")
+    assert "Next: a template must declare it" in why and "dataops deploy --env uat" in why
+    assert not world.is_locked
+
+
+@pytest.mark.parametrize("bug", [KeyError("customer"), TypeError("no number"), IndexError("list index out of range")])
+def test_a_mistake_in_the_program_is_no_finding_about_the_release(bug: Exception) -> None:
+    """Given a bug of ours on the way, then it is raised with its traceback, and the lock is given back."""
+    world = World()
+
+    def breaks(run_id: str, arguments: Mapping[str, str]) -> None:
+        raise bug
+
+    world.glue.on_start = breaks
+    with pytest.raises(type(bug)):
+        world.rebuild()
+    assert not world.is_locked

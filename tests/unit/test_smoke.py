@@ -14,6 +14,7 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, Problem, manifest_key
 from sql_harness import answer
 
 from deployer import polling
+from deployer.outputs import LakeOutputs
 from deployer.smoke import Fixtures, SmokeOutcome, load_fixtures, run_smoke_test, verdict_lines
 
 FOLDER = ROOT / "athena" / "smoke"
@@ -256,3 +257,12 @@ def test_the_fixtures_are_read_from_the_project(tmp_path: Path) -> None:
     world.session.project.directory = tmp_path
     with pytest.raises(FileNotFoundError):
         world.test()
+
+
+def test_a_release_without_the_outputs_that_its_test_needs_does_not_pass() -> None:
+    """Given stacks that name no side database, when it is tested, then the release is to blame, and the output is named."""
+    world = World()
+    outputs = LakeOutputs("uat", {name: value for name, value in OUTPUTS.items() if name != "SmokeDatabaseName"})
+    verdict = run_smoke_test(world.session, outputs, say=world.said.append, release_id="0123456789abcdef0123")
+    assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
+    assert verdict.message == "environment uat: no deployed stack has an output SmokeDatabaseName"
