@@ -111,10 +111,10 @@ def stored_target(session: Session, release: str) -> Target:
     return target_of(session.project, session.environment, fetch_release(store, matching_release(store, release)))
 
 
-def planned(session: Session, target: Target, options: Options) -> Plan:
+def planned(session: Session, target: Target, options: Options, *, say: Callable[[str], None]) -> Plan:
     """A plan that leaves no change set behind, also when it is interrupted."""
     pauses = Pauses()
-    ports = ports_of(session, Lines(lambda _: None), pauses, with_smoke=False)
+    ports = ports_of(session, Lines(say), pauses, with_smoke=False)
     deployment = Deployment(ports, target, Wish(options=options))
     with stoppable(pauses):
         return deployment.plan()

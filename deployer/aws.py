@@ -115,8 +115,11 @@ class AwsCloud(Cloud):
         return newest_first[::-1]
 
     def errors(self, *, stack: str = "", change_set: str = "") -> Sequence[OperationError]:
-        subject = {"StackName": stack} if stack else {"ChangeSetName": change_set}
-        events = _pages(self._client.describe_events, "OperationEvents", **subject, Filters={"FailedEvents": True})
+        # A stack's history is long. A change set's is short, and a finding that only warns need not count as failed.
+        asked: dict[str, Any] = (
+            {"StackName": stack, "Filters": {"FailedEvents": True}} if stack else {"ChangeSetName": change_set}
+        )
+        events = _pages(self._client.describe_events, "OperationEvents", **asked)
         return sorted(filter(None, map(operation_error, events)), key=lambda error: error.timestamp)
 
     def roll_back(self, stack: str, *, token: str) -> None:

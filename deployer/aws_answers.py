@@ -78,6 +78,8 @@ def change_set(change_set_id: str, pages: Sequence[Mapping[str, Any]]) -> Change
 def operation_error(event: Mapping[str, Any]) -> OperationError | None:
     """A failure among the events of an operation; None for an event that is none, or one without a reason."""
     match event.get("EventType"):
+        case "VALIDATION_ERROR" if event.get("ValidationStatus") == "SKIPPED":
+            return None  # nothing was found, because nothing was looked at
         case "VALIDATION_ERROR":
             reason, check = event.get("ValidationStatusReason"), event.get("ValidationName", "")
             mode = event.get("ValidationFailureMode")

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from deployer.cloud import AlreadyThere, ChangeSet, Cloud, StackRequest
 from deployer.errors import DataopsError
-from deployer.failures import Warn, change_set_failed
-from deployer.root_cause import request_refused
+from deployer.failures import Warn, change_set_failed, change_set_warnings
+from deployer.root_cause import Cause, request_refused
 from deployer.target import Target
 from deployer.waiting import Pauses, settled_change_set
 
@@ -49,6 +49,10 @@ class ChangeSets:
             self.discard(stack)  # only now: its events go with it
             raise error
         return change_set
+
+    def warnings(self, stack: str, change_set: ChangeSet) -> tuple[Cause, ...]:
+        """What CloudFormation's validation warns of in a change set that can be executed."""
+        return change_set_warnings(self._cloud, stack, change_set, self._target.templates[stack], self._warn)
 
     def _name(self, request: StackRequest, *, creates: bool) -> str:
         if creates and request.stack == self._target.artifacts_stack:

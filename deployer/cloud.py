@@ -158,7 +158,7 @@ class Cloud(Protocol):
         """Events in order of time, those after the event id `after`."""
 
     def errors(self, *, stack: str = "", change_set: str = "") -> Sequence[OperationError]:
-        """What failed in the operations of a stack, or in the making of a change set, in order of time (by full id)."""
+        """What failed or warned in the operations of a stack, or in the making of a change set, in order of time (by full id)."""
 
     def roll_back(self, stack: str, *, token: str) -> None:
         """RollbackStack: from CREATE_FAILED or UPDATE_FAILED to the last stable state."""

@@ -1,4 +1,4 @@
-"""Asks CloudFormation why something failed: the operation's own events first, the stack's log where there are none.
+"""Asks CloudFormation why something failed or what it warns of: the operation's own events first, then the stack's log.
 Not being allowed to ask is a warning, and never the cause that is reported. What the answers mean is root_cause.py's.
 """
 
@@ -7,9 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from deployer.cloud import ChangeSet, Cloud, StackState
+from deployer.cloud import ChangeSet, Cloud, OperationError, StackState
 from deployer.errors import DataopsError
-from deployer.root_cause import Cause, StackRefused, change_set_refused, operation_causes, root_cause, told
+from deployer.root_cause import (
+    Cause,
+    StackRefused,
+    change_set_refused,
+    operation_causes,
+    operation_warnings,
+    root_cause,
+    told,
+)
 from deployer.templates import Template
 
 Warn = Callable[[str], None]
@@ -62,9 +70,20 @@ def _causes(cloud: Cloud, ended: Ended, template: Template | None, warn: Warn) -
 
 def change_set_failed(cloud: Cloud, stack: str, change_set: ChangeSet, template: Template, warn: Warn) -> StackRefused:
     """The refusal of a change set with what its validations and hooks found, by property."""
-    causes: Sequence[Cause] = ()
+    causes = operation_causes(_found(cloud, stack, change_set, warn), template)
+    return change_set_refused(stack, change_set, template, causes)
+
+
+def change_set_warnings(
+    cloud: Cloud, stack: str, change_set: ChangeSet, template: Template, warn: Warn
+) -> tuple[Cause, ...]:
+    """What validations and hooks found in a change set that may be executed all the same. One call."""
+    return operation_warnings(_found(cloud, stack, change_set, warn), template)
+
+
+def _found(cloud: Cloud, stack: str, change_set: ChangeSet, warn: Warn) -> Sequence[OperationError]:
     try:
-        causes = operation_causes(cloud.errors(change_set=change_set.change_set_id), template)
+        return cloud.errors(change_set=change_set.change_set_id)
     except DataopsError as error:
         warn(f"warning: the events of the change set of stack {stack} cannot be read: {error.message}")
-    return change_set_refused(stack, change_set, template, causes)
+        return ()

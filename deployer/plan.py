@@ -15,6 +15,7 @@ from deployer.changes import ResourceChange
 from deployer.cloud import StackState
 from deployer.guards import DataRisk
 from deployer.iam_changes import PermissionChange
+from deployer.root_cause import Cause
 from deployer.statuses import Handling, row_of
 from deployer.store import canonical
 
@@ -65,6 +66,7 @@ class Step:
     changes: tuple[ResourceChange, ...] = ()
     permissions: tuple[PermissionChange, ...] = ()
     risks: tuple[DataRisk, ...] = ()
+    warnings: tuple[Cause, ...] = ()  # of CloudFormation's validation: they stop nothing
     unknown: tuple[str, ...] = ()
     unknown_outputs: tuple[str, ...] = ()
     note: str = ""
@@ -86,6 +88,7 @@ class Step:
                 {**asdict(p.permission), "added": p.is_added, "broadening": p.is_broadening} for p in self.permissions
             ],
             "data_risks": [asdict(risk) for risk in self.risks],
+            "warnings": [asdict(warning) for warning in self.warnings],
             "known_after_apply": list(self.unknown),
             "note": self.note,
         }
@@ -108,6 +111,11 @@ class Plan:
     @property
     def risks(self) -> tuple[DataRisk, ...]:
         return tuple(risk for step in self.steps for risk in step.risks)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What CloudFormation's validation warns of, stack by stack."""
+        return tuple(f"{step.stack}/{warning}" for step in self.steps for warning in step.warnings)
 
     @property
     def blocked(self) -> tuple[Step, ...]:
@@ -192,6 +200,9 @@ def _stale_step(planned: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         return f"stack {name} was {was}, it is {is_}"
     if planned["digest"] != now["digest"]:
         return f"the template, parameters or tags of stack {name} have changed"
-    if planned != now:
+    warned = planned.get("warnings", ())
+    if new := [warning["reason"] for warning in now["warnings"] if warning not in warned]:
+        return f"CloudFormation now warns about stack {name}: {'; '.join(new)}"
+    if {**planned, "warnings": None} != {**now, "warnings": None}:  # a warning that is gone changes nothing
         return f"CloudFormation would now do something else to stack {name} (changed by hand, or a value that it reads)"
     return ""

@@ -53,6 +53,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         + list(_new_permissions(plan)),
     )
     yield from _section("DATA at risk (refused without --allow-replace LOGICAL_ID)", [str(risk) for risk in plan.risks])
+    yield from _section("WARNINGS of CloudFormation's validation (they stop nothing)", list(plan.warnings))
     yield summary(plan)
 
 

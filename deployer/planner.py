@@ -19,6 +19,7 @@ from deployer.guards import data_risks
 from deployer.iam_changes import iam_changes
 from deployer.plan import Options, Plan, Step, StepKind, base_of, kind_of
 from deployer.render import KNOWN_AFTER_APPLY, references, render
+from deployer.root_cause import Cause
 from deployer.target import Target, Unknown, Value
 from deployer.templates import Template, parse_template
 from deployer.waiting import Pauses
@@ -120,6 +121,7 @@ class Planner:
         assert state is not None
         template, old = self._target.templates[step.stack], self._deployed(state)
         before, after = render(old.document, state.parameters), render(template.document, _shown(values))
+        warnings: tuple[Cause, ...] = ()
         if step.unknown:
             changes = from_templates(before, after)
         else:
@@ -127,11 +129,13 @@ class Planner:
             if change_set.has_nothing_to_do:
                 return replace(step, kind=StepKind.NOTHING)
             changes = from_change_set(change_set.changes, before, after, self._target.secrets(step.stack, values))
+            warnings = self._change_sets.warnings(step.stack, change_set)
         return replace(
             step,
             changes=changes,
             permissions=iam_changes(before, after),
             risks=data_risks(step.stack, changes, self._options.allow_replace),
+            warnings=warnings,
             unknown_outputs=_unknown_outputs(old, template, changes, _changed(state.parameters, values)),
         )
 

@@ -66,7 +66,7 @@ def review_of(source: Session, target: Session, *, rebuild: bool, month: str | N
         theirs = artifacts_store(target)
         before = Stored(fetch_manifest(theirs, there.current.release), theirs)
     with released(target, release) as wired:
-        plan = planned(target, wired, Options())
+        plan = planned(target, wired, Options(), say=say)
     return Review(
         source=source.environment.name,
         target=environment.name,

@@ -163,6 +163,11 @@ def operation_causes(
     return tuple(dict.fromkeys([cause for cause in found if cause.logical_id] or found))
 
 
+def operation_warnings(errors: Sequence[OperationError], template: Template | None) -> tuple[Cause, ...]:
+    """What validations and hooks found that stops nothing, each once, in order of time."""
+    return tuple(dict.fromkeys(_cause_of_error(error, template) for error in errors if error.is_warning))
+
+
 def _cause_of_error(error: OperationError, template: Template | None) -> Cause:
     """The place is the validation's path where there is one, else what the reason names."""
     parts = [part.replace("~1", "/").replace("~0", "~") for part in error.path.strip("/").split("/") if part]

@@ -51,7 +51,8 @@ def plan(
     session = app.connect(env_name)
     session.verify_identity()
     target = stored_target(session, release) if release else built_target(session)
-    made = planned(session, target, Options(frozenset(recreate), frozenset(allow_replace), revert_drift))
+    options = Options(frozenset(recreate), frozenset(allow_replace), revert_drift)
+    made = planned(session, target, options, say=app.say)
     if out:
         out.write_text(json.dumps(made.document(), indent=1) + "\n", encoding="utf-8")
     app.emit(made.document(), plan_text(made))

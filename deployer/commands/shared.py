@@ -78,7 +78,7 @@ def carry_out(
 
 def _consent(app: App, *, yes: bool) -> Callable[[Plan], bool]:
     def approve(plan: Plan) -> bool:
-        app.say(plan_text(plan) if not yes or app.verbose else _one_line(plan))
+        app.say(plan_text(plan) if not yes or app.verbose else _in_short(plan))
         if yes:
             return True
         if not sys.stdin.isatty():
@@ -90,10 +90,11 @@ def _consent(app: App, *, yes: bool) -> Callable[[Plan], bool]:
     return approve
 
 
-def _one_line(plan: Plan) -> str:
+def _in_short(plan: Plan) -> str:
     from deployer.plan_text import summary
 
-    return f"environment {plan.environment}, release {short(plan.release)}: {summary(plan)}"
+    lines = [f"environment {plan.environment}, release {short(plan.release)}: {summary(plan)}"]
+    return "\n".join([*lines, *(f"warning: {warning}" for warning in plan.warnings)])
 
 
 def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:

@@ -60,7 +60,7 @@ class FakeCloud(Cloud):
         self.stale_reads = 0
         self.reverting: list[str] = []  # stacks whose change sets revert drift
         self.live_changes: dict[str, list[dict[str, object]]] = {}  # what a change set that reverts drift finds
-        self.told: dict[str, list[OperationError]] = {}  # events of operations, by stack's name or change set's id
+        self.told: dict[str, list[OperationError]] = {}  # events of operations, by stack's name
         self.detection = ("DETECTION_COMPLETE", "")
         self.drifted: dict[str, list[Drift]] = {}
         self.after_execution: Callable[[str], None] = lambda stack: None
@@ -207,7 +207,8 @@ class FakeCloud(Cloud):
 
     def errors(self, *, stack: str = "", change_set: str = "") -> Sequence[OperationError]:
         with self._call("errors"):
-            return self.told.get(stack.removeprefix("arn:") or change_set, [])
+            name = stack.removeprefix("arn:") or self._change_sets[change_set].request.stack_name
+            return self.told.get(name, [])
 
     def roll_back(self, stack: str, *, token: str) -> None:
         with self._call("roll_back"):

@@ -17,7 +17,7 @@ from deployer.aws import AwsCloud
 from deployer.changes import from_change_set
 from deployer.cloud import OperationError, StackRequest
 from deployer.errors import DataopsError, Refused
-from deployer.failures import Ended, change_set_failed, stack_failed
+from deployer.failures import Ended, change_set_failed, change_set_warnings, stack_failed
 from deployer.plan import Options
 from deployer.plan_text import plan_text
 from deployer.templates import Template, parse_template
@@ -208,7 +208,6 @@ def test_early_validation_is_shown_property_by_property() -> None:
         {**VALIDATION, **LOG, "ValidationStatusReason": "31 is not allowed", "ValidationPath": days},
         {**VALIDATION, **LOG, "ValidationStatusReason": "quota is near", "ValidationFailureMode": "WARN"},
         ChangeSetName=CHANGE_SET,
-        Filters={"FailedEvents": True},
     )
     error = service.refusal(refused)
     assert error.message == (
@@ -250,7 +249,113 @@ def test_without_the_right_to_ask_the_change_set_speaks() -> None:
     assert service.said[0].startswith("warning: the events of the change set of stack glue cannot be read")
 
 
+WARNED = {**VALIDATION, "ValidationName": "AWS::EarlyValidation::BucketEmptiness", "ValidationFailureMode": "WARN"}
+
+
+def test_a_change_set_that_may_be_executed_tells_what_its_validation_warns_of() -> None:
+    """Given a change set in order, then findings that only warn are read, each once, with property, file and line."""
+    service = Service()
+    made = service.change_set(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE")
+    hook = {"EventType": "HOOK_INVOCATION_ERROR", "HookType": "Guard::Names", "HookFailureMode": "WARN"}
+    path = {"ValidationPath": "/Resources/Log/Properties/RetentionInDays"}
+    finding = {**WARNED, **LOG, **path, "OperationStatus": "SUCCEEDED", "ValidationStatusReason": "holds 3 objects"}
+    service.tells(
+        {"EventType": "PROGRESS_EVENT", "OperationStatus": "IN_PROGRESS"},
+        finding,
+        finding,
+        {**WARNED, **JOB, "ValidationStatus": "SKIPPED", "ValidationStatusReason": "no right to list the bucket"},
+        {**JOB, **hook, "HookStatusReason": "a name would be nicer"},
+        ChangeSetName=CHANGE_SET,
+    )
+    warnings = change_set_warnings(service.cloud, "glue", made, TEMPLATE, service.said.append)
+    service.stub.assert_no_pending_responses()
+    assert list(map(str, warnings)) == [
+        "Log.RetentionInDays (AWS::Logs::LogGroup): holds 3 objects (AWS::EarlyValidation::BucketEmptiness) [templates/glue.yaml:11]",
+        "Job (AWS::Glue::Job): a name would be nicer (Guard::Names) [templates/glue.yaml:2]",
+    ]
+    assert service.said == []
+
+
+def test_a_plan_does_without_warnings_that_may_not_be_read() -> None:
+    """Given no right to DescribeEvents, then that is said, and the plan has no warnings."""
+    service = Service()
+    made = service.change_set(Status="CREATE_COMPLETE")
+    service.denies("describe_events")
+    assert change_set_warnings(service.cloud, "glue", made, TEMPLATE, service.said.append) == ()
+    assert service.said[0].startswith("warning: the events of the change set of stack glue cannot be read")
+
+
+def test_a_skipped_validation_is_no_cause() -> None:
+    """Given a refused change set, then a validation that did not take place is not told as a reason."""
+    service = Service()
+    refused = service.change_set(Status="FAILED", StatusReason=EARLY)
+    skipped = {**VALIDATION, **LOG, "ValidationStatus": "SKIPPED", "ValidationStatusReason": "not looked at"}
+    service.tells(skipped, {**VALIDATION, **JOB, "ValidationStatusReason": "Nam is no property"})
+    message = service.refusal(refused).message
+    assert "Nam is no property" in message and "not looked at" not in message
+
+
 # Through a deployment.
+
+
+NAMES = OperationError("op-9", "Job", "AWS::Glue::Job", "not our style", check="Guard::Names", is_warning=True)
+NAMES_TEXT = "job/Job (AWS::Glue::Job): not our style (Guard::Names) [templates/job.yaml:5]"
+
+
+def warned(tmp_path: Path) -> World:
+    """A deployed project whose job has changed and is warned about."""
+    world = World(tmp_path)
+    world.deploy()
+    world.write("job.py", "print(2)\n")
+    world.cloud.told["shop-uat-job"] = [NAMES]
+    world.forget_calls()
+    return world
+
+
+def test_the_plan_shows_what_cloudformation_warns_of(tmp_path: Path) -> None:
+    """Given a change that is warned about, then text and document say so, for one call more of that stack alone."""
+    world = warned(tmp_path)
+    plan = world.plan()
+    lines = plan_text(plan).splitlines()
+    title = "WARNINGS of CloudFormation's validation (they stop nothing):"
+    assert lines[lines.index(title) + 1] == f"  {NAMES_TEXT}"
+    steps = {step["stack"]: step["warnings"] for step in plan.document()["steps"]}
+    (warning,) = steps.pop("job")
+    assert (warning["logical_id"], warning["where"]) == ("Job", "templates/job.yaml:5")
+    assert set(map(tuple, steps.values())) == {()}
+    assert world.cloud.calls.count("errors") == 1
+
+
+def test_a_warning_stops_no_deployment(tmp_path: Path) -> None:
+    """Given a change that is warned about, then it is deployed, and the events are read once."""
+    world = warned(tmp_path)
+    assert world.deploy().outcome == "done"
+    assert world.cloud.calls.count("errors") == 1
+
+
+def test_stacks_without_changes_are_not_asked_about_warnings(tmp_path: Path) -> None:
+    """Given a change set that changes nothing, then no events are read, whatever there was to warn of."""
+    world = World(tmp_path)
+    world.deploy()
+    world.cloud.touch("shop-uat-job")
+    world.cloud.told["shop-uat-job"] = [NAMES]
+    world.forget_calls()
+    assert not world.plan().has_changes
+    assert "create_change_set" in world.cloud.calls
+    assert "errors" not in world.cloud.calls
+
+
+def test_a_new_warning_makes_a_saved_plan_stale_and_one_that_is_gone_does_not(tmp_path: Path) -> None:
+    """Given a saved plan, when CloudFormation warns of something that nobody saw in it, then it is refused, else not."""
+    world = warned(tmp_path)
+    with_warning = world.plan().document()
+    world.cloud.told.clear()
+    without = world.plan().document()
+    world.cloud.told["shop-uat-job"] = [NAMES]
+    with pytest.raises(Refused, match=r"CloudFormation now warns about stack job: not our style \(Guard::Names\)"):
+        world.deploy(saved_plan=without)
+    world.cloud.told.clear()
+    assert world.deploy(saved_plan=with_warning).outcome == "done"
 
 
 def test_a_failed_deployment_ends_with_the_cause_of_its_own_operation(tmp_path: Path) -> None:
