@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, assert_never
 
 SCHEMA_FILE = "dataops.schema.json"
@@ -77,6 +77,10 @@ Shape = Text | Number | Value | Record | Table | Items
 VARIABLE = Text("A variable of the process's environment.", r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name")
 FROM_ENVIRONMENT = Record("The value of a variable of the process.", {"from_environment": VARIABLE}, exactly_one=True)
 
+# What the templates' parameter EnvironmentName allows: the name becomes part of the databases' names.
+ENVIRONMENT_NAME = Text(
+    "An environment.", r"^[a-z][a-z0-9]{0,15}$", "1 to 16 lower-case letters and digits, a letter first"
+)
 _ACCOUNT = Text("The AWS account's id: 12 digits, in quotes.", r"^[0-9]{12}$", "a 12-digit account id in quotes")
 _PARAMETER_NAME = Text("A template's parameter.", r"^[A-Za-z0-9]{1,255}$", "letters and digits")
 _OUTPUT_NAME = Text("A template's output.", r"^[A-Za-z0-9]{1,255}$", "letters and digits")
@@ -116,8 +120,8 @@ ENVIRONMENT = Record(
             r"^(local|https?://[^\s/]+/?)$",
             "local or an http(s) URL",
         ),
-        "promotes_from": Text(
-            "The environment whose tested release `dataops promote` takes.", r"^[a-z][a-z0-9]*$", "an environment"
+        "promotes_from": replace(
+            ENVIRONMENT_NAME, description="The environment whose tested release `dataops promote` takes."
         ),
         "release_max_age_days": Number(
             f"`promote` refuses a release that passed longer ago; {DEFAULT_RELEASE_MAX_AGE_DAYS} when absent.", 1, 3650
@@ -168,7 +172,7 @@ PROJECT = Record(
         ),
         "environments": Table(
             "Where releases are deployed.",
-            Text("An environment.", r"^[a-z][a-z0-9]{0,15}$", "at most 16 lower-case letters and digits"),
+            ENVIRONMENT_NAME,
             ENVIRONMENT,
             minimum=1,
         ),

@@ -173,7 +173,25 @@ MISTAKES = {
     ),
     "an environment's name": (
         config_text(environments="UAT-1: {endpoint: local}"),
-        ["dataops.yml:3:3: 'UAT-1' is no name here: expected at most 16 lower-case letters and digits"],
+        ["dataops.yml:3:3: 'UAT-1' is no name here: expected 1 to 16 lower-case letters and digits, a letter first"],
+    ),
+    "an environment's name that is longer than the templates allow": (
+        config_text(environments="acceptancetesting: {endpoint: local}"),
+        [
+            (
+                "dataops.yml:3:3: 'acceptancetesting' is no name here: "
+                "expected 1 to 16 lower-case letters and digits, a letter first"
+            )
+        ],
+    ),
+    "a promotion from a name that is no environment's": (
+        config_text(environments="uat: {endpoint: local, promotes_from: acceptancetesting}"),
+        [
+            (
+                "dataops.yml:3:41: 'promotes_from' must be 1 to 16 lower-case letters and digits, a letter first, "
+                "not 'acceptancetesting'"
+            )
+        ],
     ),
     "no value": (
         config_text(environments="uat: {endpoint: local, parameters: {Days: }}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,8 @@ from test_config import FULL
 
 from deployer.config import parse_project
 from deployer.errors import ConfigError
-from deployer.schema import SCHEMA_FILE, json_schema, schema_text
+from deployer.schema import ENVIRONMENT_NAME, SCHEMA_FILE, json_schema, schema_text
+from deployer.templates import parse_template
 
 jsonschema = pytest.importorskip("jsonschema")
 ROOT = Path(__file__).parents[2]
@@ -53,6 +55,33 @@ def test_both_accept_the_full_example() -> None:
     """Given a document that uses every key, when both judge it, then both accept it."""
     assert VALIDATOR.is_valid(DOCUMENT)
     assert loader_accepts(DOCUMENT)
+
+
+TEMPLATES = [parse_template(path.read_text(encoding="utf-8"), path) for path in (ROOT / "templates").glob("*.yaml")]
+NAMED = [template for template in TEMPLATES if "EnvironmentName" in template.parameters]
+NAMES = ["a", "uat", "x1", "a" * 16, "a" * 17, "acceptancetesting", "1a", "", "Uat", "u-t", "u_t", "ü"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_environment_may_have_the_names_that_templates_allow(name: str) -> None:
+    """Given a name, when loader, schema and each template's EnvironmentName judge it, then all say the same."""
+    document = {
+        "project": "p",
+        "environments": {name: {"endpoint": "local"}},
+        "stacks": {"a": {"template": "a.yaml"}},
+    }
+    allowed = {
+        re.fullmatch(template.document["Parameters"]["EnvironmentName"]["AllowedPattern"], name) is not None
+        for template in NAMED
+    }
+    assert len(NAMED) >= 3
+    assert allowed == {loader_accepts(document)} == {VALIDATOR.is_valid(document)}
+
+
+def test_templates_and_errors_use_the_same_words_for_a_name() -> None:
+    """Given a wrong name, then dataops says of it what CloudFormation would say."""
+    said = {template.document["Parameters"]["EnvironmentName"]["ConstraintDescription"] for template in NAMED}
+    assert said == {f"{ENVIRONMENT_NAME.expected}."}
 
 
 def paths(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
