@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_release, matching_release
 from deployer.aws import AwsCloud, describe_all, stack_name
+from deployer.deadline import Deadline
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError
 from deployer.identity import utc_now
@@ -59,7 +60,13 @@ def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Callable[
     def run(outputs: Mapping[str, str], release: str) -> SmokeResult:
         from deployer.smoke import run_smoke_test  # only a deployment that changed something needs it
 
-        return smoke(lambda: run_smoke_test(session, outputs, say=say, release_id=release), pause=pauses.pause, say=say)
+        deadline = pauses.deadline
+        return smoke(
+            lambda: run_smoke_test(session, outputs, say=say, release_id=release, deadline=deadline),
+            pause=pauses.pause,
+            say=say,
+            left=deadline.left,
+        )
 
     return run
 
@@ -111,9 +118,16 @@ def stored_target(session: Session, release: str) -> Target:
     return target_of(session.project, session.environment, fetch_release(store, matching_release(store, release)))
 
 
-def planned(session: Session, target: Target, options: Options, *, say: Callable[[str], None]) -> Plan:
+def planned(
+    session: Session,
+    target: Target,
+    options: Options,
+    *,
+    say: Callable[[str], None],
+    deadline: Deadline | None = None,
+) -> Plan:
     """A plan that leaves no change set behind, also when it is interrupted."""
-    pauses = Pauses()
+    pauses = Pauses(deadline=deadline)
     ports = ports_of(session, Lines(say), pauses, with_smoke=False)
     deployment = Deployment(ports, target, Wish(options=options))
     with stoppable(pauses):

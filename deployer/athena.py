@@ -97,7 +97,8 @@ def _finished(athena: Any, query_id: str, timeout_seconds: float) -> Mapping[str
             return execution
     athena.stop_query_execution(QueryExecutionId=query_id)
     raise QueryTimedOut(
-        f"query {query_id} was stopped after {timeout_seconds:g} s", hint="try again; see the query in Athena's history"
+        f"query {query_id} was stopped after {timeout_seconds:.0f} s",
+        hint="try again; see the query in Athena's history",
     )
 
 

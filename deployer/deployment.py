@@ -206,7 +206,8 @@ class Deployment:
 
     def _lock(self, store: Store) -> AbstractContextManager[None]:
         lock = EnvironmentLock(store, self._target.environment.name)
-        return lock.held(self._run, timeout_seconds=self._wish.lock_timeout_seconds, say=self._say, on_loss=self._lost)
+        seconds = self._ports.pauses.deadline.left(self._wish.lock_timeout_seconds)
+        return lock.held(self._run, timeout_seconds=seconds, say=self._say, on_loss=self._lost)
 
     def _lost(self) -> None:
         self._say("the lock was taken by another run: stopping")

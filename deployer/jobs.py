@@ -6,6 +6,7 @@ What the job did to the tables is in its manifest, which manifests.py reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,23 +46,51 @@ class JobRun:
         return self.state == "SUCCEEDED"
 
 
-def run_job(
+def run_when_free(
     session: Session,
     job_name: str,
     arguments: Mapping[str, str],
     *,
     say: Callable[[str], None],
-    timeout_seconds: float,
-    log: JobLog | None = None,
-    say_log: Callable[[str], None] | None = None,
+    left: Callable[[], float],
 ) -> JobRun:
-    """Start a run and follow it to its end, with its log lines where `log` and `say_log` are given.
+    """Run the job once, after the end of a run that is active; `left` are the seconds that each wait may take now.
 
-    Raises Locked when a run is active already, JobTimedOut when the time is over (the run goes on).
+    Our own run is stopped when we break off: nobody needs it any more. Raises JobTimedOut when the time is over.
     """
-    run_id = start_job(session, job_name, arguments)
+    run_id = _started_when_free(session, job_name, arguments, say=say, left=left)
     say(f"job run {run_id} started")
-    return follow_job(session, job_name, run_id, say=say, timeout_seconds=timeout_seconds, log=log, say_log=say_log)
+    seconds = left()
+    try:
+        return follow_job(session, job_name, run_id, say=say, timeout_seconds=seconds)
+    except BaseException as error:
+        with suppress(Exception):
+            stop_run(session, job_name, run_id)
+        if not isinstance(error, JobTimedOut):
+            raise
+        raise JobTimedOut(
+            f"run {run_id} had not ended after {seconds:.0f} s and was stopped",
+            where=job_name,
+            hint=f"its log says how far it came: dataops logs --env {session.environment.name} --run {run_id}",
+        ) from error
+
+
+def _started_when_free(
+    session: Session,
+    job_name: str,
+    arguments: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
+    left: Callable[[], float],
+) -> str:
+    try:
+        return start_job(session, job_name, arguments)
+    except Locked:
+        active = active_run(session, job_name)
+    if active is not None:
+        say(f"waiting for job run {active.id}, which is active")
+        follow_job(session, job_name, active.id, say=say, timeout_seconds=left())
+    return start_job(session, job_name, arguments)
 
 
 def start_job(session: Session, job_name: str, arguments: Mapping[str, str]) -> str:
@@ -103,7 +132,7 @@ def follow_job(
             say(f"job run {run.state}, {waited:.0f} s")
             last_said, last_state = waited, run.state
     raise JobTimedOut(
-        f"run {run_id} has not ended after {timeout_seconds:g} s, it goes on",
+        f"run {run_id} has not ended after {timeout_seconds:.0f} s, it goes on",
         where=job_name,
         hint=f"dataops logs --env {session.environment.name} --run {run_id} --follow",
     )

@@ -51,6 +51,16 @@ def env_option(command: Command) -> Command:
     )(command)
 
 
+def timeout_option(command: Command) -> Command:
+    """``--timeout SECONDS``, passed as ``timeout``: the deadline of the whole command, None for none."""
+    return click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="Stop waiting after so long, whatever is waited for; the same command again goes on from there.",
+    )(command)
+
+
 def yes_option(command: Command) -> Command:
     """``--yes``: questions are answered with yes; for runs without a terminal."""
     return click.option("--yes", is_flag=True, help="Answer every question with yes.")(command)

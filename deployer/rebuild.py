@@ -7,7 +7,7 @@ never touched. What differs is shown by review_page.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,10 @@ from refunds_lake.runs import ManifestError
 from deployer.artifacts import store_file
 from deployer.athena import quoted, run_query
 from deployer.aws_calls import translated
-from deployer.errors import DataopsError, Locked
+from deployer.deadline import Deadline
+from deployer.errors import DataopsError
 from deployer.identity import new_run_id, utc_now
-from deployer.jobs import JobRun, active_run, follow_job, start_job, stop_run
+from deployer.jobs import run_when_free
 from deployer.lock import EnvironmentLock
 from deployer.logs import last_lines
 from deployer.manifests import manifest_of
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from deployer.session import Session
 
 SCRIPT, LIBRARY, MONTHLY_SQL = "JobScriptKey", "JobLibraryKey", "MonthlyRefundsSql"  # artifacts of a release
-TIMEOUT_SECONDS = 1500.0  # each job; both fit, with the deployment, into the 90 minutes of the pipeline's stage
+TIMEOUT_SECONDS = 1500.0  # of each wait: for a run that is active, and for each of the two
+QUERY_TIMEOUT_SECONDS = 300.0
 LATEST_MONTH = "select max(month) as month from refund_detail where counted"
 Say = Callable[[str], None]
 
@@ -58,6 +60,7 @@ def rebuilt(
     *,
     month: str | None,
     say: Say,
+    deadline: Deadline,
 ) -> Rebuilt:
     """Rebuild the side tables with the earlier job, then with the later one, and report a month after each.
 
@@ -67,7 +70,7 @@ def rebuilt(
     if codes[0].identity == codes[1].identity:
         return not_rebuilt("The job's script and library are the same in both releases.")
     try:
-        return _rebuilt(session, outputs, store, codes, monthly_sql, month, say)
+        return _rebuilt(session, outputs, store, codes, monthly_sql, month, say, deadline)
     except DataopsError as error:
         return not_rebuilt(f"Could not be rebuilt: {told(error)}")
 
@@ -81,25 +84,33 @@ def _rebuilt(
     monthly_sql: str,
     month: str | None,
     say: Say,
+    deadline: Deadline,
 ) -> Rebuilt:
-    month = month or _latest_month(session, outputs)
+    month = month or _latest_month(session, outputs, deadline)
     sides = []
     with _side_tables(session, store, say) as still_ours:
         for code, whose in zip(codes, ("the deployed job", "this release's job"), strict=True):
             say(f"review: rebuilding with {whose}")
-            counts = _run(session, outputs, store, code, say=say)
+            counts = _run(session, outputs, store, code, say=say, deadline=deadline)
             database, workgroup = outputs["SmokeDatabaseName"], outputs["WorkGroupName"]
-            parameters = [quoted(month)]
-            report = run_query(session, monthly_sql, database=database, workgroup=workgroup, parameters=parameters)
+            report = run_query(
+                session,
+                monthly_sql,
+                database=database,
+                workgroup=workgroup,
+                parameters=[quoted(month)],
+                timeout_seconds=deadline.left(QUERY_TIMEOUT_SECONDS),
+            )
             sides.append((totals(report), counts))
             still_ours()
     (before, counts_before), (after, counts_after) = sides
     return Rebuilt(Numbers(before, after), month, counts_before, counts_after)
 
 
-def _latest_month(session: Session, outputs: Mapping[str, str]) -> str:
+def _latest_month(session: Session, outputs: Mapping[str, str], deadline: Deadline) -> str:
     workgroup, database = outputs["WorkGroupName"], outputs["BaseDatabaseName"]
-    rows = run_query(session, LATEST_MONTH, database=database, workgroup=workgroup).rows
+    seconds = deadline.left(QUERY_TIMEOUT_SECONDS)
+    rows = run_query(session, LATEST_MONTH, database=database, workgroup=workgroup, timeout_seconds=seconds).rows
     month = rows[0][0] if rows else None
     if month is None or not MONTH.fullmatch(month):
         raise DataopsError(
@@ -129,7 +140,7 @@ def _side_tables(session: Session, store: Store, say: Say) -> Iterator[Callable[
 
 
 def _run(
-    session: Session, outputs: Mapping[str, str], store: Store, code: JobCode, *, say: Say
+    session: Session, outputs: Mapping[str, str], store: Store, code: JobCode, *, say: Say, deadline: Deadline
 ) -> Mapping[str, int] | None:
     """Rebuild the side tables with a release's code; what it counted, None when its record cannot be read."""
     for file in (code.script, code.library):
@@ -144,7 +155,7 @@ def _run(
         "--database": outputs["SmokeDatabaseName"],
         "--full_refresh": "true",
     }
-    run = _followed(session, job, _started(session, job, arguments, say), say)
+    run = run_when_free(session, job, arguments, say=say, left=lambda: deadline.left(TIMEOUT_SECONDS))
     if not run.succeeded:
         lines = "; ".join(last_lines(session, outputs["JobLogGroupPrefix"], run.id)[-2:])
         raise DataopsError(
@@ -157,25 +168,3 @@ def _run(
     except ManifestError:  # another release's format
         return None
     return manifest.counts if manifest else None
-
-
-def _started(session: Session, job: str, arguments: Mapping[str, str], say: Say) -> str:
-    """Start the run, after the end of one that is active."""
-    try:
-        return start_job(session, job, arguments)
-    except Locked:
-        active = active_run(session, job)
-        if active is not None:
-            say(f"waiting for job run {active.id}, which is active")
-            follow_job(session, job, active.id, say=say, timeout_seconds=TIMEOUT_SECONDS)
-    return start_job(session, job, arguments)
-
-
-def _followed(session: Session, job: str, run_id: str, say: Say) -> JobRun:
-    """Follow the run to its end; nobody needs it any more when we break off."""
-    try:
-        return follow_job(session, job, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS)
-    except BaseException:
-        with suppress(Exception):
-            stop_run(session, job, run_id)
-        raise

@@ -68,16 +68,23 @@ def checked_month(text: str) -> str:
     return text
 
 
-def fetch_report(session: Session, outputs: Mapping[str, str], month: str | None = None) -> RefundReport:
+def fetch_report(
+    session: Session, outputs: Mapping[str, str], month: str | None = None, *, timeout_seconds: float = 300
+) -> RefundReport:
     """Run the deployed report on the live tables."""
-    return query_report(session, outputs["WorkGroupName"], outputs["BaseDatabaseName"], month)
+    workgroup, database = outputs["WorkGroupName"], outputs["BaseDatabaseName"]
+    return query_report(session, workgroup, database, month, timeout_seconds=timeout_seconds)
 
 
-def query_report(session: Session, workgroup: str, database: str, month: str | None = None) -> RefundReport:
+def query_report(
+    session: Session, workgroup: str, database: str, month: str | None = None, *, timeout_seconds: float = 300
+) -> RefundReport:
     """Run the deployed report on the tables of any database."""
     sql = deployed_sql(session, workgroup, MONTHLY_QUERY if month else ALL_TIME_QUERY)
     parameters = [quoted(month)] if month else []
-    result = run_query(session, sql, database=database, workgroup=workgroup, parameters=parameters)
+    result = run_query(
+        session, sql, database=database, workgroup=workgroup, parameters=parameters, timeout_seconds=timeout_seconds
+    )
     return RefundReport(month, refund_rows(result), result.bytes_scanned)
 
 

@@ -11,11 +11,12 @@ from deployer.assembly import artifacts_store, built_target, evidence_of, planne
 from deployer.athena import run_query
 from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
+from deployer.deadline import Deadline
 from deployer.errors import DataopsError
-from deployer.numbers import Numbers, Rebuilt, not_rebuilt, told, totals
+from deployer.numbers import Numbers, Rebuilt, Totals, not_rebuilt, told, totals
 from deployer.plan import Options
 from deployer.promotion import refusals
-from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
+from deployer.rebuild import LIBRARY, MONTHLY_SQL, QUERY_TIMEOUT_SECONDS, SCRIPT, JobCode, rebuilt
 from deployer.release import ReleaseFile
 from deployer.release_diff import changed_files, settings_changed
 from deployer.review_page import Review
@@ -52,7 +53,9 @@ class Stored:
         return JobCode(script, library) if script and library else None
 
 
-def review_of(source: Session, target: Session, *, rebuild: bool, month: str | None, say: Say) -> Review:
+def review_of(
+    source: Session, target: Session, *, rebuild: bool, month: str | None, say: Say, deadline: Deadline
+) -> Review:
     """The facts about the release of the source environment, for the one that it would go to."""
     environment = target.environment
     evidence, there = evidence_of(source, environment.release_max_age_days, None), evidence_of(target, 0, None)
@@ -66,7 +69,7 @@ def review_of(source: Session, target: Session, *, rebuild: bool, month: str | N
         theirs = artifacts_store(target)
         before = Stored(fetch_manifest(theirs, there.current.release), theirs)
     with released(target, release) as wired:
-        plan = planned(target, wired, Options(), say=say)
+        plan = planned(target, wired, Options(), say=say, deadline=deadline)
     return Review(
         source=source.environment.name,
         target=environment.name,
@@ -81,12 +84,14 @@ def review_of(source: Session, target: Session, *, rebuild: bool, month: str | N
         settings_differ=settings_changed(before.manifest, after.manifest),
         plan=plan,
         validation=_validation(source, release.id, say),
-        numbers=_under_both_sqls(source, before.text(REPORT_SQL), after.text(REPORT_SQL)),
-        rebuilt=_by_both_jobs(source, before, after, month, say) if rebuild else not_rebuilt("Not asked for."),
+        numbers=_under_both_sqls(source, before.text(REPORT_SQL), after.text(REPORT_SQL), deadline),
+        rebuilt=_by_both_jobs(source, before, after, month, say, deadline)
+        if rebuild
+        else not_rebuilt("Not asked for."),
     )
 
 
-def _under_both_sqls(session: Session, before: str | None, after: str | None) -> Numbers:
+def _under_both_sqls(session: Session, before: str | None, after: str | None, deadline: Deadline) -> Numbers:
     """The report under both SQLs on the tables of the source environment."""
     if after is None:
         return Numbers(None, None, "This release has no refund report.")
@@ -99,8 +104,12 @@ def _under_both_sqls(session: Session, before: str | None, after: str | None) ->
     def computed() -> Numbers:
         outputs = stack_outputs(session)
         database, workgroup = outputs["BaseDatabaseName"], outputs["WorkGroupName"]
-        was, is_ = (totals(run_query(session, sql, database=database, workgroup=workgroup)) for sql in (before, after))
-        return Numbers(was, is_)
+
+        def report(sql: str) -> Totals:
+            seconds = deadline.left(QUERY_TIMEOUT_SECONDS)
+            return totals(run_query(session, sql, database=database, workgroup=workgroup, timeout_seconds=seconds))
+
+        return Numbers(report(before), report(after))
 
     try:
         return computed()
@@ -108,7 +117,9 @@ def _under_both_sqls(session: Session, before: str | None, after: str | None) ->
         return Numbers(None, None, f"Could not be computed: {told(error)}")
 
 
-def _by_both_jobs(session: Session, before: Stored, after: Stored, month: str | None, say: Say) -> Rebuilt:
+def _by_both_jobs(
+    session: Session, before: Stored, after: Stored, month: str | None, say: Say, deadline: Deadline
+) -> Rebuilt:
     jobs, sql = (before.job(), after.job()), after.text(MONTHLY_SQL)
     if jobs[1] is None or sql is None:
         return not_rebuilt("This release has no job or no monthly report.")
@@ -118,7 +129,8 @@ def _by_both_jobs(session: Session, before: Stored, after: Stored, month: str | 
         outputs = stack_outputs(session)
     except DataopsError as error:
         return not_rebuilt(f"Could not be rebuilt: {told(error)}")
-    return rebuilt(session, outputs, after.store, (jobs[0], jobs[1]), sql, month=month, say=say)
+    codes = (jobs[0], jobs[1])
+    return rebuilt(session, outputs, after.store, codes, sql, month=month, say=say, deadline=deadline)
 
 
 def _validation(session: Session, release: str, say: Say) -> list[str] | None:

@@ -20,17 +20,19 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from deployer.athena import FailureKind, QueryFailed, QueryTimedOut
-from deployer.errors import DataopsError, Locked
-from deployer.jobs import JobRun, JobTimedOut, active_run, follow_job, run_job, stop_run
+from deployer.deadline import Deadline
+from deployer.errors import DataopsError
+from deployer.jobs import JobRun, JobTimedOut, run_when_free
 from deployer.logs import last_lines
 from deployer.manifests import counts_text, manifest_of
 from deployer.outputs import MissingOutput
-from deployer.report import RefundRow, fetch_report, money, query_report
+from deployer.report import RefundReport, RefundRow, fetch_report, money, query_report
 
 if TYPE_CHECKING:
     from deployer.session import Session
 
-JOB_TIMEOUT_SECONDS = 1800
+JOB_TIMEOUT_SECONDS = 1800.0  # of each wait: for a run that is active, and for our own
+QUERY_TIMEOUT_SECONDS = 300.0
 INGEST_DATE = "2026-01-01"  # any day: the fixtures' keys do not depend on when they are uploaded
 # What Glue says when the run never got as far as our code. A run that our code failed is the release's fault.
 NOT_OUR_CODE = ("resource unavailable", "internal service", "throttl", "insufficient capacity", "timed out waiting")
@@ -86,11 +88,19 @@ class NotOurFault(Exception):
 
 
 def run_smoke_test(
-    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release_id: str
+    session: Session,
+    outputs: Mapping[str, str],
+    *,
+    say: Callable[[str], None],
+    release_id: str,
+    deadline: Deadline | None = None,
 ) -> SmokeVerdict:
-    """Test what is deployed, once, and return the verdict; whether to try again is smoke_policy.py's business."""
+    """Test what is deployed, once, and return the verdict; whether to try again is smoke_policy.py's business.
+
+    At the deadline the verdict is TIMEOUT, and neither a job run nor a query is left behind.
+    """
     started = time.monotonic()
-    verdict = _judged(session, outputs, say=say, release_id=release_id)
+    verdict = _judged(session, outputs, say=say, release_id=release_id, deadline=deadline or Deadline())
     return replace(verdict, duration_seconds=time.monotonic() - started)
 
 
@@ -120,11 +130,11 @@ def _run_name(release_id: str) -> str:
 
 
 def _judged(
-    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release_id: str
+    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release_id: str, deadline: Deadline
 ) -> SmokeVerdict:
     try:
         fixtures = load_fixtures(session.project.directory / "athena" / "smoke")
-        return _test(session, outputs, fixtures, say=say, run_name=_run_name(release_id))
+        return _test(session, outputs, fixtures, say=say, run_name=_run_name(release_id), deadline=deadline)
     except WrongAnswer as wrong:
         return SmokeVerdict(SmokeOutcome.WRONG_ANSWER, str(wrong), wrong.rows, wrong.differences)
     except MissingOutput as missing:  # the release's stacks do not give what its own test needs: no try will
@@ -140,15 +150,21 @@ def _judged(
 
 
 def _test(
-    session: Session, outputs: Mapping[str, str], fixtures: Fixtures, *, say: Callable[[str], None], run_name: str
+    session: Session,
+    outputs: Mapping[str, str],
+    fixtures: Fixtures,
+    *,
+    say: Callable[[str], None],
+    run_name: str,
+    deadline: Deadline,
 ) -> SmokeVerdict:
     raw_prefix = f"smoke/{run_name}/transactions/"
     _upload(session, outputs["RawBucketName"], raw_prefix, fixtures)
     say(f"smoke test: {len(fixtures.files)} raw files uploaded, starting the job")
-    run = _run_job(session, outputs, raw_prefix, say=say)
+    run = _run_job(session, outputs, raw_prefix, say=say, deadline=deadline)
     _require_counts(session, outputs, run, fixtures)
-    rows, scanned = _require_reports(session, outputs, fixtures, say=say)
-    live = fetch_report(session, outputs)
+    rows, scanned = _require_reports(session, outputs, fixtures, say=say, deadline=deadline)
+    live = fetch_report(session, outputs, timeout_seconds=deadline.left(QUERY_TIMEOUT_SECONDS))
     scanned += live.bytes_scanned
     say(f"smoke test: the live report runs, {len(live.rows):,} customers, {live.bytes_scanned:,} bytes scanned")
     message = f"{len(rows)} customers, {money(sum((row.total_refund for row in rows), Decimal()))}, equal to the cent"
@@ -162,7 +178,9 @@ def _upload(session: Session, bucket: str, raw_prefix: str, fixtures: Fixtures) 
         s3.put_object(Bucket=bucket, Key=key, Body=body)
 
 
-def _run_job(session: Session, outputs: Mapping[str, str], raw_prefix: str, *, say: Callable[[str], None]) -> JobRun:
+def _run_job(
+    session: Session, outputs: Mapping[str, str], raw_prefix: str, *, say: Callable[[str], None], deadline: Deadline
+) -> JobRun:
     job_name = outputs["BaseTablesJobName"]
     arguments = {
         "--raw_prefix": raw_prefix,
@@ -171,7 +189,13 @@ def _run_job(session: Session, outputs: Mapping[str, str], raw_prefix: str, *, s
         "--full_refresh": "true",
         "--reporting_time_zone": "UTC",  # the answer's months are those of UTC, whatever the live tables are in
     }
-    run = _run_when_free(session, job_name, arguments, say=lambda text: say(f"smoke test: {text}"))
+    run = run_when_free(
+        session,
+        job_name,
+        arguments,
+        say=lambda text: say(f"smoke test: {text}"),
+        left=lambda: deadline.left(JOB_TIMEOUT_SECONDS),
+    )
     if run.succeeded:
         return run
     cause = run.error or f"the job run ended {run.state}"
@@ -182,25 +206,6 @@ def _run_job(session: Session, outputs: Mapping[str, str], raw_prefix: str, *, s
     raise WrongAnswer(
         f"the job failed on the fixtures: {cause}", last_lines(session, outputs["JobLogGroupPrefix"], run.id)
     )
-
-
-def _run_when_free(
-    session: Session, job_name: str, arguments: Mapping[str, str], *, say: Callable[[str], None]
-) -> JobRun:
-    """Run the job once; where a run of the live tables is active, wait for its end first."""
-    try:
-        return run_job(session, job_name, arguments, say=say, timeout_seconds=JOB_TIMEOUT_SECONDS)
-    except Locked:
-        active = active_run(session, job_name)
-    except JobTimedOut:
-        late = active_run(session, job_name)
-        if late is not None:
-            stop_run(session, job_name, late.id)
-        raise
-    if active is not None:
-        say(f"waiting for job run {active.id}, which is active")
-        follow_job(session, job_name, active.id, say=say, timeout_seconds=JOB_TIMEOUT_SECONDS)
-    return run_job(session, job_name, arguments, say=say, timeout_seconds=JOB_TIMEOUT_SECONDS)
 
 
 def _require_counts(session: Session, outputs: Mapping[str, str], run: JobRun, fixtures: Fixtures) -> None:
@@ -216,14 +221,24 @@ def _require_counts(session: Session, outputs: Mapping[str, str], run: JobRun, f
 
 
 def _require_reports(
-    session: Session, outputs: Mapping[str, str], fixtures: Fixtures, *, say: Callable[[str], None]
+    session: Session,
+    outputs: Mapping[str, str],
+    fixtures: Fixtures,
+    *,
+    say: Callable[[str], None],
+    deadline: Deadline,
 ) -> tuple[tuple[RefundRow, ...], int]:
     workgroup, database = outputs["WorkGroupName"], outputs["SmokeDatabaseName"]
-    total = query_report(session, workgroup, database)
+
+    def report_of(month: str | None = None) -> RefundReport:
+        seconds = deadline.left(QUERY_TIMEOUT_SECONDS)
+        return query_report(session, workgroup, database, month, timeout_seconds=seconds)
+
+    total = report_of()
     _require_rows("refunds.sql", total.rows, fixtures.total)
     scanned = total.bytes_scanned
     for month, expected in fixtures.monthly.items():
-        report = query_report(session, workgroup, database, month)
+        report = report_of(month)
         _require_rows(f"monthly_refunds.sql for {month}", report.rows, expected)
         scanned += report.bytes_scanned
     months = len(fixtures.monthly)

@@ -63,15 +63,19 @@ def smoke(
     *,
     pause: Callable[[float], None],
     say: Callable[[str], None],
+    left: Callable[[], float],
     attempts: int = ATTEMPTS,
 ) -> SmokeResult:
-    """Run the test until it gives an answer, right or wrong. The last try's verdict is the verdict."""
+    """Run the test until it gives an answer, right or wrong. The last try's verdict is the verdict.
+
+    `left` are the seconds until the deadline: what would only begin after it is not tried.
+    """
     for attempt in range(1, attempts + 1):
-        result = _once(run, attempt)
-        if result.outcome in (PASS, WRONG_ANSWER) or attempt == attempts:
+        result, warm_up = _once(run, attempt), WARM_UP_SECONDS * 2 ** (attempt - 1)
+        if result.outcome in (PASS, WRONG_ANSWER) or attempt == attempts or left() <= warm_up:
             return result
         say(f"smoke test: {result.outcome.replace('_', ' ')} ({result.message}); trying again")
-        pause(WARM_UP_SECONDS * 2 ** (attempt - 1))
+        pause(warm_up)
     raise AssertionError("unreachable")
 
 

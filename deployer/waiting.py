@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from deployer.cloud import ChangeSet, Cloud, StackState
+from deployer.deadline import Deadline
 from deployer.errors import DataopsError
 from deployer.statuses import Outcome, row_of
 
@@ -23,11 +24,22 @@ class Interrupted(DataopsError):
     exit_code = 1
 
 
-class Pauses:
-    """Pauses that an interruption ends at once."""
+class TimeIsUp(Interrupted):
+    """The time that the operator gave is over."""
 
-    def __init__(self, first_seconds: float = FIRST_PAUSE_SECONDS) -> None:
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__(
+            f"the time limit of {deadline.seconds or 0:.0f} s (--timeout) is over",
+            hint="run the same command again: it goes on where this one stopped",
+        )
+
+
+class Pauses:
+    """Pauses that an interruption ends at once, and the deadline for all of them."""
+
+    def __init__(self, first_seconds: float = FIRST_PAUSE_SECONDS, deadline: Deadline | None = None) -> None:
         self._stopped, self._first, self._interrupts = threading.Event(), first_seconds, False
+        self.deadline = deadline or Deadline()
 
     def stop(self) -> None:
         """End every pause. Inside `interruptible`, raises at once: call it in the main thread, from a signal's handler."""
@@ -37,22 +49,27 @@ class Pauses:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """For work in the main thread that does not pause here."""
+        """For work in the main thread that does not pause here, and that keeps to the deadline itself."""
         self.check()
         self._interrupts = True
         try:
             yield
         finally:
             self._interrupts = False
-        self.check()
+        self._check_stopped()
 
     def check(self) -> None:
+        self._check_stopped()
+        if self.deadline.is_over:
+            raise TimeIsUp(self.deadline)
+
+    def _check_stopped(self) -> None:
         if self._stopped.is_set():
             raise Interrupted("interrupted")
 
     def pause(self, seconds: float) -> None:
-        if self._stopped.wait(seconds):
-            raise Interrupted("interrupted")
+        self._stopped.wait(self.deadline.left(seconds))
+        self.check()
 
     def backoff(self) -> Iterator[int]:
         """Yields at once, then after 0.2 s growing to 5 s; the value counts the pauses."""

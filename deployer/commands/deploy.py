@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployer.options import env_option, examples, yes_option
+from deployer.options import env_option, examples, timeout_option, yes_option
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -46,6 +46,7 @@ def guard_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SECONDS",
             help="Wait so long for the environment's lock.",
         ),
+        timeout_option,
         click.option(
             "--if-busy",
             type=click.Choice(["attach", "wait", "fail"]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.options import env_option, examples
+from deployer.options import env_option, examples, timeout_option
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -29,6 +29,7 @@ CHANGES_PENDING = 3
 @click.option("--allow-replace", multiple=True, metavar="LOGICAL_ID", help="As for deploy.")
 @click.option("--recreate", multiple=True, metavar="STACK", help="As for deploy.")
 @click.option("--revert-drift", is_flag=True, help="Show what deploy --revert-drift would bring back.")
+@timeout_option
 @click.pass_obj
 def plan(
     app: App,
@@ -39,12 +40,14 @@ def plan(
     allow_replace: tuple[str, ...],
     recreate: tuple[str, ...],
     revert_drift: bool,
+    timeout: float | None,
 ) -> int:
     """Show what deploy would do, as change sets, and leave nothing behind.
 
     Exit code 0: no stack would change; 3: changes are pending; 6: a guard would refuse them.
     """
     from deployer.assembly import built_target, planned, stored_target
+    from deployer.deadline import Deadline
     from deployer.plan import Options
     from deployer.plan_text import plan_text
 
@@ -52,7 +55,7 @@ def plan(
     session.verify_identity()
     target = stored_target(session, release) if release else built_target(session)
     options = Options(frozenset(recreate), frozenset(allow_replace), revert_drift)
-    made = planned(session, target, options, say=app.say)
+    made = planned(session, target, options, say=app.say, deadline=Deadline(timeout))
     if out:
         out.write_text(json.dumps(made.document(), indent=1) + "\n", encoding="utf-8")
     app.emit(made.document(), plan_text(made))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.options import env_option, examples
+from deployer.options import env_option, examples, timeout_option
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -26,14 +26,25 @@ if TYPE_CHECKING:
     "--month", metavar="YYYY-MM", help="The month that both jobs rebuild; without it the latest with refunds."
 )
 @click.option("--rebuild/--no-rebuild", default=True, help="Whether to rebuild a month when the job has changed.")
+@timeout_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to a file.")
 @click.pass_obj
-def review(app: App, /, env_name: str, against: str, month: str | None, rebuild: bool, out: Path | None) -> None:
+def review(
+    app: App,
+    /,
+    env_name: str,
+    against: str,
+    month: str | None,
+    rebuild: bool,
+    timeout: float | None,
+    out: Path | None,
+) -> None:
     """Write the page: what changed file by file, the plan of the target with its IAM section, verdicts, and the numbers.
 
     The numbers are the refund report under both releases' SQL, and one month rebuilt by both releases' jobs into the
     side tables of the smoke test; live tables are only read.
     """
+    from deployer.deadline import Deadline
     from deployer.report import checked_month
     from deployer.review import review_of
     from deployer.review_page import review_page
@@ -41,7 +52,7 @@ def review(app: App, /, env_name: str, against: str, month: str | None, rebuild:
     month = checked_month(month) if month else None
     app.environment(against)
     source, target = app.connect(env_name), app.connect(against)
-    page = review_of(source, target, rebuild=rebuild, month=month, say=app.say)
+    page = review_of(source, target, rebuild=rebuild, month=month, say=app.say, deadline=Deadline(timeout))
     text = review_page(page)
     if out:
         out.write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.assembly import ports_of, progress_of, stoppable
+from deployer.deadline import Deadline
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Refused, SmokeTestFailed, UsageError
 from deployer.plan import Options, Plan
@@ -42,6 +43,7 @@ def carry_out(
     allow_replace: tuple[str, ...],
     recreate: tuple[str, ...],
     lock_timeout: float,
+    timeout: float | None,
     if_busy: str,
     events: bool,
     revert_drift: bool = False,
@@ -62,7 +64,7 @@ def carry_out(
         notes=notes,
         commit=commit,
     )
-    pauses, progress = Pauses(), progress_of(app, ndjson=events)
+    pauses, progress = Pauses(deadline=Deadline(timeout)), progress_of(app, ndjson=events)
     ports = ports_of(session, progress, pauses, with_smoke=not no_smoke)
     try:
         with stoppable(pauses):
@@ -114,7 +116,7 @@ def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:
             raise _smoke_error(report.smoke)
         case "interrupted":
             raise DataopsError(
-                "interrupted; what CloudFormation had begun goes on",
+                f"{report.error or 'interrupted'}; what CloudFormation had begun goes on",
                 hint="run the same command again: it attaches to what is running",
             )
         case _:

@@ -11,6 +11,7 @@ from typing import Any
 from fake_cloud import FakeCloud, FakeStore
 
 from deployer.config import parse_project
+from deployer.deadline import Deadline
 from deployer.deployment import Deployment
 from deployer.plan import Plan
 from deployer.progress import Event
@@ -94,6 +95,7 @@ class World:
     smoke: Callable[..., SmokeResult] | None = None
     progress: Recorder = field(default_factory=Recorder)
     now: dt.datetime = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+    deadline: Deadline = field(default_factory=Deadline)
 
     def __post_init__(self) -> None:
         (self.directory / "templates").mkdir(parents=True, exist_ok=True)
@@ -117,7 +119,12 @@ class World:
     def ports(self) -> Ports:
         store: Store = self.store
         return Ports(
-            self.cloud, lambda bucket: store, self.smoke, self.progress, Pauses(first_seconds=0.0001), lambda: self.now
+            self.cloud,
+            lambda bucket: store,
+            self.smoke,
+            self.progress,
+            Pauses(first_seconds=0.0001, deadline=self.deadline),
+            lambda: self.now,
         )
 
     def deploy(self, target: Target | None = None, **wish: Any) -> Report:

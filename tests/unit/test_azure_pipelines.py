@@ -9,12 +9,13 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pipeline
 import pytest
 from pipeline import ROOT, as_environment, azure_devops, scripts, stages, steps
 
-from deployer import cli
+from deployer import cli, rebuild, smoke
 from deployer.config import load_project
 
 SCRIPTS = list(scripts())
@@ -106,12 +107,58 @@ def test_a_verb_has_the_options_that_dataops_has(arguments: list[str]) -> None:
 def test_prod_gets_the_release_of_uat_and_nothing_else() -> None:
     """Given the prod stage, when its scripts are read, then the only verb is promote, with the release id of uat."""
     verbs = [step.script for step in SCRIPTS if step.stage == "prod" and "dataops" in step.script]
-    assert verbs == ['.venv/bin/dataops promote --env prod --release "$(release)" --yes --lock-timeout 1800']
+    assert verbs == [
+        '.venv/bin/dataops promote --env prod --release "$(release)" --yes --lock-timeout 1800 --timeout 4500'
+    ]
     variables = {item.get("name"): item.get("value") for item in stages()["prod"]["variables"]}
     assert variables["release"] == "$[ stageDependencies.uat.deploy.outputs['deploy.release.id'] ]"
     (giver,) = [step for step in SCRIPTS if step.name == "release"]
     assert (giver.stage, giver.job) == ("uat", "deploy")
     assert "task.setvariable variable=id;isOutput=true" in giver.script
+
+
+def seconds_of(script: str, option: str) -> float:
+    found = re.search(rf"--{option} (\d+)", script)
+    return float(found.group(1)) if found else 0.0
+
+
+LIMITED = [
+    step for stage in ("plan", "uat", "prod") for step in steps(stage) if "bin/dataops" in step.get("script", "")
+]
+FIVE_MINUTES = 300.0
+DEFAULT_MINUTES = 60  # of a job: https://learn.microsoft.com/azure/devops/pipelines/process/phases
+
+
+@pytest.mark.parametrize("step", LIMITED, ids=lambda step: step["displayName"])
+def test_dataops_strikes_before_the_agent_does(step: dict[str, Any]) -> None:
+    """Given a verb that calls AWS, then its own time limit comes five minutes before that of its step."""
+    timeout = seconds_of(step["script"], "timeout")
+    assert timeout > 0
+    assert timeout + FIVE_MINUTES <= float(step["timeoutInMinutes"]) * 60
+
+
+@pytest.mark.parametrize("stage", ["plan", "uat", "prod"])
+def test_a_job_has_time_for_all_of_its_steps(stage: str) -> None:
+    """Given a job, when each step takes all of its time, then the job still has some: five minutes for each other step."""
+    (job,) = stages()[stage]["jobs"]
+    needed = sum(float(step.get("timeoutInMinutes", "0")) for step in steps(stage))
+    assert needed + 5 <= float(job.get("timeoutInMinutes", DEFAULT_MINUTES))
+
+
+def test_a_verb_has_time_for_what_it_waits_for() -> None:
+    """Given the limits of single waits, then deploy has time for lock, stacks and test, and review for both of its jobs."""
+    verbs = {
+        re.split(r"dataops (?:--output json )?", s.script)[1].split()[0]: s.script
+        for s in SCRIPTS
+        if "--timeout" in s.script
+    }
+    for verb in ("deploy", "promote"):
+        stacks = (
+            seconds_of(verbs[verb], "timeout") - seconds_of(verbs[verb], "lock-timeout") - smoke.JOB_TIMEOUT_SECONDS
+        )
+        assert stacks >= 3 * FIVE_MINUTES
+    plan = seconds_of(verbs["review"], "timeout") - 2 * rebuild.TIMEOUT_SECONDS - 3 * rebuild.QUERY_TIMEOUT_SECONDS
+    assert plan >= FIVE_MINUTES
 
 
 def test_every_step_that_calls_aws_gets_its_keys_from_a_variable_group() -> None:

@@ -7,7 +7,7 @@ from fake_aws import FakeGlue, FakeLogs, FakeSession
 
 from deployer import polling
 from deployer.errors import Locked
-from deployer.jobs import JobTimedOut, active_run, find_run, recent_runs, run_job
+from deployer.jobs import JobTimedOut, active_run, find_run, follow_job, recent_runs, run_when_free, start_job
 from deployer.logs import JobLog, last_lines
 
 
@@ -20,7 +20,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(session: Any, said: list[str] | None = None, **options: Any) -> Any:
     say = said.append if said is not None else lambda text: None
     options = {"timeout_seconds": 60, **options}
-    return run_job(session, "base-tables", {"--full_refresh": "true"}, say=say, **options)
+    run_id = start_job(session, "base-tables", {"--full_refresh": "true"})
+    return follow_job(session, "base-tables", run_id, say=say, **options)
 
 
 def test_a_run_that_succeeds() -> None:
@@ -29,7 +30,7 @@ def test_a_run_that_succeeds() -> None:
     said: list[str] = []
     done = run(session, said)
     assert (done.id, done.state, done.seconds, done.succeeded) == ("jr_00000000", "SUCCEEDED", 7.0, True)
-    assert said == ["job run jr_00000000 started", "job run RUNNING, 0 s", "job run SUCCEEDED after 7 s"]
+    assert said == ["job run RUNNING, 0 s", "job run SUCCEEDED after 7 s"]
     assert session.glue.runs[0]["Arguments"] == {"--full_refresh": "true"}
 
 
@@ -55,6 +56,43 @@ def test_a_run_that_does_not_end() -> None:
     with pytest.raises(JobTimedOut) as caught:
         run(session, timeout_seconds=0.05)
     assert caught.value.hint is not None and "--follow" in caught.value.hint
+
+
+def when_free(session: Any, said: list[str], seconds: float) -> Any:
+    return run_when_free(session, "base-tables", {}, say=said.append, left=lambda: seconds)
+
+
+def test_a_run_of_ours_that_does_not_end_is_stopped() -> None:
+    """Given our own run and a time limit, when the time is over, then the run is stopped, and the error says just that."""
+    session: Any = FakeSession(glue=FakeGlue(polls_until_done=10**9))
+    with pytest.raises(JobTimedOut, match="run jr_00000000 had not ended after 0 s and was stopped") as caught:
+        when_free(session, [], 0.05)
+    assert session.glue.stopped == ["jr_00000000"]
+    assert caught.value.hint is not None and "dataops logs --env test --run jr_00000000" in caught.value.hint
+
+
+def test_a_run_of_somebody_else_that_does_not_end_goes_on() -> None:
+    """Given another's run, when it does not end in time, then it is not stopped, and nothing of ours was started."""
+    session: Any = FakeSession(glue=FakeGlue(polls_until_done=10**9))
+    session.glue.is_running_already("jr_nightly")
+    session.glue.runs[0]["polls"] = 10**9
+    with pytest.raises(JobTimedOut, match="run jr_nightly has not ended after 0 s, it goes on"):
+        when_free(session, [], 0.05)
+    assert session.glue.stopped == []
+    assert len(session.glue.runs) == 1
+
+
+def test_an_interruption_stops_our_run() -> None:
+    """Given Ctrl-C while our run goes on, then it is stopped, and the interruption is what is raised."""
+    session: Any = FakeSession(glue=FakeGlue(polls_until_done=10**9))
+
+    def interrupted(run_id: str, arguments: Any) -> None:
+        session.glue.get_job_run = lambda **_: (_ for _ in ()).throw(KeyboardInterrupt)
+
+    session.glue.on_start = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        when_free(session, [], 60)
+    assert session.glue.stopped == ["jr_00000000"]
 
 
 def test_newest_runs_first() -> None:

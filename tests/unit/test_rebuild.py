@@ -13,6 +13,7 @@ from fake_cloud import FakeStore
 from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
 
 from deployer import polling
+from deployer.deadline import Deadline
 from deployer.lock import EnvironmentLock
 from deployer.numbers import Rebuilt
 from deployer.outputs import LakeOutputs
@@ -64,10 +65,11 @@ class World:
     def is_locked(self) -> bool:
         return EnvironmentLock(self.store, "test").key in self.store.objects
 
-    def rebuild(self, new: str = "new", month: str | None = None) -> Rebuilt:
+    def rebuild(self, new: str = "new", month: str | None = None, seconds: float | None = None) -> Rebuilt:
         outputs = LakeOutputs("uat", {n: v for n, v in self.outputs.items() if n != self.without})
         codes = (code("old"), code(new))
-        return rebuilt(self.session, outputs, self.store, codes, "monthly", month=month, say=self.said.append)
+        deadline, say = Deadline(seconds), self.said.append
+        return rebuilt(self.session, outputs, self.store, codes, "monthly", month=month, say=say, deadline=deadline)
 
 
 def test_both_jobs_rebuild_the_latest_month_one_after_the_other() -> None:
@@ -124,6 +126,16 @@ def test_a_run_of_the_live_tables_is_waited_for() -> None:
     world.glue.is_running_already("jr_nightly")
     assert world.rebuild(month="2026-09").numbers.why == ""
     assert any("waiting for job run jr_nightly" in line for line in world.said)
+
+
+def test_a_rebuild_that_takes_too_long_is_told_with_what_was_stopped() -> None:
+    """Given a job that does not end, when the review's time is over, then it is stopped, and the page says which and why."""
+    world = World()
+    world.glue.polls_until_done = 10**9
+    why = world.rebuild(month="2026-09", seconds=0.05).numbers.why
+    assert "base-tables: run jr_00000000 had not ended after 0 s and was stopped. Next: " in why
+    assert world.glue.stopped == ["jr_00000000"]
+    assert not world.is_locked
 
 
 def test_an_output_that_no_stack_has_is_told_with_what_to_do() -> None:

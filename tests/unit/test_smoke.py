@@ -14,6 +14,7 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, Problem, manifest_key
 from sql_harness import answer
 
 from deployer import polling
+from deployer.deadline import Deadline
 from deployer.outputs import LakeOutputs
 from deployer.smoke import Fixtures, SmokeOutcome, load_fixtures, run_smoke_test, verdict_lines
 
@@ -63,8 +64,9 @@ class World:
         )
         self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
 
-    def test(self) -> Any:
-        return run_smoke_test(self.session, OUTPUTS, say=self.said.append, release_id="0123456789abcdef0123")
+    def test(self, deadline: Deadline | None = None) -> Any:
+        release = "0123456789abcdef0123"
+        return run_smoke_test(self.session, OUTPUTS, say=self.said.append, release_id=release, deadline=deadline)
 
 
 def test_the_fixtures_have_the_answer_that_they_claim() -> None:
@@ -213,6 +215,26 @@ def test_a_job_that_takes_too_long_is_a_timeout() -> None:
     world = World()
     world.session.glue.ends = [{"JobRunState": "TIMEOUT"}]
     assert world.test().outcome is SmokeOutcome.TIMEOUT
+
+
+def test_the_deadline_ends_a_job_that_does_not_end() -> None:
+    """Given a job run that goes on, when the command's time is over, then the verdict is a timeout, and the run is stopped."""
+    world = World()
+    world.session.glue.polls_until_done = 10**9
+    verdict = world.test(Deadline(0.05))
+    assert verdict.outcome is SmokeOutcome.TIMEOUT
+    assert "had not ended after 0 s and was stopped" in verdict.message
+    assert world.session.glue.stopped == ["jr_00000000"]
+
+
+def test_the_deadline_ends_a_query_that_does_not_end() -> None:
+    """Given a query that goes on, when the command's time is over, then the verdict is a timeout, and the query is stopped."""
+    world = World()
+    world.session.athena.polls_until_done = 10**9
+    verdict = world.test(Deadline(0.05))
+    assert verdict.outcome is SmokeOutcome.TIMEOUT
+    assert "query 0 was stopped after 0 s" in verdict.message
+    assert world.session.athena.stopped == ["0"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import pytest
@@ -22,6 +23,7 @@ class Tries:
         self._ends, self.count = iter(ends), 0
         self.said: list[str] = []
         self.pauses: list[float] = []
+        self.left = math.inf
 
     def __call__(self) -> SmokeVerdict:
         self.count += 1
@@ -31,7 +33,7 @@ class Tries:
         return end
 
     def result(self) -> SmokeResult:
-        return smoke(self, pause=self.pauses.append, say=self.said.append)
+        return smoke(self, pause=self.pauses.append, say=self.said.append, left=lambda: self.left)
 
 
 CASES = [
@@ -56,6 +58,15 @@ def test_only_what_the_cloud_did_is_tried_again(
     assert tries.pauses == pauses
     assert len(tries.said) == attempts - 1
     assert result.passed == (outcome == PASS)
+
+
+@pytest.mark.parametrize(("left", "attempts"), [(0.0, 1), (5.0, 1), (5.1, 2), (10.1, 3)])
+def test_nothing_is_tried_again_after_the_deadline(left: float, attempts: int) -> None:
+    """Given the seconds that are left, then a try is made only when it begins before the deadline; the verdict stays."""
+    tries = Tries((LATE, LATE, LATE))
+    tries.left = left
+    result = tries.result()
+    assert (result.outcome, result.attempts) == (TIMEOUT, attempts)
 
 
 def test_each_new_try_says_why() -> None:
