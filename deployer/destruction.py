@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deployer.aws import describe_all
 from deployer.cloud import StackState
+from deployer.config import Environment
 from deployer.errors import DataopsError, Refused
 from deployer.failures import Ended, stack_failed
+from deployer.guards import STATEFUL_TYPES
 from deployer.identity import new_run_id
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, this_owner
@@ -22,20 +24,72 @@ from deployer.wish import Ports
 
 
 @dataclass(frozen=True)
+class Thing:
+    """One resource of a stack that goes."""
+
+    stack: str
+    logical_id: str
+    type: str
+    physical_id: str
+
+    def __str__(self) -> str:
+        return f"{self.stack}/{self.logical_id}  {self.type}  {self.physical_id}".rstrip()
+
+    def document(self) -> dict[str, str]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Doomed:
-    """A stack that goes, and the resources (logical, physical id) that outlive it."""
+    """A stack that goes, with what outlives it and what goes with it."""
 
     stack: str
     state: StackState
-    kept: tuple[tuple[str, str], ...]
+    kept: tuple[Thing, ...]
+    deleted: tuple[Thing, ...]
 
 
-def destruction_text(environment: str, doomed: Sequence[Doomed]) -> str:
-    lines = [f"environment {environment}: these stacks will be deleted: {', '.join(stack.stack for stack in doomed)}"]
-    lines += [
-        f"  kept with its data: {stack.stack}/{name}  {physical}" for stack in doomed for name, physical in stack.kept
+def destruction_text(environment: Environment, doomed: Sequence[Doomed]) -> str:
+    """What stays and what goes, by name: what is shown before the question."""
+    account = f"account {environment.account}, " if environment.account else ""
+    deleted = [thing for stack in doomed for thing in stack.deleted]
+    lines = [
+        f"environment {environment.name} ({account}{environment.region}): these stacks would be deleted, in this order"
     ]
-    return "\n".join(lines)
+    lines += [
+        f"  {s.stack:<16} {', '.join(t.logical_id for t in s.deleted) or 'keeps all that it has'}" for s in doomed
+    ]
+    lines += _section(
+        "deleted with what they hold (of tables the catalog's entries; the files stay in their bucket):",
+        [t for t in deleted if t.type in STATEFUL_TYPES],
+    )
+    lines += _section("kept with all that they hold:", [thing for stack in doomed for thing in stack.kept])
+    return "\n".join([*lines, fate_of_the_ledger(doomed)])
+
+
+def _section(title: str, things: Sequence[Thing]) -> list[str]:
+    return [title, *(f"  {thing}" for thing in things)] if things else []
+
+
+def artifacts_bucket(doomed: Sequence[Doomed]) -> str | None:
+    """The bucket of the releases and the ledger, None when no stack that goes has it."""
+    return next(
+        (s.state.outputs.get(ARTIFACTS_BUCKET_OUTPUT) for s in doomed if ARTIFACTS_BUCKET_OUTPUT in s.state.outputs),
+        None,
+    )
+
+
+def keeps_ledger(doomed: Sequence[Doomed]) -> bool:
+    return artifacts_bucket(doomed) in {thing.physical_id for stack in doomed for thing in stack.kept}
+
+
+def fate_of_the_ledger(doomed: Sequence[Doomed]) -> str:
+    bucket = artifacts_bucket(doomed)
+    if bucket is None:
+        return "releases and ledger: the stack that says where they are is gone already; nothing is recorded"
+    if keeps_ledger(doomed):
+        return f"releases and ledger stay in {bucket}; a later deployment makes new buckets and begins a new ledger"
+    return f"releases and ledger go with {bucket}, which no template retains"
 
 
 class Destruction:
@@ -48,17 +102,22 @@ class Destruction:
     def doomed(self) -> tuple[Doomed, ...]:
         """The stacks that exist, those that others need last."""
         states = describe_all(self._ports.cloud, self._target.stack_names)
-        return tuple(Doomed(stack, state, self._kept(state)) for stack, state in reversed(states.items()) if state)
+        return tuple(self._doomed(stack, state) for stack, state in reversed(states.items()) if state)
 
-    def _kept(self, state: StackState) -> tuple[tuple[str, str], ...]:
+    def _doomed(self, stack: str, state: StackState) -> Doomed:
+        """The deployed template says what stays, the stack's resources which of it there are."""
         template = parse_template(self._ports.cloud.template_body(state.stack_id), Path(state.name))
-        retained = [r.logical_id for r in template.resources.values() if str(r.deletion_policy).startswith("Retain")]
-        physical = (
-            {e.logical_id: e.physical_id for e in self._ports.cloud.events(state.stack_id) if e.physical_id}
-            if retained
-            else {}
+        there = self._ports.cloud.resources(state.stack_id)
+        resources = [r for r in template.resources.values() if r.logical_id in there]
+        kept, deleted = (
+            tuple(
+                Thing(stack, r.logical_id, r.type, there[r.logical_id])
+                for r in resources
+                if str(r.deletion_policy).startswith("Retain") is stays
+            )
+            for stays in (True, False)
         )
-        return tuple((name, physical.get(name, "")) for name in retained)
+        return Doomed(stack, state, kept, deleted)
 
     def run(self, doomed: Sequence[Doomed]) -> None:
         """Delete them one after the other. Raises at the first that cannot be deleted; the others are not started."""
@@ -68,10 +127,7 @@ class Destruction:
                 f"stack {protected[0]} has termination protection",
                 hint="switch it off in CloudFormation first: that is a decision of its own",
             )
-        bucket = next(
-            (s.state.outputs[ARTIFACTS_BUCKET_OUTPUT] for s in doomed if ARTIFACTS_BUCKET_OUTPUT in s.state.outputs),
-            None,
-        )
+        bucket = artifacts_bucket(doomed)
         if bucket is None:
             self._delete_all(doomed)
             return

@@ -49,6 +49,10 @@ _FIXES = (
     ),
     (r"(?i)nosuchbucket|bucket does not exist", "the bucket was removed outside CloudFormation: see dataops drift"),
     (r"(?i)in use by|cannot be (deleted|updated) as", "another stack still uses it: deploy that stack first"),
+    (
+        r"(?i)workgroup.* not ?empty",
+        "its query history would be lost: delete it by hand with --recursive-delete-option, or set DeleteWithHistory before",
+    ),
     (r"(?i)not ?empty", "empty the bucket first if its data may go"),
     (
         r"(?i)invalid principal",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +17,18 @@ if TYPE_CHECKING:
 @yes_option
 @click.pass_obj
 def destroy(app: App, /, env_name: str, yes: bool) -> int:
-    """Delete the stacks of an environment. Buckets, keys and other retained resources stay; they are listed first."""
+    """Delete every stack of an environment, those that others need last, after listing what stays and what goes.
+
+    Kept: the buckets with every object and version, their policies, and the keys that encrypt them. So the raw files, the
+    tables' files, the query results, and in the artifacts bucket the releases and the ledger, which records this run too.
+
+    Deleted: everything else. That is the streams with records that nobody has read, the log groups, the catalog's
+    databases and tables (their files stay), the job, the workgroup, the roles.
+
+    A later deployment makes new buckets and a new ledger; it does not find the old ones. Asks for the environment's name.
+    """
     from deployer.assembly import built_target, ports_of, progress_of, stoppable
-    from deployer.destruction import Destruction, destruction_text
-    from deployer.errors import UsageError
+    from deployer.destruction import Destruction, destruction_text, keeps_ledger
     from deployer.waiting import Pauses
 
     session = app.connect(env_name)
@@ -30,27 +37,24 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
     try:
         destruction = Destruction(ports_of(session, progress, pauses, with_smoke=False), built_target(session))
         doomed = destruction.doomed()
+        document: dict[str, Any] = {
+            "environment": env_name,
+            "deleted": [stack.stack for stack in doomed],
+            "kept": [thing.document() for stack in doomed for thing in stack.kept],
+            "ledger_kept": keeps_ledger(doomed),
+        }
         if not doomed:
-            app.emit({"environment": env_name, "deleted": []}, f"nothing to do: environment {env_name} has no stacks")
+            app.emit(document, f"nothing to do: environment {env_name} has no stacks")
             return 0
-        app.say(destruction_text(env_name, doomed))
-        if not yes:
-            if not sys.stdin.isatty():
-                raise UsageError("there is no terminal to ask on", hint="--yes")
-            if (
-                click.prompt(f"type {env_name} to delete these stacks", default="", show_default=False, err=True)
-                != env_name
-            ):
-                app.say("nothing was deleted")
-                return 6
+        app.say(destruction_text(session.environment, doomed))
+        if not app.ask(f"type {env_name} to delete these stacks", answer=env_name, yes=yes):
+            app.emit({**document, "deleted": [], "declined": True}, "nothing was deleted")
+            return 6
         with stoppable(pauses):
             destruction.run(doomed)
     finally:
         progress.close()
-    kept = [f"{stack.stack}/{name} ({physical})" for stack in doomed for name, physical in stack.kept]
-    app.emit(
-        {"environment": env_name, "deleted": [stack.stack for stack in doomed], "kept": kept},
-        f"deleted {len(doomed)} stacks of {env_name}"
-        + (f"; kept {len(kept)} resources with their data" if kept else ""),
-    )
+    kept = len(document["kept"])
+    text = f"deleted {len(doomed)} stacks of {env_name}"
+    app.emit(document, text + (f"; kept {kept} resources with all that they hold" if kept else ""))
     return 0

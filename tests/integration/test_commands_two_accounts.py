@@ -11,6 +11,7 @@ import pytest
 from five_stacks import NAMES, bare_emulator, session_of, write_project
 
 from deployer import assembly
+from deployer.app import App
 from deployer.assembly import artifacts_store
 from deployer.cli import run
 from deployer.smoke_policy import PASS, WRONG_ANSWER, SmokeResult
@@ -217,12 +218,24 @@ def test_destroy_keeps_the_data_and_says_so(dataops: Operator) -> None:
     dataops("deploy --env uat --yes")
     keys = set(artifacts(dataops, "uat"))
     bucket = artifacts_store(session_of(dataops.directory)).bucket
+    assert dataops("destroy --env uat") == 2  # nobody is here to answer
+    assert f"releases and ledger stay in {bucket}" in dataops.said
     assert dataops("destroy --env uat --yes") == 0
-    assert bucket in dataops.said
+    assert f"base/Artifacts  AWS::S3::Bucket  {bucket}" in dataops.said
     assert dataops.result("status --env uat")["stacks"][0]["status"] == "not deployed"
     s3 = session_of(dataops.directory).client("s3")
     assert keys <= {o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]}
     assert dataops("destroy --env uat --yes") == 0  # nothing to do
+
+
+def test_destroy_that_is_declined_deletes_nothing(dataops: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given another word than the environment's name, then nothing is deleted, the exit code is 6, and JSON says so."""
+    dataops("deploy --env uat --yes")
+    monkeypatch.setattr(App, "ask", lambda self, question, *, answer, yes: False)
+    document = dataops.result("destroy --env uat")
+    assert (document["declined"], document["deleted"], document["ledger_kept"]) == (True, [], True)
+    assert dataops("destroy --env uat") == 6
+    assert {stack["status"] for stack in dataops.result("status --env uat")["stacks"]} == {"CREATE_COMPLETE"}
 
 
 def test_the_wrong_account_makes_no_other_call(

@@ -61,6 +61,7 @@ class FakeCloud(Cloud):
         self.reverting: list[str] = []  # stacks whose change sets revert drift
         self.live_changes: dict[str, list[dict[str, object]]] = {}  # what a change set that reverts drift finds
         self.told: dict[str, list[OperationError]] = {}  # events of operations, by stack's name
+        self.physical_ids: dict[str, str] = {}  # by logical id, where they matter
         self.detection = ("DETECTION_COMPLETE", "")
         self.drifted: dict[str, list[Drift]] = {}
         self.after_execution: Callable[[str], None] = lambda stack: None
@@ -228,7 +229,8 @@ class FakeCloud(Cloud):
         with self._call("resources"):
             found = self._find(stack)
             assert found is not None
-            return {name: f"{found.state.name}-{name}" for name in parse_template(found.body, Path("x")).resources}
+            names = parse_template(found.body, Path("x")).resources
+            return {name: self.physical_ids.get(name, f"{found.state.name}-{name}") for name in names}
 
     def detect_drift(self, stack: str) -> str:
         with self._call("detect_drift"):

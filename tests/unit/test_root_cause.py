@@ -29,6 +29,12 @@ Resources:
 
 CASES = [
     (
+        "WorkGroup refunds-lake-uat-athena is not empty (Service: Athena, Status Code: 400)",
+        "",
+        "query history would be",
+    ),
+    ("The bucket you tried to delete is not empty (Service: S3, Status Code: 409)", "", "empty the bucket first"),
+    (
         "Properties validation failed for resource Data with message: #/VersioningConfiguration/Status: #: only 1 subschema matches",
         "VersioningConfiguration.Status",
         "correct the template",
