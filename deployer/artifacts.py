@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from deployer.errors import DataopsError, Refused
+from deployer.errors import DataopsError, Refused, UsageError
 from deployer.release import Release, ReleaseFile, artifact_key, release_id, release_key, short
 from deployer.store import Store, readable
 
@@ -87,13 +87,14 @@ def fetch_file(store: Store, path: str, listed: Mapping[str, Any]) -> ReleaseFil
     return ReleaseFile(path, listed["kind"], found.body)
 
 
-def matching_release(store: Store, start: str) -> str:
-    """The full id of the one stored release whose id starts so."""
+def matching_release(store: Store, start: str, environment: str) -> str:
+    """The full id of the one stored release of an environment whose id starts so. Raises UsageError for none or several."""
     ids = [key.removeprefix(release_key("")[:-5]).removesuffix(".json") for key in store.keys(release_key(start)[:-5])]
     match ids:
         case [one]:
             return one
         case []:
-            raise DataopsError(f"no stored release starts with {start!r}", hint="dataops history --env ... lists them")
+            hint = f"dataops history --env {environment} lists them"
+            raise UsageError(f"no stored release of {environment} starts with {start!r}", hint=hint)
         case _:
-            raise DataopsError(f"{len(ids)} stored releases start with {start!r}", hint="give more of the id")
+            raise UsageError(f"{len(ids)} stored releases start with {start!r}", hint="give more of the id")

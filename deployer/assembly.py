@@ -18,6 +18,7 @@ from deployer.deployment import Deployment
 from deployer.errors import DataopsError
 from deployer.identity import utc_now
 from deployer.ledger import Ledger
+from deployer.lock import EnvironmentLock, Owner
 from deployer.plan import Options, Plan
 from deployer.progress import Lines, Live, NdJson, Progress, Said
 from deployer.promotion import Evidence
@@ -30,6 +31,7 @@ from deployer.wish import Ports, Wish
 
 if TYPE_CHECKING:
     from deployer.app import App
+    from deployer.cloud import StackState
     from deployer.session import Session
 
 
@@ -115,7 +117,11 @@ def stoppable(pauses: Pauses) -> Iterator[None]:
 def stored_target(session: Session, release: str) -> Target:
     """A release of the environment's artifacts bucket, by the start of its id."""
     store = artifacts_store(session)
-    return target_of(session.project, session.environment, fetch_release(store, matching_release(store, release)))
+    return target_of(
+        session.project,
+        session.environment,
+        fetch_release(store, matching_release(store, release, session.environment.name)),
+    )
 
 
 def planned(
@@ -139,11 +145,21 @@ def evidence_of(session: Session, max_age_days: int, wanted: str | None) -> Evid
     project, environment = session.project, session.environment
     names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
     states = describe_all(cloud_of(session), names)
-    buckets = [
-        s.outputs[ARTIFACTS_BUCKET_OUTPUT] for s in states.values() if s and ARTIFACTS_BUCKET_OUTPUT in s.outputs
-    ]
-    current = Ledger(S3Store(session.client("s3"), buckets[0]), environment.name).current() if buckets else None
+    bucket = _artifacts_bucket(states)
+    current = Ledger(S3Store(session.client("s3"), bucket), environment.name).current() if bucket else None
     return Evidence(environment.name, current, states, utc_now(), max_age_days, wanted)
+
+
+def _artifacts_bucket(states: Mapping[str, StackState | None]) -> str | None:
+    found = (s.outputs.get(ARTIFACTS_BUCKET_OUTPUT) for s in states.values() if s)
+    return next(filter(None, found), None)
+
+
+def lock_owner(session: Session, evidence: Evidence) -> Owner | None:
+    """Who holds the environment's lock now."""
+    bucket = _artifacts_bucket(evidence.states)
+    held = EnvironmentLock(S3Store(session.client("s3"), bucket), session.environment.name).owner() if bucket else None
+    return held[0] if held else None
 
 
 @contextmanager

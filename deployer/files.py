@@ -1,10 +1,21 @@
-"""Writes a file so that a reader never finds half of it; what is in it is the caller's business."""
+"""Writes a file so that a reader never finds half of it; what is in it is the caller's business.
+
+Whether it can be written is asked first: a plan or a review takes minutes.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+
+from deployer.errors import UsageError
+
+
+def require_folder(path: Path | None) -> None:
+    """Raise UsageError when a file that will be written has no folder. None: nothing will be written."""
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}", hint="make it first, or name another file")
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -63,14 +63,16 @@ def summary(plan: Plan) -> str:
         return "no changes"
     changes = [change for step in plan.steps for change in step.changes]
     count = {action: sum(change.action is action for change in changes) for action in Action}
-    replaced = sum(change.may_replace for change in changes)
+    replaced = {kind: sum(c.may_replace and c.replacement is kind for c in changes) for kind in Replacement}
     parts = [
         f"{sum(step.acts for step in plan.steps)} of {len(plan.steps)} stacks",
         f"{count[Action.ADD]} to add",
         f"{count[Action.MODIFY]} to change",
         f"{count[Action.REMOVE]} to remove",
     ]
-    return "plan: " + ", ".join(parts + ([f"{replaced} may be replaced"] if replaced else []))
+    parts += [f"{replaced[Replacement.YES]} replaced"] * bool(replaced[Replacement.YES])
+    parts += [f"{replaced[Replacement.MAYBE]} may be replaced"] * bool(replaced[Replacement.MAYBE])
+    return "plan: " + ", ".join(parts)
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:

@@ -84,6 +84,11 @@ def short(release: str | None) -> str:
     return release[:12] if release else "-"
 
 
+def short_commit(commit: str, length: int = 8) -> str:
+    """A commit as people read it; the `+` of a checkout that differed from it stays."""
+    return commit[:length] + ("+" if commit.endswith("+") else "")
+
+
 def build_release(project: Project) -> Release:
     """Read the project's files and make their manifest. Raises ConfigError for a file that is not there."""
     files: dict[str, ReleaseFile] = {}

@@ -10,7 +10,7 @@ from deployer.ledger import Current
 from deployer.numbers import Numbers, Rebuilt
 from deployer.plan import Plan
 from deployer.plan_text import plan_text
-from deployer.release import short
+from deployer.release import short, short_commit
 from deployer.release_diff import ChangedFile
 
 MAX_DIFF_LINES = 400
@@ -54,7 +54,7 @@ def review_page(review: Review) -> str:
 
 
 def _lines(r: Review) -> Iterator[str]:
-    commit = f", commit `{r.current.commit[:12]}`" if r.current.commit else ""
+    commit = f", commit `{short_commit(r.current.commit, 12)}`" if r.current.commit else ""
     deployed = f"`{short(r.against.release)}`" if r.against else "nothing"
     yield f"# Release `{short(r.current.release)}` from {r.source} to {r.target}"
     yield ""

@@ -14,6 +14,8 @@ from deployer.options import env_option, examples, timeout_option, yes_option
 if TYPE_CHECKING:
     from deployer.app import App
 
+SAVED_PLAN = {"version", "environment", "release", "deployed_release", "steps"}  # what every version of a plan has
+
 
 def guard_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every command that changes stacks."""
@@ -96,9 +98,9 @@ def deploy(app: App, /, env_name: str, plan_file: Path | None, **choices: Any) -
     from deployer.commands.shared import carry_out
     from deployer.identity import commit_of
 
+    saved = _saved_plan(plan_file) if plan_file else None
     session = app.connect(env_name)
     notes = {"account": session.verify_identity(), "region": session.region}
-    saved = json.loads(plan_file.read_text(encoding="utf-8")) if plan_file else None
     return carry_out(
         app,
         session,
@@ -109,3 +111,15 @@ def deploy(app: App, /, env_name: str, plan_file: Path | None, **choices: Any) -
         commit=lambda: commit_of(session.project.directory),
         **choices,
     )
+
+
+def _saved_plan(path: Path) -> dict[str, Any]:
+    from deployer.errors import UsageError
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # no JSON, or no text
+        document = None
+    if not isinstance(document, dict) or not document.keys() >= SAVED_PLAN:
+        raise UsageError("this is no saved plan", where=str(path), hint="dataops plan --out FILE writes one")
+    return document

@@ -31,8 +31,8 @@ def diff(app: App, /, env_name: str, before: str, after: str | None) -> None:
     if after is None and current is None:
         raise DataopsError(f"nothing is recorded as deployed in {env_name}", hint="name two releases")
     ids = [
-        matching_release(store, before),
-        matching_release(store, after) if after else current.release if current else "",
+        matching_release(store, before, env_name),
+        matching_release(store, after, env_name) if after else current.release if current else "",
     ]
     old, new = (fetch_manifest(store, release) for release in ids)
 
@@ -43,7 +43,15 @@ def diff(app: App, /, env_name: str, before: str, after: str | None) -> None:
     lines = [
         f"release {short(ids[0])} -> {short(ids[1])}: " + (f"{len(files)} files differ" if files else "the same files")
     ]
-    if settings_changed(old, new):
+    settings_differ = settings_changed(old, new)
+    if settings_differ:
         lines.append("stacks or artifacts in dataops.yml differ")
     lines += [line for file in files for line in (f"{file.change.value}: {file.path}", *file.lines)]
-    app.emit({"before": ids[0], "after": ids[1], "files": [file.document() for file in files]}, "\n".join(lines))
+    document = {
+        "environment": env_name,
+        "before": ids[0],
+        "after": ids[1],
+        "settings_differ": settings_differ,
+        "files": [file.document() for file in files],
+    }
+    app.emit(document, "\n".join(lines))

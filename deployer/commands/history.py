@@ -33,19 +33,19 @@ def run_document(run: Run) -> dict[str, Any]:
 
 
 def history_text(runs: Sequence[Run]) -> str:
-    from deployer.release import short
+    from deployer.release import short, short_commit
 
     if not runs:
         return "nothing was deployed yet"
     lines = [
-        f"{'run':<31} {'command':<9} {'release':<13} {'commit':<9} {'outcome':<17} {'smoke':<13} {'seconds':>7}  who"
+        f"{'run':<31} {'command':<9} {'release':<13} {'commit':<10} {'outcome':<17} {'smoke':<13} {'seconds':>7}  who"
     ]
     for run in runs:
         end = run.end or {}
         smoke = str((end.get("smoke") or {}).get("outcome", "-")).replace("_", " ")
         lines.append(
             f"{run.id:<31} {run.start.get('command', '-'):<9} {short(run.start.get('release')):<13} "
-            f"{str(run.start.get('commit', ''))[:8] or '-':<9} {run.outcome:<17} {smoke:<13} "
+            f"{short_commit(str(run.start.get('commit', ''))) or '-':<10} {run.outcome:<17} {smoke:<13} "
             f"{end.get('seconds', 0):>7}  {run.start.get('who', '-')}"
         )
     return "\n".join(lines)

@@ -48,16 +48,18 @@ def plan(
     """
     from deployer.assembly import built_target, planned, stored_target
     from deployer.deadline import Deadline
+    from deployer.files import require_folder, write_atomically
     from deployer.plan import Options
     from deployer.plan_text import plan_text
 
+    require_folder(out)
     session = app.connect(env_name)
     session.verify_identity()
     target = stored_target(session, release) if release else built_target(session)
     options = Options(frozenset(recreate), frozenset(allow_replace), revert_drift)
     made = planned(session, target, options, say=app.say, deadline=Deadline(timeout))
     if out:
-        out.write_text(json.dumps(made.document(), indent=1) + "\n", encoding="utf-8")
+        write_atomically(out, json.dumps(made.document(), indent=1) + "\n")
     app.emit(made.document(), plan_text(made))
     if made.risks or made.blocked:
         return 6

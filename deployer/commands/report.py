@@ -36,15 +36,12 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
     """
     from deployer import report as reports
     from deployer.aws import stack_outputs
-    from deployer.files import write_atomically
+    from deployer.files import require_folder, write_atomically
 
     if month is not None:
         reports.checked_month(month)
     app.environment(env_name)
-    if out is not None and not out.parent.is_dir():
-        from deployer.errors import UsageError
-
-        raise UsageError(f"there is no folder {out.parent}", hint="make it first, or name another file")
+    require_folder(out)
     session = app.connect(env_name)
     outputs = stack_outputs(session)
     found = reports.fetch_report(session, outputs, month)

@@ -45,16 +45,18 @@ def review(
     side tables of the smoke test; live tables are only read.
     """
     from deployer.deadline import Deadline
+    from deployer.files import require_folder, write_atomically
     from deployer.report import checked_month
     from deployer.review import review_of
     from deployer.review_page import review_page
 
+    require_folder(out)
     month = checked_month(month) if month else None
     app.environment(against)
     source, target = app.connect(env_name), app.connect(against)
     page = review_of(source, target, rebuild=rebuild, month=month, say=app.say, deadline=Deadline(timeout))
     text = review_page(page)
     if out:
-        out.write_text(text, encoding="utf-8")
+        write_atomically(out, text)
         app.say(f"wrote {out}")
     app.emit(page.document(), "" if out else text)

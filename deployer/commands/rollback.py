@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,9 +31,12 @@ def rollback(app: App, /, env_name: str, release: str | None, **choices: Any) ->
     session = app.connect(env_name)
     notes = {"account": session.verify_identity(), "region": session.region}
     store = artifacts_store(session)
-    wanted = matching_release(store, release) if release else _previous(session)
+    wanted = matching_release(store, release, env_name) if release else _previous(session)
+    commit = partial(_commit_of, session, wanted)
     with released(session, fetch_release(store, wanted)) as target:
-        return carry_out(app, session, target, command="rollback", notes=notes, saved_plan=None, **choices)
+        return carry_out(
+            app, session, target, command="rollback", notes=notes, saved_plan=None, commit=commit, **choices
+        )
 
 
 def _previous(session: Session, current: str | None = None) -> str:
@@ -51,6 +55,14 @@ def _previous(session: Session, current: str | None = None) -> str:
     return found
 
 
+def _commit_of(session: Session, release: str) -> str:
+    """The commit that a release was built from, as its last deployment recorded it."""
+    from deployer.assembly import ledger_of
+
+    found = (run.start.get("commit") for run in ledger_of(session).runs() if run.start.get("release") == release)
+    return str(next(filter(None, found), ""))
+
+
 def roll_back_after(app: App, session: Session, report: Report, wish: Wish, ports: Ports) -> Report:
     """After a wrong answer: the last good release again. The first report stays the command's result."""
     from deployer.artifacts import fetch_release
@@ -62,4 +74,5 @@ def roll_back_after(app: App, session: Session, report: Report, wish: Wish, port
     app.say(f"the smoke test found a wrong answer: rolling back to release {short(wanted)}")
     with released(session, fetch_release(artifacts_store(session), wanted)) as target:
         notes = {**wish.notes, "after_failed_run": report.run}
-        return Deployment(ports, target, replace(wish, notes=notes, commit=lambda: "", approve=lambda _: True)).run()
+        commit = partial(_commit_of, session, wanted)
+        return Deployment(ports, target, replace(wish, notes=notes, commit=commit, approve=lambda _: True)).run()

@@ -58,7 +58,7 @@ def carry_out(
             revert_drift or bool((saved_plan or {}).get("reverts_drift")),
         ),
         saved_plan=saved_plan,
-        approve=_consent(app, yes=yes or saved_plan is not None),
+        approve=_consent(app, command, yes=yes or saved_plan is not None),
         lock_timeout_seconds=lock_timeout,
         if_busy=if_busy,
         notes=notes,
@@ -78,15 +78,14 @@ def carry_out(
     return tell(app, report, progress, events=events)
 
 
-def _consent(app: App, *, yes: bool) -> Callable[[Plan], bool]:
+def _consent(app: App, command: str, *, yes: bool) -> Callable[[Plan], bool]:
     def approve(plan: Plan) -> bool:
         app.say(plan_text(plan) if not yes or app.verbose else _in_short(plan))
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise UsageError(
-                "there is no terminal to ask on", hint="look at dataops plan, then deploy with --yes or --plan FILE"
-            )
+            how = "--yes, or --plan FILE after dataops plan --out FILE" if command == "deploy" else "--yes"
+            raise UsageError("there is no terminal to ask on", hint=f"the plan is above; to carry it out: {how}")
         return click.confirm(f"change environment {plan.environment}?", err=True)
 
     return approve

@@ -29,7 +29,7 @@ def show(app: App, /, env_name: str, release: str | None) -> None:
     current = ledger.current()
     if release is None and current is None:
         raise DataopsError(f"nothing is recorded as deployed in {env_name}", hint=f"dataops deploy --env {env_name}")
-    found = matching_release(store, release) if release else current.release if current else ""
+    found = matching_release(store, release, env_name) if release else current.release if current else ""
     manifest, runs = fetch_manifest(store, found), [run for run in ledger.runs() if run.start.get("release") == found]
     is_live = current is not None and current.release == found
     lines = [f"release {found}" + ("  (deployed now)" if is_live else "")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,13 +20,18 @@ if TYPE_CHECKING:
 @env_option
 @click.pass_obj
 def status(app: App, /, env_name: str) -> None:
-    """Show the release, its verdict, and every stack; what to do about a stuck one."""
-    from deployer.assembly import evidence_of
+    """Show the release, its verdict, every stack, what to do about a stuck one, and who holds the lock."""
+    from deployer.assembly import evidence_of, lock_owner
 
-    evidence = evidence_of(app.connect(env_name), 0, None)
+    session = app.connect(env_name)
+    evidence = evidence_of(session, 0, None)
+    owner = lock_owner(session, evidence)
     stacks = [_stack(stack, state, evidence) for stack, state in evidence.states.items()]
     current = evidence.current.document() if evidence.current else None
-    app.emit({"environment": env_name, "current": current, "stacks": stacks}, _text(env_name, evidence, stacks))
+    lock = asdict(owner) if owner else None
+    locked = f"\nlocked by {owner.describe(time.time())}" if owner else ""
+    document = {"environment": env_name, "current": current, "stacks": stacks, "lock": lock}
+    app.emit(document, _text(env_name, evidence, stacks) + locked)
 
 
 def _stack(stack: str, state: StackState | None, evidence: Evidence) -> dict[str, Any]:
@@ -44,7 +51,7 @@ def _stack(stack: str, state: StackState | None, evidence: Evidence) -> dict[str
 
 
 def _text(env_name: str, evidence: Evidence, stacks: list[dict[str, Any]]) -> str:
-    from deployer.release import short
+    from deployer.release import short, short_commit
 
     current = evidence.current
     if current is None:
@@ -53,7 +60,7 @@ def _text(env_name: str, evidence: Evidence, stacks: list[dict[str, Any]]) -> st
         smoke = str((current.smoke or {}).get("outcome", "not run")).replace("_", " ")
         head = (
             f"environment {env_name}: release {short(current.release)} ({current.outcome}), smoke test {smoke}, "
-            f"since {current.deployed_at}" + (f", commit {current.commit[:8]}" if current.commit else "")
+            f"since {current.deployed_at}" + (f", commit {short_commit(current.commit)}" if current.commit else "")
         )
     lines = [head]
     for stack in stacks:

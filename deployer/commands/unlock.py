@@ -30,7 +30,8 @@ def unlock(app: App, /, env_name: str, yes: bool) -> int:
         return 0
     owner, etag = held
     app.say(f"environment {env_name} is locked by {owner.describe(time.time())}")
-    if not yes and not click.confirm("remove this lock? a run that is alive will stop", err=True):
+    if not app.confirm("remove this lock? a run that is alive will stop", yes=yes):
+        app.emit({"environment": env_name, "unlocked": False, "declined": True}, "the lock stays")
         return 6
     if not lock.release(etag):
         raise Refused("the lock has changed hands meanwhile", hint="look again before you remove it")

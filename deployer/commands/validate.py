@@ -31,9 +31,11 @@ def validate(app: App, junit_file: Path | None, strict: bool) -> int:
 
     Calls no AWS and needs no credentials.
     """
+    from deployer.files import require_folder
     from deployer.findings import Level, as_document, as_junit, as_text
     from deployer.validation import validate_project
 
+    require_folder(junit_file)
     checks = validate_project(app.project_dir, say=app.say)
     if junit_file is not None:
         junit_file.write_text(as_junit(checks), encoding="utf-8")

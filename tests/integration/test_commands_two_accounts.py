@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from five_stacks import NAMES, bare_emulator, session_of, write_project
 
-from deployer import assembly
+from deployer import assembly, identity
 from deployer.app import App
 from deployer.assembly import artifacts_store
 from deployer.cli import run
+from deployer.lock import EnvironmentLock
 from deployer.smoke_policy import PASS, WRONG_ANSWER, SmokeResult
 
 
@@ -27,12 +28,13 @@ class Operator:
     """Types commands; the smoke test, which needs Spark, answers what `verdict` says."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.directory, self._capsys, self.verdict, self.said = directory, capsys, PASS, ""
+        self.directory, self._capsys, self.verdict = directory, capsys, PASS
+        self.said = self.printed = ""
 
     def __call__(self, command: str) -> int:
         code = run(["--project-dir", str(self.directory), *command.split()])
         self._captured = self._capsys.readouterr()
-        self.said = self._captured.err
+        self.said, self.printed = self._captured.err, self._captured.out
         return code
 
     def result(self, command: str) -> dict[str, Any]:
@@ -126,8 +128,9 @@ def test_rollback_goes_to_the_release_that_is_named(dataops: Operator) -> None:
     for number in (2, 3):
         dataops.edit_script(f"print({number})\n")
         assert dataops("deploy --env uat --yes") == 0
-    assert dataops("rollback --env uat --yes --to 0000000000") == 1
-    assert "no stored release starts with '0000000000'" in dataops.said
+    assert dataops("rollback --env uat --yes --to 0000000000") == 2
+    assert "no stored release of uat starts with '0000000000'" in dataops.said
+    assert "dataops history --env uat" in dataops.said
     assert dataops(f"rollback --env uat --yes --to {good[:10]}") == 0
     assert live(dataops, "uat") == first
     assert dataops.result("status --env uat")["current"]["release"] == good
@@ -202,6 +205,76 @@ def test_the_review_page_says_what_the_approver_needs(dataops: Operator) -> None
         "+print(2)",
     ):
         assert words in text
+
+
+def test_a_rollback_knows_the_commit_of_its_release(dataops: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given releases of two commits, when the first is deployed again, then history and status name its commit, with its mark."""
+    for commit in ("1" * 40 + "+", "2" * 40):
+        monkeypatch.setattr(identity, "commit_of", lambda directory, commit=commit: commit)
+        dataops.edit_script(f"print({commit[0]})\n")
+        assert dataops("deploy --env uat --yes") == 0
+    assert dataops("rollback --env uat --yes") == 0
+    assert dataops.result("status --env uat")["current"]["commit"] == "1" * 40 + "+"
+    assert [run["commit"][:1] for run in dataops.result("history --env uat")["runs"]] == ["1", "2", "1"]
+    dataops("status --env uat")
+    assert "commit 11111111+" in dataops.printed
+    dataops("history --env uat")
+    assert "11111111+ " in dataops.printed
+
+
+def test_what_is_no_saved_plan_is_said(dataops: Operator) -> None:
+    """Given files that dataops has not written, when they are to be carried out, then that is said, with exit code 2."""
+    file = dataops.directory / "plan.json"
+    for content in (b"", b"x", b"[]", b"{}", b'{"version": 1}', b"\xff"):
+        file.write_bytes(content)
+        assert dataops(f"deploy --env uat --plan {file}") == 2
+        assert "this is no saved plan" in dataops.said
+
+
+@pytest.mark.parametrize(
+    "command", ["plan --env uat --out", "review --env uat --against prod --out", "validate --junit"]
+)
+def test_a_file_that_cannot_be_written_is_said_before_the_work(dataops: Operator, command: str) -> None:
+    """Given a folder that does not exist, then the command ends with 2 at once: the work would have been lost."""
+    assert dataops(f"{command} {dataops.directory / 'nowhere' / 'file'}") == 2
+    assert "there is no folder" in dataops.said
+
+
+def test_status_says_who_holds_the_lock(dataops: Operator) -> None:
+    """Given a lock, then status names its owner; without one, it does not speak of locks."""
+    dataops("deploy --env uat --yes")
+    assert dataops.result("status --env uat")["lock"] is None
+    lock = EnvironmentLock(artifacts_store(session_of(dataops.directory)), "uat")
+    with lock.held("20261101T000000Z-somebody"):
+        assert dataops.result("status --env uat")["lock"]["run"] == "20261101T000000Z-somebody"
+        dataops("status --env uat")
+    assert "run 20261101T000000Z-somebody" in dataops.printed.splitlines()[-1]
+    dataops("status --env uat")
+    assert "locked" not in dataops.printed
+
+
+def test_a_lock_is_not_removed_when_nobody_answers(dataops: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a lock and no terminal, then unlock wants --yes (2); a no keeps the lock (6), and JSON says so."""
+    dataops("deploy --env uat --yes")
+    lock = EnvironmentLock(artifacts_store(session_of(dataops.directory)), "uat")
+    with lock.held("20261101T000000Z-somebody"):
+        assert dataops("unlock --env uat") == 2
+        assert "--yes" in dataops.said
+        monkeypatch.setattr(App, "confirm", lambda self, question, *, yes: False)
+        assert dataops.result("unlock --env uat")["declined"] is True
+        assert dataops("unlock --env uat") == 6
+        assert lock.owner() is not None
+
+
+def test_a_diff_says_where_and_whether_dataops_yml_differs(dataops: Operator) -> None:
+    """Given two releases, then the document names the environment, the files that differ, and whether the settings do."""
+    dataops("deploy --env uat --yes")
+    first = dataops.result("status --env uat")["current"]["release"]
+    dataops.edit_script("print(2)\n")
+    dataops("deploy --env uat --yes")
+    found = dataops.result(f"diff --env uat {first}")
+    assert (found["environment"], found["settings_differ"]) == ("uat", False)
+    assert [file["path"] for file in found["files"]] == ["script.py"]
 
 
 def test_events_are_one_json_object_per_line(dataops: Operator, capsys: pytest.CaptureFixture[str]) -> None:

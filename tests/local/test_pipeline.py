@@ -216,7 +216,8 @@ def test_promote_gets_the_release_of_uat_and_nothing_else(released: Released) ->
     id_of_uat = released.main.outputs["uat", "deploy", "deploy.release.id"]
     assert released.uat.current is not None and id_of_uat == released.uat.current["release"]
     (promoted,) = [ran.script for ran in released.main.of("prod") if "dataops" in ran.script]
-    assert promoted == f'.venv/bin/dataops promote --env prod --release "{id_of_uat}" --yes --lock-timeout 1800 --timeout 4500'
+    only_the_id = f'dataops promote --env prod --release "{id_of_uat}" --yes --lock-timeout 1800 --timeout 4500'
+    assert promoted == f".venv/bin/{only_the_id}"
     assert list(released.main.outputs) == [("uat", "deploy", "deploy.release.id")]
 
 

@@ -50,6 +50,14 @@ def test_a_plan_of_changes_leaves_nothing_behind(deployed: World) -> None:
     assert deployed.store.puts == []
 
 
+def test_the_last_line_tells_what_is_replaced_from_what_may_be(deployed: World) -> None:
+    """Given a change set that replaces, and a layer whose change nobody can know yet, then each is counted as what it is."""
+    deployed.edit("templates/store.yaml", 'Type: "AWS::S3::Bucket"', 'Type: "AWS::SNS::Topic"')
+    deployed.cloud.replaces("shop-uat-store", "Data")
+    last = plan_text(deployed.plan()).splitlines()[-1]
+    assert last.endswith("1 replaced, 2 may be replaced")
+
+
 def test_old_and_new_values_are_shown(deployed: World) -> None:
     """Given a changed script, then the plan's text shows the property with its old and its new value."""
     deployed.write("job.py", "print(2)\n")

@@ -85,7 +85,7 @@ def test_a_stored_release_comes_back_whole(tmp_path: Path) -> None:
     """Given a stored release, when it is fetched by the start of its id, then every byte and the id are the same."""
     release, store = World(tmp_path).target().release, FakeStore()
     store_release(store, release)
-    found = fetch_release(store, matching_release(store, release.id[:8]))
+    found = fetch_release(store, matching_release(store, release.id[:8], "uat"))
     assert found.id == release.id
     assert {p: f.content for p, f in found.files.items()} == {p: f.content for p, f in release.files.items()}
 
@@ -112,14 +112,14 @@ def test_an_unclear_or_unknown_id_is_an_error(tmp_path: Path) -> None:
     """Given no release or two with that start, then the message says which."""
     world, store = World(tmp_path), FakeStore()
     with pytest.raises(DataopsError, match="no stored release"):
-        matching_release(store, "ab")
+        matching_release(store, "ab", "uat")
     for number in range(40):
         world.write("job.py", f"{number}")
         store_release(store, world.target().release)
     starts = [key.split("/")[1][0] for key in store.keys("releases/")]
     twice = next(start for start in starts if starts.count(start) > 1)
     with pytest.raises(DataopsError, match="stored releases start with"):
-        matching_release(store, twice)
+        matching_release(store, twice, "uat")
 
 
 def test_the_checkout_of_this_repository_makes_a_release() -> None:
