@@ -126,7 +126,8 @@ def _difference(numbers: Numbers, how: str) -> Iterator[str]:
         b, a = sum(b for _, b, _ in left), sum(a for _, _, a in left)
         yield f"| {len(left):,} more customers | {b:.2f} | {a:.2f} | {a - b:+.2f} |"
     before, after = sum(b for _, b, _ in differences), sum(a for _, _, a in differences)
-    yield f"| **{len(differences)} customers** | {before:.2f} | {after:.2f} | {after - before:+.2f} |"
+    plural = "" if len(differences) == 1 else "s"
+    yield f"| **{len(differences)} customer{plural}** | {before:.2f} | {after:.2f} | {after - before:+.2f} |"
 
 
 def _counts(rebuilt: Rebuilt) -> Iterator[str]:

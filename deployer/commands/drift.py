@@ -40,11 +40,14 @@ def drift(app: App, /, env_name: str) -> int:
     for text in expired(ignores, today):
         app.say(text)
     open_ones = [finding for finding in findings if not finding.ignored]
-    head = f"{len(open_ones)} differences" if open_ones else "no drift"
+    plural = "" if len(open_ones) == 1 else "s"
+    head = f"{len(open_ones)} difference{plural}" if open_ones else "no drift"
     if known := len(findings) - len(open_ones):
         head += f", {known} known"
     app.emit(
         {"environment": env_name, "drifted": bool(open_ones), "findings": [f.document() for f in findings]},
         "\n".join([*map(str, findings), f"environment {env_name}: {head}"]),
     )
+    if open_ones:
+        app.say(f"next: dataops plan --env {env_name} --revert-drift shows what a deployment with it would bring back")
     return DRIFTED if open_ones else 0

@@ -154,6 +154,8 @@ def test_drift_finds_what_was_changed_by_hand(lakehouse: Lakehouse) -> None:
     s3.put_bucket_versioning(Bucket=raw, VersioningConfiguration={"Status": "Enabled"})
     assert found.returncode == 3, found.stdout + found.stderr
     assert "storage" in found.stdout
+    assert found.stdout.rstrip().endswith("environment local: 1 difference")
+    assert "next: dataops plan --env local --revert-drift" in found.stderr
 
 
 def test_a_stop_and_a_start_keep_everything(lakehouse: Lakehouse) -> None:

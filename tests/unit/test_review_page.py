@@ -40,6 +40,13 @@ def test_differences_per_customer_are_listed_and_totalled(tmp_path: Path) -> Non
     assert "| **3 customers** | 6.00 | 6.50 | +0.50 |" in text
 
 
+def test_one_customer_is_one_customer(tmp_path: Path) -> None:
+    numbers = Numbers({"ann": Decimal("10.00")}, {"ann": Decimal("9.00")})
+    assert "| **1 customer** | 10.00 | 9.00 | -1.00 |" in review_page(
+        replace(page_of(World(tmp_path)), numbers=numbers)
+    )
+
+
 def test_reasons_against_a_promotion_come_first(tmp_path: Path) -> None:
     text = review_page(replace(page_of(World(tmp_path)), refusals=("it is old",)))
     assert text.index("It cannot be promoted") < text.index("## Smoke test")
