@@ -15,6 +15,8 @@ from refunds_lake.columns import KINDS
 from refunds_lake.tables import CheckFailed, TableSet
 
 BROADCAST_ROWS: Final = 1_000_000
+BROADCAST_HASHES: Final = 4_000_000
+"""So many ids, and of their hashes, are sent to every task; more are joined by sorting."""
 DIFFERENCES_SHOWN: Final = 3
 DEFINITION: Final = """
 with
@@ -62,7 +64,10 @@ def check_all(after: TableSet) -> None:
 
     Reads id, parent_id and amount of every refund, id and customer_id of every purchase, parent_id of every void.
     """
-    _compare(_definition(after, after.read("refund")), _counted(after.read("refund_detail")))
+    parents = None
+    if sum(after.rows("refund", month) for month in after.months("refund")) <= BROADCAST_HASHES:
+        parents = F.broadcast(after.read("refund").select(F.xxhash64("parent_id").alias("hash")))
+    _compare(_definition(after, after.read("refund"), parents), _counted(after.read("refund_detail")))
 
 
 def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived_rows: int) -> None:
@@ -100,7 +105,7 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
     concerned_ids = few(concerned.select(F.col("id").alias("refund_id")))
     elsewhere = after.read("refund_detail", months - touched).join(concerned_ids, on="refund_id", how="left_semi")
     unconcerned = before.read("refund_detail", touched).join(concerned_ids, on="refund_id", how="left_anti")
-    parents = few(concerned.select(F.col("parent_id").alias("id")))
+    parents = few(concerned.select(F.xxhash64("parent_id").alias("hash")))
     _compare(
         _definition(after, concerned, parents).unionByName(_counted(unconcerned)),
         _counted(after.read("refund_detail", touched)).unionByName(_counted(elsewhere)),
@@ -122,10 +127,15 @@ def _concerning(before: TableSet, arrived: DataFrame) -> DataFrame:
 
 
 def _definition(after: TableSet, refunds: DataFrame, parents: DataFrame | None = None) -> DataFrame:
-    """The refunds that the definition counts: customer_id, month, amount."""
+    """The refunds that the definition counts: customer_id, month, amount.
+
+    `parents` has the hashes of the refunds' parents: a purchase without one is in no pair, and need not be sorted for the join.
+    """
     purchases = after.read("purchase").select("id", "customer_id", "month")
     if parents is not None:
-        purchases = purchases.join(parents, on="id", how="left_semi")
+        purchases = (
+            purchases.withColumn("hash", F.xxhash64("id")).join(parents, on="hash", how="left_semi").drop("hash")
+        )
     voids = after.read("void").select("parent_id")
     return after.spark.sql(DEFINITION, purchase=purchases, refund=refunds, void=voids)
 

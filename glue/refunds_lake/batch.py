@@ -28,8 +28,10 @@ from refunds_lake.tables import CheckFailed
 from refunds_lake.versions import VERSIONED
 
 ATTEMPTS: Final = 3
+_STAGING: Final = {"compression": "snappy", "parquet.enable.dictionary": "false", "parquet.block.size": str(32 << 20)}
+"""Written once, read a few times, and gone: no search for repeated values, and little of it in memory."""
 _STAGED: Final = (
-    "file int, block bigint, row bigint, month string, id string, timestamp timestamp, amount decimal(18,2), "
+    "file int, block bigint, row bigint, month string, id string, id_hash bigint, timestamp timestamp, amount decimal(18,2), "
     "parent_id string, customer_id string, merchant_id string, raw_text string, reasons array<string>"
 )
 
@@ -79,11 +81,11 @@ class Batch:
         )
 
     def transactions(self) -> DataFrame:
-        """The accepted records as VERSIONED columns, all versions of them."""
+        """The accepted records as VERSIONED columns and id_hash, all versions of them."""
         return (
             self.judged.where(F.col("kind").isin(*KINDS))
             .join(F.broadcast(self.files_known.select("file", "ingested_at", "source_file")), on="file")
-            .select(*VERSIONED)
+            .select(*VERSIONED, "id_hash")
         )
 
     def rejected(self, run_id: str, time_zone: str) -> DataFrame:
@@ -187,9 +189,8 @@ def _read(
     staging: str,
 ) -> Batch:
     known = files_frame(spark, store, files)
-    records(spark, store, files, known).transform(judged, time_zone).write.partitionBy("kind").option(
-        "compression", "snappy"
-    ).parquet(staging)
+    rows = records(spark, store, files, known).transform(judged, time_zone)
+    rows.write.partitionBy("kind").options(**_STAGING).parquet(staging)
     try:
         staged = spark.read.schema(_STAGED).parquet(staging)
     except AnalysisException:

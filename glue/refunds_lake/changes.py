@@ -18,11 +18,14 @@ from pyspark.sql import functions as F
 from refunds_lake.batch import Batch
 from refunds_lake.columns import KINDS, names
 from refunds_lake.detail import details
+from refunds_lake.frames import id_hash
 from refunds_lake.tables import TableSet
 from refunds_lake.versions import VERSIONED, outcomes, removed, winners
 
 BROADCAST_ROWS: Final = 1_000_000
 """Up to so many ids of a batch are sent to every task that scans history; more are joined by shuffling."""
+BROADCAST_HASHES: Final = 4_000_000
+"""The same for hashes of ids, which take 8 bytes each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +57,12 @@ class Changes:
 
     # -- ids that come more than once or are stored already
 
-    @cached_property
-    def _ids(self) -> DataFrame:
-        return self._batch.judged.where(F.col("kind").isin(*KINDS)).select("kind", "id", "parent_id")
+    @property
+    def _accepted(self) -> DataFrame:
+        return self._batch.judged.where(F.col("kind").isin(*KINDS))
 
     def _ids_of(self, kind: str) -> DataFrame:
-        return self._ids.where(F.col("kind") == kind)
+        return self._accepted.where(F.col("kind") == kind).select("id", "parent_id")
 
     def _few(self, frame: DataFrame) -> DataFrame:
         return F.broadcast(frame) if self._batch.read <= BROADCAST_ROWS else frame
@@ -128,25 +131,26 @@ class Changes:
 
     @cached_property
     def _contested(self) -> DataFrame | None:
-        """The (kind, id) that several versions compete for, or None."""
-        repeated = self._ids.groupBy("kind", "id").count().where("count > 1").select("kind", "id")
-        frames = [repeated]
+        """The id_hash of all ids that several versions compete for (perhaps of others too), or None."""
+        frames = [self._accepted.groupBy("id_hash").count().where("count > 1").select("id_hash")]
         for rows in self._known_rows:
-            ids = rows.select("kind", "id")
-            frames.append(ids.join(self._ids, on=["kind", "id"], how="left_semi"))
+            hashes = rows.select(id_hash("kind", "id").alias("id_hash"))
+            frames.append(hashes.join(self._few(self._accepted.select("id_hash")), on="id_hash", how="left_semi"))
         contested = self._keep(reduce(DataFrame.union, frames).distinct())
-        return None if contested.isEmpty() else contested
+        found = contested.count()
+        if not found:
+            return None
+        return F.broadcast(contested) if found <= BROADCAST_HASHES else contested
 
     @cached_property
     def _outcomes(self) -> DataFrame | None:
         if self._contested is None:
             return None
-        stored = reduce(DataFrame.unionByName, self._known_rows) if self._known_rows else None
-        candidates = self._batch.transactions().join(self._contested, on=["kind", "id"], how="left_semi")
-        if stored is None:
-            stored = candidates.limit(0)
-        else:
-            stored = stored.join(self._contested, on=["kind", "id"], how="left_semi")
+        candidates = self._batch.transactions().join(self._contested, on="id_hash", how="left_semi").select(*VERSIONED)
+        stored = candidates.limit(0)
+        if self._known_rows:
+            known = reduce(DataFrame.unionByName, self._known_rows).withColumn("id_hash", id_hash("kind", "id"))
+            stored = known.join(self._contested, on="id_hash", how="left_semi").select(*VERSIONED)
         return self._keep(outcomes(candidates, stored))
 
     @cached_property
@@ -168,7 +172,7 @@ class Changes:
         alone = self._batch.transactions_by_month()
         if self._contested is not None:
             rows = (
-                self._batch.judged.join(self._contested, on=["kind", "id"], how="left_semi")
+                self._accepted.join(self._contested, on="id_hash", how="left_semi")
                 .groupBy("kind", "month")
                 .count()
                 .collect()
@@ -212,9 +216,10 @@ class Changes:
     def _arriving(self, kind: str) -> DataFrame:
         new = self._batch.transactions().where(F.col("kind") == kind)
         if self._contested is None or self._outcomes is None:
-            return new
+            return new.select(*VERSIONED)
         changed = self._outcomes.where(F.col("is_changed") & (F.col("kind") == kind))
-        return new.join(self._contested, on=["kind", "id"], how="left_anti").unionByName(winners(changed))
+        alone = new.join(self._contested, on="id_hash", how="left_anti").select(*VERSIONED)
+        return alone.unionByName(winners(changed))
 
     def _leaving(self, kind: str) -> DataFrame:
         assert self._outcomes is not None
@@ -256,8 +261,16 @@ class Changes:
         columns = ("id", "customer_id", "merchant_id", "month")
         new = self._arriving("purchase").select(*columns)
         if self._concerned_purchases is None:
-            return new
+            return self._with_refunds(new)
         return new.unionByName(self._unchanged("purchase", self._concerned_purchases).select(*columns))
+
+    def _with_refunds(self, purchases: DataFrame) -> DataFrame:
+        """The purchases that refunds of the batch point at, and perhaps others: what need not be sorted for a join with them."""
+        if self._batch.of_kind("refund") > BROADCAST_HASHES:
+            return purchases
+        wanted = self._ids_of("refund").select(id_hash(F.lit("purchase"), "parent_id").alias("id_hash"))
+        hashed = purchases.withColumn("id_hash", id_hash(F.lit("purchase"), "id"))
+        return hashed.join(F.broadcast(wanted), on="id_hash", how="left_semi").drop("id_hash")
 
     def _voids(self, refunds: DataFrame) -> DataFrame:
         """parent_id of the voids that may concern the refunds."""

@@ -1,4 +1,7 @@
-"""Small DataFrames from values of the driver, without Python workers: `createDataFrame` would start some for a list."""
+"""Small DataFrames from values of the driver, and ids as numbers.
+
+Nothing here starts Python workers: `createDataFrame` would, for a list.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,6 +34,11 @@ def local_frame(spark: SparkSession, schema: str, rows: Sequence[Sequence[Any]])
 def empty_frame(spark: SparkSession, schema: str) -> DataFrame:
     """No rows under a schema string."""
     return spark.range(0).select(F.from_json(F.lit(None).cast("string"), schema).alias("_")).select("_.*")
+
+
+def id_hash(kind: str | Column, id_: str) -> Column:
+    """64 bits of a transaction's kind and id. Equal for equal ids; others may share it, so it preselects and never decides."""
+    return F.xxhash64(kind, id_)
 
 
 def _plain(value: Any) -> Any:

@@ -73,23 +73,23 @@ def hadoop_path(uri: str) -> str:
 
 
 def records(spark: SparkSession, store: ObjectStore, files: Sequence[RawFile], files_known: DataFrame) -> DataFrame:
-    """All records of the files: file, block, row, is_blank, raw_text, fault, not_text, invalid_utf8 and the seven fields."""
+    """All records of the files: where they stand (file, block, row), their raw text, what is wrong with it, and seven texts.
+
+    Out: file, too_late, block, row, is_blank, text (null for a Parquet row or a line that is too long), cut (its beginning, or
+    the row as JSON), fault, is_tidy (no field holds a tab or an end of line), not_text, invalid_utf8 and the seven fields.
+    """
     shape = attrgetter("format", "columns", "header")
+    placed = F.broadcast(files_known.select("path", "file", "too_late"))
     frames = []
     for (format_, columns, header), group in groupby(sorted(files, key=shape), key=shape):
         uris = [store.uri(file.key) for file in group]
         if format_ == JSON:
-            frames.append(_lines(spark, uris, header=None).transform(_from_json))
+            frames.append(_from_json(_lines(spark, uris, placed, header=None)))
         elif format_ == CSV:
-            names = [name for name, _ in columns]
-            frames.append(
-                _lines(spark, uris, header=header).transform(lambda lines, names=names: _from_csv(lines, names))
-            )
+            frames.append(_from_csv(_lines(spark, uris, placed, header=header), [name for name, _ in columns]))
         else:
-            frames.append(_from_parquet(spark, uris, columns))
-    placed = F.broadcast(files_known.select("path", "file", "too_late"))
-    together = reduce(DataFrame.unionByName, frames)
-    return together.join(placed, on="path", how="left").drop("path")
+            frames.append(_from_parquet(spark, uris, placed, columns))
+    return reduce(DataFrame.unionByName, frames)
 
 
 def _place() -> list[Column]:
@@ -101,7 +101,7 @@ def _place() -> list[Column]:
     ]
 
 
-def _load(reader: DataFrameReader, format_: str, uris: Sequence[str]) -> DataFrame:
+def _load(reader: DataFrameReader, format_: str, uris: Sequence[str], placed: DataFrame) -> DataFrame:
     """The rows of the files, with their place, each file once.
 
     With globbing off, Spark reads all given files once more for each name that looks like a pattern, so such a name gets
@@ -113,30 +113,33 @@ def _load(reader: DataFrameReader, format_: str, uris: Sequence[str]) -> DataFra
         reader.format(format_).option("__globPaths__", "false").load(portion).select(*_place(), "*")
         for portion in portions
     ]
-    return reduce(DataFrame.unionByName, loaded)
+    # Now, so that the path of the file is not copied from step to step with each of its rows.
+    return reduce(DataFrame.unionByName, loaded).join(placed, on="path", how="left").drop("path")
 
 
-def _lines(spark: SparkSession, uris: Sequence[str], header: str | None) -> DataFrame:
+_PLACE: Final = ("file", "too_late", "block", "row")
+
+
+def _lines(spark: SparkSession, uris: Sequence[str], placed: DataFrame, header: str | None) -> DataFrame:
     """Text files by line: LF or CRLF ends a line, a byte order mark is no part of it, and repeated headers are blank."""
     value = F.expr(r"CASE WHEN endswith(value, '\r') THEN substr(value, 1, char_length(value) - 1) ELSE value END")
     text = F.when(F.col("line").startswith("\ufeff"), F.expr("substr(line, 2)")).otherwise(F.col("line"))
     reader = spark.read.option("lineSep", "\n")
     is_header = F.col("text") == header if header is not None else F.lit(False)
     is_too_long = F.octet_length("text") > LINE_BYTES
+    # One side is enough; for the other, Spark's trim builds two arrays as long as the line (UTF8String.trimRight).
+    has_only_blanks = F.expr(r"trim(LEADING ' \t\r\n' FROM text)") == ""
     return (
-        _load(reader, "text", uris)
-        .select("path", "block", "row", value.alias("line"))
-        .select("path", "block", "row", text.alias("text"))
+        _load(reader, "text", uris, placed)
+        .select(*_PLACE, value.alias("line"))
+        .select(*_PLACE, text.alias("text"))
         .select(
-            "path",
-            "block",
-            "row",
-            # One side is enough; for the other, Spark's trim builds two arrays as long as the line (UTF8String.trimRight).
-            (is_header | (F.expr(r"trim(LEADING ' \t\r\n' FROM text)") == "")).alias("is_blank"),
-            F.when(is_too_long, F.expr(f"substr(text, 1, {_RAW_TEXT_BYTES})"))
-            .otherwise(F.col("text"))
-            .alias("raw_text"),
+            *_PLACE,
+            F.when(F.col("text").startswith("{"), F.lit(False))
+            .otherwise(is_header | has_only_blanks)
+            .alias("is_blank"),
             F.when(~is_too_long, F.col("text")).alias("text"),
+            F.when(is_too_long, F.expr(f"substr(text, 1, {_RAW_TEXT_BYTES})")).alias("cut"),
         )
     )
 
@@ -155,12 +158,12 @@ def _from_json(lines: DataFrame) -> DataFrame:
     )
     amount = F.when(F.col("json.amount").isNotNull(), F.when(is_plain, _plain_amount()).otherwise(_any_amount()))
     return parsed.select(
-        "path",
-        "block",
-        "row",
+        *_PLACE,
         "is_blank",
-        "raw_text",
+        "text",
+        "cut",
         fault.alias("fault"),
+        is_plain.alias("is_tidy"),
         F.when(~is_plain, _not_text()).alias("not_text"),
         _is_invalid_utf8("json.").alias("invalid_utf8"),
         *((amount if name == "amount" else F.col(f"json.{name}")).alias(name) for name in FIELDS),
@@ -241,30 +244,32 @@ def _from_csv(lines: DataFrame, names: Sequence[str]) -> DataFrame:
         ),
     )
     return flat.select(
-        "path",
-        "block",
-        "row",
+        *_PLACE,
         "is_blank",
-        "raw_text",
+        "text",
+        "cut",
         "fault",
+        (~F.col("text").rlike(r"[\t\r]")).alias("is_tidy"),
         F.lit(None).cast("array<string>").alias("not_text"),
         _is_invalid_utf8("").alias("invalid_utf8"),
         *FIELDS,
     )
 
 
-def _from_parquet(spark: SparkSession, uris: Sequence[str], columns: Iterable[tuple[str, str]]) -> DataFrame:
+def _from_parquet(
+    spark: SparkSession, uris: Sequence[str], placed: DataFrame, columns: Iterable[tuple[str, str]]
+) -> DataFrame:
     """Parquet rows under one schema; the raw text of a row is its JSON."""
     types: Mapping[str, str] = {name: type_ for name, type_ in columns if name in FIELDS}
     schema = ", ".join(f"`{name}` {type_}" for name, type_ in types.items())
-    rows = _load(spark.read.schema(schema), "parquet", uris)
+    rows = _load(spark.read.schema(schema), "parquet", uris, placed)
     return rows.select(
-        "path",
-        "block",
-        "row",
+        *_PLACE,
         F.lit(False).alias("is_blank"),
-        F.to_json(F.struct(*types), {"ignoreNullFields": "false"}).alias("raw_text"),
+        F.lit(None).cast("string").alias("text"),
+        F.to_json(F.struct(*types), {"ignoreNullFields": "false"}).alias("cut"),
         F.lit(None).cast("string").alias("fault"),
+        F.lit(False).alias("is_tidy"),
         F.lit(None).cast("array<string>").alias("not_text"),
         F.lit(False).alias("invalid_utf8"),
         *(_as_text(name, types.get(name)).alias(name) for name in FIELDS),

@@ -15,6 +15,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from refunds_lake.columns import KINDS
+from refunds_lake.frames import id_hash
 
 ID_LENGTH: Final = 64
 EARLIEST: Final = "2000-01-01 00:00:00"
@@ -79,32 +80,40 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 
 def cleaned(records: DataFrame) -> DataFrame:
     """Texts as values: ids trimmed, the type in lower case, timestamp and amount null where the text is no such thing."""
-    others = [name for name in records.columns if name not in (*TEXTS, "type", "timestamp", "amount")]
-    return records.select(
+    names = (*TEXTS, "type")
+    others = [name for name in records.columns if name not in (*names, "timestamp", "amount", "is_tidy")]
+    # In two steps, so that each text is trimmed once.
+    return records.select(*others, "timestamp", "amount", *(_trimmed(name).alias(name) for name in names)).select(
         *others,
-        *(_trimmed(name).alias(name) for name in TEXTS),
-        _lowered(_trimmed("type")).alias("type"),
+        *(F.when(F.col(name) != "", F.col(name)).alias(name) for name in TEXTS),
+        F.when(F.col("type") != "", _lowered(F.col("type"))).alias("type"),
         F.col("timestamp").alias("timestamp_text"),
-        F.when(F.col("timestamp").rlike(TIMESTAMP), F.expr("try_cast(`timestamp` as timestamp)")).alias("timestamp"),
+        F.when(F.col("timestamp").rlike(TIMESTAMP), _moment()).alias("timestamp"),
         F.col("amount").alias("amount_text"),
         F.when(F.col("amount").rlike(AMOUNT), F.expr("try_cast(`amount` as decimal(18,2))")).alias("amount"),
     )
 
 
 def _trimmed(name: str) -> Column:
-    text = F.expr(rf"trim(BOTH ' \t\r\n' FROM `{name}`)")
-    return F.when(text != "", text)
+    """Without spaces, tabs and ends of lines around it; where there can be spaces only, Spark's plain trim is far cheaper."""
+    return F.when(F.col("is_tidy"), F.trim(name)).otherwise(F.expr(rf"trim(BOTH ' \t\r\n' FROM `{name}`)"))
 
 
 def _lowered(text: Column) -> Column:
     return F.lower(text)
 
 
+def _moment() -> Column:
+    """The text as a timestamp; the Z goes first, UTC is the session's zone and Spark compiles a pattern for each zone."""
+    text = "CASE WHEN endswith(`timestamp`, 'Z') THEN substr(`timestamp`, 1, char_length(`timestamp`) - 1) ELSE `timestamp` END"
+    return F.expr(f"try_cast({text} as timestamp)")
+
+
 def judged(records: DataFrame, time_zone: str) -> DataFrame:
     """Every record with its `kind` and `month`, or with its `reasons`; blank lines and headers have kind blank.
 
-    In: the columns of `read.RECORD`. Out: file, block, row, kind, month, id, timestamp, parent_id, customer_id,
-    merchant_id, amount, raw_text and reasons (of rejected records only).
+    In: the columns of `read.RECORD`. Out: file, block, row, kind, month, id, id_hash (of kind and id), timestamp, parent_id,
+    customer_id, merchant_id, amount, raw_text and reasons (of rejected records only).
     """
     broken = [F.coalesce(rule(), F.lit(False)) for rule in RULES.values()]
     is_sound = F.col("fault").isNull() & ~reduce(lambda one, other: one | other, broken)
@@ -125,10 +134,11 @@ def judged(records: DataFrame, time_zone: str) -> DataFrame:
             "kind",
             F.when(F.col("kind").isin(*KINDS), month).alias("month"),
             *(F.when(F.col("kind").isin(*KINDS), F.col(name)).alias(name) for name in ("id", "timestamp", "amount")),
+            F.when(F.col("kind").isin(*KINDS), id_hash("kind", "id")).alias("id_hash"),
             F.when(F.col("kind").isin("refund", "void"), F.col("parent_id")).alias("parent_id"),
             F.when(is_purchase, F.col("customer_id")).alias("customer_id"),
             F.when(is_purchase, F.col("merchant_id")).alias("merchant_id"),
-            F.when(is_rejected, F.col("raw_text")).alias("raw_text"),
+            F.when(is_rejected, F.coalesce("text", "cut")).alias("raw_text"),
             F.when(is_rejected, reasons).alias("reasons"),
         )
     )
