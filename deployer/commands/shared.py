@@ -22,7 +22,7 @@ from deployer.release import short
 from deployer.smoke_policy import WRONG_ANSWER, SmokeResult
 from deployer.target import Target
 from deployer.waiting import Pauses
-from deployer.wish import Report, Wish
+from deployer.wish import Ports, Report, Wish
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -70,12 +70,26 @@ def carry_out(
         with stoppable(pauses):
             report = Deployment(ports, target, wish).run()
             if on_smoke_failure == "rollback" and (report.smoke or {}).get("outcome") == WRONG_ANSWER:
-                from deployer.commands.rollback import roll_back_after
-
-                roll_back_after(app, session, report, replace(wish, command="rollback", saved_plan=None), ports)
+                _roll_back(app, session, report, replace(wish, command="rollback", saved_plan=None), ports)
     finally:
         progress.close()
     return tell(app, report, progress, events=events)
+
+
+def _roll_back(app: App, session: Session, report: Report, wish: Wish, ports: Ports) -> None:
+    """Roll back after a wrong answer. How that ends is said; the wrong answer stays the command's result."""
+    from deployer.commands.rollback import roll_back_after
+
+    try:
+        back = roll_back_after(app, session, report, wish, ports)
+    except DataopsError as error:
+        app.say(f"not rolled back: {error}" + (f"; {error.hint}" if error.hint else ""))
+        return
+    if back.outcome in ("done", "unchanged"):
+        app.say(f"rolled back to release {short(back.release)}")
+    else:
+        why = back.error or f"smoke test: {(back.smoke or {}).get('message', 'not run')}"
+        app.say(f"the rollback to release {short(back.release)} ended as {back.outcome}: {why}")
 
 
 def _consent(app: App, command: str, *, yes: bool) -> Callable[[Plan], bool]:

@@ -149,8 +149,29 @@ def test_a_wrong_answer_is_rolled_back_when_asked(dataops: Operator, monkeypatch
         assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(next(verdicts), "", 1, 0.0, {})
     )
     assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
+    assert f"rolled back to release {good[:12]}" in dataops.said
     assert live(dataops, "uat") == first
     assert dataops.result("status --env uat")["current"]["release"] == good
+
+
+def test_a_wrong_answer_stays_the_result_when_nothing_can_be_rolled_back_to(dataops: Operator) -> None:
+    """Given a first release that is wrong, when deployed with rollback, then exit is 4 all the same, and what was not done is said."""
+    dataops.verdict = WRONG_ANSWER
+    document = dataops.result("deploy --env uat --yes --on-smoke-failure rollback")
+    assert document["outcome"] == "smoke-failed"
+    dataops.edit_script("print('wrong again')\n")
+    assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
+    assert "not rolled back: no earlier good release was deployed to uat; dataops history --env uat" in dataops.said
+
+
+def test_a_rollback_that_fails_is_said(dataops: Operator) -> None:
+    """Given a good release and then wrong answers only, then how the rollback ended is said beside the wrong answer."""
+    assert dataops("deploy --env uat --yes") == 0
+    good = dataops.result("status --env uat")["current"]["release"]
+    dataops.edit_script("print('wrong')\n")
+    dataops.verdict = WRONG_ANSWER
+    assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
+    assert f"the rollback to release {good[:12]} ended as smoke-failed" in dataops.said
 
 
 def test_plan_has_its_exit_codes_and_leaves_nothing(dataops: Operator) -> None:
