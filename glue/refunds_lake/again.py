@@ -49,7 +49,7 @@ def backfill(
             raise CheckFailed(f"{batch.problems[0].key} cannot be read any more: {batch.problems[0].reason}")
         nothing = TableSet(world.spark, world.base, settings.base_prefix, {})
         changes = Changes(nothing, batch)
-        change_of = changed(settings, nothing, batch, changes, run_id)
+        change_of = dict(changed(settings, nothing, batch, changes, run_id))
         rows = sum(
             count for table, each in change_of.items() if table != "refund_detail" for count in each.rows.values()
         )
@@ -59,7 +59,7 @@ def backfill(
             table: dataclasses.replace(each, rows={m: n for m, n in each.rows.items() if first <= m <= last})
             for table, each in change_of.items()
         }
-        written = nothing.check_written(write(world, nothing, asked, run_id), run_id)
+        written = nothing.check_written(write(world, nothing, asked.items(), run_id), run_id)
         live = {t: {m: e for m, e in months.items() if first <= m <= last} for t, months in on_record.live.items()}
         tables = replacing(live, written)
         check_all(TableSet(world.spark, world.base, settings.base_prefix, on_record.live).after(tables))
@@ -102,7 +102,7 @@ def replay(
         replayed = lines.where(readable).select("source_file", "line_number", "month").localCheckpoint()
         batch = batch.only(replayed)
         changes = Changes(tables, batch)
-        change_of = changed(settings, tables, batch, changes, run_id)
+        change_of = dict(changed(settings, tables, batch, changes, run_id))
         away = {row["month"]: row["count"] for row in replayed.groupBy("month").count().collect()}
         still = change_of["rejected"]
         change_of["rejected"] = Change(
@@ -110,7 +110,7 @@ def replay(
             replayed.select("source_file", "line_number"),
             {month: still.rows.get(month, tables.rows("rejected", month)) - count for month, count in away.items()},
         )
-        published = tables.check_written(write(world, tables, change_of, run_id), run_id)
+        published = tables.check_written(write(world, tables, change_of.items(), run_id), run_id)
         counts = add_up(tables, batch, changes, published, read=0)
         check_agreement(tables, tables.after(published), batch)
     finally:

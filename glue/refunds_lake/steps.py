@@ -6,11 +6,9 @@ A first load, a batch, a rebuild and a replay put them together differently, in 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
-
-from pyspark.sql import DataFrame
 
 from refunds_lake import runs
 from refunds_lake.agreement import check_all, check_changes
@@ -24,28 +22,37 @@ from refunds_lake.world import Settings, World
 CONCURRENT_WRITES: Final = 3
 
 
-def changed(settings: Settings, tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> dict[str, Change]:
-    """What changes in which table."""
+def changed(
+    settings: Settings, tables: TableSet, batch: Batch, changes: Changes, run_id: str
+) -> Iterator[tuple[str, Change]]:
+    """What changes in which table, each as soon as it is known."""
     if not batch.read:
-        return {}
-    change_of = {kind: changes.transactions(kind) for kind in KINDS}
-    change_of["refund_detail"] = changes.detail()
-    change_of["rejected"] = _rejected(settings, tables, batch, run_id)
-    return change_of
+        return
+    for kind in KINDS:
+        yield kind, changes.transactions(kind)
+    yield "rejected", _rejected(settings, tables, batch, run_id)
+    yield "refund_detail", changes.detail()
 
 
-def write(world: World, tables: TableSet, change_of: Mapping[str, Change], run_id: str) -> dict[str, Mapping[str, int]]:
-    """Write the touched months of all tables beside the live ones; table -> month -> rows that there must be."""
+def write(
+    world: World, tables: TableSet, changed_tables: Iterable[tuple[str, Change]], run_id: str
+) -> dict[str, Mapping[str, int]]:
+    """Write the touched months beside the live ones, of each table as it comes; table -> month -> rows that there must be."""
 
-    def write_table(table: str) -> None:
-        rows: DataFrame = next_content(tables, table, change_of[table])
-        tables.write(table, rows, run_id)
+    def write_table(table: str, change: Change) -> None:
+        tables.write(table, next_content(tables, table, change), run_id)
 
-    touched = [table for table in TABLES if table in change_of and change_of[table].rows]
-    world.say("writing " + ", ".join(f"{table} ({len(change_of[table].rows)} months)" for table in touched))
+    expected: dict[str, Mapping[str, int]] = {}
     with ThreadPoolExecutor(CONCURRENT_WRITES) as pool:
-        list(pool.map(write_table, touched))
-    return {table: change_of[table].rows for table in touched}
+        writes = []
+        for table, change in changed_tables:
+            if change.rows:
+                world.say(f"writing {table} ({len(change.rows)} months)")
+                writes.append(pool.submit(write_table, table, change))
+                expected[table] = change.rows
+        for each in writes:
+            each.result()
+    return expected
 
 
 def _rejected(settings: Settings, tables: TableSet, batch: Batch, run_id: str) -> Change:
