@@ -3,7 +3,7 @@ bare emulator.
 
 Prints seconds, API calls and ratios for a first deployment, one without changes, and one with one changed stack of five.
 The floor is what any boto3 program needs to know that nothing has changed: one identity and five DescribeStacks in threads.
-Sceptre, SAM CLI and the AWS CLI take part where their commands are found. All runs are whole processes, one after the
+CDK, Sceptre, SAM CLI and the AWS CLI take part where their commands are found. All runs are whole processes, one after the
 other in turn, so that a busy machine is busy for all. The others get their parameters as constants or, in Sceptre, by
 its own resolver; none of them uploads, locks, records or tests anything.
 
@@ -13,6 +13,7 @@ its own resolver; none of them uploads, locks, records or tests anything.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import shutil
@@ -174,6 +175,29 @@ def parameters(name: str, topic: str = "x") -> dict[str, str]:
     }
 
 
+def cdk(project: Path, url: str) -> None:
+    """https://docs.aws.amazon.com/cdk/v2/guide/cli.html, on an assembly that stands ready: nothing is synthesized."""
+    assembly = project / "cdk.out"
+    if not assembly.exists():
+        shutil.copytree(project / "templates", assembly)
+        stacks = {
+            name: {
+                "type": "aws:cloudformation:stack",
+                "environment": "aws://111111111111/ap-southeast-2",
+                "properties": {
+                    "templateFile": f"{name}.yaml",
+                    "stackName": f"{project.name}-{name}",
+                    "parameters": parameters(name),
+                },
+                "dependencies": [before] if before else [],
+            }
+            for before, name in zip((None, *NAMES), NAMES, strict=False)
+        }
+        (assembly / "manifest.json").write_text(json.dumps({"version": "36.0.0", "artifacts": stacks}), "utf-8")
+    options = ["--all", "--require-approval", "never", "--no-notices", "--no-version-reporting"]
+    run([COMMANDS["cdk"], "deploy", *options, "--app", str(assembly)], url, project, CI="1")
+
+
 def sceptre(project: Path, url: str) -> None:
     """https://docs.sceptre-project.org"""
     config = project / "config" / "uat"
@@ -209,7 +233,7 @@ def aws(project: Path, url: str) -> None:
         run(command, url, project)
 
 
-OTHERS: dict[str, Deploy] = {"sceptre": sceptre, "sam": sam, "aws": aws}
+OTHERS: dict[str, Deploy] = {"cdk": cdk, "sceptre": sceptre, "sam": sam, "aws": aws}
 COMMANDS = {name: name for name in OTHERS}
 
 

@@ -6,17 +6,20 @@ Both publish like any run and take up no new object; what is new is for `job`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib import resources
 
 from pyspark.sql import functions as F
 
 from refunds_lake import runs
 from refunds_lake.agreement import check_all
-from refunds_lake.batch import clear, read_batch
+from refunds_lake.batch import clear, read_batch, read_or_resume
 from refunds_lake.changes import Change, Changes
 from refunds_lake.columns import KINDS
 from refunds_lake.lock import Lock
+from refunds_lake.objects import StoredObject, utc_text
 from refunds_lake.publish import publish
 from refunds_lake.raw_files import inspect, is_known, version_order
 from refunds_lake.runs import Manifest, Problem, State
@@ -31,6 +34,7 @@ def backfill(
     """Make months again from the objects that are in the tables, all of which must still be there and readable.
 
     Which version stands is decided over all months, so all objects are read; only the months asked for are written.
+    A rebuild that broke off leaves what it has read, and the same one resumes from there.
     """
     assert settings.months is not None
     first, last = settings.months
@@ -42,9 +46,12 @@ def backfill(
             f"{len(lost)} raw objects that are in the tables are gone or replaced, the first is {lost[0]}"
         )
     files, problems = inspect(world.raw, objects, on_record.suspects)
-    staging = world.base.uri(f"{settings.base_prefix}.staging/{run_id}/")
+    prefix = f"{settings.base_prefix}.staging/rebuild-{_digest(objects, zone)}/"
+    staging = world.base.uri(prefix)
     try:
-        batch = read_batch(world.spark, world.raw, files, problems, zone, staging)
+        batch, resumed = read_or_resume(world.spark, world.raw, files, problems, zone, world.base, prefix)
+        if resumed:
+            world.say(f"resumed a rebuild that broke off: {len(files)} objects had been read")
         if batch.problems:
             raise CheckFailed(f"{batch.problems[0].key} cannot be read any more: {batch.problems[0].reason}")
         nothing = TableSet(world.spark, world.base, settings.base_prefix, {})
@@ -63,8 +70,9 @@ def backfill(
         live = {t: {m: e for m, e in months.items() if first <= m <= last} for t, months in on_record.live.items()}
         tables = replacing(live, written)
         check_all(TableSet(world.spark, world.base, settings.base_prefix, on_record.live).after(tables))
-    finally:
+    except CheckFailed:
         clear(world.spark, staging)
+        raise
     growth = {
         table: sum(each.rows - (live[table][m].rows if m in live.get(table, {}) else 0) for m, each in months.items())
         for table, months in tables.items()
@@ -73,7 +81,19 @@ def backfill(
     counts = {"read": 0, "kept": kept, "duplicate": 0, "superseded": -kept - rejected, "rejected": rejected}
     manifest = _again(settings, world, run_id, runs.BACKFILL, started_at, counts, (), tables, f"{first} to {last}")
     publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
+    clear(world.spark, staging)
     return manifest, ()
+
+
+def _digest(objects: Sequence[StoredObject], time_zone: str) -> str:
+    """What the judged records of the objects depend on: the objects, this library, and the time zone of months."""
+    digest = hashlib.sha256(time_zone.encode())
+    for module in sorted(resources.files("refunds_lake").iterdir(), key=lambda each: each.name):
+        if module.name.endswith(".py"):
+            digest.update(module.read_bytes())
+    for each in objects:
+        digest.update(f"{each.key}\0{each.etag}\0{utc_text(each.last_modified)}\n".encode())
+    return digest.hexdigest()[:32]
 
 
 def replay(

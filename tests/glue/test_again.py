@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund
 from pyspark.sql import functions as F
-from refunds_lake import rules
+from refunds_lake import again, batch, rules
 
 
 def test_a_replay_after_a_fix_changes_the_totals_by_what_was_repaired(
@@ -56,6 +57,60 @@ def test_months_are_rebuilt_from_raw_and_the_others_stay(lakehouse: Lakehouse) -
     assert set(outcome.manifest.counts.values()) == {0}
     assert lakehouse.catalog.months("purchase")["2026-08"] == untouched
     assert lakehouse.run().manifest.counts["kept"] == 1
+
+
+class Broken(Exception):
+    """What kills a run in a test."""
+
+
+def test_a_rebuild_that_broke_off_resumes_from_what_it_had_read(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a rebuild that died while writing, when it is started again, then no object is parsed again, and it ends well."""
+    lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1"), "", "nope"])
+    lakehouse.run()
+    good = lakehouse.tables()
+
+    def breaks(*_: Any, **__: Any) -> None:
+        raise Broken
+
+    with monkeypatch.context() as patched:
+        patched.setattr(again, "write", breaks)
+        with pytest.raises(Broken):
+            lakehouse.run(months=("2026-09", "2026-10"))
+    lakehouse.now += timedelta(minutes=10)  # the lock has expired
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "records", breaks)
+        lakehouse.run(months=("2026-09", "2026-10"))
+    assert "resumed a rebuild that broke off: 1 objects had been read" in lakehouse.said
+    assert lakehouse.tables() == good
+    assert list(lakehouse.base.listing("base/.staging/")) == []
+
+
+@pytest.mark.parametrize("what", ["swept in part", "another zone", "another delivery"])
+def test_a_rebuild_resumes_from_nothing_else(lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Given that what was read is not all there, or not what would be read now, then everything is read again."""
+    lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1")])
+    lakehouse.run()
+    with monkeypatch.context() as patched:
+        patched.setattr(again, "write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            lakehouse.run(months=("2026-09", "2026-10"))
+    lakehouse.now += timedelta(minutes=10)
+    zone = "UTC"
+    if what == "swept in part":
+        staged = [each.key for each in lakehouse.base.listing("base/.staging/") if each.key.endswith(".parquet")]
+        lakehouse.base.delete(staged[:1])
+    elif what == "another zone":
+        zone = "Asia/Tokyo"
+        lakehouse.run(full_refresh=True, reporting_time_zone=zone)
+    else:
+        lakehouse.deliver("b.json", [purchase("p2")], at=NOW + timedelta(seconds=5))
+        lakehouse.run()
+    good = lakehouse.tables()
+    lakehouse.run(months=("2026-09", "2026-10"), reporting_time_zone=zone)
+    assert not [text for text in lakehouse.said if text.startswith("resumed")]
+    assert lakehouse.tables() == good
 
 
 def test_a_refresh_from_another_prefix_misses_nothing(lakehouse: Lakehouse) -> None:

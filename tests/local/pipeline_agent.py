@@ -35,6 +35,8 @@ __all__ = ["ROOT", "Comment", "Run", "azure_devops", "repository_files", "script
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 STEP_TIMEOUT_SECONDS = 600
 NOT_INHERITED = ("AWS_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH", "GIT_")  # an agent has nothing of ours
+# Variables that the agent's image sets: https://learn.microsoft.com/azure/devops/pipelines/agents/hosted
+AGENT_VARIABLES = {"JAVA_HOME_17_X64": "/usr/lib/jvm/temurin-17-jdk-amd64"}
 # What the script tells the agent: https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
 SET_OUTPUT = re.compile(r"^##vso\[task\.setvariable variable=(\w+);isOutput=true\](.*)$", re.MULTILINE)
 UPLOAD_SUMMARY = re.compile(r"^##vso\[task\.uploadsummary\](.*)$", re.MULTILINE)
@@ -105,7 +107,7 @@ class Run:
         return succeeded
 
     def _step(self, step: Step) -> bool:
-        variables = {**self.variables, **self._declared(step.stage)}
+        variables = {**AGENT_VARIABLES, **self.variables, **self._declared(step.stage)}
         script = expanded(step.script, variables)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
         open_variables = {name: value for name, value in self.variables.items() if name != "System.AccessToken"}
