@@ -30,6 +30,8 @@ sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests" / "integration")
 
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 
+from deployer.templates import load_template
+
 FLOOR = """\
 import sys, boto3
 from concurrent.futures import ThreadPoolExecutor
@@ -179,22 +181,29 @@ def cdk(project: Path, url: str) -> None:
     """https://docs.aws.amazon.com/cdk/v2/guide/cli.html, on an assembly that stands ready: nothing is synthesized."""
     assembly = project / "cdk.out"
     if not assembly.exists():
-        shutil.copytree(project / "templates", assembly)
+        assembly.mkdir()
+        for name in NAMES:  # it reads JSON only
+            template = load_template(project / "templates" / f"{name}.yaml")
+            (assembly / f"{name}.json").write_text(json.dumps(template.document), encoding="utf-8")
         stacks = {
             name: {
                 "type": "aws:cloudformation:stack",
                 "environment": "aws://111111111111/ap-southeast-2",
                 "properties": {
-                    "templateFile": f"{name}.yaml",
+                    "templateFile": f"{name}.json",
                     "stackName": f"{project.name}-{name}",
-                    "parameters": parameters(name),
                 },
                 "dependencies": [before] if before else [],
             }
             for before, name in zip((None, *NAMES), NAMES, strict=False)
         }
-        (assembly / "manifest.json").write_text(json.dumps({"version": "36.0.0", "artifacts": stacks}), "utf-8")
+        (assembly / "manifest.json").write_text(
+            json.dumps({"version": "36.0.0", "artifacts": stacks}), encoding="utf-8"
+        )
     options = ["--all", "--require-approval", "never", "--no-notices", "--no-version-reporting"]
+    for name in NAMES:
+        for key, value in parameters(name).items():
+            options += ["--parameters", f"{project.name}-{name}:{key}={value}"]
     run([COMMANDS["cdk"], "deploy", *options, "--app", str(assembly)], url, project, CI="1")
 
 

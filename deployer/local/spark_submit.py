@@ -32,6 +32,7 @@ SETTINGS = {
 #: docs/decisions/0205-how-the-jvm-is-tuned.md has the measurements.
 COMPILER = (
     "-XX:+UseSerialGC",
+    "-XX:MetaspaceSize=256m",
     "-XX:Tier4InvocationThreshold=500000",
     "-XX:Tier4MinInvocationThreshold=60000",
     "-XX:Tier4CompileThreshold=1500000",

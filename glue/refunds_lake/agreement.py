@@ -6,6 +6,7 @@ not be published. Refunds that a run cannot have changed are compared with what 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -75,8 +76,8 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
 
     In: `arrived` has kind, id and parent_id of the batch's transactions. A refund whose id, parent or void arrived, or whose
     void was replaced, must be what the definition says; every other one must be what it was. With the tables in agreement
-    before the run, this is agreement of all of them. Reads the columns of `check_all`, joined with the batch's ids alone,
-    and refund_detail of the touched months.
+    before the run, this is agreement of all of them. Reads the columns of `check_all`, joined with the batch's ids alone
+    (of purchases, customer_id only in the months that hold a parent), and refund_detail of the touched months.
     """
 
     def few(frame: DataFrame) -> DataFrame:
@@ -106,8 +107,13 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
     elsewhere = after.read("refund_detail", months - touched).join(concerned_ids, on="refund_id", how="left_semi")
     unconcerned = before.read("refund_detail", touched).join(concerned_ids, on="refund_id", how="left_anti")
     parents = few(concerned.select(F.xxhash64("parent_id").alias("hash")))
+    # The ids of all purchases are looked through; their customers are read where there is a parent among them.
+    hashed = after.read("purchase").select("month", F.xxhash64("id").alias("hash"))
+    theirs = {
+        row["month"] for row in hashed.join(parents, on="hash", how="left_semi").select("month").distinct().collect()
+    }
     _compare(
-        _definition(after, concerned, parents).unionByName(_counted(unconcerned)),
+        _definition(after, concerned, parents, theirs).unionByName(_counted(unconcerned)),
         _counted(after.read("refund_detail", touched)).unionByName(_counted(elsewhere)),
     )
 
@@ -126,12 +132,14 @@ def _concerning(before: TableSet, arrived: DataFrame) -> DataFrame:
     )
 
 
-def _definition(after: TableSet, refunds: DataFrame, parents: DataFrame | None = None) -> DataFrame:
+def _definition(
+    after: TableSet, refunds: DataFrame, parents: DataFrame | None = None, months: Collection[str] | None = None
+) -> DataFrame:
     """The refunds that the definition counts: customer_id, month, amount.
 
     `parents` has the hashes of the refunds' parents: a purchase without one is in no pair, and need not be sorted for the join.
     """
-    purchases = after.read("purchase").select("id", "customer_id", "month")
+    purchases = after.read("purchase", months).select("id", "customer_id", "month")
     if parents is not None:
         purchases = (
             purchases.withColumn("hash", F.xxhash64("id")).join(parents, on="hash", how="left_semi").drop("hash")

@@ -23,6 +23,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "spark.sql.autoBroadcastJoinThreshold": "32m",
     # Staging splits by kind without sorting: a writer per kind stays open.
     "spark.sql.maxConcurrentOutputFileWriters": "8",
+    # Memory: each broadcast and each sort takes at least a page, by default a sixteenth of a core's share (64 MB here).
+    "spark.buffer.pageSize": "8m",
     "spark.ui.enabled": "false",
     "spark.sql.maxPlanStringLength": "10000",
 }
