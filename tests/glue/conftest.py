@@ -42,7 +42,7 @@ def use_java() -> None:
         os.environ["JAVA_HOME"] = str(java_home())
         return
     home = os.environ.get("JAVA_HOME")
-    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    java = shutil.which(Path(home, "bin", "java") if home else "java")
     listed = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False) if java else None
     if listed is None or "jdk.incubator.vector" not in listed.stdout:
         pytest.skip(f"pyspark {version('pyspark')} needs a full JDK of version 17 or later: set JAVA_HOME to one")
