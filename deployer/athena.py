@@ -27,6 +27,7 @@ class FailureKind(StrEnum):
     OTHER = "other"
 
 
+QUERY_TIMEOUT_SECONDS = 300.0
 ERROR_CATEGORIES = {1: FailureKind.SYSTEM, 2: FailureKind.USER, 3: FailureKind.OTHER}
 # https://docs.aws.amazon.com/athena/latest/ug/workgroups-setting-control-limits-cloudwatch.html
 CUTOFF_TEXT = "bytes scanned limit was exceeded"
@@ -66,7 +67,7 @@ def run_query(
     database: str,
     workgroup: str,
     parameters: Sequence[str] = (),
-    timeout_seconds: float = 300,
+    timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
 ) -> QueryResult:
     """Run a query to its end. The parameters are SQL literals: strings come quoted, see `quoted`.
 

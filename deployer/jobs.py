@@ -6,9 +6,10 @@ What the job did to the tables is in its manifest, which manifests.py reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from deployer.errors import DataopsError, Locked
 from deployer.logs import JobLog
@@ -64,15 +65,24 @@ def run_when_free(
     try:
         return follow_job(session, job_name, run_id, say=say, timeout_seconds=seconds)
     except BaseException as error:
-        with suppress(Exception):
-            stop_run(session, job_name, run_id)
+        ending = _stopped(session, job_name, run_id)
         if not isinstance(error, JobTimedOut):
+            say(f"job run {run_id} {ending}")
             raise
         raise JobTimedOut(
-            f"run {run_id} had not ended after {seconds:.0f} s and was stopped",
+            f"run {run_id} had not ended after {seconds:.0f} s and {ending}",
             where=job_name,
             hint=f"its log says how far it came: dataops logs --env {session.environment.name} --run {run_id}",
         ) from error
+
+
+def _stopped(session: Session, job_name: str, run_id: str) -> str:
+    """Stop a run that we give up; how that went. It never hides why we give up."""
+    try:
+        stop_run(session, job_name, run_id)
+    except (BotoCoreError, ClientError) as error:
+        return f"could not be stopped ({error}): it goes on to its own time limit"
+    return "was stopped"
 
 
 def _started_when_free(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from refunds_lake.runs import ManifestError
 
 from deployer.artifacts import store_file
-from deployer.athena import quoted, run_query
+from deployer.athena import QUERY_TIMEOUT_SECONDS, quoted, run_query
 from deployer.aws_calls import translated
 from deployer.deadline import Deadline
 from deployer.errors import DataopsError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 SCRIPT, LIBRARY, MONTHLY_SQL = "JobScriptKey", "JobLibraryKey", "MonthlyRefundsSql"  # artifacts of a release
 TIMEOUT_SECONDS = 1500.0  # of each wait: for a run that is active, and for each of the two
-QUERY_TIMEOUT_SECONDS = 300.0
 LATEST_MONTH = "select max(month) as month from refund_detail where counted"
 Say = Callable[[str], None]
 

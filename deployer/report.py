@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from deployer.athena import QueryFailed, QueryResult, deployed_sql, quoted, run_query
+from deployer.athena import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryResult, deployed_sql, quoted, run_query
 from deployer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +69,11 @@ def checked_month(text: str) -> str:
 
 
 def fetch_report(
-    session: Session, outputs: Mapping[str, str], month: str | None = None, *, timeout_seconds: float = 300
+    session: Session,
+    outputs: Mapping[str, str],
+    month: str | None = None,
+    *,
+    timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
 ) -> RefundReport:
     """Run the deployed report on the live tables."""
     workgroup, database = outputs["WorkGroupName"], outputs["BaseDatabaseName"]
@@ -77,7 +81,12 @@ def fetch_report(
 
 
 def query_report(
-    session: Session, workgroup: str, database: str, month: str | None = None, *, timeout_seconds: float = 300
+    session: Session,
+    workgroup: str,
+    database: str,
+    month: str | None = None,
+    *,
+    timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
 ) -> RefundReport:
     """Run the deployed report on the tables of any database."""
     sql = deployed_sql(session, workgroup, MONTHLY_QUERY if month else ALL_TIME_QUERY)

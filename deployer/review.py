@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_file, fetch_manifest, fetch_release
 from deployer.assembly import artifacts_store, built_target, evidence_of, planned, released
-from deployer.athena import run_query
+from deployer.athena import QUERY_TIMEOUT_SECONDS, run_query
 from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
 from deployer.deadline import Deadline
@@ -16,7 +16,7 @@ from deployer.errors import DataopsError
 from deployer.numbers import Numbers, Rebuilt, Totals, not_rebuilt, told, totals
 from deployer.plan import Options
 from deployer.promotion import refusals
-from deployer.rebuild import LIBRARY, MONTHLY_SQL, QUERY_TIMEOUT_SECONDS, SCRIPT, JobCode, rebuilt
+from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
 from deployer.release import ReleaseFile
 from deployer.release_diff import changed_files, settings_changed
 from deployer.review_page import Review

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deployer.athena import FailureKind, QueryFailed, QueryTimedOut
+from deployer.athena import QUERY_TIMEOUT_SECONDS, FailureKind, QueryFailed, QueryTimedOut
 from deployer.deadline import Deadline
 from deployer.errors import DataopsError
 from deployer.jobs import JobRun, JobTimedOut, run_when_free
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from deployer.session import Session
 
 JOB_TIMEOUT_SECONDS = 1800.0  # of each wait: for a run that is active, and for our own
-QUERY_TIMEOUT_SECONDS = 300.0
 INGEST_DATE = "2026-01-01"  # any day: the fixtures' keys do not depend on when they are uploaded
 # What Glue says when the run never got as far as our code. A run that our code failed is the release's fault.
 NOT_OUR_CODE = ("resource unavailable", "internal service", "throttl", "insufficient capacity", "timed out waiting")

@@ -13,11 +13,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from refunds_lake.columns import KINDS
+from refunds_lake.frames import BROADCAST_HASHES, few, purchase_hash
 from refunds_lake.tables import CheckFailed, TableSet
 
-BROADCAST_ROWS: Final = 1_000_000
-BROADCAST_HASHES: Final = 4_000_000
-"""So many ids, and of their hashes, are sent to every task; more are joined by sorting."""
 DIFFERENCES_SHOWN: Final = 3
 DEFINITION: Final = """
 with
@@ -67,7 +65,7 @@ def check_all(after: TableSet) -> None:
     """
     parents = None
     if sum(after.rows("refund", month) for month in after.months("refund")) <= BROADCAST_HASHES:
-        parents = F.broadcast(after.read("refund").select(F.xxhash64("parent_id").alias("hash")))
+        parents = F.broadcast(after.read("refund").select(purchase_hash("parent_id").alias("hash")))
     _compare(_definition(after, after.read("refund"), parents), _counted(after.read("refund_detail")))
 
 
@@ -79,10 +77,6 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
     before the run, this is agreement of all of them. Reads the columns of `check_all`, joined with the batch's ids alone
     (of purchases, customer_id only in the months that hold a parent), and refund_detail of the touched months.
     """
-
-    def few(frame: DataFrame) -> DataFrame:
-        return F.broadcast(frame) if arrived_rows <= BROADCAST_ROWS else frame
-
     touched = {
         month
         for table in ("refund", "refund_detail")
@@ -91,7 +85,8 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
     }
     ids = _concerning(before, arrived)
     by_id, by_parent = (
-        few(ids.select(F.col("id").alias(name), F.lit(True).alias(f"has_{name}"))) for name in ("id", "parent_id")
+        few(ids.select(F.col("id").alias(name), F.lit(True).alias(f"has_{name}")), arrived_rows)
+        for name in ("id", "parent_id")
     )
     concerned = (
         after.read("refund")
@@ -103,12 +98,12 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
         .localCheckpoint()
     )
     months = {row["month"] for row in concerned.select("month").distinct().collect()}
-    concerned_ids = few(concerned.select(F.col("id").alias("refund_id")))
+    concerned_ids = few(concerned.select(F.col("id").alias("refund_id")), arrived_rows)
     elsewhere = after.read("refund_detail", months - touched).join(concerned_ids, on="refund_id", how="left_semi")
     unconcerned = before.read("refund_detail", touched).join(concerned_ids, on="refund_id", how="left_anti")
-    parents = few(concerned.select(F.xxhash64("parent_id").alias("hash")))
+    parents = few(concerned.select(purchase_hash("parent_id").alias("hash")), arrived_rows)
     # The ids of all purchases are looked through; their customers are read where there is a parent among them.
-    hashed = after.read("purchase").select("month", F.xxhash64("id").alias("hash"))
+    hashed = after.read("purchase").select("month", purchase_hash("id").alias("hash"))
     theirs = {
         row["month"] for row in hashed.join(parents, on="hash", how="left_semi").select("month").distinct().collect()
     }
@@ -142,7 +137,7 @@ def _definition(
     purchases = after.read("purchase", months).select("id", "customer_id", "month")
     if parents is not None:
         purchases = (
-            purchases.withColumn("hash", F.xxhash64("id")).join(parents, on="hash", how="left_semi").drop("hash")
+            purchases.withColumn("hash", purchase_hash("id")).join(parents, on="hash", how="left_semi").drop("hash")
         )
     voids = after.read("void").select("parent_id")
     return after.spark.sql(DEFINITION, purchase=purchases, refund=refunds, void=voids)

@@ -10,7 +10,6 @@ import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property, reduce
-from typing import Final
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -18,14 +17,9 @@ from pyspark.sql import functions as F
 from refunds_lake.batch import Batch
 from refunds_lake.columns import KINDS, names
 from refunds_lake.detail import details
-from refunds_lake.frames import id_hash
+from refunds_lake.frames import BROADCAST_HASHES, few, id_hash, purchase_hash
 from refunds_lake.tables import TableSet
 from refunds_lake.versions import VERSIONED, outcomes, removed, winners
-
-BROADCAST_ROWS: Final = 1_000_000
-"""Up to so many ids of a batch are sent to every task that scans history; more are joined by shuffling."""
-BROADCAST_HASHES: Final = 4_000_000
-"""The same for hashes of ids, which take 8 bytes each."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +59,7 @@ class Changes:
         return self._accepted.where(F.col("kind") == kind).select("id", "parent_id")
 
     def _few(self, frame: DataFrame) -> DataFrame:
-        return F.broadcast(frame) if self._batch.read <= BROADCAST_ROWS else frame
+        return few(frame, self._batch.read)
 
     def _stored_rows(self, table: str, hits: DataFrame) -> DataFrame:
         """Full rows, as VERSIONED columns, of stored ids (id, month): read from the months that hold them."""
@@ -140,7 +134,7 @@ class Changes:
         found = contested.count()
         if not found:
             return None
-        return F.broadcast(contested) if found <= BROADCAST_HASHES else contested
+        return few(contested, found, BROADCAST_HASHES)
 
     @cached_property
     def _outcomes(self) -> DataFrame | None:
@@ -268,8 +262,8 @@ class Changes:
         """The purchases that refunds of the batch point at, and perhaps others: what need not be sorted for a join with them."""
         if self._batch.of_kind("refund") > BROADCAST_HASHES:
             return purchases
-        wanted = self._ids_of("refund").select(id_hash(F.lit("purchase"), "parent_id").alias("id_hash"))
-        hashed = purchases.withColumn("id_hash", id_hash(F.lit("purchase"), "id"))
+        wanted = self._ids_of("refund").select(purchase_hash("parent_id").alias("id_hash"))
+        hashed = purchases.withColumn("id_hash", purchase_hash("id"))
         return hashed.join(F.broadcast(wanted), on="id_hash", how="left_semi").drop("id_hash")
 
     def _voids(self, refunds: DataFrame) -> DataFrame:

@@ -8,12 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+BROADCAST_ROWS: Final = 1_000_000
+"""Up to so many ids are sent to every task, so that what they are looked up in is not shuffled."""
+BROADCAST_HASHES: Final = 4_000_000
+"""The same for hashes of ids, which take 8 bytes each."""
+
+
+def few(frame: DataFrame, rows: int, limit: int = BROADCAST_ROWS) -> DataFrame:
+    """The frame, to be sent to every task when it has few rows; more are joined by shuffling."""
+    return F.broadcast(frame) if rows <= limit else frame
 
 
 def local_frame(spark: SparkSession, schema: str, rows: Sequence[Sequence[Any]]) -> DataFrame:
@@ -39,6 +50,11 @@ def empty_frame(spark: SparkSession, schema: str) -> DataFrame:
 def id_hash(kind: str | Column, id_: str) -> Column:
     """64 bits of a transaction's kind and id. Equal for equal ids; others may share it, so it preselects and never decides."""
     return F.xxhash64(kind, id_)
+
+
+def purchase_hash(id_: str) -> Column:
+    """The `id_hash` of the purchase with this id."""
+    return id_hash(F.lit("purchase"), id_)
 
 
 def _plain(value: Any) -> Any:

@@ -112,7 +112,7 @@ def _moment() -> Column:
 def judged(records: DataFrame, time_zone: str) -> DataFrame:
     """Every record with its `kind` and `month`, or with its `reasons`; blank lines and headers have kind blank.
 
-    In: the columns of `read.RECORD`. Out: file, block, row, kind, month, id, id_hash (of kind and id), timestamp, parent_id,
+    In: the columns of `read.records`. Out: file, block, row, kind, month, id, id_hash (of kind and id), timestamp, parent_id,
     customer_id, merchant_id, amount, raw_text and reasons (of rejected records only).
     """
     broken = [F.coalesce(rule(), F.lit(False)) for rule in RULES.values()]

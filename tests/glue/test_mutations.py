@@ -12,6 +12,7 @@ import oracle
 import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund, void
 from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
 from refunds_lake import changes, detail, job, versions
 from refunds_lake.frames import local_frame
 from refunds_lake.tables import CheckFailed
@@ -199,6 +200,25 @@ CHANGES = [
 ]  # fmt: skip
 
 
+def expected_of(lakehouse: Lakehouse) -> Any:
+    """What the oracle makes of everything that was delivered."""
+    raws = [
+        oracle.Raw(each.key, lakehouse.raw.get(each.key)[0], each.last_modified) for each in lakehouse.raw.listing("")
+    ]
+    return normal(oracle.lake(raws))
+
+
+def test_ids_that_share_a_hash_are_kept_apart(lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given three hashes for all ids there are, when batches run, then the tables and the counts are those of distinct ones."""
+    hash_of = F.xxhash64
+    monkeypatch.setattr(F, "xxhash64", lambda *columns: hash_of(*columns) % 2)
+    for name, records, later in (("a.json", BEFORE, 0), ("b.json", BATCH, 9), ("c.json", [purchase("p9")], 18)):
+        lakehouse.deliver(name, records, at=NOW + timedelta(seconds=later))
+        state = lakehouse.run().state
+        assert normal(lakehouse.tables()) == expected_of(lakehouse)
+    assert state.counts["read"] == sum(state.counts[name] for name in ("kept", "duplicate", "superseded", "rejected"))
+
+
 def test_a_changed_line_of_changes_is_noticed(
     lakehouse: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -209,10 +229,7 @@ def test_a_changed_line_of_changes_is_noticed(
     lakehouse.run()
     lakehouse.deliver("b.json", BATCH, at=later)
     world = worlds.keep()
-    raws = [
-        oracle.Raw(each.key, lakehouse.raw.get(each.key)[0], each.last_modified) for each in lakehouse.raw.listing("")
-    ]
-    expected = normal(oracle.lake(raws))
+    expected = expected_of(lakehouse)
     lakehouse.run()
     assert normal(lakehouse.tables()) == expected
     unnoticed = []
