@@ -13,7 +13,7 @@ from pathlib import Path
 
 from refunds_lake.catalog import CatalogError
 from refunds_lake.columns import TABLES, Columns
-from refunds_lake.objects import ObjectMissing, PreconditionFailed, StoredObject
+from refunds_lake.objects import ObjectMissing, ObjectReplaced, PreconditionFailed, StoredObject
 
 
 class DirectoryStore:
@@ -54,8 +54,15 @@ class DirectoryStore:
         except FileNotFoundError as error:
             raise ObjectMissing(key) from error
 
-    def chunks(self, key: str) -> Iterator[bytes]:
-        yield self.get(key)[0]
+    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+        try:
+            with (self._root / key).open("rb") as file:
+                if _etag(os.fstat(file.fileno())) != etag:
+                    raise ObjectReplaced(key)
+                while chunk := file.read(1 << 20):
+                    yield chunk
+        except FileNotFoundError as error:
+            raise ObjectMissing(key) from error
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
         path = self._root / key

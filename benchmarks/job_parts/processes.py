@@ -10,11 +10,12 @@ import dataclasses
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def measure(command: Sequence[str], *, environment: Mapping[str, str], log: Path
     wall_seconds = time.monotonic() - before
     process.returncode = os.waitstatus_to_exitcode(status)
     peak.stop()
-    cpu_seconds = usage.ru_utime + usage.ru_stime + _cpu_seconds_of_orphans()
+    orphans = _cpu_seconds_of_orphans()
+    cpu_seconds = usage.ru_utime + usage.ru_stime + sum(orphans.values()) + peak.cpu_seconds_nobody_counts(orphans)
     if process.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
         raise RunFailed(f"{' '.join(command)} ended with {process.returncode}; see {log}:\n{tail}")
@@ -65,29 +67,41 @@ def _adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER) failed")
 
 
-def _cpu_seconds_of_orphans() -> float:
-    """Wait for every process that the program left behind and add up their CPU time."""
-    seconds = 0.0
+def _cpu_seconds_of_orphans() -> dict[int, float]:
+    """Wait for every process that the program left behind; pid -> its CPU time."""
+    seconds: dict[int, float] = {}
     while True:
         try:
-            _, _, usage = os.wait4(-1, 0)
+            pid, _, usage = os.wait4(-1, 0)
         except ChildProcessError:
             return seconds
-        seconds += usage.ru_utime + usage.ru_stime
+        seconds[pid] = usage.ru_utime + usage.ru_stime
 
 
 class _Peak(threading.Thread):
-    """Samples the resident memory of a process and its descendants."""
+    """Samples the resident memory of a process and its descendants, and the CPU time of those that nobody waits for.
+
+    The parent of Spark's Python workers ignores SIGCHLD: Linux then adds the time of a worker that ends to nobody's.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
         self._root = pid
         self._ended = threading.Event()
+        self._unwaited: dict[int, float] = {}
         self.bytes = 0
 
     def run(self) -> None:
         while not self._ended.wait(_SAMPLE_SECONDS):
-            self.bytes = max(self.bytes, resident_bytes(descendants(self._root)))
+            pids = descendants(self._root)
+            self.bytes = max(self.bytes, resident_bytes(pids))
+            for pid in pids:
+                if _ignores_ended_children(pid):
+                    self._unwaited.update((child, _cpu_seconds(child)) for child in _children(pid))
+
+    def cpu_seconds_nobody_counts(self, waited_for: Collection[int]) -> float:
+        """CPU time, to the last sample, of processes that ended unwaited for."""
+        return sum(seconds for pid, seconds in self._unwaited.items() if pid not in waited_for)
 
     def stop(self) -> None:
         self._ended.set()
@@ -100,12 +114,35 @@ def descendants(root: int) -> list[int]:
     while waiting:
         pid = waiting.pop()
         found.append(pid)
-        try:
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                waiting += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
-        except OSError:
-            continue
+        waiting += _children(pid)
     return found
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        return [
+            int(child) for each in threads for child in Path(f"/proc/{pid}/task/{each}/children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
+def _ignores_ended_children(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    ignored = re.search(r"^SigIgn:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) >> (signal.SIGCHLD - 1) & 1)
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pids: Sequence[int]) -> int:

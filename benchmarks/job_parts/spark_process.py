@@ -29,6 +29,8 @@ def environment(
         **os.environ,
         "JAVA_HOME": str(java_home()),
         "PYSPARK_PYTHON": sys.executable,
+        # Spark's Python workers import the ports of the lake as well.
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYSPARK_SUBMIT_ARGS": shlex.join([*arguments[:-1], *extra, arguments[-1]]),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "TMPDIR": str(scratch),

@@ -45,18 +45,17 @@ def backfill(
         raise CheckFailed(
             f"{len(lost)} raw objects that are in the tables are gone or replaced, the first is {lost[0]}"
         )
-    files, problems = inspect(world.raw, objects, on_record.suspects)
-    prefix = f"{settings.base_prefix}.staging/rebuild-{_digest(objects, zone)}/"
-    staging = world.base.uri(prefix)
+    files, problems = inspect(world.raw, objects)
+    staging = f"{settings.base_prefix}.staging/rebuild-{_digest(objects, zone)}/"
     try:
-        batch, resumed = read_or_resume(world.spark, world.raw, files, problems, zone, world.base, prefix)
+        batch, resumed = read_or_resume(world.spark, world.raw, files, problems, zone, world.base, staging)
         if resumed:
             world.say(f"resumed a rebuild that broke off: {len(files)} objects had been read")
         if batch.problems:
             raise CheckFailed(f"{batch.problems[0].key} cannot be read any more: {batch.problems[0].reason}")
         nothing = TableSet(world.spark, world.base, settings.base_prefix, {})
         changes = Changes(nothing, batch)
-        change_of = dict(changed(settings, nothing, batch, changes, run_id))
+        change_of = dict(changed(nothing, batch, changes, run_id))
         rows = sum(
             count for table, each in change_of.items() if table != "refund_detail" for count in each.rows.values()
         )
@@ -71,7 +70,7 @@ def backfill(
         tables = replacing(live, written)
         check_all(TableSet(world.spark, world.base, settings.base_prefix, on_record.live).after(tables))
     except CheckFailed:
-        clear(world.spark, staging)
+        clear(world.spark, world.base.uri(staging))
         raise
     growth = {
         table: sum(each.rows - (live[table][m].rows if m in live.get(table, {}) else 0) for m, each in months.items())
@@ -81,7 +80,7 @@ def backfill(
     counts = {"read": 0, "kept": kept, "duplicate": 0, "superseded": -kept - rejected, "rejected": rejected}
     manifest = _again(settings, world, run_id, runs.BACKFILL, started_at, counts, (), tables, f"{first} to {last}")
     publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
-    clear(world.spark, staging)
+    clear(world.spark, world.base.uri(staging))
     return manifest, ()
 
 
@@ -112,17 +111,19 @@ def replay(
             objects.append(listing[key])
         else:
             lost.append(Problem(key, "it was rejected in part, and is gone or replaced now: it cannot be replayed"))
-    files, problems = inspect(world.raw, version_order(objects), on_record.suspects)
-    staging = world.base.uri(f"{settings.base_prefix}.staging/{run_id}/")
+    files, problems = inspect(world.raw, version_order(objects))
+    staging = f"{settings.base_prefix}.staging/{run_id}/"
     try:
-        batch = read_batch(world.spark, world.raw, files, [*lost, *problems], settings.reporting_time_zone, staging)
+        batch = read_batch(
+            world.spark, world.raw, files, [*lost, *problems], settings.reporting_time_zone, world.base, staging
+        )
         if not batch.files:
             return None, batch.problems
-        readable = F.col("source_file").isin(*(file.key for file in batch.files))
+        readable = F.col("source_file").isin(*(file.key for file in batch.files.values()))
         replayed = lines.where(readable).select("source_file", "line_number", "month").localCheckpoint()
         batch = batch.only(replayed)
         changes = Changes(tables, batch)
-        change_of = dict(changed(settings, tables, batch, changes, run_id))
+        change_of = dict(changed(tables, batch, changes, run_id))
         away = {row["month"]: row["count"] for row in replayed.groupBy("month").count().collect()}
         still = change_of["rejected"]
         change_of["rejected"] = Change(
@@ -134,7 +135,7 @@ def replay(
         counts = add_up(tables, batch, changes, published, read=0)
         check_agreement(tables, tables.after(published), batch)
     finally:
-        clear(world.spark, staging)
+        clear(world.spark, world.base.uri(staging))
     note = settings.replay_reason or "all reasons"
     manifest = _again(settings, world, run_id, runs.REPLAY, started_at, counts, batch.problems, published, note)
     publish(world.base, world.catalog, settings.base_prefix, manifest, lock)

@@ -15,6 +15,7 @@ from refunds_lake.catalog import Catalog
 from refunds_lake.changes import Changes
 from refunds_lake.columns import TABLES
 from refunds_lake.lock import Lock
+from refunds_lake.months import Months, UnknownZone
 from refunds_lake.objects import StoredObject
 from refunds_lake.publish import publish, recover
 from refunds_lake.raw_files import fresh, inspect
@@ -57,6 +58,10 @@ def _check_catalog(catalog: Catalog) -> None:
 
 def _check_time_zone(settings: Settings, state: State) -> None:
     zone = state.reporting_time_zone
+    try:
+        Months.of(settings.reporting_time_zone)
+    except UnknownZone as error:
+        raise SettingsRefused(str(error)) from error
     if zone is not None and zone != settings.reporting_time_zone and not settings.full_refresh:
         raise SettingsRefused(
             f"the tables are in months of {zone}; a run with {settings.reporting_time_zone} must be a full refresh"
@@ -71,12 +76,12 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
         return again(settings, world, on_record, lock, run_id)
     base_state = State() if settings.full_refresh else on_record
     objects = fresh(world.raw.listing(settings.raw_prefix), base_state)
-    files, problems = inspect(world.raw, objects, on_record.suspects)
+    files, problems = inspect(world.raw, objects)
     problems += _vanished(settings, on_record, objects)
     world.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
-    staging = world.base.uri(f"{settings.base_prefix}.staging/{run_id}/")
+    staging = f"{settings.base_prefix}.staging/{run_id}/"
     try:
-        batch = read_batch(world.spark, world.raw, files, problems, settings.reporting_time_zone, staging)
+        batch = read_batch(world.spark, world.raw, files, problems, settings.reporting_time_zone, world.base, staging)
         if not batch.files and settings.full_refresh and on_record.live:
             raise CheckFailed(
                 f"there is no raw object to read under {settings.raw_prefix}; the tables stay as they are"
@@ -85,12 +90,12 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
             return None, batch.problems
         tables = TableSet(world.spark, world.base, settings.base_prefix, base_state.live)
         changes = Changes(tables, batch)
-        expected = write(world, tables, changed(settings, tables, batch, changes, run_id), run_id)
+        expected = write(world, tables, changed(tables, batch, changes, run_id), run_id)
         published = tables.check_written(expected, run_id)
         counts = add_up(tables, batch, changes, published)
         check_agreement(tables, tables.after(published), batch)
     finally:
-        clear(world.spark, staging)
+        clear(world.spark, world.base.uri(staging))
     manifest = Manifest(
         run_id=run_id,
         job_run_id=settings.job_run_id,

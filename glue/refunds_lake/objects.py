@@ -8,11 +8,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import cache
+from typing import Any, Final, Protocol
+
+from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+BROKEN_STREAMS: Final = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_CHUNK_BYTES: Final = 1 << 20
+_ATTEMPTS: Final = 4
 
 
 class ObjectMissing(Exception):
     """The object is not there (any more)."""
+
+
+class ObjectReplaced(Exception):
+    """The object is another one than the listing showed."""
 
 
 class PreconditionFailed(Exception):
@@ -30,7 +41,7 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """One bucket."""
+    """One bucket. Can be pickled: tasks in other processes read and write through it too."""
 
     def uri(self, key: str) -> str:
         """The URI under which Spark and the catalog know the key or prefix."""
@@ -44,8 +55,8 @@ class ObjectStore(Protocol):
     def read_range(self, key: str, first: int, last: int) -> bytes:
         """The bytes first..last (inclusive, cut at the end of the object); raises ObjectMissing."""
 
-    def chunks(self, key: str) -> Iterator[bytes]:
-        """The body piece by piece; raises ObjectMissing."""
+    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+        """The body piece by piece; raises ObjectMissing, and ObjectReplaced unless it is the object with that ETag."""
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
         """Write an object and return its ETag; raises PreconditionFailed when a condition is given and not met."""
@@ -60,6 +71,10 @@ class S3Store:
     def __init__(self, client: Any, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A client cannot travel: the process that unpickles the store makes one for the same region."""
+        return _store_elsewhere, (self._bucket, self._client.meta.region_name)
 
     def uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
@@ -84,8 +99,21 @@ class S3Store:
         body: bytes = self._get(Key=key, Range=f"bytes={first}-{last}")["Body"].read()
         return body
 
-    def chunks(self, key: str) -> Iterator[bytes]:
-        yield from self._get(Key=key)["Body"].iter_chunks(1 << 20)
+    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+        position, failures = 0, 0
+        while True:
+            response = self._get(Key=key, **({"Range": f"bytes={position}-"} if position else {}))
+            if response["ETag"].strip('"') != etag:
+                raise ObjectReplaced(key)
+            try:
+                for chunk in response["Body"].iter_chunks(_CHUNK_BYTES):
+                    yield chunk
+                    position += len(chunk)
+                return
+            except BROKEN_STREAMS:  # boto3 tries requests again, not bodies
+                failures += 1
+                if failures == _ATTEMPTS:
+                    raise
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
         conditions: dict[str, str] = {}
@@ -122,6 +150,13 @@ class S3Store:
                 raise ObjectMissing(arguments["Key"]) from error
             raise
         return response
+
+
+@cache
+def _store_elsewhere(bucket: str, region: str | None) -> S3Store:
+    import boto3
+
+    return S3Store(boto3.client("s3", region_name=region), bucket)
 
 
 def _code(error: Any) -> str:

@@ -1,4 +1,4 @@
-"""Raw objects before Spark reads them: which format, which columns, and whether they can be read at all.
+"""Raw objects before they are read: which format, which columns, and whether they can be read at all.
 
 A file that cannot be read becomes a named problem here, so that it does not take the others down with it.
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from refunds_lake.lines import Unreadable
 from refunds_lake.objects import ObjectMissing, ObjectStore, StoredObject, utc_text
 from refunds_lake.parquet_footer import NotParquet, read_footer
 from refunds_lake.runs import Problem, State
@@ -37,11 +38,6 @@ PARQUET_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "amount": ("string", "decimal", "int", "bigint"),
 }
 _HEADER_BYTES: Final = 1 << 16
-_MIB: Final = 1 << 20
-LONGEST_LINE_BYTES: Final = 32 * _MIB
-"""Spark holds a line several times in memory; a file with a longer one is not given to it."""
-_SAMPLE_STEP_BYTES: Final = LONGEST_LINE_BYTES // 2
-_GREATEST_GZIP_RATIO: Final = 1032
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +60,6 @@ class RawFile:
         return self.key.endswith(".gz")
 
 
-class Unreadable(Exception):
-    """The object cannot be read; the message says why."""
-
-
 def is_known(stored: StoredObject, state: State) -> bool:
     """Whether a run in force has read this very delivery of the key."""
     return state.known.get(stored.key) == (stored.etag, utc_text(stored.last_modified))
@@ -83,17 +75,12 @@ def fresh(listing: Iterable[StoredObject], state: State) -> list[StoredObject]:
     return version_order(each for each in listing if not each.key.endswith("/") and not is_known(each, state))
 
 
-def inspect(
-    store: ObjectStore, objects: Sequence[StoredObject], suspects: Mapping[str, str]
-) -> tuple[list[RawFile], list[Problem]]:
-    """Sort the objects into files to read and problems; those that were a problem last time are looked at in full."""
+def inspect(store: ObjectStore, objects: Sequence[StoredObject]) -> tuple[list[RawFile], list[Problem]]:
+    """Sort the objects into files to read and problems."""
 
     def outcome(each: StoredObject) -> RawFile | Problem:
         try:
-            file = describe(store, each)
-            if each.key in suspects:
-                check_to_the_end(store, file)
-            return file
+            return describe(store, each)
         except Unreadable as error:
             return Problem(each.key, str(error))
         except ObjectMissing:
@@ -114,62 +101,14 @@ def describe(store: ObjectStore, stored: StoredObject) -> RawFile:
     if format_ is None:
         raise Unreadable(f"unknown suffix; known are {', '.join(FORMATS)} in lower case")
     if name.startswith(("_", ".")):
-        raise Unreadable("a name that begins with _ or . is hidden from Spark; deliver it under another name")
+        raise Unreadable(
+            "a name that begins with _ or . is hidden from Athena and crawlers; deliver it under another name"
+        )
     if stored.size == 0:
         raise Unreadable("the object is empty (0 bytes)")
     if format_ == PARQUET:
         return _describe_parquet(store, stored)
-    if _may_have_huge_lines(store, stored):
-        _check_line_lengths(store, stored)
     return _describe_csv(store, stored) if format_ == CSV else RawFile(stored, JSON)
-
-
-def _may_have_huge_lines(store: ObjectStore, stored: StoredObject) -> bool:
-    """A look at samples: the first 64 KiB of a zipped text, one MiB in every sixteen of a plain one.
-
-    A line of more than LONGEST_LINE_BYTES fills such a sample, unless it is further back in a zipped file; then Spark may run
-    out of memory, and `check_to_the_end` finds it.
-    """
-    if stored.key.endswith(".gz"):
-        is_big = stored.size * _GREATEST_GZIP_RATIO > LONGEST_LINE_BYTES
-        return is_big and b"\n" not in b"".join(_head(store, stored))
-    starts = range(0, stored.size, _SAMPLE_STEP_BYTES) if stored.size > LONGEST_LINE_BYTES else ()
-    return any(b"\n" not in store.read_range(stored.key, start, start + _MIB - 1) for start in starts)
-
-
-def _check_line_lengths(store: ObjectStore, stored: StoredObject) -> None:
-    """Read a text object to its end; raises Unreadable for a line of more than LONGEST_LINE_BYTES."""
-    chunks = store.chunks(stored.key)
-    length = 0
-    for piece in _decompressed(chunks) if stored.key.endswith(".gz") else _pieces(chunks):
-        before, newline, _ = piece.partition(b"\n")
-        if length + len(before) > LONGEST_LINE_BYTES:
-            raise Unreadable(f"it has a line of more than {LONGEST_LINE_BYTES // _MIB} MiB")
-        length = len(piece) - piece.rindex(b"\n") - 1 if newline else length + len(piece)
-
-
-def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        for start in range(0, len(chunk), _MIB):
-            yield chunk[start : start + _MIB]
-
-
-def _decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of a gzip of one or more members, at most a MiB at a time; raises Unreadable when it is broken."""
-    decompressor = zlib.decompressobj(31)
-    try:
-        for chunk in chunks:
-            while chunk:
-                if decompressor.eof:
-                    decompressor = zlib.decompressobj(31)
-                yield decompressor.decompress(chunk, _MIB)
-                chunk = decompressor.unconsumed_tail or decompressor.unused_data
-        while not decompressor.eof and (rest := decompressor.decompress(b"", _MIB)):
-            yield rest
-    except zlib.error as error:
-        raise Unreadable(f"the gzip file is corrupt: {error}") from error
-    if not decompressor.eof:
-        raise Unreadable("the gzip file breaks off before its end")
 
 
 def _describe_csv(store: ObjectStore, stored: StoredObject) -> RawFile:
@@ -220,11 +159,3 @@ def _check_columns(names: Sequence[str]) -> None:
         raise Unreadable(f"no column {', '.join(missing)}; its columns are {', '.join(names) or '(none)'}"[:500])
     if twice := [name for name, times in Counter(names).items() if times > 1 and name in FIELDS]:
         raise Unreadable(f"column {', '.join(twice)} comes more than once")
-
-
-def check_to_the_end(store: ObjectStore, file: RawFile) -> None:
-    """Read a file's bytes to the end; raises Unreadable for a broken gzip or a huge line, and ObjectMissing."""
-    if file.is_gzip or (file.format != PARQUET and file.stored.size > LONGEST_LINE_BYTES):
-        _check_line_lengths(store, file.stored)
-    else:
-        store.read_range(file.key, 0, 0)

@@ -1,144 +1,204 @@
 """The record contract: which raw records are transactions, and every reason why another one is not.
 
-Works on the texts that `read` hands over; each rule is one entry of RULES. Nothing here can raise on bad input, with
-ANSI mode on or off, so that one bad record never stops the others.
+Works on the texts that `records` hands over, many records at a time; each rule is one entry of RULES. Nothing here can raise
+on bad input, so that one bad record never stops the others.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from functools import reduce
 from types import MappingProxyType
 from typing import Final
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from refunds_lake.columns import KINDS
-from refunds_lake.frames import id_hash
+from refunds_lake.records import IDS, Records
 
 ID_LENGTH: Final = 64
-EARLIEST: Final = "2000-01-01 00:00:00"
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+# Offsets up to 18 hours, as java.time has them; there is no year 0.
 TIMESTAMP: Final = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}(:?[0-9]{2})?)?\z"
+    r"^(?:[0-9]{3}[1-9]|[0-9]{2}[1-9][0-9]|[0-9][1-9][0-9]{2}|[1-9][0-9]{3})-[0-9]{2}-[0-9]{2}"
+    r"[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+    r"(?:Z|[+-](?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|[+-]18(?::?00)?)?\z"
 )
-AMOUNT: Final = r"^[0-9]{1,16}(\.[0-9]{1,2})?\z"
-TEXTS: Final = ("id", "customer_id", "merchant_id", "parent_id")
-REJECTED, BLANK = "rejected", "blank"
-
-Rule = Callable[[], Column]
-
-
-def _is(kind: str) -> Column:
-    return F.col("type") == kind
-
-
-def _is_child() -> Column:
-    return F.col("type").isin("refund", "void")
+AMOUNT: Final = r"^[0-9]{1,16}(?:\.[0-9]{1,2})?\z"
+MOMENT: Final = pa.timestamp("us", "UTC")
+MONEY: Final = pa.decimal128(18, 2)
+REJECTED: Final = "rejected"
+_BLANKS: Final = " \t\r\n"
+_PARTS: Final = re.compile(
+    r"(\d+)-(\d+)-(\d+)[T ](\d+):(\d+):(\d+)(?:\.(\d{1,6})\d*)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII
+)
 
 
-def _not_text(name: str) -> Column:
-    """The field is there, but as a number, a boolean, a list or an object."""
-    return F.coalesce(F.array_contains("not_text", name), F.lit(False))
+@dataclasses.dataclass(frozen=True)
+class Cleaned:
+    """Texts as values: ids trimmed, the type in lower case, timestamp and amount null where the text is no such thing."""
+
+    ids: Mapping[str, pa.Array]
+    type: pa.Array
+    timestamp_text: pa.Array
+    timestamp: pa.Array
+    amount_text: pa.Array
+    amount: pa.Array
+    too_late: datetime
+    invalid_utf8: pa.Array
+    not_text: Mapping[str, pa.Array]
+
+    @classmethod
+    def of(cls, records: Records, too_late: datetime) -> Cleaned:
+        """In: records of a file that takes no transaction from `too_late` on."""
+        texts = records.texts
+        return cls(
+            ids={name: _filled(_trimmed(texts[name])) for name in IDS},
+            type=_filled(_lowered(_trimmed(texts["type"]))),
+            timestamp_text=_filled(texts["timestamp"]),
+            timestamp=moments(texts["timestamp"]),
+            amount_text=_filled(texts["amount"]),
+            amount=amounts(texts["amount"]),
+            too_late=too_late,
+            invalid_utf8=records.invalid_utf8,
+            not_text=records.not_text,
+        )
+
+    def only(self, rows: pa.Array) -> Cleaned:
+        """Those of the records for which `rows` is true."""
+
+        def chosen(value: object) -> object:
+            if isinstance(value, Mapping):
+                return {name: each.filter(rows) for name, each in value.items()}
+            return value.filter(rows) if isinstance(value, pa.Array) else value
+
+        return Cleaned(**{field.name: chosen(getattr(self, field.name)) for field in dataclasses.fields(self)})  # type: ignore[arg-type]
 
 
-def _missing(name: str) -> Column:
-    return F.col(name).isNull() & ~_not_text(name)
+Rule = Callable[[Cleaned], pa.Array]
 
 
-def _has(name: str) -> Column:
-    return F.coalesce(F.col(f"{name}_text") != "", F.lit(False))
+def _is(record: Cleaned, *kinds: str) -> pa.Array:
+    return pc.is_in(record.type, pa.array(kinds))
+
+
+def _not_text(record: Cleaned, name: str) -> pa.Array:
+    return pc.fill_null(record.not_text[name], False)
+
+
+def _missing(record: Cleaned, name: str) -> pa.Array:
+    return pc.and_not(pc.is_null(record.ids[name]), _not_text(record, name))
+
+
+def _too_long(record: Cleaned, name: str) -> pa.Array:
+    return pc.greater(pc.utf8_length(record.ids[name]), ID_LENGTH)
+
+
+def _purchase(rule: Rule) -> Rule:
+    return lambda record: pc.and_(_is(record, "purchase"), rule(record))
+
+
+def _child(rule: Rule) -> Rule:
+    return lambda record: pc.and_(_is(record, "refund", "void"), rule(record))
 
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
-        "invalid_utf8": lambda: F.col("invalid_utf8"),
-        "id_not_text": lambda: _not_text("id"),
-        "id_missing": lambda: _missing("id"),
-        "id_too_long": lambda: F.length("id") > ID_LENGTH,
-        "type_missing": lambda: F.col("type").isNull(),
-        "type_unknown": lambda: ~F.col("type").isin(*KINDS),
-        "timestamp_missing": lambda: ~_has("timestamp"),
-        "timestamp_invalid": lambda: _has("timestamp") & F.col("timestamp").isNull(),
-        "timestamp_too_early": lambda: F.col("timestamp") < F.lit(EARLIEST).cast("timestamp"),
-        "timestamp_too_late": lambda: F.col("timestamp") >= F.col("too_late"),
-        "amount_missing": lambda: ~_has("amount"),
-        "amount_invalid": lambda: _has("amount") & F.col("amount").isNull(),
-        "amount_not_positive": lambda: F.col("amount") <= 0,
-        "customer_id_not_text": lambda: _is("purchase") & _not_text("customer_id"),
-        "customer_id_missing": lambda: _is("purchase") & _missing("customer_id"),
-        "merchant_id_not_text": lambda: _is("purchase") & _not_text("merchant_id"),
-        "merchant_id_missing": lambda: _is("purchase") & _missing("merchant_id"),
-        "parent_id_present": lambda: _is("purchase") & (F.col("parent_id").isNotNull() | _not_text("parent_id")),
-        "parent_id_not_text": lambda: _is_child() & _not_text("parent_id"),
-        "parent_id_missing": lambda: _is_child() & _missing("parent_id"),
-        "parent_id_too_long": lambda: _is_child() & (F.length("parent_id") > ID_LENGTH),
+        "invalid_utf8": lambda record: record.invalid_utf8,
+        "id_not_text": lambda record: _not_text(record, "id"),
+        "id_missing": lambda record: _missing(record, "id"),
+        "id_too_long": lambda record: _too_long(record, "id"),
+        "type_missing": lambda record: pc.is_null(record.type),
+        "type_unknown": lambda record: pc.and_not(pc.is_valid(record.type), _is(record, *KINDS)),
+        "timestamp_missing": lambda record: pc.is_null(record.timestamp_text),
+        "timestamp_invalid": lambda record: pc.and_(pc.is_valid(record.timestamp_text), pc.is_null(record.timestamp)),
+        "timestamp_too_early": lambda record: pc.less(record.timestamp, pa.scalar(EARLIEST, MOMENT)),
+        "timestamp_too_late": lambda record: pc.greater_equal(record.timestamp, pa.scalar(record.too_late, MOMENT)),
+        "amount_missing": lambda record: pc.is_null(record.amount_text),
+        "amount_invalid": lambda record: pc.and_(pc.is_valid(record.amount_text), pc.is_null(record.amount)),
+        "amount_not_positive": lambda record: pc.less_equal(record.amount, pa.scalar(Decimal(0), MONEY)),
+        "customer_id_not_text": _purchase(lambda record: _not_text(record, "customer_id")),
+        "customer_id_missing": _purchase(lambda record: _missing(record, "customer_id")),
+        "merchant_id_not_text": _purchase(lambda record: _not_text(record, "merchant_id")),
+        "merchant_id_missing": _purchase(lambda record: _missing(record, "merchant_id")),
+        "parent_id_present": _purchase(
+            lambda record: pc.or_(pc.is_valid(record.ids["parent_id"]), _not_text(record, "parent_id"))
+        ),
+        "parent_id_not_text": _child(lambda record: _not_text(record, "parent_id")),
+        "parent_id_missing": _child(lambda record: _missing(record, "parent_id")),
+        "parent_id_too_long": _child(lambda record: _too_long(record, "parent_id")),
     }
 )
-"""Reason code -> the condition on a cleaned record under which it applies; an unknown (null) condition does not."""
+"""Reason code -> the condition under which it applies; an unknown (null) condition does not."""
 
 
-def cleaned(records: DataFrame) -> DataFrame:
-    """Texts as values: ids trimmed, the type in lower case, timestamp and amount null where the text is no such thing."""
-    names = (*TEXTS, "type")
-    others = [name for name in records.columns if name not in (*names, "timestamp", "amount", "is_tidy")]
-    # In two steps, so that each text is trimmed once.
-    return records.select(*others, "timestamp", "amount", *(_trimmed(name).alias(name) for name in names)).select(
-        *others,
-        *(F.when(F.col(name) != "", F.col(name)).alias(name) for name in TEXTS),
-        F.when(F.col("type") != "", _lowered(F.col("type"))).alias("type"),
-        F.col("timestamp").alias("timestamp_text"),
-        F.when(F.col("timestamp").rlike(TIMESTAMP), _moment()).alias("timestamp"),
-        F.col("amount").alias("amount_text"),
-        F.when(F.col("amount").rlike(AMOUNT), F.expr("try_cast(`amount` as decimal(18,2))")).alias("amount"),
+def broken(record: Cleaned, rules: Mapping[str, Rule] = RULES) -> dict[str, pa.Array]:
+    """Reason code -> for which records it applies."""
+    return {reason: pc.fill_null(rule(record), False) for reason, rule in rules.items()}
+
+
+def reasons_of(broken_rules: Mapping[str, pa.Array]) -> pa.Array:
+    """The list of reasons of each record; few lists are different ones, so each of those is made once."""
+    codes = reduce(
+        pc.add, (pc.multiply(each.cast(pa.int64()), 1 << place) for place, each in enumerate(broken_rules.values()))
     )
+    found = codes.dictionary_encode()
+    names = list(broken_rules)
+    lists = [[name for place, name in enumerate(names) if code >> place & 1] for code in found.dictionary.to_pylist()]
+    return pa.array(lists, pa.list_(pa.string())).take(found.indices)
 
 
-def _trimmed(name: str) -> Column:
-    """Without spaces, tabs and ends of lines around it; where there can be spaces only, Spark's plain trim is far cheaper."""
-    return F.when(F.col("is_tidy"), F.trim(name)).otherwise(F.expr(rf"trim(BOTH ' \t\r\n' FROM `{name}`)"))
+def _trimmed(text: pa.Array) -> pa.Array:
+    return pc.ascii_trim(text, _BLANKS)
 
 
-def _lowered(text: Column) -> Column:
-    return F.lower(text)
+def _lowered(text: pa.Array) -> pa.Array:
+    return pc.ascii_lower(text)
 
 
-def _moment() -> Column:
-    """The text as a timestamp; the Z goes first, UTC is the session's zone and Spark compiles a pattern for each zone."""
-    text = "CASE WHEN endswith(`timestamp`, 'Z') THEN substr(`timestamp`, 1, char_length(`timestamp`) - 1) ELSE `timestamp` END"
-    return F.expr(f"try_cast({text} as timestamp)")
+def _filled(text: pa.Array) -> pa.Array:
+    """An empty text is none."""
+    is_empty = pc.equal(text, "")
+    return pc.if_else(is_empty, None, text) if pc.any(is_empty).as_py() else text
 
 
-def judged(records: DataFrame, time_zone: str) -> DataFrame:
-    """Every record with its `kind` and `month`, or with its `reasons`; blank lines and headers have kind blank.
+def amounts(text: pa.Array) -> pa.Array:
+    """Plain decimals as decimal(18,2), never through a float; null for everything else."""
+    is_plain = pc.match_substring_regex(text, AMOUNT)
+    return pc.if_else(is_plain, text, None).cast(MONEY)
 
-    In: the columns of `read.records`. Out: file, block, row, kind, month, id, id_hash (of kind and id), timestamp, parent_id,
-    customer_id, merchant_id, amount, raw_text and reasons (of rejected records only).
-    """
-    broken = [F.coalesce(rule(), F.lit(False)) for rule in RULES.values()]
-    is_sound = F.col("fault").isNull() & ~reduce(lambda one, other: one | other, broken)
-    reasons = F.when(F.col("fault").isNotNull(), F.array("fault")).otherwise(
-        F.array_compact(F.array(*(F.when(rule(), F.lit(reason)) for reason, rule in RULES.items())))
-    )
-    is_purchase, is_rejected = F.col("kind") == "purchase", F.col("kind") == REJECTED
-    local = F.from_utc_timestamp("timestamp", time_zone)
-    month = F.concat(F.year(local).cast("string"), F.lit("-"), F.lpad(F.month(local).cast("string"), 2, "0"))
-    kind = F.when(F.col("is_blank"), BLANK).when(is_sound, F.col("type")).otherwise(REJECTED)
-    return (
-        records.transform(cleaned)
-        .withColumn("kind", kind)
-        .select(
-            "file",
-            "block",
-            "row",
-            "kind",
-            F.when(F.col("kind").isin(*KINDS), month).alias("month"),
-            *(F.when(F.col("kind").isin(*KINDS), F.col(name)).alias(name) for name in ("id", "timestamp", "amount")),
-            F.when(F.col("kind").isin(*KINDS), id_hash("kind", "id")).alias("id_hash"),
-            F.when(F.col("kind").isin("refund", "void"), F.col("parent_id")).alias("parent_id"),
-            F.when(is_purchase, F.col("customer_id")).alias("customer_id"),
-            F.when(is_purchase, F.col("merchant_id")).alias("merchant_id"),
-            F.when(is_rejected, F.coalesce("text", "cut")).alias("raw_text"),
-            F.when(is_rejected, reasons).alias("reasons"),
-        )
-    )
+
+def moments(text: pa.Array) -> pa.Array:
+    """ISO 8601 texts as instants, UTC where they name no offset, cut to microseconds; null for everything else."""
+    text = pc.if_else(pc.match_substring_regex(text, TIMESTAMP), text, None)
+    has_offset = pc.match_substring_regex(text, r"[Z+]|-[0-9:]{2,5}\z") if not _all_utc(text) else None
+    try:
+        if has_offset is not None:
+            text = pc.if_else(has_offset, text, pc.binary_join_element_wise(text, "Z", ""))
+        return text.cast(MOMENT)
+    except pa.ArrowInvalid:  # one of them is the 30th of February, or has more than six digits
+        return pa.array([None if each is None else _moment(each) for each in text.to_pylist()], MOMENT)
+
+
+def _all_utc(text: pa.Array) -> bool:
+    return pc.all(pc.ends_with(text, "Z")).as_py() is not False
+
+
+def _moment(text: str) -> datetime | None:
+    parts = _PARTS.fullmatch(text)
+    assert parts is not None
+    sign = -1 if parts[8] == "-" else 1
+    offset = sign * timedelta(hours=int(parts[9] or 0), minutes=int(parts[10] or 0))
+    year, month, day, hour, minute, second = (int(part) for part in parts.groups()[:6])
+    microsecond = int((parts[7] or "0").ljust(6, "0"))
+    try:
+        return datetime(year, month, day, hour, minute, second, microsecond, timezone(offset)).astimezone(UTC)
+    except OverflowError:  # before the year 1 or behind 9999: too early or too late anyway
+        return datetime(1 if offset > timedelta() else 9999, 1, 1, tzinfo=UTC)
+    except ValueError:
+        return None

@@ -161,8 +161,6 @@ class State:
     live: Tables = dataclasses.field(default_factory=dict)
     counts: Mapping[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     """Since the last full refresh."""
-    suspects: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """Key -> reason of the objects that the latest run could not read."""
 
 
 def apply(state: State, manifest: Manifest) -> State:
@@ -183,7 +181,6 @@ def apply(state: State, manifest: Manifest) -> State:
         known={**state.known, **{each.key: each.identity for each in manifest.inputs}},
         live={table: months for table, months in live.items() if months},
         counts={name: state.counts[name] + manifest.counts[name] for name in COUNTS},
-        suspects={problem.key: problem.reason for problem in manifest.problems},
     )
 
 
@@ -269,7 +266,6 @@ def _state_as_json(state: State) -> bytes:
             for table, months in state.live.items()
         },
         "counts": dict(state.counts),
-        "suspects": dict(state.suspects),
     }
     return json.dumps(document).encode()
 
@@ -290,7 +286,6 @@ def _read_checkpoint(store: ObjectStore, base_prefix: str) -> State | None:
                 for table, months in document["live"].items()
             },
             counts=document["counts"],
-            suspects=document["suspects"],
         )
     except (ObjectMissing, OSError, EOFError, KeyError, TypeError, ValueError):
         return None

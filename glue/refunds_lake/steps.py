@@ -17,20 +17,18 @@ from refunds_lake.changes import Change, Changes, next_content
 from refunds_lake.columns import KINDS, TABLES
 from refunds_lake.runs import Month
 from refunds_lake.tables import CheckFailed, TableSet
-from refunds_lake.world import Settings, World
+from refunds_lake.world import World
 
 CONCURRENT_WRITES: Final = 3
 
 
-def changed(
-    settings: Settings, tables: TableSet, batch: Batch, changes: Changes, run_id: str
-) -> Iterator[tuple[str, Change]]:
+def changed(tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> Iterator[tuple[str, Change]]:
     """What changes in which table, each as soon as it is known."""
     if not batch.read:
         return
     for kind in KINDS:
         yield kind, changes.transactions(kind)
-    yield "rejected", _rejected(settings, tables, batch, run_id)
+    yield "rejected", _rejected(tables, batch, run_id)
     yield "refund_detail", changes.detail()
 
 
@@ -55,12 +53,10 @@ def write(
     return expected
 
 
-def _rejected(settings: Settings, tables: TableSet, batch: Batch, run_id: str) -> Change:
-    rejected = batch.rejected(run_id, settings.reporting_time_zone)
-    added: dict[str, int] = {}
-    if batch.of_kind("rejected"):
-        added = {row["month"]: row["count"] for row in rejected.groupBy("month").count().collect()}
-    return Change(rejected, None, {month: tables.rows("rejected", month) + count for month, count in added.items()})
+def _rejected(tables: TableSet, batch: Batch, run_id: str) -> Change:
+    added = batch.rejected_by_month()
+    rows = {month: tables.rows("rejected", month) + count for month, count in added.items()}
+    return Change(batch.rejected(run_id), None, rows)
 
 
 def add_up(

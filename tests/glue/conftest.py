@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "unit"))  # the fakes are shared
+WORKERS_PATH = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "unit")]
 
 from lakehouse import Lakehouse  # needs the line above
 
@@ -65,6 +66,7 @@ def spark(tmp_path_factory):
     from refunds_lake.session import SETTINGS
 
     use_java()
+    os.environ["PYTHONPATH"] = os.pathsep.join([*WORKERS_PATH, os.environ.get("PYTHONPATH", "")])
     builder = SparkSession.builder.master("local[2]").appName("tests")
     for name, value in {**SETTINGS, **SMALL}.items():
         builder = builder.config(name, value)

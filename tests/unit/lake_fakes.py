@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from refunds_lake.columns import TABLES, Columns
-from refunds_lake.objects import ObjectMissing, PreconditionFailed, StoredObject
+from refunds_lake.objects import ObjectMissing, ObjectReplaced, PreconditionFailed, StoredObject
 
 
 class DirectoryStore:
@@ -55,8 +55,11 @@ class DirectoryStore:
     def read_range(self, key: str, first: int, last: int) -> bytes:
         return self.get(key)[0][first : last + 1]
 
-    def chunks(self, key: str) -> Iterator[bytes]:
-        yield self.get(key)[0]
+    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+        body, found = self.get(key)
+        if found != etag:
+            raise ObjectReplaced(key)
+        yield body
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
         path = self.root / key
