@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -31,11 +32,14 @@ IDS: Final = ("id", "customer_id", "merchant_id", "parent_id")
 NOT_JSON, CSV_MALFORMED, LINE_TOO_LONG = "not_json", "csv_malformed", "line_too_long"
 _BLANKS: Final = " \t\r\n"
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_FAR_MILLIS: Final = 10**15
+"""Later than any year of four digits."""
 _LF, _CR, _OPEN, _CLOSE = b"\n\r{}"
 _SCHEMA: Final = pa.schema([(name, pa.string()) for name in FIELDS])
 _ROW: Final = re.compile(r"in row (\d+)$")
 _NUMBER_AS_AMOUNT: Final = r'("amount"[ \t]*:[ \t]*)(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)([ \t]*[,}])'
-_WELL_QUOTED: Final = re.compile(r'(?:"(?:[^"]++|"")*+"|[^",]*+)(?:,(?:"(?:[^"]++|"")*+"|[^",]*+))*+')
+_WELL_QUOTED: Final = re.compile(r'(?:"(?:[^"]++|"")*+"|[^",\r]*+)(?:,(?:"(?:[^"]++|"")*+"|[^",\r]*+))*+')
+_STRINGS_AND_BRACKETS: Final = re.compile(r'("(?:[^"\\]++|\\.)*+")|([\[{])|([]}])|[^]["{}]++|"', re.DOTALL)
 
 Texts = Mapping[str, pa.Array]
 
@@ -182,6 +186,8 @@ def from_json(block: Block) -> Iterator[Records]:
     usual &= (lines.bytes[lines.starts] == _OPEN) & (lines.bytes[ends - 1] == _CLOSE)
     if (b"N" in block.text and b"NaN" in block.text) or (b"I" in block.text and b"Inf" in block.text):
         usual &= ~lines.matching("NaN|Inf")  # Arrow takes these for numbers, JSON does not
+    if b"\0" in block.text:
+        usual &= ~lines.matching(r"\x00")  # Arrow may take it for the end of the text
     chosen = lines.array if usual.all() else lines.array.filter(pa.array(usual))
     numbers = lines.numbers(usual)
     parsed = np.zeros(len(chosen), bool)
@@ -230,12 +236,33 @@ def _json_table(lines: pa.Array) -> pa.Table:
     if not len(lines):
         return _SCHEMA.empty_table()
     offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
-    text = lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+    return _read_json(lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])), _SCHEMA)
+
+
+def _read_json(text: bytes | pa.Buffer, schema: pa.Schema) -> pa.Table:
     return pa.json.read_json(
         pa.BufferReader(text),
         pa.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-        pa.json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore"),
+        pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
     )
+
+
+def _shallow(text: str) -> str | None:
+    """A JSON object with empty lists and objects as its fields, for no other ones are looked into; None if it is no JSON."""
+    depth, kept = 0, []
+    for piece in _STRINGS_AND_BRACKETS.finditer(text):
+        string, opening, closing = piece.groups()
+        if not (string or opening or closing) and re.search("NaN|Inf", piece[0]):
+            return None
+        depth -= bool(closing)
+        if depth < 2:
+            kept.append(piece[0])
+        depth += bool(opening)
+    try:
+        _read_json(text.encode("utf-8", "replace"), pa.schema([]))
+    except pa.ArrowInvalid:
+        return None
+    return "".join(kept)
 
 
 class _Number(str):
@@ -253,9 +280,8 @@ def _odd_json(number: int, text: str, raw_text: str) -> Odd:
     try:
         value = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_refuse)
     except RecursionError:  # Arrow has no such limit, and who took the line must not matter
-        for _, table in _json_tables(pa.array([text.encode("utf-8", "replace")], pa.binary())):
-            return Odd(number, raw_text, table.to_pylist()[0])
-        value = None
+        shallow = _shallow(text)
+        return _odd_json(number, shallow, raw_text) if shallow else Odd(number, raw_text, fault=NOT_JSON)
     except ValueError:
         value = None
     if not isinstance(value, dict):
@@ -284,6 +310,8 @@ def from_csv(block: Block, names: Sequence[str], header: str) -> Iterator[Record
     """
     lines = _Lines.of(block)
     usual = lines.usual() & (lines.sizes > 0)
+    if _BYTE_ORDER_MARK.encode() in block.text:
+        usual &= ~lines.matching(f"^{_BYTE_ORDER_MARK}")
     usual &= ~lines.matching(r"^[ \t\r\n]*\z")
     if b'"' in block.text:
         usual &= ~lines.matching('"')
@@ -315,8 +343,7 @@ def from_csv(block: Block, names: Sequence[str], header: str) -> Iterator[Record
 
 def _as_lines(header: str) -> pa.Array:
     """A header as it can stand in a file."""
-    texts = [header, _BYTE_ORDER_MARK + header]
-    return pa.array([f"{text}{end}".encode() for text in texts for end in ("", "\r", "\n", "\r\n")], pa.binary())
+    return pa.array([f"{header}{end}".encode() for end in ("", "\r", "\n", "\r\n")], pa.binary())
 
 
 def _csv_table(lines: pa.Array, names: Sequence[str]) -> tuple[pa.Table | None, list[int]]:
@@ -374,17 +401,17 @@ def from_parquet(batches: Iterable[pa.RecordBatch]) -> Iterator[Records]:
         texts = {
             name: _as_text(columns[name]) if name in columns else pa.nulls(len(batch), pa.string()) for name in FIELDS
         }
+        raw_text = _row_text(columns)
         try:
             for text in texts.values():
                 text.validate(full=True)
         except pa.ArrowInvalid:
             decoded = zip(*(_decoded(text) for text in texts.values()), strict=True)
             rows = [dict(zip(texts, cells, strict=True)) for cells in decoded]
-            yield from _of_odd(
-                [Odd(number, _row_as_json(row), row) for number, row in zip(numbers.to_pylist(), rows, strict=True)]
-            )
+            odd = [Odd(number, raw_text(row), rows[row]) for row, number in enumerate(numbers.to_pylist())]
+            yield from _of_odd(odd)
         else:
-            yield _sound(numbers, texts, _row_text(columns))
+            yield _sound(numbers, texts, raw_text)
 
 
 def _as_text(column: pa.Array) -> pa.Array:
@@ -395,7 +422,11 @@ def _as_text(column: pa.Array) -> pa.Array:
         plain = pc.if_else(pc.match_substring(text, "."), plain, text)
         return pc.if_else(pc.equal(column, pa.scalar(Decimal(0), column.type)), "0", plain)
     if pa.types.is_timestamp(column.type):
-        return column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.timestamp("us")).cast(pa.string())
+        moments = column.cast(pa.timestamp(column.type.unit))
+        if column.type.unit == "ms":  # as microseconds the greatest ones would begin anew
+            moments = pc.max_element_wise(-_FAR_MILLIS, moments.cast(pa.int64()), skip_nulls=False)
+            moments = pc.min_element_wise(_FAR_MILLIS, moments, skip_nulls=False).cast(pa.timestamp("ms"))
+        return moments.cast(pa.timestamp("us"), safe=False).cast(pa.string())
     return column.cast(pa.string()) if not pa.types.is_binary(column.type) else column.view(pa.string())
 
 
@@ -405,16 +436,24 @@ def _decoded(column: pa.Array) -> list[str | None]:
 
 
 def _row_text(columns: Mapping[str, pa.Array]) -> Callable[[int], str]:
-    return lambda row: _row_as_json({name: columns[name][row].as_py() for name in FIELDS if name in columns})
+    @cache
+    def shown(name: str) -> pa.Array:
+        column = columns[name]
+        if pa.types.is_timestamp(column.type):  # not every one is a datetime of Python's
+            text = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+            return text if column.type.tz is None else pc.binary_join_element_wise(text, "Z", "")
+        is_number = pa.types.is_decimal(column.type) or pa.types.is_integer(column.type)
+        return column if is_number else _as_text(column).view(pa.binary())
+
+    return lambda row: _row_as_json({name: shown(name)[row].as_py() for name in FIELDS if name in columns})
 
 
 def _row_as_json(fields: Mapping[str, Any]) -> str:
     """A row as JSON, numbers as they are."""
-    pairs = []
-    for name, value in fields.items():
-        if value is None or isinstance(value, int):
-            text = json.dumps(value)
-        else:
-            text = str(value) if isinstance(value, Decimal) else json.dumps(_utf8(str(value)), ensure_ascii=False)
-        pairs.append(f"{json.dumps(name)}:{text}")
-    return "{" + ",".join(pairs) + "}"
+
+    def text(value: Any) -> str:
+        if isinstance(value, Decimal):
+            return str(value)
+        return json.dumps(value.decode("utf-8", "replace") if isinstance(value, bytes) else value, ensure_ascii=False)
+
+    return "{" + ",".join(f"{json.dumps(name)}:{text(value)}" for name, value in fields.items()) + "}"
