@@ -53,7 +53,8 @@ class Records:
     raw_text: Callable[[int], str]
     faults: pa.Array
     """Why a line has no fields at all, or null."""
-    invalid_utf8: pa.Array
+    invalid_utf8: Mapping[str, pa.Array]
+    """For each of IDS: there is something in the field that is no UTF-8."""
     not_text: Mapping[str, pa.Array]
     """For each of IDS: the field is there, but as a number, a boolean, a list or an object."""
 
@@ -75,7 +76,9 @@ class Odd:
 def _sound(line_numbers: pa.Array, texts: Texts, raw_text: Callable[[int], str]) -> Records:
     """Records without a fault."""
     no = pa.nulls(len(line_numbers), pa.bool_())
-    return Records(line_numbers, texts, raw_text, pa.nulls(len(no), pa.string()), no, dict.fromkeys(IDS, no))
+    return Records(
+        line_numbers, texts, raw_text, pa.nulls(len(no), pa.string()), dict.fromkeys(IDS, no), dict.fromkeys(IDS, no)
+    )
 
 
 def _of_odd(odd: Sequence[Odd]) -> Iterator[Records]:
@@ -86,7 +89,7 @@ def _of_odd(odd: Sequence[Odd]) -> Iterator[Records]:
         {name: pa.array([_utf8(each.fields.get(name)) for each in odd], pa.string()) for name in FIELDS},
         lambda row: odd[row].raw_text,
         pa.array([each.fault for each in odd], pa.string()),
-        pa.array([any(_utf8(value := each.fields.get(name)) != value for name in IDS) for each in odd], pa.bool_()),
+        {name: pa.array([_utf8(value := each.fields.get(name)) != value for each in odd], pa.bool_()) for name in IDS},
         {name: pa.array([name in each.not_text for each in odd], pa.bool_()) for name in IDS},
     )
 
@@ -151,9 +154,11 @@ class _Lines:
             start, size = int(self.starts[row]), int(self.sizes[row])
             line = self.block.text[start : start + size]
             raw_text = line.decode("utf-8", "replace").removeprefix(_BYTE_ORDER_MARK)
-            if size > LINE_BYTES and not raw_text.isspace():
+            if not raw_text.strip(_BLANKS):
+                continue
+            if size > LINE_BYTES:
                 found.append(Odd(number, raw_text[:_RAW_TEXT_LETTERS], fault=LINE_TOO_LONG))
-            elif raw_text.strip(_BLANKS):
+            else:
                 text = line.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK)
                 found.append(parse(number, text, raw_text))
         return [each for each in found if each is not None]

@@ -50,7 +50,7 @@ class Cleaned:
     amount_text: pa.Array
     amount: pa.Array
     too_late: datetime
-    invalid_utf8: pa.Array
+    invalid_utf8: Mapping[str, pa.Array]
     not_text: Mapping[str, pa.Array]
 
     @classmethod
@@ -91,6 +91,10 @@ def _not_text(record: Cleaned, name: str) -> pa.Array:
     return pc.fill_null(record.not_text[name], False)
 
 
+def _invalid_utf8(record: Cleaned, *names: str) -> pa.Array:
+    return reduce(pc.or_, (pc.fill_null(record.invalid_utf8[name], False) for name in names))
+
+
 def _missing(record: Cleaned, name: str) -> pa.Array:
     return pc.and_not(pc.is_null(record.ids[name]), _not_text(record, name))
 
@@ -107,9 +111,14 @@ def _child(rule: Rule) -> Rule:
     return lambda record: pc.and_(_is(record, "refund", "void"), rule(record))
 
 
+_PURCHASE_INVALID_UTF8 = _purchase(lambda record: _invalid_utf8(record, "customer_id", "merchant_id", "parent_id"))
+_CHILD_INVALID_UTF8 = _child(lambda record: _invalid_utf8(record, "parent_id"))
+
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
-        "invalid_utf8": lambda record: record.invalid_utf8,
+        "invalid_utf8": lambda record: pc.or_(
+            _invalid_utf8(record, "id"), pc.or_(_PURCHASE_INVALID_UTF8(record), _CHILD_INVALID_UTF8(record))
+        ),
         "id_not_text": lambda record: _not_text(record, "id"),
         "id_missing": lambda record: _missing(record, "id"),
         "id_too_long": lambda record: _too_long(record, "id"),

@@ -66,6 +66,7 @@ def spark(tmp_path_factory):
     from refunds_lake.session import SETTINGS
 
     use_java()
+    os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark would take the first python3 on the path
     os.environ["PYTHONPATH"] = os.pathsep.join([*WORKERS_PATH, os.environ.get("PYTHONPATH", "")])
     builder = SparkSession.builder.master("local[2]").appName("tests")
     for name, value in {**SETTINGS, **SMALL}.items():

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund
-from pyspark.sql import functions as F
 from refunds_lake import again, batch, rules
 
 
@@ -16,7 +16,7 @@ def test_a_replay_after_a_fix_changes_the_totals_by_what_was_repaired(
     lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Records that a too strict rule rejected move into the tables; the others stay rejected, nothing is read twice."""
-    strict: Mapping[str, rules.Rule] = {**rules.RULES, "strict": lambda: F.col("id").startswith("s")}
+    strict: Mapping[str, rules.Rule] = {**rules.RULES, "strict": lambda record: pc.starts_with(record.ids["id"], "s")}
     with monkeypatch.context() as patched:
         patched.setattr(rules, "RULES", strict)
         lakehouse.deliver("a.json", [purchase("p1"), "", purchase("s1"), purchase("s2", amount="x"), "nope"])
@@ -80,7 +80,7 @@ def test_a_rebuild_that_broke_off_resumes_from_what_it_had_read(
             lakehouse.run(months=("2026-09", "2026-10"))
     lakehouse.now += timedelta(minutes=10)  # the lock has expired
     with monkeypatch.context() as patched:
-        patched.setattr(batch, "records", breaks)
+        patched.setattr(batch, "read_batch", breaks)
         lakehouse.run(months=("2026-09", "2026-10"))
     assert "resumed a rebuild that broke off: 1 objects had been read" in lakehouse.said
     assert lakehouse.tables() == good

@@ -31,6 +31,10 @@ class WatchedStore(DirectoryStore):
         super().__init__(root)
         self._watch = watch
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Workers get a plain bucket: what they stage is no control file."""
+        return DirectoryStore, (self.root,)
+
     def put(self, key: str, body: bytes, **conditions: Any) -> str:
         return str(self._watch(f"put {key}", lambda: DirectoryStore.put(self, key, body, **conditions)))
 

@@ -63,13 +63,17 @@ def test_broken_files_are_named_and_the_others_are_read(lakehouse: Lakehouse) ->
 
 
 def test_a_huge_line_is_named_before_it_takes_the_memory(lakehouse: Lakehouse) -> None:
-    """Files of one line of 200 MB, plain and zipped, are problems; a long line that fits is rejected, the rest is taken.
-
-    Spark has a gigabyte here: given such a file it dies.
-    """
+    """Files with a line of 200 MB, plain and zipped, first and last, are problems; a long line that fits is rejected."""
     line = b'{"id":"' + b"x" * 200_000_000
-    huge = [lakehouse.deliver("huge.json", line), lakehouse.deliver("huge.csv.gz", gzip.compress(line, 1))]
-    huge.append(lakehouse.deliver("late.json", b"{}\n" * 7_000_000 + line[:40_000_000]))
+    late = (b" " * 4095 + b"\n") * 5_000 + line[:40_000_000]
+    header = b"id,type,timestamp,amount\n"
+    huge = [
+        lakehouse.deliver("huge.json", line),
+        lakehouse.deliver("huge.csv.gz", gzip.compress(header + line, 1)),
+        lakehouse.deliver("late.json", late + b"\n{}\n"),
+        lakehouse.deliver("late.json.gz", gzip.compress(b"{}\n" + late + b"\n{}\n", 1)),
+        lakehouse.deliver("late.csv.gz", gzip.compress(header + late, 1)),
+    ]
     lakehouse.deliver("long.json.gz", gzip.compress(line[:20_000_000] + b"\n{}\n", 1))
     lakehouse.deliver("good.json", [purchase("p1")])
 

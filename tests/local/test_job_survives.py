@@ -22,7 +22,7 @@ from conftest import Cloud, Json, eventually
 from test_emulator_athena import Lake
 from test_emulator_glue_runs import Jobs
 
-sys.path.append(str(Path(__file__).parents[1] / "glue"))  # the independent computation of the tables
+sys.path.append(str(Path(__file__).parents[1] / "unit"))  # the independent computation of the tables
 
 import oracle  # needs the line above
 from refunds_lake.columns import TABLES

@@ -11,6 +11,8 @@ from pathlib import Path
 from refunds_lake.columns import TABLES, Columns
 from refunds_lake.objects import ObjectMissing, ObjectReplaced, PreconditionFailed, StoredObject
 
+CHUNK_BYTES = 1 << 20
+
 
 class DirectoryStore:
     """A bucket that is a directory."""
@@ -59,7 +61,7 @@ class DirectoryStore:
         body, found = self.get(key)
         if found != etag:
             raise ObjectReplaced(key)
-        yield body
+        yield from (body[start : start + CHUNK_BYTES] for start in range(0, len(body), CHUNK_BYTES))
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
         path = self.root / key
