@@ -87,8 +87,7 @@ def _spark_type(element: dict[int, Any]) -> str:
         case 2 if converted in (_TIMESTAMP_MILLIS, _TIMESTAMP_MICROS):
             return "timestamp"
         case 2 if 8 in logical:
-            is_instant, unit = logical[8].get(1, True), logical[8].get(2, {})
-            return "<timestamp in nanoseconds>" if 3 in unit else "timestamp" if is_instant else "timestamp_ntz"
+            return "timestamp" if logical[8].get(1, True) else "timestamp_ntz"
         case 1 | 2 if converted in _UINT or 7 in logical or 6 in logical or converted in (6, 7, 8):
             return "<unsigned integer, date or time>"
         case 1:

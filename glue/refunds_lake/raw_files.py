@@ -129,13 +129,20 @@ def _describe_csv(store: ObjectStore, stored: StoredObject) -> RawFile:
 
 
 def _head(store: ObjectStore, stored: StoredObject) -> Iterator[bytes]:
-    """The beginning of a text object, decompressed."""
+    """The beginning of a text object, decompressed; it may be in several members of a gzip."""
     body = store.read_range(stored.key, 0, _HEADER_BYTES - 1)
     if not stored.key.endswith(".gz"):
         yield body
         return
+    size, decompressor = 0, zlib.decompressobj(31)
     try:
-        yield zlib.decompressobj(31).decompress(body, _HEADER_BYTES)
+        while body and size < _HEADER_BYTES:
+            piece = decompressor.decompress(body, _HEADER_BYTES - size)
+            yield piece
+            size += len(piece)
+            body = decompressor.unconsumed_tail or decompressor.unused_data
+            if decompressor.eof:
+                decompressor = zlib.decompressobj(31)
     except zlib.error as error:
         raise Unreadable(f"not a readable gzip file: {error}") from error
 

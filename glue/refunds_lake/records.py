@@ -40,6 +40,8 @@ _ROW: Final = re.compile(r"in row (\d+)$")
 _NUMBER_AS_AMOUNT: Final = r'("amount"[ \t]*:[ \t]*)(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)([ \t]*[,}])'
 _WELL_QUOTED: Final = re.compile(r'(?:"(?:[^"]++|"")*+"|[^",\r]*+)(?:,(?:"(?:[^"]++|"")*+"|[^",\r]*+))*+')
 _STRINGS_AND_BRACKETS: Final = re.compile(r'("(?:[^"\\]++|\\.)*+")|([\[{])|([]}])|[^]["{}]++|"', re.DOTALL)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_DIGITS: Final = re.compile(r"([0-9]{2})[0-9]+")
 
 Texts = Mapping[str, pa.Array]
 
@@ -254,17 +256,19 @@ def _read_json(text: bytes | pa.Buffer, schema: pa.Schema) -> pa.Table:
 
 def _shallow(text: str) -> str | None:
     """A JSON object with empty lists and objects as its fields, for no other ones are looked into; None if it is no JSON."""
-    depth, kept = 0, []
+    depth, kept, checked = 0, [], []
     for piece in _STRINGS_AND_BRACKETS.finditer(text):
         string, opening, closing = piece.groups()
-        if not (string or opening or closing) and re.search("NaN|Inf", piece[0]):
+        if not string and re.search("NaN|Inf", piece[0]):
             return None
+        # To Arrow halves of surrogate pairs and numbers beyond its floats are no JSON.
+        checked.append(_SURROGATE.sub(r"\\u0020", string) if string else _DIGITS.sub(r"\1", piece[0]))
         depth -= bool(closing)
         if depth < 2:
             kept.append(piece[0])
         depth += bool(opening)
     try:
-        _read_json(text.encode("utf-8", "replace"), pa.schema([]))
+        _read_json("".join(checked).encode("utf-8", "replace"), pa.schema([]))
     except pa.ArrowInvalid:
         return None
     return "".join(kept)
@@ -432,7 +436,11 @@ def _as_text(column: pa.Array) -> pa.Array:
             moments = pc.max_element_wise(-_FAR_MILLIS, moments.cast(pa.int64()), skip_nulls=False)
             moments = pc.min_element_wise(_FAR_MILLIS, moments, skip_nulls=False).cast(pa.timestamp("ms"))
         return moments.cast(pa.timestamp("us"), safe=False).cast(pa.string())
-    return column.cast(pa.string()) if not pa.types.is_binary(column.type) else column.view(pa.string())
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.binary()).view(pa.string())
 
 
 def _decoded(column: pa.Array) -> list[str | None]:

@@ -114,7 +114,7 @@ def judge_timestamp(value: Any, modified: datetime) -> tuple[datetime | None, st
         moment = datetime(*(int(match[i]) for i in range(1, 7)), micros, tzinfo=UTC)  # type: ignore[misc]
         moment -= zone.utcoffset(None)
     except OverflowError:
-        return None, "timestamp_too_early"
+        return None, "timestamp_too_late" if match[9] == "-" else "timestamp_too_early"
     except ValueError:
         return None, "timestamp_invalid"
     if moment < datetime(2000, 1, 1, tzinfo=UTC):

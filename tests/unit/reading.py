@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import oracle
+import pyarrow as pa
 import pyarrow.parquet as pq
 from refunds_lake import rules
 from refunds_lake.months import Months
@@ -18,6 +19,10 @@ from refunds_lake.staging import Portion, Stage
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIELDS = ("id", "timestamp", "amount", "customer_id", "merchant_id", "parent_id")
+NO_HASHES: dict[str, Any] = (
+    {"hashed": lambda _, ids: pa.nulls(len(ids), pa.int64())} if "hashed" in Stage.__dataclass_fields__ else {}
+)
+"""Hashes of ids are Spark's."""
 
 Row = dict[str, Any]
 
@@ -53,9 +58,8 @@ def staged(
         for key, body in objects.items()
     ]
     base: Any = MemoryStore(chunk_bytes)
-    result = Stage(base=base, raw=store, prefix="", months=Months.of(zone), rules=rules.RULES)(
-        Portion(0, tuple(enumerate(files)))
-    )
+    stage = Stage(base=base, raw=store, prefix="", months=Months.of(zone), rules=rules.RULES, **NO_HASHES)
+    result = stage(Portion(0, tuple(enumerate(files))))
     rows = []
     for key, body in base.objects.items():
         kind = key.partition("kind=")[2].partition("/")[0]

@@ -135,6 +135,7 @@ LINES: list[tuple[bytes, Any]] = [
     (IGNORED_INVALID_UTF8, {"kind": "refund", "id": "a"}),
     (f'{{"id":"a","x":{"[" * 3000}"NaN"{"]" * 3000},{P},"amount":1}}'.encode(), {"id": "a", "amount": Decimal(1)}),
     (f'{{"id":"a","x":{"[" * 3000}NaN{"]" * 3000},{P},"amount":1}}'.encode(), ["not_json"]),
+    (f'{{"id":"a","x":{"[" * 3000}"\\ud800",1e999,{"9" * 400}{"]" * 3000},{P},"amount":1}}'.encode(), {"id": "a"}),
     (f'{{"id":7,"x":{"[" * 3000}{"]" * 3000},{P},"amount":1}}'.encode(), ["id_not_text"]),
     (f'{{"id":"a","x":{"[" * 3000}{"]" * 2999},{P},"amount":1}}'.encode(), ["not_json"]),
     (f'{{"id":"a","id":"b","x":{"[" * 3000}{{"id":1}}{"]" * 3000},{P},"amount":1}}'.encode(), {"id": "b"}),

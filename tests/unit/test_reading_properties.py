@@ -1,0 +1,59 @@
+"""Random files, judged by the job and by the oracle: the same records, reasons and raw texts, whoever parsed them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import oracle
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_records import csv_file, json_file, parquet_file, zipped
+from reading import NOW, expected, expected_outcome, judged, outcomes, staged
+from refunds_lake import lines, records
+
+SETTINGS = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+ZONES = ["UTC", "Australia/Sydney", "America/St_Johns"]
+
+
+@pytest.mark.parametrize(("suffix", "made"), [(".json", json_file), (".csv", csv_file)])
+def test_random_lines_are_judged_as_the_oracle_says(suffix: str, made: Callable[[Random], bytes]) -> None:
+    """Valid, mutated and mangled lines in files of any line ends, zipped or not, in blocks and pieces of any size."""
+
+    @SETTINGS
+    @given(st.integers(0, 1 << 40))
+    def check(seed: int) -> None:
+        random = Random(seed)
+        body, zone = made(random), random.choice(ZONES)
+        key = f"a{suffix}{random.choice(['', '.gz'])}"
+        body = zipped(random, body) if key.endswith(".gz") else body
+        with pytest.MonkeyPatch.context() as patched:
+            if random.random() < 0.3:
+                patched.setattr(records, "LINE_BYTES", 300)
+                patched.setattr(oracle, "LINE_BYTES", 300)
+            patched.setattr(lines, "BLOCK_BYTES", random.choice([1, 500, 3_000, 8 << 20]))
+            found = judged(key, body, zone=zone, chunk_bytes=random.choice([11, 400, 1 << 20]))
+            assert outcomes(found) == expected(key, body, zone)
+
+    check()
+
+
+def test_random_parquet_rows_are_judged_as_the_oracle_says() -> None:
+    """Texts, exact numbers and timestamps of all kinds that a raw file may have, with values from anywhere in their range."""
+
+    @SETTINGS
+    @given(st.integers(0, 1 << 40))
+    def check(seed: int) -> None:
+        random = Random(seed)
+        body, rows = parquet_file(random)
+        zone = random.choice(ZONES)
+        found, problems = staged({"a.parquet": body}, zone=zone)
+        assert problems == {}
+        for number, (fields, row) in enumerate(zip(rows, found, strict=True), 1):
+            raw_text = oracle.parse_json(row["raw_text"]) if row["raw_text"] is not None else {}
+            assert set(raw_text) in (set(), set(fields))
+            taken, reasons = oracle.judge(fields, NOW)
+            assert outcomes([row]) == [expected_outcome(number, row["raw_text"], taken, reasons, zone)], fields
+
+    check()
