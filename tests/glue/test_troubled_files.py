@@ -122,6 +122,10 @@ class Vanishing(DirectoryStore):
         super().__init__(root)
         self.vanishing: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Workers list nothing: theirs is a plain bucket."""
+        return DirectoryStore, (self.root,)
+
     def listing(self, prefix: str, *, after: str = "") -> Any:
         found = list(super().listing(prefix, after=after))
         if self.vanishing is not None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import IncompleteReadError
 from moto import mock_aws
 from refunds_lake.catalog import Catalog, CatalogError, GlueCatalog
 from refunds_lake.columns import TABLES
 from refunds_lake.lock import Lock, LockHeld, LockLost
-from refunds_lake.objects import ObjectMissing, ObjectStore, PreconditionFailed, S3Store
+from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore, PreconditionFailed, S3Store
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REGION = "ap-southeast-2"
@@ -84,7 +86,7 @@ def test_a_first_write_wins_and_a_second_one_is_told(store: ObjectStore) -> None
 
 def test_what_is_not_there_is_said_by_name(store: ObjectStore) -> None:
     """Given no object, when it is read in any way, then ObjectMissing carries its key; removing it is fine."""
-    for read in (store.get, lambda key: store.read_range(key, 0, 9), lambda key: list(store.chunks(key))):
+    for read in (store.get, lambda key: store.read_range(key, 0, 9), lambda key: list(store.chunks(key, etag=""))):
         with pytest.raises(ObjectMissing, match="gone"):
             read("gone")
     store.delete(["gone"])
@@ -112,10 +114,97 @@ def test_listings_and_deletions_go_beyond_a_page(store: ObjectStore) -> None:
 def test_ranges_and_chunks_are_the_bytes_that_were_put(store: ObjectStore) -> None:
     """Given an object of some megabytes, when it is read in parts, then they are its bytes."""
     body = bytes(range(256)) * 10_000
-    store.put("big", body)
+    etag = store.put("big", body)
     assert store.read_range("big", 5, 9) == body[5:10]
     assert store.read_range("big", len(body) - 2, len(body) + 50) == body[-2:]
-    assert b"".join(store.chunks("big")) == body
+    pieces = list(store.chunks("big", etag=etag))
+    assert b"".join(pieces) == body
+    assert max(map(len, pieces)) <= 1 << 20
+
+
+class BrokenBody:
+    """A body that breaks off behind some of its bytes."""
+
+    def __init__(self, body: Any, after: int) -> None:
+        self._body, self._after = body, after
+
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        rest = self._after
+        while rest:
+            chunk = self._body.read(min(rest, size))
+            yield chunk
+            rest -= len(chunk)
+        raise IncompleteReadError(actual_bytes=self._after, expected_bytes=-1)
+
+
+def breaking(s3: Any, after: list[int]) -> Intervening:
+    """A client whose first bodies break off behind so many bytes."""
+
+    def answer(real: Any, arguments: dict[str, Any], times: int) -> Any:
+        response = real(**arguments)
+        if times <= len(after):
+            response["Body"] = BrokenBody(response["Body"], after[times - 1])
+        return response
+
+    return Intervening(s3, "get_object", answer)
+
+
+BODY = bytes(range(256)) * 10_000
+
+
+def test_a_body_that_breaks_off_is_read_on_from_where_it_broke(s3: Any, store: ObjectStore) -> None:
+    """Given three connections that break, one of them at once, when an object is read, then no byte is lost or doubled."""
+    etag = store.put("big", BODY)
+    client = breaking(s3, [1_500_000, 0, 700_001])
+    assert b"".join(S3Store(client, "lake").chunks("big", etag=etag)) == BODY
+    assert [call.get("Range") for call in client.calls] == [
+        None, "bytes=1500000-", "bytes=1500000-", "bytes=2200001-"
+    ]  # fmt: skip
+
+
+def test_a_body_that_breaks_off_again_and_again_is_an_error(s3: Any, store: ObjectStore) -> None:
+    """Given four connections that break, when an object is read, then the last one's error is raised."""
+    etag = store.put("big", BODY)
+    client = breaking(s3, [5] * 4)
+    with pytest.raises(IncompleteReadError):
+        list(S3Store(client, "lake").chunks("big", etag=etag))
+    assert len(client.calls) == 4
+
+
+def test_an_object_that_was_replaced_is_told_from_the_listed_one(s3: Any, store: ObjectStore) -> None:
+    """Given another ETag than the listing's, at the start or when reading goes on, then no byte of the other one is given."""
+    etag = store.put("big", BODY)
+    with pytest.raises(ObjectReplaced, match="big"):
+        next(store.chunks("big", etag="another"))
+    chunks = S3Store(breaking(s3, [1_200_000]), "lake").chunks("big", etag=etag)
+    found = [next(chunks), next(chunks)]
+    store.put("big", BODY[::-1])
+    with pytest.raises(ObjectReplaced, match="big"):
+        found.extend(chunks)
+    assert b"".join(found) == BODY[:1_200_000]
+
+
+def test_an_object_that_is_deleted_while_it_is_read_is_missing(s3: Any, store: ObjectStore) -> None:
+    """Given a body that breaks off and an object that is gone by then, then ObjectMissing carries its key."""
+    etag = store.put("big", BODY)
+    chunks = S3Store(breaking(s3, [7]), "lake").chunks("big", etag=etag)
+    assert next(chunks) == BODY[:7]
+    store.delete(["big"])
+    with pytest.raises(ObjectMissing, match="big"):
+        next(chunks)
+
+
+def test_a_store_travels_to_other_processes(s3: Any, store: ObjectStore) -> None:
+    """Given a store, when it is pickled, then what comes of it reads and writes the same bucket in the same region."""
+    store.put("a", b"1")
+    travelled = pickle.loads(pickle.dumps(store))
+    assert travelled is not store
+    assert travelled.get("a") == store.get("a")
+    travelled.put("b", b"2")
+    assert [each.key for each in store.listing("")] == ["a", "b"]
+    assert travelled.uri("x") == store.uri("x")
+    assert travelled._client.meta.region_name == REGION
+    assert pickle.loads(pickle.dumps(travelled)) is travelled  # a process makes one client for a bucket
 
 
 def test_an_object_that_cannot_be_removed_is_named(s3: Any) -> None:
