@@ -23,7 +23,7 @@ from refunds_lake.objects import StoredObject, utc_text
 from refunds_lake.publish import publish
 from refunds_lake.raw_files import inspect, is_known, version_order
 from refunds_lake.runs import Manifest, Problem, State
-from refunds_lake.steps import add_up, changed, check_agreement, replacing, write
+from refunds_lake.steps import Planned, add_up, changed, check_agreement, replacing, rows_of, write
 from refunds_lake.tables import CheckFailed, TableSet
 from refunds_lake.world import Settings, World
 
@@ -55,17 +55,12 @@ def backfill(
             raise CheckFailed(f"{batch.problems[0].key} cannot be read any more: {batch.problems[0].reason}")
         nothing = TableSet(world.spark, world.base, settings.base_prefix, {})
         changes = Changes(nothing, batch)
-        change_of = dict(changed(nothing, batch, changes, run_id))
-        rows = sum(
-            count for table, each in change_of.items() if table != "refund_detail" for count in each.rows.values()
-        )
+        planned_of = dict(changed(nothing, batch, changes, run_id))
+        rows = sum(sum(rows_of(planned).values()) for table, planned in planned_of.items() if table != "refund_detail")
         if batch.read != rows + (changes.duplicate + changes.superseded if batch.read else 0):
             raise CheckFailed("the rebuilt tables do not add up, nothing is published")
-        asked = {
-            table: dataclasses.replace(each, rows={m: n for m, n in each.rows.items() if first <= m <= last})
-            for table, each in change_of.items()
-        }
-        written = nothing.check_written(write(world, nothing, asked.items(), run_id), run_id)
+        asked = {table: _between(planned, first, last) for table, planned in planned_of.items()}
+        written = nothing.check_written(write(world, nothing, batch, changes, asked.items(), run_id), run_id)
         live = {t: {m: e for m, e in months.items() if first <= m <= last} for t, months in on_record.live.items()}
         tables = replacing(live, written)
         check_all(TableSet(world.spark, world.base, settings.base_prefix, on_record.live).after(tables))
@@ -82,6 +77,11 @@ def backfill(
     publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
     clear(world.spark, world.base.uri(staging))
     return manifest, ()
+
+
+def _between(planned: Planned, first: str, last: str) -> Planned:
+    rows = {month: count for month, count in rows_of(planned).items() if first <= month <= last}
+    return rows if isinstance(planned, Mapping) else dataclasses.replace(planned, rows=rows)
 
 
 def _digest(objects: Sequence[StoredObject], time_zone: str) -> str:
@@ -114,24 +114,34 @@ def replay(
     files, problems = inspect(world.raw, version_order(objects))
     staging = f"{settings.base_prefix}.staging/{run_id}/"
     try:
+        wanted: dict[str, list[int]] = {}
+        for row in lines.select("source_file", "line_number").collect():
+            wanted.setdefault(row["source_file"], []).append(row["line_number"])
         batch = read_batch(
-            world.spark, world.raw, files, [*lost, *problems], settings.reporting_time_zone, world.base, staging
+            world.spark,
+            world.raw,
+            files,
+            [*lost, *problems],
+            settings.reporting_time_zone,
+            world.base,
+            staging,
+            only={key: tuple(numbers) for key, numbers in wanted.items()},
         )
         if not batch.files:
             return None, batch.problems
         readable = F.col("source_file").isin(*(file.key for file in batch.files.values()))
         replayed = lines.where(readable).select("source_file", "line_number", "month").localCheckpoint()
-        batch = batch.only(replayed)
         changes = Changes(tables, batch)
-        change_of = dict(changed(tables, batch, changes, run_id))
+        planned_of = dict(changed(tables, batch, changes, run_id))
         away = {row["month"]: row["count"] for row in replayed.groupBy("month").count().collect()}
-        still = change_of["rejected"]
-        change_of["rejected"] = Change(
+        still = planned_of["rejected"]
+        assert not isinstance(still, Mapping)
+        planned_of["rejected"] = Change(
             still.arriving,
             replayed.select("source_file", "line_number"),
             {month: still.rows.get(month, tables.rows("rejected", month)) - count for month, count in away.items()},
         )
-        published = tables.check_written(write(world, tables, change_of.items(), run_id), run_id)
+        published = tables.check_written(write(world, tables, batch, changes, planned_of.items(), run_id), run_id)
         counts = add_up(tables, batch, changes, published, read=0)
         check_agreement(tables, tables.after(published), batch)
     finally:

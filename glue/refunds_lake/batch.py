@@ -15,20 +15,21 @@ from typing import Final
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from refunds_lake import rules
-from refunds_lake.columns import KINDS
-from refunds_lake.frames import empty_frame, id_hash, local_frame
+from refunds_lake import hashes, rules
+from refunds_lake.columns import KINDS, names
+from refunds_lake.frames import empty_frame
 from refunds_lake.months import Months
 from refunds_lake.objects import ObjectStore
 from refunds_lake.raw_files import RawFile
 from refunds_lake.rules import REJECTED
 from refunds_lake.runs import InputObject, Problem
-from refunds_lake.staging import STAGED, Place, Portion, Stage
+from refunds_lake.staging import STAGED, Piece, Place, Portion, Repeated, Stage
 from refunds_lake.versions import VERSIONED
 
 PORTION_BYTES: Final = 32 << 20
 """Objects up to so many bytes are read by one task; a greater object is a task of its own."""
-_READ: Final = "_read.json"
+HASHES_PER_TASK: Final = 16_000_000
+_RECORDS, _REPEATED, _READ = "records/", "repeated/", "_read.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +37,19 @@ class Batch:
     """Judged records, the files that they come from, and how many there are of what."""
 
     spark: SparkSession
+    staging: str
+    """Prefix in the bucket of the tables, for whatever the run needs until it has published."""
     files: Mapping[int, RawFile]
     """By the number that their records carry."""
     problems: tuple[Problem, ...]
     judged: DataFrame
-    """The columns of `staging.STAGED` with kind and id_hash."""
-    files_known: DataFrame
+    """The columns of `staging.STAGED`, and kind."""
+    repeated: DataFrame | None
+    """The id_hash of all ids that come more than once, perhaps of others too; None for no such id."""
     counts: Mapping[Place, int]
+    pieces: tuple[Piece, ...]
+    broken: frozenset[int]
+    """Numbers of files that broke off: the pieces hold what was read of them, no other field does."""
 
     @property
     def read(self) -> int:
@@ -52,7 +59,7 @@ class Batch:
         """(kind, month) -> records."""
         counter: Counter[tuple[str, str]] = Counter()
         for (_, kind, month), records in self.counts.items():
-            if month is not None:
+            if kind in KINDS:
                 counter[kind, month] += records
         return counter
 
@@ -76,46 +83,20 @@ class Batch:
 
     def transactions(self) -> DataFrame:
         """The accepted records as VERSIONED columns and id_hash, all versions of them."""
-        accepted = self.judged.where(F.col("kind").isin(*KINDS))
-        return self._with_file(accepted, "ingested_at", "source_file").select(*VERSIONED, "id_hash")
+        return self.judged.where(F.col("kind").isin(*KINDS)).select(*VERSIONED, "id_hash")
 
     def rejected(self, run_id: str) -> DataFrame:
         """The rejected records as rows of their table, by month of ingestion."""
-        rows = self.judged.where(F.col("kind") == REJECTED).drop("month")
-        return self._with_file(rows, "ingested_at", "source_file", "month").select(
-            "raw_text",
-            "reasons",
-            "source_file",
-            "line_number",
-            F.lit(run_id).alias("run_id"),
-            "ingested_at",
-            "month",
-        )
+        rows = self.judged.where(F.col("kind") == REJECTED)
+        return rows.withColumn("run_id", F.lit(run_id)).select(*names("rejected"), "month")
 
     def rejected_by_month(self) -> Counter[str]:
         """Month of ingestion -> rejected records."""
-        months = {row["file"]: row["month"] for row in self.files_known.select("file", "month").collect()}
         counter: Counter[str] = Counter()
-        for (number, kind, _), records in self.counts.items():
+        for (_, kind, month), records in self.counts.items():
             if kind == REJECTED:
-                counter[months[number]] += records
+                counter[month] += records
         return counter
-
-    def only(self, lines: DataFrame) -> Batch:
-        """The batch without all records but those on the given lines (source_file, line_number)."""
-        wanted = self._with_file(self.judged, "source_file").join(
-            lines, on=["source_file", "line_number"], how="left_semi"
-        )
-        kept = wanted.select(*self.judged.columns).localCheckpoint()
-        return dataclasses.replace(self, judged=kept, counts=_counted(kept))
-
-    def _with_file(self, records: DataFrame, *columns: str) -> DataFrame:
-        return records.join(F.broadcast(self.files_known.select("file", *columns)), on="file")
-
-
-def _counted(judged: DataFrame) -> Counter[Place]:
-    rows = judged.groupBy("file", "kind", "month").count().collect()
-    return Counter({(row["file"], row["kind"], row["month"]): row["count"] for row in rows})
 
 
 def read_batch(
@@ -126,63 +107,78 @@ def read_batch(
     time_zone: str,
     base: ObjectStore,
     prefix: str,
+    *,
+    only: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Batch:
     """Read the files to their end; files that cannot be read become problems.
 
     Judged records are staged under `prefix` of the bucket `base`; the caller clears it when it is done with the batch.
+    With `only`, the batch has the lines of these numbers alone, by key of the file.
     """
-    months = Months.of(time_zone)
-    stage = Stage(raw, base, prefix, months, dict(rules.RULES))
-    portions = list(_portions(files))
+    stage = Stage(raw, base, f"{prefix}{_RECORDS}", Months.of(time_zone), dict(rules.RULES), hashes.hashed)
+    portions = list(_portions(files, only))
     counts: Counter[Place] = Counter()
+    pieces: list[Piece] = []
     found: dict[int, str] = {}
     if portions:
         for staged in spark.sparkContext.parallelize(portions, len(portions)).map(stage).collect():
             counts += staged.counts
+            pieces += staged.pieces
             found.update(staged.problems)
     problems = [*problems, *(Problem(files[number].key, reason) for number, reason in sorted(found.items()))]
     readable = {number: file for number, file in enumerate(files) if number not in found}
-    return _staged(spark, base.uri(prefix), readable, problems, months, counts)
+    return _staged(spark, base, prefix, readable, problems, counts, pieces, frozenset(found))
 
 
-def _portions(files: Sequence[RawFile]) -> Iterator[Portion]:
+def _portions(files: Sequence[RawFile], only: Mapping[str, tuple[int, ...]] | None) -> Iterator[Portion]:
     """The files in tasks of up to PORTION_BYTES, the greatest first, so that tasks end together."""
+
+    def portion(number: int, some: Sequence[tuple[int, RawFile]]) -> Portion:
+        return Portion(number, tuple(some), {} if only is None else {number: only[file.key] for number, file in some})
+
     waiting: list[tuple[int, RawFile]] = []
     portions, size = 0, 0
     for number, file in sorted(enumerate(files), key=lambda each: -each[1].stored.size):
         if waiting and size + file.stored.size > PORTION_BYTES:
-            yield Portion(portions, tuple(waiting))
+            yield portion(portions, waiting)
             portions, waiting, size = portions + 1, [], 0
         waiting.append((number, file))
         size += file.stored.size
     if waiting:
-        yield Portion(portions, tuple(waiting))
+        yield portion(portions, waiting)
 
 
 def _staged(
     spark: SparkSession,
-    uri: str,
+    base: ObjectStore,
+    prefix: str,
     files: Mapping[int, RawFile],
     problems: Iterable[Problem],
-    months: Months,
     counts: Mapping[Place, int],
+    pieces: Iterable[Piece],
+    broken: frozenset[int],
 ) -> Batch:
-    known = local_frame(
-        spark,
-        "file int, ingested_at timestamp, source_file string, month string",
-        [
-            (number, file.stored.last_modified, file.key, months.month(file.stored.last_modified))
-            for number, file in files.items()
-        ],
-    )
-    if not counts:
-        judged = empty_frame(spark, f"{STAGED}, kind string")
+    if counts:
+        judged = spark.read.schema(STAGED).parquet(base.uri(f"{prefix}{_RECORDS}"))
     else:
-        judged = spark.read.schema(STAGED).parquet(uri)
-        numbers = {number for number, _, _ in counts}
-        if numbers != {*files}:  # a file of blank lines has none, one that broke off left some
-            judged = judged.where(F.col("file").isin(*numbers))
-    return Batch(spark, files, tuple(problems), judged.withColumn("id_hash", id_hash("kind", "id")), known, counts)
+        judged = empty_frame(spark, f"{STAGED}, kind string")
+    if broken:
+        judged = judged.where(~F.col("file").isin(*broken))
+    several = _repeated(spark, base, prefix, pieces, broken)
+    return Batch(spark, prefix, files, tuple(problems), judged, several, counts, tuple(pieces), broken)
+
+
+def _repeated(
+    spark: SparkSession, base: ObjectStore, prefix: str, pieces: Iterable[Piece], broken: frozenset[int]
+) -> DataFrame | None:
+    transactions = [piece for piece in pieces if piece.kind in KINDS]
+    if not transactions:
+        return None
+    objects = sorted({(piece.key, piece.size) for piece in transactions})
+    tasks = -(-sum(piece.rows for piece in transactions) // HASHES_PER_TASK)
+    find = Repeated(base, f"{prefix}{_REPEATED}", tuple(objects), broken, tasks)
+    found = sum(spark.sparkContext.parallelize(range(tasks), tasks).map(find).collect())
+    return spark.read.schema("id_hash bigint").parquet(base.uri(f"{prefix}{_REPEATED}")) if found else None
 
 
 def read_or_resume(
@@ -200,17 +196,21 @@ def read_or_resume(
     """
     marker = f"{prefix}{_READ}"
     if any(base.listing(marker)):
-        counts = Counter(
-            {(number, kind, month): records for number, kind, month, records in json.loads(base.get(marker)[0])}
-        )
-        batch = _staged(spark, base.uri(prefix), dict(enumerate(files)), problems, Months.of(time_zone), counts)
-        if _counted(batch.judged) == counts:  # else a part has been swept
-            return batch, True
+        document = json.loads(base.get(marker)[0])
+        counts = Counter({(number, kind, month): records for number, kind, month, records in document["counts"]})
+        pieces = [Piece(**piece) for piece in document["pieces"]]
+        there = {(each.key, each.size) for each in base.listing(f"{prefix}{_RECORDS}")}
+        if there >= {(piece.key, piece.size) for piece in pieces}:  # else a part has been swept
+            return _staged(spark, base, prefix, dict(enumerate(files)), problems, counts, pieces, frozenset()), True
         base.delete([marker])
     clear(spark, base.uri(prefix))
     batch = read_batch(spark, raw, files, problems, time_zone, base, prefix)
     if batch.files and not batch.problems:
-        base.put(marker, json.dumps([[*place, records] for place, records in batch.counts.items()]).encode())
+        document = {
+            "counts": [[*place, records] for place, records in batch.counts.items()],
+            "pieces": [dataclasses.asdict(piece) for piece in batch.pieces],
+        }
+        base.put(marker, json.dumps(document).encode())
     return batch, False
 
 

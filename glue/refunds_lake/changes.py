@@ -17,14 +17,15 @@ from pyspark.sql import functions as F
 from refunds_lake.batch import Batch
 from refunds_lake.columns import KINDS, names
 from refunds_lake.detail import details
-from refunds_lake.frames import BROADCAST_HASHES, few, id_hash, purchase_hash
+from refunds_lake.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, purchase_hash
+from refunds_lake.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED
 from refunds_lake.tables import TableSet
 from refunds_lake.versions import VERSIONED, outcomes, removed, winners
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """New content of one table, month by month: rows that leave by id, rows that come, and what that counts up to."""
+    """New content of a table that is not one of transactions, month by month: rows that leave, rows that come, how many."""
 
     arriving: DataFrame
     leaving: DataFrame | None
@@ -126,10 +127,12 @@ class Changes:
     @cached_property
     def _contested(self) -> DataFrame | None:
         """The id_hash of all ids that several versions compete for (perhaps of others too), or None."""
-        frames = [self._accepted.groupBy("id_hash").count().where("count > 1").select("id_hash")]
+        frames = [self._batch.repeated] if self._batch.repeated is not None else []
         for rows in self._known_rows:
-            hashes = rows.select(id_hash("kind", "id").alias("id_hash"))
-            frames.append(hashes.join(self._few(self._accepted.select("id_hash")), on="id_hash", how="left_semi"))
+            known = self._few(rows.select("kind", "id"))
+            frames.append(self._accepted.join(known, on=["kind", "id"], how="left_semi").select("id_hash"))
+        if not frames:
+            return None
         contested = self._keep(reduce(DataFrame.union, frames).distinct())
         found = contested.count()
         if not found:
@@ -137,15 +140,23 @@ class Changes:
         return few(contested, found, BROADCAST_HASHES)
 
     @cached_property
-    def _outcomes(self) -> DataFrame | None:
+    def _candidates(self) -> DataFrame | None:
+        """The batch's records whose ids several versions compete for, as VERSIONED columns."""
         if self._contested is None:
             return None
-        candidates = self._batch.transactions().join(self._contested, on="id_hash", how="left_semi").select(*VERSIONED)
+        found = self._batch.transactions().join(self._contested, on="id_hash", how="left_semi")
+        return self._keep(found.select(*VERSIONED))
+
+    @cached_property
+    def _outcomes(self) -> DataFrame | None:
+        if self._candidates is None:
+            return None
+        candidates = self._candidates
         stored = candidates.limit(0)
         if self._known_rows:
-            known = reduce(DataFrame.unionByName, self._known_rows).withColumn("id_hash", id_hash("kind", "id"))
-            stored = known.join(self._contested, on="id_hash", how="left_semi").select(*VERSIONED)
-        return self._keep(outcomes(candidates, stored))
+            ids = self._few(candidates.select("kind", "id"))
+            stored = reduce(DataFrame.unionByName, self._known_rows).join(ids, on=["kind", "id"], how="left_semi")
+        return self._keep(outcomes(candidates, stored.select(*VERSIONED)))
 
     @cached_property
     def _tally(self) -> list[Row]:
@@ -164,13 +175,8 @@ class Changes:
     def _alone(self) -> Counter[tuple[str, str]]:
         """(kind, month) -> records whose id comes once and is new."""
         alone = self._batch.transactions_by_month()
-        if self._contested is not None:
-            rows = (
-                self._accepted.join(self._contested, on="id_hash", how="left_semi")
-                .groupBy("kind", "month")
-                .count()
-                .collect()
-            )
+        if self._candidates is not None:
+            rows = self._candidates.groupBy("kind", "month").count().collect()
             alone.subtract({(row["kind"], row["month"]): row["count"] for row in rows})
         return alone
 
@@ -186,8 +192,8 @@ class Changes:
 
     # -- the tables of transactions
 
-    def transactions(self, kind: str) -> Change:
-        """What changes in purchase, void or refund."""
+    def transactions(self, kind: str) -> Mapping[str, int]:
+        """Touched month of purchase, void or refund -> how many rows it has afterwards."""
         rows: Counter[str] = Counter()
         for (of_kind, month), count in self._alone.items():
             if of_kind == kind and count:
@@ -198,11 +204,22 @@ class Changes:
                 if entry["away"] is not None:
                     rows[entry["away"]] -= entry["ids"]
         touched = set(rows)
-        return Change(
-            arriving=self._arriving(kind),
-            leaving=self._leaving(kind).select("id") if self._replaced(kind) else None,
-            rows={month: self._tables.rows(kind, month) + rows[month] for month in touched},
-        )
+        return {month: self._tables.rows(kind, month) + rows[month] for month in touched}
+
+    def write_decisions(self, uri: str) -> bool:
+        """Write what `month_files` must know to write the months: which records do not count, and what comes instead.
+
+        Says whether there was anything to decide.
+        """
+        if self._candidates is None or self._outcomes is None:
+            return False
+        changed = self._outcomes.where("is_changed")
+        decided = [(REPLACED, self._candidates), (REMOVED, removed(changed)), (ADDED, winners(changed))]
+        decisions = reduce(DataFrame.unionByName, (rows.withColumn("decision", F.lit(what)) for what, rows in decided))
+        decisions.repartition(1 if self._batch.read <= BROADCAST_ROWS else 8, *DECIDED_BY).write.mode(
+            "overwrite"
+        ).partitionBy(*DECIDED_BY).parquet(uri)
+        return True
 
     def _replaced(self, kind: str) -> int:
         return sum(row["ids"] for row in self._tally if row["kind"] == kind and row["is_changed"] and row["away"])
@@ -226,11 +243,11 @@ class Changes:
         arriving = self._keep(self._changed_details())
         per_month = {row["month"]: row["count"] for row in arriving.groupBy("month").count().collect()}
         refunds = self.transactions("refund")
-        touched = set(per_month) | set(refunds.rows)
+        touched = set(per_month) | set(refunds)
         leaving = None
         if self._tables.months("refund_detail") & touched:
             leaving = arriving.select("refund_id")
-        after = {month: refunds.rows.get(month, self._tables.rows("refund", month)) for month in touched}
+        after = {month: refunds.get(month, self._tables.rows("refund", month)) for month in touched}
         return Change(arriving=arriving, leaving=leaving, rows=after)
 
     def _changed_details(self) -> DataFrame:

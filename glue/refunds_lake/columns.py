@@ -52,6 +52,18 @@ TABLES: Final[Mapping[str, Columns]] = {
 }
 """Every table in the order in which its months are published: parents before children, derived after its sources."""
 
+SORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "purchase": ("customer_id", "id"),
+    "void": ("parent_id", "id"),
+    "refund": ("parent_id", "id"),
+    "refund_detail": ("customer_id", "refund_id"),
+    "rejected": ("source_file", "line_number"),
+}
+"""Row order within a file: equal values side by side compress well."""
+
+UNREPEATED: Final = ("id", "timestamp", "parent_id", "refund_id", "raw_text", "line_number")
+"""Columns whose values hardly come twice: a dictionary of them costs time and saves nothing."""
+
 KINDS: Final = ("purchase", "void", "refund")
 """The transaction types; each is also the name of its table."""
 

@@ -47,14 +47,9 @@ def empty_frame(spark: SparkSession, schema: str) -> DataFrame:
     return spark.range(0).select(F.from_json(F.lit(None).cast("string"), schema).alias("_")).select("_.*")
 
 
-def id_hash(kind: str | Column, id_: str) -> Column:
-    """64 bits of a transaction's kind and id. Equal for equal ids; others may share it, so it preselects and never decides."""
-    return F.xxhash64(kind, id_)
-
-
 def purchase_hash(id_: str) -> Column:
-    """The `id_hash` of the purchase with this id."""
-    return id_hash(F.lit("purchase"), id_)
+    """A 64-bit hash of a purchase's id: preselects rows for a join, never decides."""
+    return F.xxhash64(id_)
 
 
 def _plain(value: Any) -> Any:

@@ -90,7 +90,7 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
             return None, batch.problems
         tables = TableSet(world.spark, world.base, settings.base_prefix, base_state.live)
         changes = Changes(tables, batch)
-        expected = write(world, tables, changed(tables, batch, changes, run_id), run_id)
+        expected = write(world, tables, batch, changes, changed(tables, batch, changes, run_id), run_id)
         published = tables.check_written(expected, run_id)
         counts = add_up(tables, batch, changes, published)
         check_agreement(tables, tables.after(published), batch)

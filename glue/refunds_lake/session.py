@@ -21,8 +21,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     # Speed: few shuffle partitions (adaptive execution cuts them to size), broadcasts up to a day's ids.
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.autoBroadcastJoinThreshold": "32m",
-    # Staging splits by kind without sorting: a writer per kind stays open.
-    "spark.sql.maxConcurrentOutputFileWriters": "8",
+    # Joins that were planned by sorting hash one side instead where its partitions turn out to be small.
+    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
     # Memory: each broadcast and each sort takes at least a page, by default a sixteenth of a core's share (64 MB here).
     "spark.buffer.pageSize": "8m",
     "spark.ui.enabled": "false",

@@ -10,40 +10,43 @@ import dataclasses
 import io
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refunds_lake.columns import KINDS
+from refunds_lake.hashes import repeated
 from refunds_lake.lines import Unreadable, blocks
 from refunds_lake.months import Months
-from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore
+from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore, RangeReader
 from refunds_lake.raw_files import CSV, JSON, RawFile
 from refunds_lake.records import Records, from_csv, from_json, from_parquet
-from refunds_lake.rules import REJECTED, Cleaned, Rule, broken, reasons_of
+from refunds_lake.rules import MOMENT, REJECTED, Cleaned, Rule, broken, reasons_of
 
 PART_BYTES: Final = 32 << 20
 _ROW_GROUP_BYTES: Final = 16 << 20
 _PARQUET_ROWS: Final = 1 << 15
-_PLACE: Final = ("file", "line_number")
+_PLACE: Final = ("file", "ingested_at", "source_file", "line_number", "month")
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "purchase": (*_PLACE, "month", "id", "timestamp", "amount", "customer_id", "merchant_id"),
-    "void": (*_PLACE, "month", "id", "timestamp", "amount", "parent_id"),
-    "refund": (*_PLACE, "month", "id", "timestamp", "amount", "parent_id"),
+    "purchase": (*_PLACE, "id", "id_hash", "timestamp", "amount", "customer_id", "merchant_id"),
+    "void": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
+    "refund": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
     REJECTED: (*_PLACE, "raw_text", "reasons"),
 }
 STAGED: Final = (
-    "file int, line_number bigint, month string, id string, timestamp timestamp, amount decimal(18,2), "
+    "file int, ingested_at timestamp, source_file string, line_number bigint, month string, "
+    "id string, id_hash bigint, timestamp timestamp, amount decimal(18,2), "
     "parent_id string, customer_id string, merchant_id string, raw_text string, reasons array<string>"
 )
 """The columns of all kinds, as a Spark schema."""
 
-Place = tuple[int, str, str | None]
-"""File, kind and month; rejected records have no month yet."""
+Place = tuple[int, str, str]
+"""File, kind and month: that of the transaction, of a rejected record that of its ingestion."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +55,30 @@ class Portion:
 
     number: int
     files: tuple[tuple[int, RawFile], ...]
+    only: Mapping[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    """File -> the line numbers that are wanted of it, where not all are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Where staged records of one kind and month lie: a row group of an object."""
+
+    kind: str
+    month: str
+    key: str
+    size: int
+    """Bytes of the object."""
+    row_group: int
+    rows: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Staged:
-    """What came of a portion: how many records of what, and why a file could not be read to its end."""
+    """What came of a portion: how many records of what, where they lie, and why a file could not be read to its end."""
 
     counts: Counter[Place]
+    pieces: tuple[Piece, ...]
+    """These hold what was read of broken files, too."""
     problems: Mapping[int, str]
 
 
@@ -71,6 +91,7 @@ class Stage:
     prefix: str
     months: Months
     rules: Mapping[str, Rule]
+    hashed: Callable[[str, pa.Array], pa.Array]
 
     def __call__(self, portion: Portion) -> Staged:
         """Stage a portion; whatever was staged of a file that turns out to be a problem is to be left out."""
@@ -79,12 +100,16 @@ class Stage:
         parts = {kind: _Part(self.base, f"{self.prefix}kind={kind}/{portion.number:05}", kind) for kind in _COLUMNS}
         for number, file in portion.files:
             found: Counter[Place] = Counter()
+            read_records = 0
+            only = pa.array(portion.only[number], pa.int64()) if number in portion.only else None
             try:
                 for records in read(self.raw, file):
+                    read_records += len(records)
                     for kind, rows in self._judged(records, number, file):
-                        parts[kind].add(rows)
-                        found.update(_counted(rows, number, kind))
-                _check_rows(file, found.total())
+                        wanted = rows if only is None else rows.filter(pc.is_in(rows["line_number"], only))
+                        parts[kind].add(wanted)
+                        found.update(_counted(wanted, number, kind))
+                _check_rows(file, read_records)
             except Unreadable as error:
                 problems[number] = str(error)
             except ObjectMissing:
@@ -96,7 +121,7 @@ class Stage:
         for part in parts.values():
             part.close()
         pa.default_memory_pool().release_unused()
-        return Staged(counts, problems)
+        return Staged(counts, tuple(piece for part in parts.values() for piece in part.pieces), problems)
 
     def _judged(self, records: Records, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
         """The records by kind, as columns of their parts."""
@@ -105,7 +130,13 @@ class Stage:
         is_rejected = pc.is_valid(records.faults)
         for each in broken_rules.values():
             is_rejected = pc.or_(is_rejected, each)
-        place = {"file": pa.repeat(pa.scalar(number, pa.int32()), len(records)), "line_number": records.line_numbers}
+        modified = file.stored.last_modified
+        place = {
+            "file": pa.repeat(pa.scalar(number, pa.int32()), len(records)),
+            "ingested_at": pa.repeat(pa.scalar(modified, MOMENT), len(records)),
+            "source_file": _constant(file.key, len(records)),
+            "line_number": records.line_numbers,
+        }
         values = {
             **place,
             **record.ids,
@@ -115,7 +146,8 @@ class Stage:
         }
         for kind in KINDS:
             rows = pc.and_not(pc.is_in(record.type, pa.array([kind])), is_rejected)
-            yield kind, pa.table({name: values[name] for name in _COLUMNS[kind]}).filter(rows)
+            table = pa.table({name: values[name] for name in _COLUMNS[kind] if name != "id_hash"}).filter(rows)
+            yield kind, table.append_column("id_hash", self.hashed(kind, table["id"].combine_chunks()))
         if pc.any(is_rejected).as_py():
             reasons = reasons_of({name: each.filter(is_rejected) for name, each in broken_rules.items()})
             faults = records.faults.filter(is_rejected)
@@ -125,7 +157,49 @@ class Stage:
             rows_rejected = pc.indices_nonzero(is_rejected).to_pylist()
             texts = pa.array([records.raw_text(row) for row in rows_rejected], pa.string())
             places = {name: each.filter(is_rejected) for name, each in place.items()}
-            yield REJECTED, pa.table({**places, "raw_text": texts, "reasons": reasons})
+            month = _constant(self.months.month(modified), len(texts)).cast(pa.string())
+            yield REJECTED, pa.table({**places, "month": month, "raw_text": texts, "reasons": reasons})
+
+
+def _constant(text: str, rows: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([text]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeated:
+    """Finds the hashes that come more than once among staged records; travels to the workers.
+
+    Each of some tasks takes the hashes that belong to it, so that what it holds in memory is limited.
+    """
+
+    base: ObjectStore
+    prefix: str
+    objects: tuple[tuple[str, int], ...]
+    """Staged objects of transactions, with their bytes."""
+    broken: frozenset[int]
+    tasks: int
+
+    def __call__(self, task: int) -> int:
+        """Write the hashes of one task below the prefix; how many there are."""
+        found = []
+        for key, size in self.objects:
+            with RangeReader(self.base, key, size) as body:
+                rows = pq.ParquetFile(body, pre_buffer=True).read(columns=["file", "id_hash"], use_threads=False)
+            hashes = without(rows, self.broken)["id_hash"].to_numpy()
+            found.append(hashes[hashes % self.tasks == task] if self.tasks > 1 else hashes)
+        several = repeated(np.concatenate(found))
+        if len(several):
+            written = io.BytesIO()
+            pq.write_table(pa.table({"id_hash": several}), written)
+            self.base.put(f"{self.prefix}{task:05}.parquet", written.getvalue())
+        return len(several)
+
+
+def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
+    """Staged records without those of broken files."""
+    if not broken:
+        return rows
+    return rows.filter(pc.invert(pc.is_in(rows["file"], pa.array(sorted(broken), pa.int32()))))
 
 
 def too_late(last_modified: datetime) -> datetime:
@@ -158,22 +232,25 @@ def _check_rows(file: RawFile, found: int) -> None:
 
 
 def _counted(rows: pa.Table, number: int, kind: str) -> Counter[Place]:
-    if kind == REJECTED:
-        return Counter({(number, kind, None): len(rows)})
     counted = pc.value_counts(rows["month"].combine_chunks()).to_pylist()
     return Counter({(number, kind, each["values"]): each["counts"] for each in counted})
 
 
 class _Part:
-    """The staged records of one kind: rows are added, objects of at most about PART_BYTES come of it."""
+    """The staged records of one kind: rows are added, objects of at most about PART_BYTES come of it.
+
+    Each month has row groups of its own, so that a month can be read without the others.
+    """
 
     def __init__(self, base: ObjectStore, name: str, kind: str) -> None:
         self._base, self._name, self._kind = base, name, kind
         self._waiting: list[pa.Table] = []
         self._size = 0
-        self._body: io.BytesIO | None = None
+        self._body = io.BytesIO()
         self._writer: pq.ParquetWriter | None = None
         self._parts = 0
+        self._row_groups: list[tuple[str, int]] = []
+        self.pieces: list[Piece] = []
 
     def add(self, rows: pa.Table) -> None:
         if not len(rows):
@@ -182,34 +259,43 @@ class _Part:
         self._size += rows.nbytes
         if self._size >= _ROW_GROUP_BYTES:
             self._write()
-            if self._body is not None and self._body.tell() >= PART_BYTES:
+            if self._body.tell() >= PART_BYTES:
                 self._put()
 
     def close(self) -> None:
-        self._write()
-        self._put()
+        if self._waiting:
+            self._write()
+        if self._writer is not None:
+            self._put()
 
     def _write(self) -> None:
-        if not self._waiting:
-            return
-        rows = pa.concat_tables(self._waiting)
+        rows = pa.concat_tables(self._waiting).unify_dictionaries()
+        self._waiting, self._size = [], 0
         if self._writer is None:
             self._body = io.BytesIO()
             self._writer = pq.ParquetWriter(
                 self._body,
                 rows.schema,
                 compression="snappy",
-                use_dictionary=[name for name in ("file", "month") if name in rows.schema.names],
+                use_dictionary=["file", "ingested_at", "source_file", "month"],
                 write_statistics=False,
                 store_decimal_as_integer=True,
             )
-        self._writer.write_table(rows, row_group_size=len(rows))
-        self._waiting, self._size = [], 0
+        counts = {each["values"]: each["counts"] for each in pc.value_counts(rows["month"]).to_pylist()}
+        if len(counts) > 1:
+            rows = rows.sort_by("month")
+        first = 0
+        for month, count in sorted(counts.items()):
+            self._writer.write_table(rows.slice(first, count), row_group_size=count)
+            self._row_groups.append((month, count))
+            first += count
 
     def _put(self) -> None:
-        if self._writer is None or self._body is None:
-            return
+        assert self._writer is not None
         self._writer.close()
-        self._base.put(f"{self._name}-{self._parts:03}.parquet", self._body.getvalue())
-        self._parts += 1
-        self._body = self._writer = None
+        key, size = f"{self._name}-{self._parts:03}.parquet", self._body.tell()
+        self._base.put(key, self._body.getvalue())
+        self.pieces += [
+            Piece(self._kind, month, key, size, number, rows) for number, (month, rows) in enumerate(self._row_groups)
+        ]
+        self._parts, self._row_groups, self._writer, self._body = self._parts + 1, [], None, io.BytesIO()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Final
 
 from refunds_lake import runs
@@ -15,6 +16,7 @@ from refunds_lake.agreement import check_all, check_changes
 from refunds_lake.batch import Batch
 from refunds_lake.changes import Change, Changes, next_content
 from refunds_lake.columns import KINDS, TABLES
+from refunds_lake.month_files import Writer
 from refunds_lake.runs import Month
 from refunds_lake.tables import CheckFailed, TableSet
 from refunds_lake.world import World
@@ -22,7 +24,11 @@ from refunds_lake.world import World
 CONCURRENT_WRITES: Final = 3
 
 
-def changed(tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> Iterator[tuple[str, Change]]:
+Planned = Mapping[str, int] | Change
+"""Of a table of transactions: touched month -> rows that it will have; of another one the change."""
+
+
+def changed(tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> Iterator[tuple[str, Planned]]:
     """What changes in which table, each as soon as it is known."""
     if not batch.read:
         return
@@ -32,22 +38,44 @@ def changed(tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> It
     yield "refund_detail", changes.detail()
 
 
+def rows_of(planned: Planned) -> Mapping[str, int]:
+    """Touched month -> rows that it will have."""
+    return planned if isinstance(planned, Mapping) else planned.rows
+
+
 def write(
-    world: World, tables: TableSet, changed_tables: Iterable[tuple[str, Change]], run_id: str
+    world: World,
+    tables: TableSet,
+    batch: Batch,
+    changes: Changes,
+    planned_tables: Iterable[tuple[str, Planned]],
+    run_id: str,
 ) -> dict[str, Mapping[str, int]]:
     """Write the touched months beside the live ones, of each table as it comes; table -> month -> rows that there must be."""
 
-    def write_table(table: str, change: Change) -> None:
-        tables.write(table, next_content(tables, table, change), run_id)
+    def write_table(table: str, planned: Planned) -> None:
+        if isinstance(planned, Mapping):
+            months = [month for month, rows in planned.items() if rows]
+            tables.write_transactions(table, months, batch.pieces, writer(), run_id)
+        else:
+            tables.write(table, next_content(tables, table, planned), run_id)
+
+    @cache
+    def writer() -> Writer:
+        prefix = f"{batch.staging}decided/"
+        has_decisions = changes.write_decisions(world.base.uri(prefix))
+        return Writer(world.base, batch.broken, prefix if has_decisions else None)
 
     expected: dict[str, Mapping[str, int]] = {}
     with ThreadPoolExecutor(CONCURRENT_WRITES) as pool:
         writes = []
-        for table, change in changed_tables:
-            if change.rows:
-                world.say(f"writing {table} ({len(change.rows)} months)")
-                writes.append(pool.submit(write_table, table, change))
-                expected[table] = change.rows
+        for table, planned in planned_tables:
+            rows = rows_of(planned)
+            if rows:
+                world.say(f"writing {table} ({len(rows)} months)")
+                writer()
+                writes.append(pool.submit(write_table, table, planned))
+                expected[table] = rows
         for each in writes:
             each.result()
     return expected

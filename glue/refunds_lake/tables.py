@@ -7,30 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 
-from refunds_lake.columns import TABLES, ddl, names
+from refunds_lake.columns import SORTED_BY, TABLES, UNREPEATED, ddl, names
 from refunds_lake.frames import empty_frame
+from refunds_lake.month_files import Writer, planned
 from refunds_lake.objects import ObjectStore, StoredObject
 from refunds_lake.parquet_footer import read_footer
 from refunds_lake.runs import Month, Tables
+from refunds_lake.staging import Piece
 
-SORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
-    "purchase": ("customer_id", "id"),
-    "void": ("parent_id", "id"),
-    "refund": ("parent_id", "id"),
-    "refund_detail": ("customer_id", "refund_id"),
-    "rejected": ("source_file", "line_number"),
-}
-"""Row order within a file: equal values side by side compress well."""
-
-_UNREPEATED: Final = ("id", "timestamp", "parent_id", "refund_id", "raw_text", "line_number")
-_WRITING: Final = {"compression": "zstd", **{f"parquet.enable.dictionary#{name}": "false" for name in _UNREPEATED}}
-"""No dictionary for columns whose values hardly come twice: building it costs time and saves nothing."""
+_WRITING: Final = {"compression": "zstd", **{f"parquet.enable.dictionary#{name}": "false" for name in UNREPEATED}}
 
 
 class CheckFailed(Exception):
@@ -80,6 +71,34 @@ class TableSet:
         locations = [location for month in wanted if (location := self.location(table, month)) is not None]
         reader = self.spark.read.schema(ddl(table)).option("basePath", self.store.uri(f"{self.prefix}{table}/"))
         return reader.parquet(*locations).select(*names(table), "month")
+
+    def write_transactions(
+        self, kind: str, months: Collection[str], pieces: Iterable[Piece], writer: Writer, run_id: str
+    ) -> None:
+        """Write months of a kind to the run's own prefix: staged pieces and what stands, but for what was decided."""
+        staged: dict[str, list[Piece]] = {month: [] for month in months}
+        for piece in pieces:
+            if piece.kind == kind and piece.month in staged:
+                staged[piece.month].append(piece)
+        files = [
+            file
+            for month, some in sorted(staged.items(), key=lambda each: -sum(piece.rows for piece in each[1]))
+            for file in planned(
+                kind, month, self.written_prefix(kind, month, run_id), some, self._stored_objects(kind, month)
+            )
+        ]
+        if files:
+            self.spark.sparkContext.parallelize(files, len(files)).map(writer).collect()
+
+    def _stored_objects(self, table: str, month: str) -> dict[StoredObject, int]:
+        """The objects of a month as it stands, with about how many rows each has."""
+        location = self.location(table, month)
+        if location is None:
+            return {}
+        prefix = self.prefix + location.removeprefix(self.store.uri(self.prefix))
+        objects = [each for each in self.store.listing(prefix) if each.key.endswith(".parquet")]
+        total = sum(each.size for each in objects)
+        return {each: self.rows(table, month) * each.size // total for each in objects}
 
     def write(self, table: str, rows: DataFrame, run_id: str) -> None:
         """Write rows to the run's own prefix of each of their months."""

@@ -195,7 +195,10 @@ CHANGES = [
     ('.where("is_known or is_parent or is_voided")', '.where("is_known or is_voided")'),
     ('ids = ids.union(self._refund_hits.select("parent_id"))', "pass"),
     ('rows[entry["away"]] -= entry["ids"]', "pass"),
-    ('self._leaving(kind).select("id") if self._replaced(kind) else None', "None"),
+    ("(REPLACED, self._candidates), ", ""),
+    ("(REMOVED, removed(changed)), ", ""),
+    (", (ADDED, winners(changed))]", "]"),
+    ('frames.append(self._accepted.join(known, on=["kind", "id"], how="left_semi").select("id_hash"))', "pass"),
     ('stored.select("parent_id").join(self._few(targets), on="parent_id", how="left_semi")', 'stored.select("parent_id").limit(0)'),
 ]  # fmt: skip
 

@@ -1,0 +1,157 @@
+"""What one task does to write a file of a month: staged records and stored rows in, one sorted Parquet file out.
+
+Runs in a Python worker of Spark's, on the tables of transactions: their rows come from the pieces that were staged and from
+the month as it stands, and a small set of decisions says which of them go and what comes instead. Which ones is for
+`changes`; here nothing is compared or counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from refunds_lake.columns import SORTED_BY, UNREPEATED, names
+from refunds_lake.objects import ObjectStore, RangeReader, StoredObject
+from refunds_lake.rules import MOMENT, MONEY
+from refunds_lake.staging import Piece, without
+
+FILE_ROWS: Final = 500_000
+"""A file of a month has about so many rows at most; a task holds a few times as many in memory."""
+REPLACED, REMOVED, ADDED = "replaced", "removed", "added"
+"""Decisions: staged records of this id are not taken, the stored row of this id goes, this row comes."""
+DECIDED_BY: Final = ("kind", "month")
+_TYPES: Final[Mapping[str, pa.DataType]] = {
+    "timestamp": MOMENT,
+    "ingested_at": MOMENT,
+    "amount": MONEY,
+    "source_file": pa.dictionary(pa.int32(), pa.string()),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MonthFile:
+    """One file to write: where to, and which staged pieces and stored objects its rows come from."""
+
+    table: str
+    month: str
+    key: str
+    pieces: tuple[Piece, ...]
+    stored: tuple[StoredObject, ...]
+    is_first: bool
+    """The first file of a month takes the rows that decisions add."""
+
+
+def planned(
+    table: str, month: str, prefix: str, pieces: Iterable[Piece], stored: Mapping[StoredObject, int]
+) -> list[MonthFile]:
+    """The files of a month of about FILE_ROWS rows each, from its pieces and its stored objects with their rows."""
+    units = [
+        *(((), (each,), rows) for each, rows in stored.items()),
+        *(((each,), (), each.rows) for each in pieces),
+    ]
+    files: list[tuple[list[Piece], list[StoredObject]]] = [([], [])]
+    filled = 0
+    for some_pieces, some_stored, rows in units:
+        if filled and filled + rows > FILE_ROWS:
+            files.append(([], []))
+            filled = 0
+        files[-1][0].extend(some_pieces)
+        files[-1][1].extend(some_stored)
+        filled += rows
+    return [
+        MonthFile(table, month, f"{prefix}part-{number:05}.zstd.parquet", tuple(one), tuple(other), number == 0)
+        for number, (one, other) in enumerate(files)
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """Writes files of months; travels to the workers."""
+
+    base: ObjectStore
+    broken: frozenset[int]
+    """Numbers of raw files whose staged records do not count."""
+    decided: str | None
+    """Prefix of the decisions, partitioned by DECIDED_BY; None when there are none."""
+
+    def __call__(self, file: MonthFile) -> None:
+        decisions = self._decisions(file)
+        columns = names(file.table)
+        staged = _without(self._staged(file.pieces, columns), decisions.get(REPLACED))
+        stored = _without(self._stored(file.stored, columns), decisions.get(REMOVED))
+        added = [decisions[ADDED]] if file.is_first and ADDED in decisions else []
+        rows = pa.concat_tables(
+            [_typed(each, columns) for each in (*staged, *stored, *added)] or [_typed_none(columns)]
+        )
+        if len(rows):
+            self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
+        pa.default_memory_pool().release_unused()
+
+    def _staged(self, pieces: Sequence[Piece], columns: Sequence[str]) -> Iterator[pa.Table]:
+        row_groups: dict[tuple[str, int], list[int]] = {}
+        for piece in pieces:
+            row_groups.setdefault((piece.key, piece.size), []).append(piece.row_group)
+        for (key, size), groups in row_groups.items():
+            with RangeReader(self.base, key, size) as body:
+                part = pq.ParquetFile(body, read_dictionary=["source_file"], pre_buffer=True)
+                rows = part.read_row_groups(groups, columns=["file", *columns], use_threads=False)
+            yield without(rows, self.broken)
+
+    def _stored(self, objects: Sequence[StoredObject], columns: Sequence[str]) -> Iterator[pa.Table]:
+        for each in objects:
+            with RangeReader(self.base, each.key, each.size) as body:
+                part = pq.ParquetFile(body, read_dictionary=["source_file"], pre_buffer=True)
+                yield part.read(columns=list(columns), use_threads=False)
+
+    def _decisions(self, file: MonthFile) -> dict[str, pa.Table]:
+        if self.decided is None:
+            return {}
+        prefix = f"{self.decided}kind={file.table}/month={file.month}/"
+        tables = [pq.read_table(io.BytesIO(self.base.get(each.key)[0])) for each in self.base.listing(prefix)]
+        if not tables:
+            return {}
+        decisions = pa.concat_tables(tables)
+        chosen = {what: decisions.filter(pc.equal(decisions["decision"], what)) for what in (REPLACED, REMOVED, ADDED)}
+        return {what: rows for what, rows in chosen.items() if len(rows)}
+
+
+def _without(tables: Iterable[pa.Table], leaving: pa.Table | None) -> Iterator[pa.Table]:
+    for table in tables:
+        yield (
+            table if leaving is None else table.filter(pc.invert(pc.is_in(table["id"], leaving["id"].combine_chunks())))
+        )
+
+
+def _typed(rows: pa.Table, columns: Collection[str]) -> pa.Table:
+    return rows.select(list(columns)).cast(_schema(columns))
+
+
+def _typed_none(columns: Collection[str]) -> pa.Table:
+    return _schema(columns).empty_table()
+
+
+def _schema(columns: Collection[str]) -> pa.Schema:
+    return pa.schema([(name, _TYPES.get(name, pa.string())) for name in columns])
+
+
+def _parquet(rows: pa.Table, order: Sequence[str]) -> bytes:
+    rows = rows.unify_dictionaries().combine_chunks()
+    rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in order]))
+    body = io.BytesIO()
+    pq.write_table(
+        rows,
+        body,
+        row_group_size=len(rows),
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=[name for name in rows.schema.names if name not in UNREPEATED],
+        store_decimal_as_integer=True,
+        store_schema=False,
+    )
+    return body.getvalue()
