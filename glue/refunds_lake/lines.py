@@ -66,8 +66,6 @@ def unzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     decompressor = zlib.decompressobj(31)
                 yield decompressor.decompress(chunk, _MIB)
                 chunk = decompressor.unconsumed_tail or decompressor.unused_data
-        while not decompressor.eof and (rest := decompressor.decompress(b"", _MIB)):
-            yield rest
     except zlib.error as error:
         raise Unreadable(f"the gzip file is corrupt: {error}") from error
     if not decompressor.eof:

@@ -19,11 +19,6 @@ from refunds_lake.staging import Portion, Stage
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIELDS = ("id", "timestamp", "amount", "customer_id", "merchant_id", "parent_id")
-NO_HASHES: dict[str, Any] = (
-    {"hashed": lambda _, ids: pa.nulls(len(ids), pa.int64())} if "hashed" in Stage.__dataclass_fields__ else {}
-)
-"""Hashes of ids are Spark's."""
-
 Row = dict[str, Any]
 
 
@@ -58,7 +53,7 @@ def staged(
         for key, body in objects.items()
     ]
     base: Any = MemoryStore(chunk_bytes)
-    stage = Stage(base=base, raw=store, prefix="", months=Months.of(zone), rules=rules.RULES, **NO_HASHES)
+    stage = Stage(store, base, "", Months.of(zone), rules.RULES, lambda _, ids: pa.nulls(len(ids), pa.int64()))
     result = stage(Portion(0, tuple(enumerate(files))))
     rows = []
     for key, body in base.objects.items():

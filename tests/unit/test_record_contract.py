@@ -50,6 +50,8 @@ JSON_CASES: list[tuple[str, Any]] = [
     (moment("2026-09-05 10:00:00.1234567+10:00"), {"timestamp": datetime(2026, 9, 5, 0, 0, 0, 123456, tzinfo=UTC)}),
     (moment("2026-09-01T05:00:00+1000"), {"timestamp": datetime(2026, 8, 31, 19, tzinfo=UTC), "month": "2026-08"}),
     (moment("2026-09-05T10:00:00-03"), {"timestamp": datetime(2026, 9, 5, 13, tzinfo=UTC)}),
+    (moment("2026-09-05T10:00:00.05+18:00"), {"timestamp": datetime(2026, 9, 4, 16, 0, 0, 50_000, tzinfo=UTC)}),
+    (moment("2026-09-05T10:00:00-1800"), {"timestamp": datetime(2026, 9, 6, 4, tzinfo=UTC)}),
     (moment("2024-02-29T00:00:00Z"), {"month": "2024-02"}),
     (moment("2000-01-01T00:00:00Z"), {"month": "2000-01"}),
     (moment("2026-11-21T23:59:59.999999Z"), {"month": "2026-11"}),
@@ -96,6 +98,9 @@ JSON_CASES: list[tuple[str, Any]] = [
     (moment("1999-12-31T23:59:59Z"), ["timestamp_too_early"]),
     (moment("2000-01-01T05:00:00+10:00"), ["timestamp_too_early"]),
     (moment("2026-11-22T00:00:00Z"), ["timestamp_too_late"]),
+    (moment("0001-01-01T00:00:00+03:00"), ["timestamp_too_early"]),
+    (moment("9999-12-31T23:59:59-03:00"), ["timestamp_too_late"]),
+    (moment("0000-12-31T23:59:59Z"), ["timestamp_invalid"]),
     *[
         (amount(literal), ["amount_invalid"])
         for literal in (
@@ -236,7 +241,7 @@ def test_dropping_a_rule_is_noticed(monkeypatch: pytest.MonkeyPatch, reason: str
         monkeypatch.setattr(rules, "_trimmed", lambda text: text if text is untrimmed[-1] else trimmed(text))
     try:
         rows = judged("cases.json", b"\n".join(line for line, _ in LINES))
-    except TypeError:  # a transaction without a timestamp has no month
+    except (TypeError, IndexError):  # there is no month for a transaction without a timestamp, or before all tables
         return
     assert not all(agrees(row, end) for row, (_, end) in zip(rows, LINES, strict=True))
 
@@ -320,3 +325,12 @@ def test_each_csv_line_is_taken_or_rejected(around: str, end: str, zipped: str) 
         else:
             assert agrees(rows[place], ends), (line, ends, rows[place])
     assert len(rows) == sum(not isinstance(ends, str) for _, ends in cases.values())
+
+
+def test_a_header_may_lie_in_several_members_of_a_gzip() -> None:
+    """Given a file that was zipped in parts, the first of them empty or cut within the header, then it is read as one."""
+    line = USUAL_CSV[0].encode()
+    for cut in (0, 5, len(HEADER)):
+        body = gzip.compress(HEADER[:cut]) + gzip.compress(HEADER[cut:] + b"\r\n") + gzip.compress(line)
+        [row] = judged("a.csv.gz", body)
+        assert (row["line_number"], row["id"]) == (2, "a")
