@@ -263,6 +263,8 @@ def test_a_line_that_is_too_long_is_rejected_with_its_beginning(monkeypatch: pyt
         (4, ["line_too_long"]),
     ]
     assert rows[1]["raw_text"] == (fits[:-1] + b" }").decode()
+    [odd] = judged("a.json", USUAL[0].rjust(200))
+    assert odd["id"] == "a"
     monkeypatch.setattr(records, "_RAW_TEXT_LETTERS", 10)
     [row] = judged("a.json", fits + b" ")
     assert row["raw_text"] == fits[:10].decode()
