@@ -14,7 +14,7 @@ _SHIFT: Final = np.uint64(32)
 
 def hashed(kind: str, ids: pa.Array) -> pa.Array:
     """A hash of kind and id for each id; 0 for null. The same in every process and version."""
-    ids = ids.cast(pa.large_binary()).cast(pa.binary()) if ids.offset else ids
+    ids = pa.concat_arrays([ids]) if ids.offset else ids
     offsets = np.frombuffer(ids.buffers()[1], np.int32)[: len(ids) + 1]
     letters = np.frombuffer(ids.buffers()[2] or b"", np.uint8)
     lengths = np.diff(offsets)

@@ -173,18 +173,25 @@ def _lowered(text: pa.Array) -> pa.Array:
 def _filled(text: pa.Array) -> pa.Array:
     """An empty text is none."""
     is_empty = pc.equal(text, "")
-    return pc.if_else(is_empty, None, text) if pc.any(is_empty).as_py() else text
+    return _where(pc.invert(is_empty), text) if pc.any(is_empty).as_py() else text
+
+
+def _where(wanted: pa.Array, text: pa.Array) -> pa.Array:
+    """The texts that are wanted, null for the others."""
+    if text.offset:  # Arrow before 24 garbles slices here: https://github.com/apache/arrow/issues/49410
+        text = pa.concat_arrays([text])
+    return pc.if_else(wanted, text, None)
 
 
 def amounts(text: pa.Array) -> pa.Array:
     """Plain decimals as decimal(18,2), never through a float; null for everything else."""
     is_plain = pc.match_substring_regex(text, AMOUNT)
-    return pc.if_else(is_plain, text, None).cast(MONEY)
+    return _where(is_plain, text).cast(MONEY)
 
 
 def moments(text: pa.Array) -> pa.Array:
     """ISO 8601 texts as instants, UTC where they name no offset, cut to microseconds; null for everything else."""
-    text = pc.if_else(pc.match_substring_regex(text, TIMESTAMP), text, None)
+    text = _where(pc.match_substring_regex(text, TIMESTAMP), text)
     has_offset = pc.match_substring_regex(text, r"[Z+]|-[0-9:]{2,5}\z") if not _all_utc(text) else None
     try:
         if has_offset is not None:
