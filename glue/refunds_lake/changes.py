@@ -216,9 +216,9 @@ class Changes:
         changed = self._outcomes.where("is_changed")
         decided = [(REPLACED, self._candidates), (REMOVED, removed(changed)), (ADDED, winners(changed))]
         decisions = reduce(DataFrame.unionByName, (rows.withColumn("decision", F.lit(what)) for what, rows in decided))
-        decisions.repartition(1 if self._batch.read <= BROADCAST_ROWS else 8, *DECIDED_BY).write.mode(
-            "overwrite"
-        ).partitionBy(*DECIDED_BY).parquet(uri)
+        parts = 1 if self._batch.read <= BROADCAST_ROWS else 8
+        writing = decisions.repartition(parts, *DECIDED_BY).write.mode("overwrite")
+        writing.partitionBy(*DECIDED_BY).parquet(uri)
         return True
 
     def _replaced(self, kind: str) -> int:

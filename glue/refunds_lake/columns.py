@@ -64,6 +64,9 @@ SORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
 UNREPEATED: Final = ("id", "timestamp", "parent_id", "refund_id", "raw_text", "line_number")
 """Columns whose values hardly come twice: a dictionary of them costs time and saves nothing."""
 
+ZSTD_LEVEL: Final = 1
+"""Most bytes are random ids: higher levels take longer and make no smaller files of them."""
+
 KINDS: Final = ("purchase", "void", "refund")
 """The transaction types; each is also the name of its table."""
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from refunds_lake.columns import SORTED_BY, UNREPEATED, names
+from refunds_lake.columns import SORTED_BY, UNREPEATED, ZSTD_LEVEL, names
 from refunds_lake.objects import ObjectStore, RangeReader, StoredObject
 from refunds_lake.rules import MOMENT, MONEY
 from refunds_lake.staging import Piece, without
@@ -149,7 +149,7 @@ def _parquet(rows: pa.Table, order: Sequence[str]) -> bytes:
         body,
         row_group_size=len(rows),
         compression="zstd",
-        compression_level=3,
+        compression_level=ZSTD_LEVEL,
         use_dictionary=[name for name in rows.schema.names if name not in UNREPEATED],
         store_decimal_as_integer=True,
         store_schema=False,

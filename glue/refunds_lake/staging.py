@@ -276,7 +276,7 @@ class _Part:
             self._writer = pq.ParquetWriter(
                 self._body,
                 rows.schema,
-                compression="snappy",
+                compression="lz4",
                 use_dictionary=["file", "ingested_at", "source_file", "month"],
                 write_statistics=False,
                 store_decimal_as_integer=True,

@@ -13,7 +13,7 @@ from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 
-from refunds_lake.columns import SORTED_BY, TABLES, UNREPEATED, ddl, names
+from refunds_lake.columns import SORTED_BY, TABLES, UNREPEATED, ZSTD_LEVEL, ddl, names
 from refunds_lake.frames import empty_frame
 from refunds_lake.month_files import Writer, planned
 from refunds_lake.objects import ObjectStore, StoredObject
@@ -21,7 +21,11 @@ from refunds_lake.parquet_footer import read_footer
 from refunds_lake.runs import Month, Tables
 from refunds_lake.staging import Piece
 
-_WRITING: Final = {"compression": "zstd", **{f"parquet.enable.dictionary#{name}": "false" for name in UNREPEATED}}
+_WRITING: Final = {
+    "compression": "zstd",
+    "parquet.compression.codec.zstd.level": str(ZSTD_LEVEL),
+    **{f"parquet.enable.dictionary#{name}": "false" for name in UNREPEATED},
+}
 
 
 class CheckFailed(Exception):
