@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from refunds_lake.columns import KINDS
-from refunds_lake.frames import BROADCAST_HASHES, few, purchase_hash
+from refunds_lake.frames import BROADCAST_HASHES, few, hash_of
 from refunds_lake.tables import CheckFailed, TableSet
 
 DIFFERENCES_SHOWN: Final = 3
@@ -65,7 +65,7 @@ def check_all(after: TableSet) -> None:
     """
     parents = None
     if sum(after.rows("refund", month) for month in after.months("refund")) <= BROADCAST_HASHES:
-        parents = F.broadcast(after.read("refund").select(purchase_hash("parent_id").alias("hash")))
+        parents = F.broadcast(after.read("refund").select(hash_of("parent_id").alias("hash")))
     _compare(_definition(after, after.read("refund"), parents), _counted(after.read("refund_detail")))
 
 
@@ -101,9 +101,9 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
     concerned_ids = few(concerned.select(F.col("id").alias("refund_id")), arrived_rows)
     elsewhere = after.read("refund_detail", months - touched).join(concerned_ids, on="refund_id", how="left_semi")
     unconcerned = before.read("refund_detail", touched).join(concerned_ids, on="refund_id", how="left_anti")
-    parents = few(concerned.select(purchase_hash("parent_id").alias("hash")), arrived_rows)
+    parents = few(concerned.select(hash_of("parent_id").alias("hash")), arrived_rows)
     # The ids of all purchases are looked through; their customers are read where there is a parent among them.
-    hashed = after.read("purchase").select("month", purchase_hash("id").alias("hash"))
+    hashed = after.read("purchase").select("month", hash_of("id").alias("hash"))
     theirs = {
         row["month"] for row in hashed.join(parents, on="hash", how="left_semi").select("month").distinct().collect()
     }
@@ -136,9 +136,7 @@ def _definition(
     """
     purchases = after.read("purchase", months).select("id", "customer_id", "month")
     if parents is not None:
-        purchases = (
-            purchases.withColumn("hash", purchase_hash("id")).join(parents, on="hash", how="left_semi").drop("hash")
-        )
+        purchases = purchases.withColumn("hash", hash_of("id")).join(parents, on="hash", how="left_semi").drop("hash")
     voids = after.read("void").select("parent_id")
     return after.spark.sql(DEFINITION, purchase=purchases, refund=refunds, void=voids)
 

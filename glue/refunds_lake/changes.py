@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from refunds_lake.batch import Batch
 from refunds_lake.columns import KINDS, names
 from refunds_lake.detail import details
-from refunds_lake.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, purchase_hash
+from refunds_lake.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, hash_of
 from refunds_lake.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED
 from refunds_lake.tables import TableSet
 from refunds_lake.versions import VERSIONED, outcomes, removed, winners
@@ -112,8 +112,8 @@ class Changes:
     def _known(self, table: str, ids: DataFrame) -> DataFrame | None:
         if not self._tables.months(table):
             return None
-        stored = self._tables.read(table).select("id", "month")
-        hits = self._keep(stored.join(self._few(ids), on="id", how="left_semi"))
+        stored = self._tables.read(table).select("id", "month", hash_of("id").alias("hash"))
+        hits = self._keep(stored.join(self._few(ids.select(hash_of("id").alias("hash"))), on="hash", how="left_semi"))
         return self._keep(self._stored_rows(table, hits))
 
     @cached_property
@@ -279,8 +279,8 @@ class Changes:
         """The purchases that refunds of the batch point at, and perhaps others: what need not be sorted for a join with them."""
         if self._batch.of_kind("refund") > BROADCAST_HASHES:
             return purchases
-        wanted = self._ids_of("refund").select(purchase_hash("parent_id").alias("id_hash"))
-        hashed = purchases.withColumn("id_hash", purchase_hash("id"))
+        wanted = self._ids_of("refund").select(hash_of("parent_id").alias("id_hash"))
+        hashed = purchases.withColumn("id_hash", hash_of("id"))
         return hashed.join(F.broadcast(wanted), on="id_hash", how="left_semi").drop("id_hash")
 
     def _voids(self, refunds: DataFrame) -> DataFrame:

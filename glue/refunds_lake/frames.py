@@ -47,8 +47,8 @@ def empty_frame(spark: SparkSession, schema: str) -> DataFrame:
     return spark.range(0).select(F.from_json(F.lit(None).cast("string"), schema).alias("_")).select("_.*")
 
 
-def purchase_hash(id_: str) -> Column:
-    """A 64-bit hash of a purchase's id: preselects rows for a join, never decides."""
+def hash_of(id_: str) -> Column:
+    """A 64-bit hash of an id: preselects rows for a join, never decides."""
     return F.xxhash64(id_)
 
 
