@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from reading import Row, expected, judged, outcomes, staged
 from refunds_lake import lines, records, rules
@@ -336,3 +339,15 @@ def test_a_header_may_lie_in_several_members_of_a_gzip() -> None:
         body = gzip.compress(HEADER[:cut]) + gzip.compress(HEADER[cut:] + b"\r\n") + gzip.compress(line)
         [row] = judged("a.csv.gz", body)
         assert (row["line_number"], row["id"]) == (2, "a")
+
+
+def test_parquet_timestamps_far_away_are_no_dates() -> None:
+    """Given milliseconds that microseconds cannot say, or that are beyond Python's years, then the row is rejected, as it is."""
+    again_in_2026 = (2**64 + 1_788_000_000_000_000) // 1000 + 1  # times a thousand it begins anew
+    far = [again_in_2026, -again_in_2026, 2**63 - 1, -(2**63), 253_402_300_800_000]
+    sink = io.BytesIO()
+    columns = {"id": ["a"] * 5, "type": ["sale"] * 5, "amount": ["1"] * 5}
+    pq.write_table(pa.table({**columns, "timestamp": pa.array(far, pa.timestamp("ms", "UTC"))}), sink)
+    rows = judged("a.parquet", sink.getvalue())
+    assert [row["reasons"] for row in rows] == [["type_unknown", "timestamp_invalid"]] * 5
+    assert str(again_in_2026) in rows[0]["raw_text"]
