@@ -22,7 +22,7 @@ from refunds_lake.lock import Lock
 from refunds_lake.objects import StoredObject, utc_text
 from refunds_lake.publish import publish
 from refunds_lake.raw_files import inspect, is_known, version_order
-from refunds_lake.runs import Manifest, Problem, State
+from refunds_lake.runs import STAGING, Manifest, Problem, State
 from refunds_lake.steps import Planned, add_up, changed, check_agreement, replacing, rows_of, write
 from refunds_lake.tables import CheckFailed, TableSet
 from refunds_lake.world import Settings, World
@@ -46,7 +46,7 @@ def backfill(
             f"{len(lost)} raw objects that are in the tables are gone or replaced, the first is {lost[0]}"
         )
     files, problems = inspect(world.raw, objects)
-    staging = f"{settings.base_prefix}.staging/rebuild-{_digest(objects, zone)}/"
+    staging = f"{settings.base_prefix}{STAGING}rebuild-{_digest(objects, zone)}/"
     try:
         batch, resumed = read_or_resume(world.spark, world.raw, files, problems, zone, world.base, staging)
         if resumed:
@@ -65,7 +65,7 @@ def backfill(
         tables = replacing(live, written)
         check_all(TableSet(world.spark, world.base, settings.base_prefix, on_record.live).after(tables))
     except CheckFailed:
-        clear(world.spark, world.base.uri(staging))
+        clear(world.base, staging)
         raise
     growth = {
         table: sum(each.rows - (live[table][m].rows if m in live.get(table, {}) else 0) for m, each in months.items())
@@ -75,7 +75,7 @@ def backfill(
     counts = {"read": 0, "kept": kept, "duplicate": 0, "superseded": -kept - rejected, "rejected": rejected}
     manifest = _again(settings, world, run_id, runs.BACKFILL, started_at, counts, (), tables, f"{first} to {last}")
     publish(world.base, world.catalog, settings.base_prefix, manifest, lock)
-    clear(world.spark, world.base.uri(staging))
+    clear(world.base, staging)
     return manifest, ()
 
 
@@ -112,7 +112,7 @@ def replay(
         else:
             lost.append(Problem(key, "it was rejected in part, and is gone or replaced now: it cannot be replayed"))
     files, problems = inspect(world.raw, version_order(objects))
-    staging = f"{settings.base_prefix}.staging/{run_id}/"
+    staging = f"{settings.base_prefix}{STAGING}{run_id}/"
     try:
         wanted: dict[str, list[int]] = {}
         for row in lines.select("source_file", "line_number").collect():
@@ -145,7 +145,7 @@ def replay(
         counts = add_up(tables, batch, changes, published, read=0)
         check_agreement(tables, tables.after(published), batch)
     finally:
-        clear(world.spark, world.base.uri(staging))
+        clear(world.base, staging)
     note = settings.replay_reason or "all reasons"
     manifest = _again(settings, world, run_id, runs.REPLAY, started_at, counts, batch.problems, published, note)
     publish(world.base, world.catalog, settings.base_prefix, manifest, lock)

@@ -203,7 +203,7 @@ def read_or_resume(
         if there >= {(piece.key, piece.size) for piece in pieces}:  # else a part has been swept
             return _staged(spark, base, prefix, dict(enumerate(files)), problems, counts, pieces, frozenset()), True
         base.delete([marker])
-    clear(spark, base.uri(prefix))
+    clear(base, prefix)
     batch = read_batch(spark, raw, files, problems, time_zone, base, prefix)
     if batch.files and not batch.problems:
         document = {
@@ -214,7 +214,6 @@ def read_or_resume(
     return batch, False
 
 
-def clear(spark: SparkSession, uri: str) -> None:
-    """Delete a directory through the file system that Spark reads it from."""
-    path = spark._jvm.org.apache.hadoop.fs.Path(uri)  # type: ignore[union-attr, unused-ignore]
-    path.getFileSystem(spark._jsc.hadoopConfiguration()).delete(path, True)
+def clear(store: ObjectStore, prefix: str) -> None:
+    """Delete everything below a prefix."""
+    store.delete([each.key for each in store.listing(prefix)])

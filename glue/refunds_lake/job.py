@@ -19,7 +19,7 @@ from refunds_lake.months import Months, UnknownZone
 from refunds_lake.objects import StoredObject
 from refunds_lake.publish import publish, recover
 from refunds_lake.raw_files import fresh, inspect
-from refunds_lake.runs import Manifest, Problem, State
+from refunds_lake.runs import STAGING, Manifest, Problem, State
 from refunds_lake.steps import add_up, changed, check_agreement, replacing, write
 from refunds_lake.tables import CheckFailed, TableSet
 from refunds_lake.upkeep import lock_key
@@ -79,7 +79,7 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
     files, problems = inspect(world.raw, objects)
     problems += _vanished(settings, on_record, objects)
     world.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
-    staging = f"{settings.base_prefix}.staging/{run_id}/"
+    staging = f"{settings.base_prefix}{STAGING}{run_id}/"
     try:
         batch = read_batch(world.spark, world.raw, files, problems, settings.reporting_time_zone, world.base, staging)
         if not batch.files and settings.full_refresh and on_record.live:
@@ -95,7 +95,7 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
         counts = add_up(tables, batch, changes, published)
         check_agreement(tables, tables.after(published), batch)
     finally:
-        clear(world.spark, world.base.uri(staging))
+        clear(world.base, staging)
     manifest = Manifest(
         run_id=run_id,
         job_run_id=settings.job_run_id,

@@ -21,6 +21,8 @@ INCREMENT: Final = "increment"
 BACKFILL: Final = "backfill"
 REPLAY: Final = "replay"
 ROLLBACK: Final = "rollback"
+STAGING: Final = "_staging/"
+"""Below the prefix of the tables: what runs need until they have published. No reader looks at names that begin with _."""
 COUNTS: Final = ("read", "kept", "duplicate", "superseded", "rejected")
 MANIFESTS_PER_CHECKPOINT: Final = 20
 

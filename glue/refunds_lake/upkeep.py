@@ -18,6 +18,7 @@ from refunds_lake.publish import intent_key, move_pointers, publish, recover
 from refunds_lake.runs import (
     COUNTS,
     ROLLBACK,
+    STAGING,
     Manifest,
     Month,
     Tables,
@@ -148,7 +149,7 @@ def sweepable(store: ObjectStore, base_prefix: str, *, now: datetime, keep: time
             idle_since = max(entry.last_modified, superseded_at.get(location, entry.last_modified))
             if location not in needed and idle_since < now - keep:
                 keys.append(entry.key)
-    staged = store.listing(f"{base_prefix}.staging/")
+    staged = store.listing(f"{base_prefix}{STAGING}")
     return keys + [entry.key for entry in staged if entry.last_modified < now - keep]
 
 

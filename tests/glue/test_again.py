@@ -84,7 +84,7 @@ def test_a_rebuild_that_broke_off_resumes_from_what_it_had_read(
         lakehouse.run(months=("2026-09", "2026-10"))
     assert "resumed a rebuild that broke off: 1 objects had been read" in lakehouse.said
     assert lakehouse.tables() == good
-    assert list(lakehouse.base.listing("base/.staging/")) == []
+    assert list(lakehouse.base.listing("base/_staging/")) == []
 
 
 @pytest.mark.parametrize("what", ["swept in part", "another zone", "another delivery"])
@@ -99,7 +99,7 @@ def test_a_rebuild_resumes_from_nothing_else(lakehouse: Lakehouse, monkeypatch: 
     lakehouse.now += timedelta(minutes=10)
     zone = "UTC"
     if what == "swept in part":
-        staged = [each.key for each in lakehouse.base.listing("base/.staging/") if each.key.endswith(".parquet")]
+        staged = [each.key for each in lakehouse.base.listing("base/_staging/") if each.key.endswith(".parquet")]
         lakehouse.base.delete(staged[:1])
     elif what == "another zone":
         zone = "Asia/Tokyo"
