@@ -23,6 +23,7 @@ from refunds_lake.objects import S3Store
 from refunds_lake.runs import ManifestError
 from refunds_lake.session import SETTINGS, quiet
 from refunds_lake.tables import CheckFailed
+from refunds_lake.workers import WorkerFailed
 from refunds_lake.world import Outcome, Settings, SettingsRefused, World
 
 NAMESPACE = "RefundsLake"
@@ -41,7 +42,16 @@ class Parser(argparse.ArgumentParser):
         raise ArgumentsRefused(message)
 
 
-EXPECTED = (ArgumentsRefused, CatalogError, CheckFailed, LockHeld, LockLost, ManifestError, SettingsRefused)
+EXPECTED = (
+    ArgumentsRefused,
+    CatalogError,
+    CheckFailed,
+    LockHeld,
+    LockLost,
+    ManifestError,
+    SettingsRefused,
+    WorkerFailed,
+)
 """Failures whose message says all that there is to say."""
 
 

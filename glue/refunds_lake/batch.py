@@ -25,6 +25,7 @@ from refunds_lake.rules import REJECTED
 from refunds_lake.runs import InputObject, Problem
 from refunds_lake.staging import STAGED, Piece, Place, Portion, Repeated, Stage
 from refunds_lake.versions import VERSIONED
+from refunds_lake.workers import on_workers
 
 PORTION_BYTES: Final = 32 << 20
 """Objects up to so many bytes are read by one task; a greater object is a task of its own."""
@@ -120,11 +121,10 @@ def read_batch(
     counts: Counter[Place] = Counter()
     pieces: list[Piece] = []
     found: dict[int, str] = {}
-    if portions:
-        for staged in spark.sparkContext.parallelize(portions, len(portions)).map(stage).collect():
-            counts += staged.counts
-            pieces += staged.pieces
-            found.update(staged.problems)
+    for staged in on_workers(spark, stage, portions):
+        counts += staged.counts
+        pieces += staged.pieces
+        found.update(staged.problems)
     problems = [*problems, *(Problem(files[number].key, reason) for number, reason in sorted(found.items()))]
     readable = {number: file for number, file in enumerate(files) if number not in found}
     return _staged(spark, base, prefix, readable, problems, counts, pieces, frozenset(found))
@@ -177,7 +177,7 @@ def _repeated(
     objects = sorted({(piece.key, piece.size) for piece in transactions})
     tasks = -(-sum(piece.rows for piece in transactions) // HASHES_PER_TASK)
     find = Repeated(base, f"{prefix}{_REPEATED}", tuple(objects), broken, tasks)
-    found = sum(spark.sparkContext.parallelize(range(tasks), tasks).map(find).collect())
+    found = sum(on_workers(spark, find, range(tasks)))
     return spark.read.schema("id_hash bigint").parquet(base.uri(f"{prefix}{_REPEATED}")) if found else None
 
 

@@ -1,6 +1,6 @@
-"""Objects in a bucket: the port that the job's control files and listings go through, and its S3 adapter.
+"""Objects in a bucket: the port that everything but Spark's own tables goes through, and its S3 adapter.
 
-Spark reads and writes the bulk of the data on its own; here are listings, headers, footers, manifests and locks.
+Raw objects, staged parts and files of months by the tasks; listings, footers, manifests and locks by the driver.
 """
 
 from __future__ import annotations

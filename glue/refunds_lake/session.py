@@ -16,8 +16,6 @@ SETTINGS: Final[Mapping[str, str]] = {
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "128m",
-    # Gzip is not split: tasks of few files end together.
-    "spark.sql.files.maxPartitionBytes": "64m",
     # Speed: few shuffle partitions (adaptive execution cuts them to size), broadcasts up to a day's ids.
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.autoBroadcastJoinThreshold": "32m",

@@ -20,6 +20,7 @@ from refunds_lake.objects import ObjectStore, StoredObject
 from refunds_lake.parquet_footer import read_footer
 from refunds_lake.runs import Month, Tables
 from refunds_lake.staging import Piece
+from refunds_lake.workers import on_workers
 
 _WRITING: Final = {
     "compression": "zstd",
@@ -91,8 +92,7 @@ class TableSet:
                 kind, month, self.written_prefix(kind, month, run_id), some, self._stored_objects(kind, month)
             )
         ]
-        if files:
-            self.spark.sparkContext.parallelize(files, len(files)).map(writer).collect()
+        on_workers(self.spark, writer, files)
 
     def _stored_objects(self, table: str, month: str) -> dict[StoredObject, int]:
         """The objects of a month as it stands, with about how many rows each has."""

@@ -1,0 +1,36 @@
+"""Tasks in Spark's Python workers: what a run says when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lake_fakes import DirectoryStore
+from lakehouse import Lakehouse, purchase
+from refunds_lake.workers import WorkerFailed, on_workers
+
+
+class Forbidden(DirectoryStore):
+    """A bucket whose objects can be listed but not read in full."""
+
+    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+        raise PermissionError(f"AccessDenied: {key}")
+
+
+def test_a_task_that_fails_says_why_in_one_line(spark: Any, tmp_path: Path) -> None:
+    """Given raw objects that may not be read, when the job runs, then its error is the task's and nothing is published."""
+    lakehouse = Lakehouse(spark, tmp_path, raw=Forbidden(tmp_path / "raw"))
+    key = lakehouse.deliver("a.json", [purchase("p1")])
+    with pytest.raises(WorkerFailed) as failed:
+        lakehouse.run()
+    assert str(failed.value) == f"PermissionError: AccessDenied: {key}"
+    assert lakehouse.catalog.tables["purchase"] == {}
+    assert list(lakehouse.base.listing("base/")) == []
+
+
+def test_results_come_in_the_order_of_the_tasks(spark: Any) -> None:
+    """Each task runs once and alone; without tasks Spark is not asked."""
+    assert on_workers(spark, lambda task: task * 2, [3, 1, 2]) == [6, 2, 4]
+    assert on_workers(spark, lambda task: task, []) == []
