@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deployer.local.spark_submit import Archive, java_home, submit_arguments
+from deployer.local.spark_submit import COMPILER, Archive, java_home, submit_arguments
 
 
 def environment(
@@ -19,9 +19,10 @@ def environment(
     driver_memory: str = "4g",
     cores: int = 2,
     settings: Mapping[str, str] | None = None,
+    compiler: Sequence[str] = COMPILER,
 ) -> dict[str, str]:
     """The environment variables under which a Python process gets this Spark from `SparkSession.builder`."""
-    arguments = shlex.split(submit_arguments(buckets, scratch, archive, cores=cores))
+    arguments = shlex.split(submit_arguments(buckets, scratch, archive, cores=cores, compiler=compiler))
     arguments[arguments.index("--driver-memory") + 1] = driver_memory
     extra = [part for name, value in (settings or {}).items() for part in ("--conf", f"{name}={value}")]
     scratch.mkdir(parents=True, exist_ok=True)

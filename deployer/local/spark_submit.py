@@ -10,7 +10,7 @@ import os
 import shlex
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,16 +28,9 @@ SETTINGS = {
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
     "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
 }
-#: Most jobs here are small: code is compiled once and cheaply, and again only when it runs for long.
+#: Code is compiled once and cheaply: most jobs here are small, and the bulk of a large one is not done in the JVM.
 #: docs/decisions/0205-how-the-jvm-is-tuned.md has the measurements.
-COMPILER = (
-    "-XX:+UseSerialGC",
-    "-XX:MetaspaceSize=256m",
-    "-XX:Tier4InvocationThreshold=500000",
-    "-XX:Tier4MinInvocationThreshold=60000",
-    "-XX:Tier4CompileThreshold=1500000",
-    "-XX:Tier4BackEdgeThreshold=4000000",
-)
+COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:MetaspaceSize=256m")
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,14 @@ def driver_memory_bytes(physical_bytes: int) -> int:
     return max(GIBIBYTE, min(4 * GIBIBYTE, physical_bytes // 4))
 
 
-def submit_arguments(buckets: Mapping[str, Path], scratch: Path, archive: Archive | None, *, cores: int = 2) -> str:
+def submit_arguments(
+    buckets: Mapping[str, Path],
+    scratch: Path,
+    archive: Archive | None,
+    *,
+    cores: int = 2,
+    compiler: Sequence[str] = COMPILER,
+) -> str:
     """PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     settings = {
@@ -132,7 +132,7 @@ def submit_arguments(buckets: Mapping[str, Path], scratch: Path, archive: Archiv
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }
     java_options = [
-        *COMPILER,
+        *compiler,
         f"-Djava.io.tmpdir={scratch}",
         "-Duser.timezone=UTC",
         "-Xshare:auto",
