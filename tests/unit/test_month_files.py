@@ -1,0 +1,167 @@
+"""Files of months: every staged and stored row of a month exactly once, but for what was decided."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from reading import NOW, MemoryStore
+from refunds_lake import hashes, month_files, rules, staging
+from refunds_lake.month_files import ADDED, REMOVED, REPLACED, Writer, planned
+from refunds_lake.months import Months
+from refunds_lake.objects import StoredObject
+from refunds_lake.raw_files import describe
+from refunds_lake.staging import Portion, Stage, Staged
+
+MONTH = "2026-09"
+MOMENT = datetime(2026, 9, 5, 10, tzinfo=UTC)
+
+
+class Bucket(MemoryStore):
+    """A bucket in memory that can be listed."""
+
+    def listing(self, prefix: str, **_: Any) -> Iterator[StoredObject]:
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                yield StoredObject(key, "", NOW, len(self.objects[key]))
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        return self.objects[key], ""
+
+
+def purchase(id: str, *, month: str = MONTH, customer: str = "c") -> dict[str, Any]:
+    return {"id": id, "type": "purchase", "timestamp": f"{month}-05T10:00:00Z", "amount": "1.50",
+            "customer_id": customer, "merchant_id": "m"}  # fmt: skip
+
+
+def stage(base: Bucket, records: dict[str, list[Any]], *, broken: bytes = b"") -> Staged:
+    """Stage raw objects of JSON lines; `broken` ends the last one."""
+    raw: Any = Bucket(300)
+    for key, lines in records.items():
+        raw.objects[key] = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    last = next(reversed(raw.objects))
+    raw.objects[last] += broken
+    files = [
+        describe(raw, StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)))
+        for key, body in raw.objects.items()
+    ]
+    work: Any = base
+    everything = Stage(raw, work, "records/", Months.of("UTC"), rules.RULES, hashes.hashed)
+    return everything(Portion(0, tuple(enumerate(files))))
+
+
+def decide(base: Bucket, decisions: list[dict[str, Any]]) -> str:
+    """Put decisions where Spark would."""
+    columns: dict[str, Any] = {"decision": pa.string(), "id": pa.string(), "ingested_at": rules.MOMENT,
+               "source_file": pa.string(), "timestamp": rules.MOMENT, "amount": rules.MONEY,
+               "customer_id": pa.string(), "merchant_id": pa.string(), "parent_id": pa.string()}  # fmt: skip
+    body = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(decisions, pa.schema(list(columns.items()))), body)
+    base.objects[f"decided/kind=purchase/month={MONTH}/part-0.parquet"] = body.getvalue()
+    return "decided/"
+
+
+def write(
+    base: Any, result: Staged, prefix: str, *, stored: dict[StoredObject, int] | None = None, **writer: Any
+) -> int:
+    """Write the purchases of MONTH; how many files were planned."""
+    pieces = [piece for piece in result.pieces if (piece.kind, piece.month) == ("purchase", MONTH)]
+    files = planned("purchase", MONTH, prefix, pieces, stored or {})
+    for file in files:
+        Writer(base, **{"broken": frozenset(), "decided": None, **writer})(file)
+    return len(files)
+
+
+def rows(base: Bucket, prefix: str) -> list[dict[str, Any]]:
+    found = []
+    for each in base.listing(prefix):
+        file = pq.ParquetFile(io.BytesIO(base.objects[each.key]))
+        assert file.metadata.num_row_groups == 1
+        customers = file.read().column("customer_id").to_pylist()
+        assert customers == sorted(customers), "each file is ordered by customer"
+        found += file.read().to_pylist()
+    return found
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row groups of a few rows, objects of a few row groups, files of ten rows."""
+    monkeypatch.setattr(staging, "_ROW_GROUP_BYTES", 400)
+    monkeypatch.setattr(staging, "PART_BYTES", 4_000)
+    monkeypatch.setattr(month_files, "FILE_ROWS", 10)
+    monkeypatch.setattr("refunds_lake.lines.BLOCK_BYTES", 500)
+
+
+def test_every_row_is_written_once_however_the_month_is_divided(small: None) -> None:
+    """Given many pieces and a month that stands in files, when it is written, then each row is in one file, the others in none."""
+    random = Random(5)
+    base = Bucket(1 << 16)
+    old = stage(base, {"old.json": [purchase(f"o{n}", customer=f"c{random.randrange(9)}") for n in range(25)]})
+    assert write(base, old, "stands/") > 1
+    stored = dict.fromkeys(base.listing("stands/"), 10)
+    new = {
+        f"{name}.json": [
+            purchase(f"{name}{n}", month=random.choice(["2026-08", MONTH]), customer=f"c{random.randrange(9)}")
+            for n in range(40)
+        ]
+        for name in "ab"
+    }
+    result = stage(base, new)
+    assert len({piece.key for piece in result.pieces}) > 1
+    files = write(base, result, "next/", stored=stored)
+    expected = [f"o{n}" for n in range(25)]
+    expected += [line["id"] for lines in new.values() for line in lines if line["timestamp"].startswith(MONTH)]
+    found = rows(base, "next/")
+    assert Counter(row["id"] for row in found) == Counter(expected)
+    assert files == len(list(base.listing("next/"))) > 3
+    assert {row["source_file"] for row in found} == {"old.json", "a.json", "b.json"}
+    assert {(row["timestamp"], row["amount"], row["ingested_at"]) for row in found} == {(MOMENT, Decimal("1.50"), NOW)}
+    assert list(found[0]) == ["id", "timestamp", "customer_id", "merchant_id", "amount", "ingested_at", "source_file"]
+
+
+def test_decisions_say_what_is_replaced_removed_and_added(small: None) -> None:
+    """Given an id that comes twice and one that stands, when it was decided, then its winner is there and nothing else of it."""
+    base = Bucket(1 << 16)
+    old = stage(base, {"old.json": [purchase(f"o{n}") for n in range(12)]})
+    write(base, old, "stands/")
+    result = stage(base, {"new.json": [*(purchase(f"n{n}") for n in range(12)), purchase("n3"), purchase("o7")]})
+    winner = {"ingested_at": NOW, "source_file": "new.json", "timestamp": MOMENT, "amount": Decimal("9.00"),
+              "customer_id": "winner", "merchant_id": "m"}  # fmt: skip
+    decided = decide(base, [
+        {"decision": REPLACED, "id": "n3"}, {"decision": REPLACED, "id": "o7"}, {"decision": REMOVED, "id": "o7"},
+        {"decision": ADDED, "id": "n3", **winner}, {"decision": ADDED, "id": "o7", **winner},
+    ])  # fmt: skip
+    write(base, result, "next/", stored=dict.fromkeys(base.listing("stands/"), 6), decided=decided)
+    found = Counter((row["id"], row["customer_id"]) for row in rows(base, "next/"))
+    kept = [f"{kind}{n}" for kind in "on" for n in range(12) if f"{kind}{n}" not in ("n3", "o7")]
+    assert found == Counter([*((id, "c") for id in kept), ("n3", "winner"), ("o7", "winner")])
+
+
+def test_what_was_staged_of_a_broken_file_is_not_written(small: None) -> None:
+    """Given a file that breaks off after records were staged, when the month is written, then none of them is in it."""
+    base = Bucket(1 << 16)
+    lines = {"good.json": [purchase("g1")], "bad.json": [purchase(f"b{n}") for n in range(20)]}
+    result = stage(base, lines, broken=b"x" * (33 << 20))
+    assert result.problems == {1: "it has a line of more than 32 MiB"}
+    assert sum(piece.rows for piece in result.pieces) > 1
+    assert result.counts.total() == 1
+    write(base, result, "next/", broken=frozenset(result.problems))
+    assert [row["id"] for row in rows(base, "next/")] == ["g1"]
+
+
+def test_a_month_without_rows_has_no_file() -> None:
+    """Given that all rows of a month were replaced, when it is written, then no empty file comes of it."""
+    base = Bucket(1 << 16)
+    result = stage(base, {"a.json": [purchase("p1")]})
+    write(base, result, "next/", decided=decide(base, [{"decision": REPLACED, "id": "p1"}]))
+    assert rows(base, "next/") == []
