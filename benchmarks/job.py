@@ -36,6 +36,15 @@ BENCHMARKS = {
 @click.option("--months", default=36, show_default=True, help="Months that these records are spread over.")
 @click.option("--pairs", default=5, show_default=True, help="Runs of each engine, taken in turns.")
 @click.option(
+    "--rival",
+    "rivals",
+    type=click.Choice(["duckdb", "pyspark"]),
+    multiple=True,
+    default=["duckdb", "pyspark"],
+    show_default=True,
+    help="Whom the full load is compared with; several may be given.",
+)
+@click.option(
     "--histories", default="1000000,5000000,20000000", show_default=True, help="Records before the daily batch."
 )
 @click.option("--batch", default=100_000, show_default=True, help="Records of the daily batch.")
@@ -52,6 +61,7 @@ def main(
     rows: int,
     months: int,
     pairs: int,
+    rivals: tuple[str, ...],
     histories: str,
     batch: int,
     threads: int,
@@ -67,6 +77,7 @@ def main(
         rows=rows,
         months=months,
         pairs=pairs,
+        rivals=rivals,
         threads=threads,
         driver_memory=driver_memory,
         histories=tuple(int(size) for size in histories.split(",")),

@@ -54,6 +54,7 @@ def build(setting: Setting, stream: raw_data.Stream, size: int) -> None:
     raw = setting.scratch / f"history-raw-{size}"
     end = raw_data.first_rows(size)
     if not base.exists():
+        shutil.rmtree(raw, ignore_errors=True)  # A batch that lies there already would become part of the history.
         deliver(raw, stream, 0, end)
         measured, _ = full_load.load(full_load.JOB, setting, raw)
         built = setting.scratch / "out-the-job"

@@ -16,6 +16,7 @@ from setting import Setting, bytes_below, python, say, table
 from deployer.local.spark_submit import COMPILER, Archive, Archives
 
 JOB, DUCKDB, PYSPARK = "the job", "DuckDB", "straightforward PySpark"
+RIVALS = {"duckdb": DUCKDB, "pyspark": PYSPARK}
 COUNTS = ("read", "kept", "duplicate", "superseded", "rejected")
 
 
@@ -27,8 +28,9 @@ class DifferentWork(Exception):
     """Two engines have not written the same tables; their times must not be compared."""
 
 
-def run(setting: Setting, *, engines: tuple[str, ...] = (JOB, DUCKDB, PYSPARK)) -> str:
+def run(setting: Setting) -> str:
     """Run every engine once per pair and return the comparison as text."""
+    engines = (JOB, *(RIVALS[name] for name in setting.rivals))
     raw = setting.raw()
     runs: dict[str, list[Measured]] = {engine: [] for engine in engines}
     for number in range(setting.pairs):

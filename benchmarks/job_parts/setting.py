@@ -24,6 +24,7 @@ class Setting:
     rows: int
     months: int
     pairs: int
+    rivals: tuple[str, ...]
     threads: int
     driver_memory: str
     histories: tuple[int, ...]

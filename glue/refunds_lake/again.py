@@ -135,7 +135,7 @@ def replay(
         planned_of = dict(changed(tables, batch, changes, run_id))
         away = {row["month"]: row["count"] for row in replayed.groupBy("month").count().collect()}
         still = planned_of["rejected"]
-        assert not isinstance(still, Mapping)
+        assert isinstance(still, Change)
         planned_of["rejected"] = Change(
             still.arriving,
             replayed.select("source_file", "line_number"),
@@ -143,7 +143,7 @@ def replay(
         )
         published = tables.check_written(write(world, tables, batch, changes, planned_of.items(), run_id), run_id)
         counts = add_up(tables, batch, changes, published, read=0)
-        check_agreement(tables, tables.after(published), batch)
+        check_agreement(tables, tables.after(published), batch, changes.lookup)
     finally:
         clear(world.base, staging)
     note = settings.replay_reason or "all reasons"

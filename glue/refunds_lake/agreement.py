@@ -6,14 +6,17 @@ not be published. Refunds that a run cannot have changed are compared with what 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from functools import reduce
 from typing import Final
 
+import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from refunds_lake.columns import KINDS
-from refunds_lake.frames import BROADCAST_HASHES, few, hash_of
+from refunds_lake.frames import BROADCAST_HASHES, hash_of
+from refunds_lake.lookup import Lookup
+from refunds_lake.search import Ids, Wanted
 from refunds_lake.tables import CheckFailed, TableSet
 
 DIFFERENCES_SHOWN: Final = 3
@@ -63,19 +66,21 @@ def check_all(after: TableSet) -> None:
 
     Reads id, parent_id and amount of every refund, id and customer_id of every purchase, parent_id of every void.
     """
-    parents = None
+    purchases = after.read("purchase").select("id", "customer_id", "month")
     if sum(after.rows("refund", month) for month in after.months("refund")) <= BROADCAST_HASHES:
+        # A purchase whose id is not even like a parent's is in no pair, and need not be sorted for the join.
         parents = F.broadcast(after.read("refund").select(hash_of("parent_id").alias("hash")))
-    _compare(_definition(after, after.read("refund"), parents), _counted(after.read("refund_detail")))
+        purchases = purchases.withColumn("hash", hash_of("id")).join(parents, on="hash", how="left_semi").drop("hash")
+    _compare(_definition(after.read("refund"), purchases, after.read("void")), _counted(after.read("refund_detail")))
 
 
-def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived_rows: int) -> None:
+def check_changes(before: TableSet, after: TableSet, arrived: Mapping[str, Ids], lookup: Lookup) -> None:
     """Compare what a batch can have changed; raises CheckFailed where refund_detail and the definition differ.
 
-    In: `arrived` has kind, id and parent_id of the batch's transactions. A refund whose id, parent or void arrived, or whose
-    void was replaced, must be what the definition says; every other one must be what it was. With the tables in agreement
-    before the run, this is agreement of all of them. Reads the columns of `check_all`, joined with the batch's ids alone
-    (of purchases, customer_id only in the months that hold a parent), and refund_detail of the touched months.
+    In: `arrived` has the ids of the batch's transactions by kind. A refund whose id, parent or void arrived, or whose void
+    was replaced, must be what the definition says; every other one must be what it was. With the tables in agreement
+    before the run, this is agreement of all of them. Reads the ids of `check_all` in months that the run has written, or
+    that were not looked through for them before, and refund_detail of the touched months.
     """
     touched = {
         month
@@ -83,62 +88,29 @@ def check_changes(before: TableSet, after: TableSet, arrived: DataFrame, arrived
         for month in before.months(table) | after.months(table)
         if before.location(table, month) != after.location(table, month)
     }
-    ids = _concerning(before, arrived)
-    by_id, by_parent = (
-        few(ids.select(F.col("id").alias(name), F.lit(True).alias(f"has_{name}")), arrived_rows)
-        for name in ("id", "parent_id")
-    )
-    concerned = (
-        after.read("refund")
-        .select("id", "parent_id", "amount", "month")
-        .join(by_id, on="id", how="left")
-        .join(by_parent, on="parent_id", how="left")
-        .where("has_id or has_parent_id")
-        .select("id", "parent_id", "amount", "month")
-        .localCheckpoint()
+    replaced = lookup.find(before, "void", Wanted(arrived["void"].ids))
+    voided = np.union1d(arrived["void"].parents, replaced.ids.parents)
+    ids = reduce(np.union1d, (arrived["purchase"].ids, arrived["refund"].ids, voided))
+    refunds = lookup.find(after, "refund", Wanted(ids, ids))
+    purchases = lookup.find(after, "purchase", Wanted(referred=refunds.ids.parents))
+    voids = lookup.find(after, "void", Wanted(parents=np.union1d(refunds.ids.ids, refunds.ids.parents)))
+    concerned, parents, theirs = (
+        each.rows if each.rows is not None else after.read(table, ())
+        for table, each in (("refund", refunds), ("purchase", purchases), ("void", voids))
     )
     months = {row["month"] for row in concerned.select("month").distinct().collect()}
-    concerned_ids = few(concerned.select(F.col("id").alias("refund_id")), arrived_rows)
+    concerned_ids = F.broadcast(concerned.select(F.col("id").alias("refund_id")))
     elsewhere = after.read("refund_detail", months - touched).join(concerned_ids, on="refund_id", how="left_semi")
     unconcerned = before.read("refund_detail", touched).join(concerned_ids, on="refund_id", how="left_anti")
-    parents = few(concerned.select(hash_of("parent_id").alias("hash")), arrived_rows)
-    # The ids of all purchases are looked through; their customers are read where there is a parent among them.
-    hashed = after.read("purchase").select("month", hash_of("id").alias("hash"))
-    theirs = {
-        row["month"] for row in hashed.join(parents, on="hash", how="left_semi").select("month").distinct().collect()
-    }
     _compare(
-        _definition(after, concerned, parents, theirs).unionByName(_counted(unconcerned)),
+        _definition(concerned, parents, theirs).unionByName(_counted(unconcerned)),
         _counted(after.read("refund_detail", touched)).unionByName(_counted(elsewhere)),
     )
 
 
-def _concerning(before: TableSet, arrived: DataFrame) -> DataFrame:
-    """The ids (of purchases and refunds) about which the batch says something, or said before."""
-    voids = arrived.where(F.col("kind") == "void")
-    replaced = before.read("void").join(F.broadcast(voids.select("id")), on="id", how="left_semi")
-    return (
-        arrived.where(F.col("kind").isin(*KINDS) & (F.col("kind") != "void"))
-        .select("id")
-        .union(voids.select("parent_id"))
-        .union(replaced.select("parent_id"))
-        .distinct()
-        .localCheckpoint()
-    )
-
-
-def _definition(
-    after: TableSet, refunds: DataFrame, parents: DataFrame | None = None, months: Collection[str] | None = None
-) -> DataFrame:
-    """The refunds that the definition counts: customer_id, month, amount.
-
-    `parents` has the hashes of the refunds' parents: a purchase without one is in no pair, and need not be sorted for the join.
-    """
-    purchases = after.read("purchase", months).select("id", "customer_id", "month")
-    if parents is not None:
-        purchases = purchases.withColumn("hash", hash_of("id")).join(parents, on="hash", how="left_semi").drop("hash")
-    voids = after.read("void").select("parent_id")
-    return after.spark.sql(DEFINITION, purchase=purchases, refund=refunds, void=voids)
+def _definition(refunds: DataFrame, purchases: DataFrame, voids: DataFrame) -> DataFrame:
+    """The refunds that the definition counts: customer_id, month, amount."""
+    return refunds.sparkSession.sql(DEFINITION, purchase=purchases, refund=refunds, void=voids)
 
 
 def _counted(details: DataFrame) -> DataFrame:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -24,13 +25,12 @@ from refunds_lake.raw_files import RawFile
 from refunds_lake.rules import REJECTED
 from refunds_lake.runs import InputObject, Problem
 from refunds_lake.staging import STAGED, Piece, Place, Portion, Repeated, Stage
-from refunds_lake.versions import VERSIONED
 from refunds_lake.workers import on_workers
 
 PORTION_BYTES: Final = 32 << 20
 """Objects up to so many bytes are read by one task; a greater object is a task of its own."""
 HASHES_PER_TASK: Final = 16_000_000
-_RECORDS, _REPEATED, _READ = "records/", "repeated/", "_read.json"
+_RECORDS, _READ = "records/", "_read.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Batch:
     problems: tuple[Problem, ...]
     judged: DataFrame
     """The columns of `staging.STAGED`, and kind."""
-    repeated: DataFrame | None
-    """The id_hash of all ids that come more than once, perhaps of others too; None for no such id."""
+    repeated: np.ndarray
+    """The id_hash of all ids that come more than once, perhaps of others too."""
     counts: Mapping[Place, int]
     pieces: tuple[Piece, ...]
     broken: frozenset[int]
@@ -81,10 +81,6 @@ class Batch:
             )
             for number, file in self.files.items()
         )
-
-    def transactions(self) -> DataFrame:
-        """The accepted records as VERSIONED columns and id_hash, all versions of them."""
-        return self.judged.where(F.col("kind").isin(*KINDS)).select(*VERSIONED, "id_hash")
 
     def rejected(self, run_id: str) -> DataFrame:
         """The rejected records as rows of their table, by month of ingestion."""
@@ -164,21 +160,16 @@ def _staged(
         judged = empty_frame(spark, f"{STAGED}, kind string")
     if broken:
         judged = judged.where(~F.col("file").isin(*broken))
-    several = _repeated(spark, base, prefix, pieces, broken)
+    several = _repeated(spark, base, pieces, broken)
     return Batch(spark, prefix, files, tuple(problems), judged, several, counts, tuple(pieces), broken)
 
 
-def _repeated(
-    spark: SparkSession, base: ObjectStore, prefix: str, pieces: Iterable[Piece], broken: frozenset[int]
-) -> DataFrame | None:
+def _repeated(spark: SparkSession, base: ObjectStore, pieces: Iterable[Piece], broken: frozenset[int]) -> np.ndarray:
     transactions = [piece for piece in pieces if piece.kind in KINDS]
-    if not transactions:
-        return None
     objects = sorted({(piece.key, piece.size) for piece in transactions})
     tasks = -(-sum(piece.rows for piece in transactions) // HASHES_PER_TASK)
-    find = Repeated(base, f"{prefix}{_REPEATED}", tuple(objects), broken, tasks)
-    found = sum(on_workers(spark, find, range(tasks)))
-    return spark.read.schema("id_hash bigint").parquet(base.uri(f"{prefix}{_REPEATED}")) if found else None
+    found = on_workers(spark, Repeated(base, tuple(objects), broken, tasks), range(tasks))
+    return np.concatenate([np.array([], np.int64), *found])
 
 
 def read_or_resume(

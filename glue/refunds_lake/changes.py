@@ -9,23 +9,44 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from functools import cached_property, reduce
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial, reduce
+from typing import Final
 
+import numpy as np
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from refunds_lake.batch import Batch
-from refunds_lake.columns import KINDS, names
+from refunds_lake.columns import KINDS, UNREPEATED, names
 from refunds_lake.detail import details
 from refunds_lake.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, hash_of
+from refunds_lake.lookup import Found, Lookup, Picked
 from refunds_lake.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED
+from refunds_lake.objects import ObjectStore, StoredObject
+from refunds_lake.parquet_footer import read_footer
+from refunds_lake.search import REFERRED, Ids, Wanted
+from refunds_lake.staging import Piece
 from refunds_lake.tables import TableSet
 from refunds_lake.versions import VERSIONED, outcomes, removed, winners
+
+_CONCURRENT_READS: Final = 8
+_STAGING: Final = {"compression": "snappy", **{f"parquet.enable.dictionary#{name}": "false" for name in UNREPEATED}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+    """What changes in refund_detail."""
+
+    pieces: tuple[Piece, ...]
+    """The details that were made: those of new refunds, and of others that they replace."""
+    rows: Mapping[str, int]
+    """Touched month -> how many rows it has afterwards."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """New content of a table that is not one of transactions, month by month: rows that leave, rows that come, how many."""
+    """New content of `rejected`, month by month: rows that leave, rows that come, how many."""
 
     arriving: DataFrame
     leaving: DataFrame | None
@@ -40,6 +61,7 @@ class Changes:
     def __init__(self, tables: TableSet, batch: Batch) -> None:
         self._tables = tables
         self._batch = batch
+        self.lookup = Lookup(tables.spark, tables.store, f"{batch.staging}found/")
         self._origins: list[DataFrame] = []
 
     def _keep(self, frame: DataFrame) -> DataFrame:
@@ -52,110 +74,70 @@ class Changes:
 
     # -- ids that come more than once or are stored already
 
-    @property
-    def _accepted(self) -> DataFrame:
-        return self._batch.judged.where(F.col("kind").isin(*KINDS))
-
-    def _ids_of(self, kind: str) -> DataFrame:
-        return self._accepted.where(F.col("kind") == kind).select("id", "parent_id")
-
     def _few(self, frame: DataFrame) -> DataFrame:
         return few(frame, self._batch.read)
 
-    def _stored_rows(self, table: str, hits: DataFrame) -> DataFrame:
-        """Full rows, as VERSIONED columns, of stored ids (id, month): read from the months that hold them."""
-        months = [row["month"] for row in hits.select("month").distinct().collect()]
-        rows = self._tables.read(table, months).join(self._few(hits.select("id")), on="id", how="left_semi")
-        missing = [F.lit(None).cast("string").alias(name) for name in VERSIONED if name not in {*rows.columns, "kind"}]
-        return rows.select("*", F.lit(table).alias("kind"), *missing).select(*VERSIONED)
+    @cached_property
+    def _ids(self) -> Mapping[str, Ids]:
+        """Kind -> the ids in the batch; looked up nowhere while the tables are empty."""
+        is_first = not any(self._tables.months(kind) for kind in KINDS)
+        if is_first:
+            return {kind: Ids() for kind in KINDS}
+        return self.lookup.of_pieces(self._batch.pieces, self._batch.broken)
 
     @cached_property
-    def _known_voids(self) -> DataFrame | None:
-        return self._known("void", self._ids_of("void").select("id"))
+    def _known_voids(self) -> Found:
+        return self.lookup.find(self._tables, "void", Wanted(self._ids["void"].ids))
 
     @cached_property
-    def _refund_hits(self) -> DataFrame | None:
-        """Stored refunds that the batch concerns: id, parent_id, month, is_known (the batch has a version of it)."""
-        if not self._tables.months("refund"):
-            return None
-        touched = self._ids_of("purchase").select("id").union(self._ids_of("void").select("parent_id"))
-        if self._known_voids is not None:
-            touched = touched.union(self._known_voids.select("parent_id"))
-        ids = self._ids_of("refund").select("id", F.lit(True).alias("is_known")).distinct()
-        parents = touched.select(F.col("id").alias("parent_id"), F.lit(True).alias("is_parent")).distinct()
-        voided = touched.select("id", F.lit(True).alias("is_voided")).distinct()
-        return self._keep(
-            self._tables.read("refund")
-            .select("id", "parent_id", "month")
-            .join(self._few(ids), on="id", how="left")
-            .join(self._few(parents), on="parent_id", how="left")
-            .join(self._few(voided), on="id", how="left")
-            .where("is_known or is_parent or is_voided")
-            .select("id", "parent_id", "month", F.coalesce("is_known", F.lit(False)).alias("is_known"))
-        )
+    def _concerned_refunds(self) -> Found:
+        """Stored refunds that the batch has versions of, or of whose purchase or void it says something."""
+        voids = self._ids["void"].parents, self._known_voids.ids.parents
+        concerning = reduce(np.union1d, voids, np.union1d(self._ids["purchase"].ids, self._ids["refund"].ids))
+        return self.lookup.find(self._tables, "refund", Wanted(concerning, concerning))
 
     @cached_property
-    def _concerned_refunds(self) -> DataFrame | None:
-        """The stored refunds of `_refund_hits` in full."""
-        if self._refund_hits is None:
-            return None
-        return self._keep(self._stored_rows("refund", self._refund_hits))
-
-    @cached_property
-    def _concerned_purchases(self) -> DataFrame | None:
+    def _concerned_purchases(self) -> Found:
         """Stored purchases that the batch has versions of, or that are parents of refunds which it concerns."""
-        ids = self._ids_of("purchase").select("id").union(self._ids_of("refund").select("parent_id"))
-        if self._refund_hits is not None:
-            ids = ids.union(self._refund_hits.select("parent_id"))
-        return self._known("purchase", ids)
-
-    def _known(self, table: str, ids: DataFrame) -> DataFrame | None:
-        if not self._tables.months(table):
-            return None
-        stored = self._tables.read(table).select("id", "month", hash_of("id").alias("hash"))
-        hits = self._keep(stored.join(self._few(ids.select(hash_of("id").alias("hash"))), on="hash", how="left_semi"))
-        return self._keep(self._stored_rows(table, hits))
+        parents = np.union1d(self._ids["refund"].parents, self._concerned_refunds.ids.parents)
+        return self.lookup.find(self._tables, "purchase", Wanted(self._ids["purchase"].ids, referred=parents))
 
     @cached_property
-    def _known_rows(self) -> list[DataFrame]:
-        """Stored rows whose ids are in the batch, and perhaps others: `outcomes` meets no version of those."""
-        found = (self._known_voids, self._concerned_refunds, self._concerned_purchases)
-        return [frame for frame in found if frame is not None]
+    def _concerning_voids(self) -> Found:
+        """Stored voids of refunds that the batch concerns, or of their purchases."""
+        refunds = self._ids["refund"] | self._concerned_refunds.ids
+        return self.lookup.find(self._tables, "void", Wanted(parents=np.union1d(refunds.ids, refunds.parents)))
+
+    @cached_property
+    def _known(self) -> Mapping[str, Found]:
+        """Kind -> stored rows whose ids are in the batch, and perhaps others."""
+        return {"void": self._known_voids, "refund": self._concerned_refunds, "purchase": self._concerned_purchases}
 
     # -- versions
 
     @cached_property
-    def _contested(self) -> DataFrame | None:
-        """The id_hash of all ids that several versions compete for (perhaps of others too), or None."""
-        frames = [self._batch.repeated] if self._batch.repeated is not None else []
-        for rows in self._known_rows:
-            known = self._few(rows.select("kind", "id"))
-            frames.append(self._accepted.join(known, on=["kind", "id"], how="left_semi").select("id_hash"))
-        if not frames:
-            return None
-        contested = self._keep(reduce(DataFrame.union, frames).distinct())
-        found = contested.count()
-        if not found:
-            return None
-        return few(contested, found, BROADCAST_HASHES)
+    def _picked(self) -> Picked:
+        """The batch's records whose ids several versions compete for, and perhaps others."""
+        contested = np.concatenate([self._batch.repeated, *(each.id_hashes for each in self._known.values())])
+        if not len(contested):
+            return Picked(Counter(), None)
+        return self.lookup.pick(self._batch.pieces, self._batch.broken, contested)
 
     @cached_property
     def _candidates(self) -> DataFrame | None:
-        """The batch's records whose ids several versions compete for, as VERSIONED columns."""
-        if self._contested is None:
-            return None
-        found = self._batch.transactions().join(self._contested, on="id_hash", how="left_semi")
-        return self._keep(found.select(*VERSIONED))
+        """These records as VERSIONED columns."""
+        return None if self._picked.rows is None else self._picked.rows.select(*VERSIONED)
 
     @cached_property
     def _outcomes(self) -> DataFrame | None:
         if self._candidates is None:
             return None
         candidates = self._candidates
+        known = [_versioned(kind, each.rows) for kind, each in self._known.items() if each.rows is not None]
         stored = candidates.limit(0)
-        if self._known_rows:
+        if known:
             ids = self._few(candidates.select("kind", "id"))
-            stored = reduce(DataFrame.unionByName, self._known_rows).join(ids, on=["kind", "id"], how="left_semi")
+            stored = reduce(DataFrame.unionByName, known).join(ids, on=["kind", "id"], how="left_semi")
         return self._keep(outcomes(candidates, stored.select(*VERSIONED)))
 
     @cached_property
@@ -175,9 +157,7 @@ class Changes:
     def _alone(self) -> Counter[tuple[str, str]]:
         """(kind, month) -> records whose id comes once and is new."""
         alone = self._batch.transactions_by_month()
-        if self._candidates is not None:
-            rows = self._candidates.groupBy("kind", "month").count().collect()
-            alone.subtract({(row["kind"], row["month"]): row["count"] for row in rows})
+        alone.subtract(self._picked.counts)
         return alone
 
     @cached_property
@@ -225,11 +205,13 @@ class Changes:
         return sum(row["ids"] for row in self._tally if row["kind"] == kind and row["is_changed"] and row["away"])
 
     def _arriving(self, kind: str) -> DataFrame:
-        new = self._batch.transactions().where(F.col("kind") == kind)
-        if self._contested is None or self._outcomes is None:
+        """The rows of a kind that are new in their month."""
+        new = self._batch.judged.where(F.col("kind") == kind).select(*VERSIONED, "id_hash")
+        if self._picked.rows is None or self._outcomes is None:
             return new.select(*VERSIONED)
         changed = self._outcomes.where(F.col("is_changed") & (F.col("kind") == kind))
-        alone = new.join(self._contested, on="id_hash", how="left_anti").select(*VERSIONED)
+        picked = few(self._picked.rows.select("id_hash"), sum(self._picked.counts.values()), BROADCAST_HASHES)
+        alone = new.join(picked, on="id_hash", how="left_anti").select(*VERSIONED)
         return alone.unionByName(winners(changed))
 
     def _leaving(self, kind: str) -> DataFrame:
@@ -238,29 +220,28 @@ class Changes:
 
     # -- the derived table
 
-    def detail(self) -> Change:
+    def detail(self) -> Details:
         """What changes in refund_detail: details of new and replaced refunds, and of stored ones that a batch concerns."""
-        arriving = self._keep(self._changed_details())
-        per_month = {row["month"]: row["count"] for row in arriving.groupBy("month").count().collect()}
+        store, prefix = self._tables.store, f"{self._batch.staging}detail/"
+        made = self._changed_details().write.mode("overwrite").options(**_STAGING)
+        made.partitionBy("month").parquet(store.uri(prefix))
+        with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
+            pieces = tuple(pool.map(partial(_piece, store), store.listing(prefix)))
         refunds = self.transactions("refund")
-        touched = set(per_month) | set(refunds)
-        leaving = None
-        if self._tables.months("refund_detail") & touched:
-            leaving = arriving.select("refund_id")
-        after = {month: refunds.get(month, self._tables.rows("refund", month)) for month in touched}
-        return Change(arriving=arriving, leaving=leaving, rows=after)
+        touched = {piece.month for piece in pieces} | set(refunds)
+        return Details(pieces, {month: refunds.get(month, self._tables.rows("refund", month)) for month in touched})
 
     def _changed_details(self) -> DataFrame:
         new = self._arriving("refund").select("id", "parent_id", "amount", "month")
-        if self._concerned_refunds is None:
-            return details(new, self._parents(), self._voids(new))
-        stored = self._unchanged("refund", self._concerned_refunds).select("id", "parent_id", "amount", "month")
-        again = details(stored, self._parents(), self._voids(stored))
+        if self._concerned_refunds.rows is None:
+            return details(new, self._parents(), self._voids())
+        stored = self._unchanged("refund", self._concerned_refunds.rows).select("id", "parent_id", "amount", "month")
+        again = details(stored, self._parents(), self._voids())
         months = [row["month"] for row in stored.select("month").distinct().collect()]
         before = self._tables.read("refund_detail", months)
         ids = again.select("refund_id")
         differing = again.exceptAll(before.join(self._few(ids), on="refund_id", how="left_semi").select(*again.columns))
-        return details(new, self._parents(), self._voids(new)).unionByName(differing)
+        return details(new, self._parents(), self._voids()).unionByName(differing)
 
     def _unchanged(self, kind: str, stored: DataFrame) -> DataFrame:
         """Stored rows without those that the batch replaces."""
@@ -269,28 +250,42 @@ class Changes:
         return stored.join(self._leaving(kind).select("id"), on="id", how="left_anti")
 
     def _parents(self) -> DataFrame:
-        columns = ("id", "customer_id", "merchant_id", "month")
+        """The purchases of refunds of the batch, or of stored ones that it concerns, and perhaps others."""
+        columns = (*REFERRED, "month")
         new = self._arriving("purchase").select(*columns)
-        if self._concerned_purchases is None:
-            return self._with_refunds(new)
-        return new.unionByName(self._unchanged("purchase", self._concerned_purchases).select(*columns))
+        if self._concerned_purchases.rows is not None:
+            return new.unionByName(self._unchanged("purchase", self._concerned_purchases.rows).select(*columns))
+        return self._with_refunds(new) if self._concerned_refunds.rows is None else new
 
     def _with_refunds(self, purchases: DataFrame) -> DataFrame:
         """The purchases that refunds of the batch point at, and perhaps others: what need not be sorted for a join with them."""
         if self._batch.of_kind("refund") > BROADCAST_HASHES:
             return purchases
-        wanted = self._ids_of("refund").select(hash_of("parent_id").alias("id_hash"))
+        refunds = self._batch.judged.where(F.col("kind") == "refund")
+        wanted = refunds.select(hash_of("parent_id").alias("id_hash"))
         hashed = purchases.withColumn("id_hash", hash_of("id"))
         return hashed.join(F.broadcast(wanted), on="id_hash", how="left_semi").drop("id_hash")
 
-    def _voids(self, refunds: DataFrame) -> DataFrame:
-        """parent_id of the voids that may concern the refunds."""
-        new = self._arriving("void").select("parent_id")
-        if not self._tables.months("void"):
-            return new
-        stored = self._unchanged("void", self._tables.read("void").select("id", "parent_id"))
-        targets = refunds.select("id").union(refunds.select("parent_id")).withColumnRenamed("id", "parent_id")
-        return new.union(stored.select("parent_id").join(self._few(targets), on="parent_id", how="left_semi"))
+    def _voids(self) -> DataFrame:
+        """parent_id of the voids that may concern the refunds of the batch, or stored ones that it concerns; each once."""
+        voids = self._arriving("void").select("parent_id")
+        stored = self._concerning_voids
+        if stored.rows is not None:
+            voids = voids.union(self._unchanged("void", stored.rows).select("parent_id"))
+        return few(voids.distinct(), self._batch.of_kind("void") + len(stored.id_hashes))
+
+
+def _piece(store: ObjectStore, staged: StoredObject) -> Piece:
+    """A file of details, as Spark has staged it."""
+    month = staged.key.rpartition("/")[0].rpartition("month=")[2]
+    rows = read_footer(store, staged.key, staged.size).rows
+    return Piece("refund_detail", month, staged.key, staged.size, 0, rows)
+
+
+def _versioned(kind: str, rows: DataFrame) -> DataFrame:
+    """Stored rows of a table as VERSIONED columns."""
+    missing = [F.lit(None).cast("string").alias(name) for name in VERSIONED if name not in {*rows.columns, "kind"}]
+    return rows.select("*", F.lit(kind).alias("kind"), *missing).select(*VERSIONED)
 
 
 def next_content(tables: TableSet, table: str, change: Change) -> DataFrame:

@@ -22,10 +22,9 @@ def details(refunds: DataFrame, purchases: DataFrame, voids: DataFrame) -> DataF
     """One row per refund, with its month: customer, merchant and month of the purchase, and counted or the reason why not.
 
     In: refunds (id, parent_id, amount, month), purchases (id, customer_id, merchant_id, month) of all their parents that
-    have arrived, voids (parent_id) of all that concern them. The first reason that applies is given, in the order orphan,
+    have arrived, voids (parent_id, each once) of all that concern them. The first reason that applies is given, in the order orphan,
     voided_purchase, voided_refund, same_month.
     """
-    voided = voids.select("parent_id").distinct()
     parent = purchases.select(
         F.col("id").alias("parent_id"), "customer_id", "merchant_id", F.col("month").alias("purchase_month")
     )
@@ -38,9 +37,9 @@ def details(refunds: DataFrame, purchases: DataFrame, voids: DataFrame) -> DataF
     return (
         refunds.select(F.col("id").alias("refund_id"), "parent_id", "amount", "month")
         .join(parent, on="parent_id", how="left")
-        .join(voided.withColumn("is_purchase_voided", F.lit(True)), on="parent_id", how="left")
+        .join(voids.select("parent_id", F.lit(True).alias("is_purchase_voided")), on="parent_id", how="left")
         .join(
-            voided.select(F.col("parent_id").alias("refund_id"), F.lit(True).alias("is_refund_voided")),
+            voids.select(F.col("parent_id").alias("refund_id"), F.lit(True).alias("is_refund_voided")),
             on="refund_id",
             how="left",
         )

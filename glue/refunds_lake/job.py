@@ -93,7 +93,7 @@ def _run(settings: Settings, world: World, on_record: State, lock: Lock) -> tupl
         expected = write(world, tables, batch, changes, changed(tables, batch, changes, run_id), run_id)
         published = tables.check_written(expected, run_id)
         counts = add_up(tables, batch, changes, published)
-        check_agreement(tables, tables.after(published), batch)
+        check_agreement(tables, tables.after(published), batch, changes.lookup)
     finally:
         clear(world.base, staging)
     manifest = Manifest(

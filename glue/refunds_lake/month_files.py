@@ -1,8 +1,8 @@
 """What one task does to write a file of a month: staged records and stored rows in, one sorted Parquet file out.
 
-Runs in a Python worker of Spark's, on the tables of transactions: their rows come from the pieces that were staged and from
-the month as it stands, and a small set of decisions says which of them go and what comes instead. Which ones is for
-`changes`; here nothing is compared or counted.
+Runs in a Python worker of Spark's. Rows come from the pieces that were staged and from the month as it stands; of
+transactions a small set of decisions says which of them go and what comes instead, details stand until they are made again.
+Which ones is for `changes`; here nothing is compared or counted.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ import pyarrow.parquet as pq
 from refunds_lake.columns import SORTED_BY, UNREPEATED, ZSTD_LEVEL, names
 from refunds_lake.objects import ObjectStore, RangeReader, StoredObject
 from refunds_lake.rules import MOMENT, MONEY
+from refunds_lake.search import Hashed, Ids, index_key
 from refunds_lake.staging import Piece, without
 
 FILE_ROWS: Final = 500_000
 """A file of a month has about so many rows at most; a task holds a few times as many in memory."""
 REPLACED, REMOVED, ADDED = "replaced", "removed", "added"
 """Decisions: staged records of this id are not taken, the stored row of this id goes, this row comes."""
+DETAIL_OF: Final = "refund_id"
 DECIDED_BY: Final = ("kind", "month")
 _TYPES: Final[Mapping[str, pa.DataType]] = {
     "timestamp": MOMENT,
     "ingested_at": MOMENT,
     "amount": MONEY,
+    "counted": pa.bool_(),
     "source_file": pa.dictionary(pa.int32(), pa.string()),
 }
 
@@ -72,24 +75,24 @@ def planned(
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """Writes files of months; travels to the workers."""
+    """Writes files of months, each with its index beside it; travels to the workers."""
 
     base: ObjectStore
     broken: frozenset[int]
     """Numbers of raw files whose staged records do not count."""
     decided: str | None
     """Prefix of the decisions, partitioned by DECIDED_BY; None when there are none."""
+    hashed: Hashed
 
     def __call__(self, file: MonthFile) -> None:
         decisions = self._decisions(file)
         columns = names(file.table)
         staged = _without(self._staged(file.pieces, columns), decisions.get(REPLACED))
-        stored = _without(self._stored(file.stored, columns), decisions.get(REMOVED))
+        stored = _without(_stored(self.base, file.stored, columns), decisions.get(REMOVED))
         added = [decisions[ADDED]] if file.is_first and ADDED in decisions else []
-        rows = pa.concat_tables(
-            [_typed(each, columns) for each in (*staged, *stored, *added)] or [_typed_none(columns)]
-        )
+        rows = _together((*staged, *stored, *added), columns)
         if len(rows):
+            self.base.put(index_key(file.key), Ids.of(rows, self.hashed).to_bytes())
             self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
         pa.default_memory_pool().release_unused()
 
@@ -103,12 +106,6 @@ class Writer:
                 rows = part.read_row_groups(groups, columns=["file", *columns], use_threads=False)
             yield without(rows, self.broken)
 
-    def _stored(self, objects: Sequence[StoredObject], columns: Sequence[str]) -> Iterator[pa.Table]:
-        for each in objects:
-            with RangeReader(self.base, each.key, each.size) as body:
-                part = pq.ParquetFile(body, read_dictionary=["source_file"], pre_buffer=True)
-                yield part.read(columns=list(columns), use_threads=False)
-
     def _decisions(self, file: MonthFile) -> dict[str, pa.Table]:
         if self.decided is None:
             return {}
@@ -121,19 +118,50 @@ class Writer:
         return {what: rows for what, rows in chosen.items() if len(rows)}
 
 
-def _without(tables: Iterable[pa.Table], leaving: pa.Table | None) -> Iterator[pa.Table]:
+@dataclasses.dataclass(frozen=True)
+class DetailWriter:
+    """Writes files of months of refund_detail; travels to the workers."""
+
+    base: ObjectStore
+    made: tuple[Piece, ...]
+    """The details that were made, of all months: what stands of their refunds goes, wherever it is."""
+
+    def __call__(self, file: MonthFile) -> None:
+        columns = names(file.table)
+        staged = _objects(self.base, [(piece.key, piece.size) for piece in file.pieces], columns)
+        stored: Iterable[pa.Table] = ()
+        if file.stored:
+            ids = _objects(self.base, [(piece.key, piece.size) for piece in self.made], [DETAIL_OF])
+            made = pa.concat_tables([pa.schema([(DETAIL_OF, pa.string())]).empty_table(), *ids])
+            stored = _without(_stored(self.base, file.stored, columns), made, DETAIL_OF)
+        rows = _together((*staged, *stored), columns)
+        if len(rows):
+            self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
+        pa.default_memory_pool().release_unused()
+
+
+def _stored(base: ObjectStore, objects: Iterable[StoredObject], columns: Collection[str]) -> Iterator[pa.Table]:
+    return _objects(base, [(each.key, each.size) for each in objects], columns)
+
+
+def _objects(base: ObjectStore, objects: Iterable[tuple[str, int]], columns: Collection[str]) -> Iterator[pa.Table]:
+    repeating = [name for name in columns if name == "source_file"]
+    for key, size in objects:
+        with RangeReader(base, key, size) as body:
+            part = pq.ParquetFile(body, read_dictionary=repeating, pre_buffer=True)
+            yield part.read(columns=list(columns), use_threads=False)
+
+
+def _without(tables: Iterable[pa.Table], leaving: pa.Table | None, key: str = "id") -> Iterator[pa.Table]:
     for table in tables:
         yield (
-            table if leaving is None else table.filter(pc.invert(pc.is_in(table["id"], leaving["id"].combine_chunks())))
+            table if leaving is None else table.filter(pc.invert(pc.is_in(table[key], leaving[key].combine_chunks())))
         )
 
 
-def _typed(rows: pa.Table, columns: Collection[str]) -> pa.Table:
-    return rows.select(list(columns)).cast(_schema(columns))
-
-
-def _typed_none(columns: Collection[str]) -> pa.Table:
-    return _schema(columns).empty_table()
+def _together(tables: Iterable[pa.Table], columns: Collection[str]) -> pa.Table:
+    schema = _schema(columns)
+    return pa.concat_tables([schema.empty_table(), *(table.select(list(columns)).cast(schema) for table in tables)])
 
 
 def _schema(columns: Collection[str]) -> pa.Schema:

@@ -21,6 +21,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "spark.sql.autoBroadcastJoinThreshold": "32m",
     # Joins that were planned by sorting hash one side instead where its partitions turn out to be small.
     "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
+    # A table's months are listed by the driver; with more paths than this Spark starts a job for it.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "256",
     # Memory: each broadcast and each sort takes at least a page, by default a sixteenth of a core's share (64 MB here).
     "spark.buffer.pageSize": "8m",
     "spark.ui.enabled": "false",

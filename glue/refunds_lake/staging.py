@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +37,12 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "void": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
     "refund": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
     REJECTED: (*_PLACE, "raw_text", "reasons"),
+}
+_WRITING: Final[Mapping[str, Any]] = {
+    "compression": "lz4",
+    "use_dictionary": ["file", "ingested_at", "source_file", "month"],
+    "write_statistics": False,
+    "store_decimal_as_integer": True,
 }
 STAGED: Final = (
     "file int, ingested_at timestamp, source_file string, line_number bigint, month string, "
@@ -173,26 +179,25 @@ class Repeated:
     """
 
     base: ObjectStore
-    prefix: str
     objects: tuple[tuple[str, int], ...]
     """Staged objects of transactions, with their bytes."""
     broken: frozenset[int]
     tasks: int
 
-    def __call__(self, task: int) -> int:
-        """Write the hashes of one task below the prefix; how many there are."""
+    def __call__(self, task: int) -> np.ndarray:
+        """The hashes of one task that repeat, each once."""
         found = []
         for key, size in self.objects:
             with RangeReader(self.base, key, size) as body:
                 rows = pq.ParquetFile(body, pre_buffer=True).read(columns=["file", "id_hash"], use_threads=False)
             hashes = without(rows, self.broken)["id_hash"].to_numpy()
             found.append(hashes[hashes % self.tasks == task] if self.tasks > 1 else hashes)
-        several = repeated(np.concatenate(found))
-        if len(several):
-            written = io.BytesIO()
-            pq.write_table(pa.table({"id_hash": several}), written)
-            self.base.put(f"{self.prefix}{task:05}.parquet", written.getvalue())
-        return len(several)
+        return repeated(np.concatenate(found))
+
+
+def write_staged(rows: pa.Table, body: io.BytesIO) -> None:
+    """Some staged records as Parquet once more."""
+    pq.write_table(rows, body, **_WRITING)
 
 
 def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
@@ -273,14 +278,7 @@ class _Part:
         self._waiting, self._size = [], 0
         if self._writer is None:
             self._body = io.BytesIO()
-            self._writer = pq.ParquetWriter(
-                self._body,
-                rows.schema,
-                compression="lz4",
-                use_dictionary=["file", "ingested_at", "source_file", "month"],
-                write_statistics=False,
-                store_decimal_as_integer=True,
-            )
+            self._writer = pq.ParquetWriter(self._body, rows.schema, **_WRITING)
         counts = {each["values"]: each["counts"] for each in pc.value_counts(rows["month"]).to_pylist()}
         if len(counts) > 1:
             rows = rows.sort_by("month")

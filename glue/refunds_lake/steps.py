@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Final
 
-from refunds_lake import runs
+from refunds_lake import hashes, runs
 from refunds_lake.agreement import check_all, check_changes
 from refunds_lake.batch import Batch
-from refunds_lake.changes import Change, Changes, next_content
+from refunds_lake.changes import Change, Changes, Details, next_content
 from refunds_lake.columns import KINDS, TABLES
-from refunds_lake.month_files import Writer
+from refunds_lake.lookup import Lookup
+from refunds_lake.month_files import DetailWriter, Writer
 from refunds_lake.runs import Month
 from refunds_lake.tables import CheckFailed, TableSet
 from refunds_lake.world import World
@@ -24,8 +25,8 @@ from refunds_lake.world import World
 CONCURRENT_WRITES: Final = 3
 
 
-Planned = Mapping[str, int] | Change
-"""Of a table of transactions: touched month -> rows that it will have; of another one the change."""
+Planned = Mapping[str, int] | Details | Change
+"""Of a table of transactions: touched month -> rows that it will have; of another one also where they come from."""
 
 
 def changed(tables: TableSet, batch: Batch, changes: Changes, run_id: str) -> Iterator[tuple[str, Planned]]:
@@ -54,17 +55,20 @@ def write(
     """Write the touched months beside the live ones, of each table as it comes; table -> month -> rows that there must be."""
 
     def write_table(table: str, planned: Planned) -> None:
-        if isinstance(planned, Mapping):
-            months = [month for month, rows in planned.items() if rows]
-            tables.write_transactions(table, months, batch.pieces, writer(), run_id)
-        else:
+        months = [month for month, rows in rows_of(planned).items() if rows]
+        if isinstance(planned, Change):
             tables.write(table, next_content(tables, table, planned), run_id)
+        elif isinstance(planned, Mapping):
+            pieces = [piece for piece in batch.pieces if piece.kind == table]
+            tables.write_months(table, months, pieces, writer(), run_id)
+        else:
+            tables.write_months(table, months, planned.pieces, DetailWriter(world.base, planned.pieces), run_id)
 
     @cache
     def writer() -> Writer:
         prefix = f"{batch.staging}decided/"
         has_decisions = changes.write_decisions(world.base.uri(prefix))
-        return Writer(world.base, batch.broken, prefix if has_decisions else None)
+        return Writer(world.base, batch.broken, prefix if has_decisions else None, hashes.hashed)
 
     expected: dict[str, Mapping[str, int]] = {}
     with ThreadPoolExecutor(CONCURRENT_WRITES) as pool:
@@ -112,12 +116,12 @@ def add_up(
     return counts
 
 
-def check_agreement(before: TableSet, after: TableSet, batch: Batch) -> None:
+def check_agreement(before: TableSet, after: TableSet, batch: Batch, lookup: Lookup) -> None:
     """refund_detail and the report's definition must agree in the tables as they will be; raises CheckFailed."""
     if not batch.read:
         return
     if before.months("refund_detail"):
-        check_changes(before, after, batch.judged.select("kind", "id", "parent_id"), batch.read)
+        check_changes(before, after, lookup.of_pieces(batch.pieces, batch.broken), lookup)
     else:
         check_all(after)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from refunds_lake.columns import SORTED_BY, TABLES, UNREPEATED, ZSTD_LEVEL, ddl, names
 from refunds_lake.frames import empty_frame
-from refunds_lake.month_files import Writer, planned
+from refunds_lake.month_files import MonthFile, planned
 from refunds_lake.objects import ObjectStore, StoredObject
 from refunds_lake.parquet_footer import read_footer
 from refunds_lake.runs import Month, Tables
@@ -77,19 +77,24 @@ class TableSet:
         reader = self.spark.read.schema(ddl(table)).option("basePath", self.store.uri(f"{self.prefix}{table}/"))
         return reader.parquet(*locations).select(*names(table), "month")
 
-    def write_transactions(
-        self, kind: str, months: Collection[str], pieces: Iterable[Piece], writer: Writer, run_id: str
+    def write_months(
+        self,
+        table: str,
+        months: Collection[str],
+        pieces: Iterable[Piece],
+        writer: Callable[[MonthFile], None],
+        run_id: str,
     ) -> None:
-        """Write months of a kind to the run's own prefix: staged pieces and what stands, but for what was decided."""
+        """Write months to the run's own prefix: staged pieces, and what stands as far as the writer keeps it."""
         staged: dict[str, list[Piece]] = {month: [] for month in months}
         for piece in pieces:
-            if piece.kind == kind and piece.month in staged:
+            if piece.month in staged:
                 staged[piece.month].append(piece)
         files = [
             file
             for month, some in sorted(staged.items(), key=lambda each: -sum(piece.rows for piece in each[1]))
             for file in planned(
-                kind, month, self.written_prefix(kind, month, run_id), some, self._stored_objects(kind, month)
+                table, month, self.written_prefix(table, month, run_id), some, self._stored_objects(table, month)
             )
         ]
         on_workers(self.spark, writer, files)
@@ -142,7 +147,8 @@ class TableSet:
     def _check_month(self, table: str, month: str, rows: int, run_id: str) -> Month:
         prefix = self.written_prefix(table, month, run_id)
         files = list(self.store.listing(prefix))
-        found = sum(read_footer(self.store, each.key, each.size).rows for each in files)
+        parts = [each for each in files if each.key.endswith(".parquet")]
+        found = sum(read_footer(self.store, each.key, each.size).rows for each in parts)
         if found != rows:
             raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
         return Month(

@@ -7,13 +7,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund, void
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from refunds_lake import agreement, changes, steps
+from refunds_lake import agreement, changes
 from refunds_lake.changes import Changes
-from refunds_lake.tables import CheckFailed
+from refunds_lake.lookup import Found
+from refunds_lake.search import NONE, Ids
+from refunds_lake.tables import CheckFailed, TableSet
 
 REFUNDS_SQL = Path(__file__).parents[2] / "athena" / "refunds.sql"
 
@@ -46,7 +49,7 @@ def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
     """Whatever goes wrong between the records and refund_detail, finance never sees it, and the next sound run goes on."""
     same_month = refund("r2", "p1", timestamp="2026-09-30T10:00:00Z", amount="2.50")
     lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1"), same_month, refund("r3", "p1")])
-    details, next_content = changes.details, steps.next_content
+    details, write_months = changes.details, TableSet.write_months
 
     with monkeypatch.context() as fault:
         fault.setattr(changes, "details", lambda *tables: details(*tables).withColumn("counted", F.lit(True)))
@@ -58,18 +61,19 @@ def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
         fault.setattr(Changes, "duplicate", 0)
         refused(lakehouse, r"does not add up, .*'read': 3, 'kept': 2, 'duplicate': 0, 'superseded': 0, 'rejected': 0")
     with monkeypatch.context() as fault:
-        fault.setattr(Changes, "_refund_hits", None)
+        fault.setattr(Changes, "_concerned_refunds", Found(Ids(), NONE, None))
         refused(lakehouse, r"disagrees .* 2026-10 customer c1: \+10.00 in \+1 refunds")
 
-    def confused(tables: Any, table: str, change: Any) -> DataFrame:
-        rows = next_content(tables, table, change)
-        if table != "refund_detail":
-            return rows
-        less = F.when(F.col("refund_id") == "r3", 1).otherwise(0)
-        return rows.withColumn("amount", (F.col("amount") - less).cast("decimal(18,2)"))
+    def confused(tables: TableSet, table: str, months: Any, pieces: Any, writer: Any, run_id: str) -> None:
+        write_months(tables, table, months, pieces, writer, run_id)
+        written = lakehouse.base.root.glob(f"base/refund_detail/month=*/run={run_id}/*.parquet")
+        for path in written if table == "refund_detail" else ():
+            rows = pq.read_table(path).to_pylist()
+            less = [{**row, "amount": row["amount"] - (row["refund_id"] == "r3")} for row in rows]
+            pq.write_table(pa.Table.from_pylist(less, pq.read_schema(path)), path)
 
     with monkeypatch.context() as fault:
-        fault.setattr(steps, "next_content", confused)
+        fault.setattr(TableSet, "write_months", confused)
         refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds")
         refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds", months=("2026-10", "2026-10"))
     lakehouse.run()

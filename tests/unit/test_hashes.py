@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
-from refunds_lake.hashes import hashed, repeated
+from refunds_lake.hashes import Sought, hashed, repeated
 
 
 def test_an_id_has_one_hash_wherever_it_stands() -> None:
@@ -40,3 +40,14 @@ def test_hashes_that_come_more_than_once_are_named_once() -> None:
     """Given hashes in any order, then those that repeat are found, and no others."""
     assert repeated(np.array([5, 1, 5, -2, 5, 1, 7])).tolist() == [1, 5]
     assert repeated(np.array([], np.int64)).tolist() == []
+
+
+def test_a_set_of_hashes_holds_its_own_and_no_other() -> None:
+    """Given sets of none, few and many hashes, some of which differ in the last bit alone, then each holds what is in it."""
+    random = np.random.default_rng(7)
+    asked = random.integers(-(2**63), 2**63, 5_000, dtype=np.int64)
+    asked = np.concatenate([asked, asked ^ 1, [0, -1, 2**63 - 1, -(2**63)]])
+    for size in (0, 1, 3, 4_000):
+        inside = asked[random.choice(len(asked), size, replace=False)]
+        assert Sought(inside).holds(asked).tolist() == np.isin(asked, inside).tolist()
+        assert Sought(inside).holds(asked[:0]).tolist() == []

@@ -21,6 +21,7 @@ from refunds_lake.month_files import ADDED, REMOVED, REPLACED, Writer, planned
 from refunds_lake.months import Months
 from refunds_lake.objects import StoredObject
 from refunds_lake.raw_files import describe
+from refunds_lake.search import Ids, index_key
 from refunds_lake.staging import Portion, Stage, Staged
 
 MONTH = "2026-09"
@@ -78,13 +79,17 @@ def write(
     pieces = [piece for piece in result.pieces if (piece.kind, piece.month) == ("purchase", MONTH)]
     files = planned("purchase", MONTH, prefix, pieces, stored or {})
     for file in files:
-        Writer(base, **{"broken": frozenset(), "decided": None, **writer})(file)
+        Writer(base, **{"broken": frozenset(), "decided": None, "hashed": hashes.hashed, **writer})(file)
     return len(files)
+
+
+def parts(base: Bucket, prefix: str) -> list[StoredObject]:
+    return [each for each in base.listing(prefix) if each.key.endswith(".parquet")]
 
 
 def rows(base: Bucket, prefix: str) -> list[dict[str, Any]]:
     found = []
-    for each in base.listing(prefix):
+    for each in parts(base, prefix):
         file = pq.ParquetFile(io.BytesIO(base.objects[each.key]))
         assert file.metadata.num_row_groups == 1
         customers = file.read().column("customer_id").to_pylist()
@@ -108,7 +113,7 @@ def test_every_row_is_written_once_however_the_month_is_divided(small: None) -> 
     base = Bucket(1 << 16)
     old = stage(base, {"old.json": [purchase(f"o{n}", customer=f"c{random.randrange(9)}") for n in range(25)]})
     assert write(base, old, "stands/") > 1
-    stored = dict.fromkeys(base.listing("stands/"), 10)
+    stored = dict.fromkeys(parts(base, "stands/"), 10)
     new = {
         f"{name}.json": [
             purchase(f"{name}{n}", month=random.choice(["2026-08", MONTH]), customer=f"c{random.randrange(9)}")
@@ -123,10 +128,24 @@ def test_every_row_is_written_once_however_the_month_is_divided(small: None) -> 
     expected += [line["id"] for lines in new.values() for line in lines if line["timestamp"].startswith(MONTH)]
     found = rows(base, "next/")
     assert Counter(row["id"] for row in found) == Counter(expected)
-    assert files == len(list(base.listing("next/"))) > 3
+    assert files == len(parts(base, "next/")) > 3
     assert {row["source_file"] for row in found} == {"old.json", "a.json", "b.json"}
     assert {(row["timestamp"], row["amount"], row["ingested_at"]) for row in found} == {(MOMENT, Decimal("1.50"), NOW)}
     assert list(found[0]) == ["id", "timestamp", "customer_id", "merchant_id", "amount", "ingested_at", "source_file"]
+
+
+def test_each_file_has_an_index_of_its_ids(small: None) -> None:
+    """Given a month of several files, then beside each of them, under a hidden name, are the hashes of the ids in it."""
+    base = Bucket(1 << 16)
+    write(base, stage(base, {"a.json": [purchase(f"p{n}") for n in range(25)]}), "next/")
+    keys = {each.key for each in base.listing("next/")}
+    assert len(keys) == 2 * len(parts(base, "next/")) > 2
+    for each in parts(base, "next/"):
+        assert index_key(each.key).startswith("next/_part-")
+        index = Ids.from_bytes(base.objects[index_key(each.key)])
+        ids = pq.read_table(io.BytesIO(base.objects[each.key]))["id"].combine_chunks()
+        assert index.ids.tolist() == sorted(hashes.hashed("", ids).to_pylist())
+        assert len(index.parents) == 0
 
 
 def test_decisions_say_what_is_replaced_removed_and_added(small: None) -> None:
@@ -141,7 +160,7 @@ def test_decisions_say_what_is_replaced_removed_and_added(small: None) -> None:
         {"decision": REPLACED, "id": "n3"}, {"decision": REPLACED, "id": "o7"}, {"decision": REMOVED, "id": "o7"},
         {"decision": ADDED, "id": "n3", **winner}, {"decision": ADDED, "id": "o7", **winner},
     ])  # fmt: skip
-    write(base, result, "next/", stored=dict.fromkeys(base.listing("stands/"), 6), decided=decided)
+    write(base, result, "next/", stored=dict.fromkeys(parts(base, "stands/"), 6), decided=decided)
     found = Counter((row["id"], row["customer_id"]) for row in rows(base, "next/"))
     kept = [f"{kind}{n}" for kind in "on" for n in range(12) if f"{kind}{n}" not in ("n3", "o7")]
     assert found == Counter([*((id, "c") for id in kept), ("n3", "winner"), ("o7", "winner")])

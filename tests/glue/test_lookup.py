@@ -1,0 +1,58 @@
+"""Looking up stored rows in all of history: a month is looked through once for what was looked for before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from lakehouse import Lakehouse, purchase, refund
+from refunds_lake import lookup, runs
+from refunds_lake.hashes import hashed
+from refunds_lake.lookup import Lookup
+from refunds_lake.search import Wanted
+from refunds_lake.tables import TableSet
+from refunds_lake.workers import on_workers
+
+
+def wanted(*ids: str) -> Any:
+    return np.unique(hashed("", pa.array(ids)).to_numpy())
+
+
+def test_only_months_that_were_not_looked_through_are_read(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a search for two ids, then one for either reads only months written since, and another search all of them."""
+    asked: list[int] = []
+
+    def counted(spark: Any, function: Any, tasks: Sequence[Any]) -> list[Any]:
+        asked.append(len(tasks))
+        return on_workers(spark, function, tasks)
+
+    monkeypatch.setattr(lookup, "on_workers", counted)
+    lakehouse.deliver("a.json", [purchase("p1", timestamp="2026-08-05T00:00:00Z"), purchase("p2"), refund("r1", "p1")])
+    lakehouse.run()
+    before = TableSet(lakehouse.spark, lakehouse.base, "base/", runs.read_state(lakehouse.base, "base/").live)
+    asked.clear()
+    look = Lookup(lakehouse.spark, lakehouse.base, "base/_staging/test/")
+
+    def found(tables: TableSet, sought: Wanted) -> list[str]:
+        rows = look.find(tables, "purchase", sought).rows
+        return [] if rows is None else sorted(row["id"] for row in rows.collect())
+
+    assert found(before, Wanted(wanted("p1", "p2", "p9"))) == ["p1", "p2"]
+    assert asked == [2]
+    # What was found before serves, though there is more of it.
+    assert found(before, Wanted(referred=wanted("p2"))) == ["p1", "p2"]
+    assert found(before, Wanted()) == []
+    assert asked == [2]
+    assert found(before, Wanted(wanted("p3"))) == []
+    assert asked == [2, 2]
+    lakehouse.deliver("b.json", [purchase("p3", timestamp="2026-10-06T00:00:00Z")])
+    lakehouse.run()
+    after = TableSet(lakehouse.spark, lakehouse.base, "base/", runs.read_state(lakehouse.base, "base/").live)
+    asked.clear()
+    assert found(after, Wanted(wanted("p3"))) == ["p3"]
+    assert asked == [1]

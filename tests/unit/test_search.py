@@ -1,0 +1,156 @@
+"""Rows found by their ids: every one that is wanted, whole where it must be, and months without any are not read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from reading import NOW, MemoryStore
+from refunds_lake.columns import names
+from refunds_lake.hashes import hashed
+from refunds_lake.month_files import Writer, planned
+from refunds_lake.objects import StoredObject
+from refunds_lake.search import REFERRED, Ids, IdsOf, Search, Wanted, index_key
+from refunds_lake.staging import Piece
+
+MONTH = "2026-09"
+MOMENT = datetime(2026, 9, 5, 10, tzinfo=UTC)
+
+
+class Bucket(MemoryStore):
+    """A bucket in memory that can be listed, and notes what is read."""
+
+    def __init__(self) -> None:
+        super().__init__(1 << 20)
+        self.was_read: list[str] = []
+
+    def listing(self, prefix: str, **_: Any) -> Iterator[StoredObject]:
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                yield StoredObject(key, "", NOW, len(self.objects[key]))
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        return self.objects[key], ""
+
+    def read_range(self, key: str, first: int, last: int) -> bytes:
+        self.was_read.append(key)
+        return self.objects[key][first : last + 1]
+
+
+def hashes_of(*ids: str) -> np.ndarray:
+    return np.unique(hashed("", pa.array(ids, pa.string())).to_numpy())
+
+
+def month(base: Any, files: list[list[dict[str, str]]], *, table: str, has_index: bool = True) -> None:
+    """A month of a table: rows with their ids, everything else the same in each."""
+    for number, rows in enumerate(files):
+        other = {"timestamp": MOMENT, "amount": Decimal("1.50"), "ingested_at": NOW, "source_file": "a.json", "file": 0}
+        staged = pa.Table.from_pylist([{**other, **row} for row in rows])
+        staged = staged.set_column(
+            staged.schema.get_field_index("amount"), "amount", staged["amount"].cast(pa.decimal128(18, 2))
+        )
+        body = io.BytesIO()
+        pq.write_table(staged, body)
+        base.objects["staged"] = body.getvalue()
+        piece = Piece(table, MONTH, "staged", len(body.getvalue()), 0, len(rows))
+        [file] = planned(table, MONTH, f"month/{number}-", [piece], {})
+        Writer(base, frozenset(), None, hashed)(file)
+        if not has_index:
+            del base.objects[index_key(file.key)]
+
+
+def purchase(id: str) -> dict[str, str]:
+    return {"id": id, "customer_id": f"c-{id}", "merchant_id": "m"}
+
+
+def search(base: Any, wanted: Wanted, *, table: str) -> tuple[Ids, list[dict[str, Any]]]:
+    key = f"wanted/{Random().random()}"
+    base.objects[key] = wanted.to_bytes()
+    hits = Search(base, table, key, "found/", hashed)((MONTH, "month/"))
+    if hits is None:
+        return Ids(), []
+    return hits.ids, pq.read_table(io.BytesIO(base.objects[hits.key])).to_pylist()
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_the_wanted_rows_are_found_by_id_and_by_parent(has_index: bool) -> None:
+    """Given a month of several files, with or without an index, then just the rows with a wanted id or parent are found."""
+    base = Bucket()
+    refunds = [[{"id": f"r{part}-{n}", "parent_id": f"p{n % 7}"} for n in range(30)] for part in range(3)]
+    month(base, refunds, table="refund", has_index=has_index)
+    ids, rows = search(base, Wanted(hashes_of("r0-3", "r2-9", "none"), hashes_of("p5")), table="refund")
+    expected = {f"r{part}-{n}" for part in range(3) for n in range(30) if n % 7 == 5} | {"r0-3", "r2-9"}
+    assert {row["id"] for row in rows} == expected
+    assert len(rows) == len(expected)
+    assert ids.ids.tolist() == hashes_of(*expected).tolist()
+    assert ids.parents.tolist() == hashes_of("p5", "p3", "p2").tolist()
+    assert {(row["month"], row["amount"], row["timestamp"]) for row in rows} == {(MONTH, Decimal("1.50"), MOMENT)}
+    assert set(rows[0]) == {*names("refund"), "month"}
+
+
+def test_a_referred_row_has_who_and_a_wanted_one_everything() -> None:
+    """Given a purchase that is wanted and others that refunds refer to, then files without the first are read in part."""
+    base = Bucket()
+    month(base, [[purchase("p1"), purchase("p2")], [purchase("p3"), purchase("p4")]], table="purchase")
+    _, rows = search(base, Wanted(hashes_of("p1"), referred=hashes_of("p2", "p3")), table="purchase")
+    found = {row["id"]: row for row in rows}
+    assert found.keys() == {"p1", "p2", "p3"}
+    assert all(value is not None for value in found["p1"].values())
+    assert {name for name, value in found["p3"].items() if value is not None} == {*REFERRED, "month"}
+    assert {row["customer_id"] for row in rows} == {"c-p1", "c-p2", "c-p3"}
+
+
+def test_files_without_anything_wanted_are_not_read() -> None:
+    """Given an index beside each file, then only the file that holds the wanted row is opened."""
+    base = Bucket()
+    month(base, [[purchase("p1")], [purchase("p2")], [purchase("p3")]], table="purchase")
+    base.was_read.clear()
+    for wanted in (Wanted(hashes_of("p2")), Wanted(referred=hashes_of("p2", "none"))):
+        _, rows = search(base, wanted, table="purchase")
+        assert [row["id"] for row in rows] == ["p2"]
+    assert set(base.was_read) == {"month/1-part-00000.zstd.parquet"}
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    """Given a month without a wanted row, with and without an index, then nothing is staged."""
+    for has_index in (True, False):
+        base = Bucket()
+        month(base, [[purchase("p1")]], table="purchase", has_index=has_index)
+        _, rows = search(base, Wanted(hashes_of("p2"), referred=hashes_of("p3")), table="purchase")
+        assert rows == []
+        assert not [key for key in base.objects if key.startswith("found/")]
+
+
+def test_ids_of_staged_objects_leave_out_broken_files() -> None:
+    """Given staged rows of two files of which one broke off, then the ids are those of the other."""
+    base: Any = Bucket()
+    rows = [{"file": n % 2, "id": f"r{n}", "parent_id": "p1" if n % 2 else f"p{n}"} for n in range(6)]
+    body = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), body)
+    base.objects["staged"] = body.getvalue()
+    ids = IdsOf(base, frozenset({1}), hashed)(("refund", "staged", len(body.getvalue())))
+    assert ids.ids.tolist() == hashes_of("r0", "r2", "r4").tolist()
+    assert ids.parents.tolist() == hashes_of("p0", "p2", "p4").tolist()
+
+
+def test_what_covers_what() -> None:
+    """A search serves another one when it looked for all of it, and read as much of each row."""
+    a, b, none = hashes_of("a"), hashes_of("b"), hashes_of()
+    both = hashes_of("a", "b")
+    assert Wanted(both, both).covers(Wanted(a, b))
+    assert Wanted(a, referred=b).covers(Wanted(referred=both))
+    assert not Wanted(a, referred=b).covers(Wanted(both))
+    assert not Wanted(a, both).covers(Wanted(b))
+    assert not Wanted(both, a).covers(Wanted(parents=b))
+    assert not Wanted(both).covers(Wanted(parents=a))
+    assert Wanted(none).covers(Wanted())
+    assert not Wanted()
+    assert Wanted(a) and Wanted(parents=a) and Wanted(referred=a)
