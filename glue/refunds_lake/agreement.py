@@ -1,7 +1,8 @@
 """Whether refund_detail says the same as the report's definition, to the cent, in the tables as a run would leave them.
 
-The definition is the text of refunds.sql, so nothing of `detail` or `changes` is trusted here; a run that disagrees must
-not be published. Refunds that a run cannot have changed are compared with what stood there before.
+The definition is the text of refunds.sql, so nothing of `detail` or `changes` is trusted here; a run that disagrees
+must not be published. Which stored rows a batch concerns is asked of `lookup`, as the run does. Refunds that a run cannot
+have changed are compared with what stood there before.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def check_changes(before: TableSet, after: TableSet, arrived: Mapping[str, Ids],
 
     In: `arrived` has the ids of the batch's transactions by kind. A refund whose id, parent or void arrived, or whose void
     was replaced, must be what the definition says; every other one must be what it was. With the tables in agreement
-    before the run, this is agreement of all of them. Reads the ids of `check_all` in months that the run has written, or
-    that were not looked through for them before, and refund_detail of the touched months.
+    before the run, this is agreement of all of them. Looks through the months that the run has written, or that were not
+    looked through for at least the same ids before, and reads refund_detail of the touched months.
     """
     touched = {
         month

@@ -1,7 +1,7 @@
 """What a batch changes in the tables: new rows, replaced rows, and the refunds whose detail must be made again.
 
-Looks into history through narrow columns only (ids and parent ids); full rows are read from the few months that hold
-them. Everything is computed from the published tables and the batch, before anything is written.
+Stored rows are found by `lookup`, history itself is never joined. Everything is computed from the published tables and
+the batch; what is written goes to the staging prefix, for `month_files` to make months of.
 """
 
 from __future__ import annotations

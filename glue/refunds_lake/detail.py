@@ -1,6 +1,6 @@
 """refund_detail: what becomes of each refund in the report, and why; it must always agree with refunds.sql.
 
-A pure function of the refunds, the purchases and the voids; which refunds need it again is for `job` to find out.
+A pure function of the refunds, the purchases and the voids; which refunds need it again is for `changes` to find out.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def details(refunds: DataFrame, purchases: DataFrame, voids: DataFrame) -> DataF
     """One row per refund, with its month: customer, merchant and month of the purchase, and counted or the reason why not.
 
     In: refunds (id, parent_id, amount, month), purchases (id, customer_id, merchant_id, month) of all their parents that
-    have arrived, voids (parent_id, each once) of all that concern them. The first reason that applies is given, in the order orphan,
-    voided_purchase, voided_refund, same_month.
+    have arrived, voids (parent_id, each once) of all that concern them. The first reason that applies is given, in the
+    order orphan, voided_purchase, voided_refund, same_month.
     """
     parent = purchases.select(
         F.col("id").alias("parent_id"), "customer_id", "merchant_id", F.col("month").alias("purchase_month")

@@ -1,4 +1,7 @@
-"""64-bit hashes of ids, many at a time. They only preselect: what stands is decided by the ids themselves."""
+"""64-bit hashes of ids, many at a time. They only preselect: what stands is decided by the ids themselves.
+
+Indexes beside stored files hold them, so another function needs indexes of another name (`search.index_key`).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Stored rows by their ids, out of all of history: found by hash, through the narrow columns of ids alone.
+"""Stored rows by their ids, out of all of history, and staged records by theirs: found by hash, in Python workers.
 
-Python workers look through these columns month by month (`search`), and read others only of files in which something is
-found.
+Says what is looked for and keeps what was found in which month; how one month is looked through is for `search`. Hashes
+preselect, so whoever takes the rows compares the ids.
 """
 
 from __future__ import annotations

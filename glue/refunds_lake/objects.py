@@ -1,6 +1,7 @@
 """Objects in a bucket: the port that everything but Spark's own tables goes through, and its S3 adapter.
 
-Raw objects, staged parts and files of months by the tasks; listings, footers, manifests and locks by the driver.
+Raw objects, staged parts, files of months and their indexes by the tasks; listings, footers, manifests and locks by the
+driver.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What one task does to find rows by their ids: which ids a staged object has, and the rows of a stored month.
 
-Runs in a Python worker of Spark's. Beside each file of a month lies an index of the hashes in it, which says at once that
-nothing wanted is there; a file without one is looked through. Hashes preselect: rows whose ids share no more than a hash with a wanted one may come
-along, so whoever takes the rows compares the ids.
+Runs in a Python worker of Spark's. Beside each file of a month lies an index of the hashes in it, which says at once
+that nothing wanted is there; a file without one is looked through. Hashes preselect: rows whose ids share no more than a
+hash with a wanted one may come along, so whoever takes the rows compares the ids.
 """
 
 from __future__ import annotations
