@@ -17,6 +17,7 @@ import spark_process
 from comparison import growth_exponent, spread
 from parquet_bytes import total_bytes
 from processes import Measured, measure
+from refunds_lake.search import index_key
 from setting import Setting, deliver, python, say, table
 
 ROWS_PER_MONTH = 1_000_000
@@ -25,7 +26,7 @@ NARROW: Mapping[str, tuple[str, ...]] = {
     "refund": ("id", "parent_id"),
     "void": ("id", "parent_id"),
 }
-"""The columns through which a run looks at all of history."""
+"""The columns that tell which rows a batch concerns, in all of history; indexes beside the files stand for them."""
 
 
 def run(setting: Setting) -> str:
@@ -92,6 +93,8 @@ def report(setting: Setting, runs: Mapping[int, list[Measured]]) -> str:
         facts = measured[0].facts
         live = outputs.published(history_directory(setting, size))
         narrow = sum(total_bytes(live[name], columns) for name, columns in NARROW.items())
+        files = [file for name in NARROW for file in live[name]]
+        index = sum(Path(index_key(str(file))).stat().st_size for file in files)
         rows.append(
             [
                 f"{size:,}",
@@ -100,13 +103,14 @@ def report(setting: Setting, runs: Mapping[int, list[Measured]]) -> str:
                 spread([each.cpu_seconds for each in measured]),
                 spread([each.facts["bytes_read"] / 1e6 for each in measured]),
                 spread([each.facts["bytes_written"] / 1e6 for each in measured]),
+                f"{index / 1e6:.1f}",
                 f"{total_bytes(live['purchase'], ('id',)) / 1e6:.1f}",
                 f"{narrow / 1e6:.1f}",
                 ", ".join(f"{name} {count}" for name, count in facts["months"].items()),
             ]
         )
     header = [
-        "history", "wall s", "without session start s", "CPU s", "MB read", "MB written", "MB of purchase.id",
+        "history", "wall s", "without session start s", "CPU s", "MB read", "MB written", "MB of indexes", "MB of purchase.id",
         "MB of all ids and parents", "months written",
     ]  # fmt: skip
     first = next(iter(runs.values()))[0].facts

@@ -23,7 +23,7 @@ from refunds_lake.detail import details
 from refunds_lake.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, hash_of
 from refunds_lake.lookup import Found, Lookup, Picked
 from refunds_lake.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED
-from refunds_lake.objects import ObjectStore, StoredObject
+from refunds_lake.objects import ObjectStore, StoredObject, parquet_files
 from refunds_lake.parquet_footer import read_footer
 from refunds_lake.search import REFERRED, Ids, Wanted
 from refunds_lake.staging import Piece
@@ -230,7 +230,7 @@ class Changes:
         made = self._changed_details().write.mode("overwrite").options(**_STAGING)
         made.partitionBy("month").parquet(store.uri(prefix))
         with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
-            pieces = tuple(pool.map(partial(_piece, store), store.listing(prefix)))
+            pieces = tuple(pool.map(partial(_piece, store), parquet_files(store.listing(prefix))))
         refunds = self.transactions("refund")
         touched = {piece.month for piece in pieces} | set(refunds)
         return Details(pieces, {month: refunds.get(month, self._tables.rows("refund", month)) for month in touched})

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refunds_lake.columns import SORTED_BY, UNREPEATED, ZSTD_LEVEL, names
-from refunds_lake.objects import ObjectStore, RangeReader, StoredObject
+from refunds_lake.objects import ObjectStore, RangeReader, StoredObject, parquet_files
 from refunds_lake.rules import MOMENT, MONEY
 from refunds_lake.search import Hashed, Ids, index_key
 from refunds_lake.staging import Piece, without
@@ -111,7 +111,8 @@ class Writer:
         if self.decided is None:
             return {}
         prefix = f"{self.decided}kind={file.table}/month={file.month}/"
-        tables = [pq.read_table(io.BytesIO(self.base.get(each.key)[0])) for each in self.base.listing(prefix)]
+        parts = parquet_files(self.base.listing(prefix))
+        tables = [pq.read_table(io.BytesIO(self.base.get(each.key)[0])) for each in parts]
         if not tables:
             return {}
         decisions = pa.concat_tables(tables)

@@ -42,6 +42,11 @@ class StoredObject:
     size: int
 
 
+def parquet_files(listing: Iterable[StoredObject]) -> list[StoredObject]:
+    """The Parquet files of a listing, without indexes and the markers that some file systems leave for directories."""
+    return [each for each in listing if each.key.endswith(".parquet")]
+
+
 class ObjectStore(Protocol):
     """One bucket. Can be pickled: tasks in other processes read and write through it too."""
 

@@ -20,11 +20,13 @@ import pyarrow.parquet as pq
 
 from refunds_lake.columns import names
 from refunds_lake.hashes import Sought, distinct
-from refunds_lake.objects import ObjectStore, RangeReader
+from refunds_lake.objects import ObjectStore, RangeReader, parquet_files
 from refunds_lake.staging import without, write_staged
 
 Hashed = Callable[[str, pa.Array], pa.Array]
 NONE: Final = np.array([], np.int64)
+_INDEX_VERSION: Final = "v1"
+"""Must change with what `hashes.hashed` makes of an id: an index of another version is not looked at."""
 REFERRED: Final = ("id", "customer_id", "merchant_id")
 """What refunds take from their purchase, beside its month."""
 
@@ -60,7 +62,7 @@ class Ids:
 def index_key(key: str) -> str:
     """Where the index of a file lies: beside it, under a name that Athena, Spark and crawlers take for hidden."""
     directory, _, name = key.rpartition("/")
-    return f"{directory}/_{name.partition('.')[0]}.ids"
+    return f"{directory}/_{name.partition('.')[0]}.{_INDEX_VERSION}.ids"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,27 +167,26 @@ class Search:
         month, prefix = place
         sought = _sought(self.wanted, self.base)
         objects = {each.key: each for each in self.base.listing(prefix)}
-        found = []
-        for key, each in objects.items():
-            if not key.endswith(".parquet"):
-                continue
-            index = index_key(key)
+        found: list[pa.Table] = []
+        for each in parquet_files(objects.values()):
+            index = index_key(each.key)
             if index in objects and not sought.wanted.is_in(Ids.from_bytes(self.base.get(index)[0])):
                 continue
-            with RangeReader(self.base, key, each.size) as body:
-                found.append(self._found(pq.ParquetFile(body, pre_buffer=True), sought))
-        rows = pa.concat_tables(some for some in found if some is not None) if any(found) else None
-        if rows is None:
+            with RangeReader(self.base, each.key, each.size) as body:
+                found += self._found(pq.ParquetFile(body, pre_buffer=True), sought)
+        if not found:
             return None
+        rows = pa.concat_tables(found)
         written = io.BytesIO()
         months = pa.array([month]).take(pa.repeat(pa.scalar(0), len(rows)))
         pq.write_table(rows.append_column("month", months), written, store_schema=False)
-        key = f"{self.prefix}{self.table}-{month}.parquet"
+        run = prefix.rstrip("/").rpartition("/")[2].replace("=", "-")
+        key = f"{self.prefix}{self.table}-{month}-{run}.parquet"
         self.base.put(key, written.getvalue())
         id_hashes = self.hashed(self.table, rows["id"].combine_chunks()).to_numpy()
         return Hits(key, Ids.of(rows, self.hashed), id_hashes)
 
-    def _found(self, part: pq.ParquetFile, sought: _Sought) -> pa.Table | None:
+    def _found(self, part: pq.ParquetFile, sought: _Sought) -> list[pa.Table]:
         keys = part.read(columns=sought.columns, use_threads=False)
         ids, parents = (
             _hashes(keys[name], self.hashed) if name in sought.columns else NONE for name in ("id", "parent_id")
@@ -194,7 +195,7 @@ class Search:
         is_found = [some for some in (in_full, by_parent, brief) if len(some)]
         is_wanted = np.logical_or.reduce(is_found)
         if not is_wanted.any():
-            return None
+            return []
         is_brief = not (in_full.any() or by_parent.any())
         wanted = [name for name in names(self.table) if name in REFERRED or not is_brief]
         others = part.read(columns=[name for name in wanted if name not in sought.columns], use_threads=False)
@@ -202,9 +203,8 @@ class Search:
             name: table[name].filter(pa.array(is_wanted)) for table in (keys, others) for name in table.schema.names
         }
         types = {name: part.schema_arrow.field(name).type for name in names(self.table)}
-        return pa.table(
-            {name: read[name] if name in read else pa.nulls(np.count_nonzero(is_wanted), types[name]) for name in types}
-        )
+        missing = np.count_nonzero(is_wanted)
+        return [pa.table({name: read[name] if name in read else pa.nulls(missing, types[name]) for name in types})]
 
 
 @dataclasses.dataclass(frozen=True)

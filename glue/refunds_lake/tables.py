@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from refunds_lake.columns import SORTED_BY, TABLES, UNREPEATED, ZSTD_LEVEL, ddl, names
 from refunds_lake.frames import empty_frame
 from refunds_lake.month_files import MonthFile, planned
-from refunds_lake.objects import ObjectStore, StoredObject
+from refunds_lake.objects import ObjectStore, StoredObject, parquet_files
 from refunds_lake.parquet_footer import read_footer
 from refunds_lake.runs import Month, Tables
 from refunds_lake.staging import Piece
@@ -105,7 +105,7 @@ class TableSet:
         if location is None:
             return {}
         prefix = self.prefix + location.removeprefix(self.store.uri(self.prefix))
-        objects = [each for each in self.store.listing(prefix) if each.key.endswith(".parquet")]
+        objects = parquet_files(self.store.listing(prefix))
         total = sum(each.size for each in objects)
         return {each: self.rows(table, month) * each.size // total for each in objects}
 
@@ -147,8 +147,7 @@ class TableSet:
     def _check_month(self, table: str, month: str, rows: int, run_id: str) -> Month:
         prefix = self.written_prefix(table, month, run_id)
         files = list(self.store.listing(prefix))
-        parts = [each for each in files if each.key.endswith(".parquet")]
-        found = sum(read_footer(self.store, each.key, each.size).rows for each in parts)
+        found = sum(read_footer(self.store, each.key, each.size).rows for each in parquet_files(files))
         if found != rows:
             raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
         return Month(

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from refunds_lake.catalog import Catalog
 from refunds_lake.columns import TABLES
 from refunds_lake.lock import Lock
-from refunds_lake.objects import ObjectStore
+from refunds_lake.objects import ObjectStore, parquet_files
 from refunds_lake.publish import intent_key, move_pointers, publish, recover
 from refunds_lake.runs import (
     COUNTS,
@@ -187,4 +187,4 @@ def _locations(tables: Tables) -> set[str]:
 
 def _holds_files(store: ObjectStore, base_prefix: str, location: str) -> bool:
     prefix = base_prefix + location.removeprefix(store.uri(base_prefix))
-    return next(iter(store.listing(prefix)), None) is not None
+    return bool(parquet_files(store.listing(prefix)))

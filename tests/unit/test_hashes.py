@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 import pyarrow as pa
 from refunds_lake.hashes import Sought, hashed, repeated
+from refunds_lake.search import index_key
 
 
 def test_an_id_has_one_hash_wherever_it_stands() -> None:
@@ -19,6 +20,18 @@ def test_an_id_has_one_hash_wherever_it_stands() -> None:
     assert hashed("refund", pa.array(ids).filter(pa.array([place % 2 == 0 for place in range(len(ids))]))).to_pylist() == together[::2]  # fmt: skip
     assert len(set(together)) == len(set(ids)) - 1  # null and the empty text share theirs
     assert hashed("refund", pa.array([], pa.string())).to_pylist() == []
+
+
+def test_hashes_are_those_of_the_stored_indexes() -> None:
+    """Indexes beside published files hold these: with another function the index of another version must be written."""
+    ids = pa.array(["p1", "de544ccc-16f7-1151-8442-ff138b2886ee", "é", "a longer id than eight bytes"])
+    assert hashed("", ids).to_pylist() == [
+        -2970180200078980815,
+        -6975075500906544200,
+        6899937657800808772,
+        3050850445388981069,
+    ]
+    assert index_key("base/refund/month=2026-09/run=x/part-00001.zstd.parquet").endswith("/_part-00001.v1.ids")
 
 
 def test_kinds_and_neighbours_have_other_hashes() -> None:

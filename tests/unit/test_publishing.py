@@ -234,7 +234,7 @@ def test_rolling_back_returns_to_what_the_run_replaced(tmp_path: Path) -> None:
     before = read_state(store, BASE)
     published(store, catalog, SECOND)
     for name in ("p8", "p9", "r9"):
-        store.put(f"base/old/{name}/file", b"x")
+        store.put(f"base/old/{name}/file.parquet", b"x")
     done = roll_back(store, catalog, BASE, SECOND.run_id, lock(store), clock=lambda: NOW, requested_by="me")
     assert locations(catalog) == BEFORE
     after = read_state(store, BASE)
@@ -245,9 +245,11 @@ def test_rolling_back_returns_to_what_the_run_replaced(tmp_path: Path) -> None:
 
 
 def test_rolling_back_is_refused_when_files_are_gone(tmp_path: Path) -> None:
-    """Nothing changes when a needed prefix was swept."""
+    """Nothing changes when a needed prefix was swept, or only an index is left of it."""
     store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
     published(store, catalog, FIRST, SECOND)
+    for name in ("p8", "p9", "r9"):
+        store.put(f"base/old/{name}/_file.v1.ids", b"x")
     with pytest.raises(RollbackRefused, match="are gone"):
         roll_back(store, catalog, BASE, SECOND.run_id, lock(store), clock=lambda: NOW, requested_by="me")
     assert locations(catalog) == AFTER

@@ -119,6 +119,27 @@ def test_files_without_anything_wanted_are_not_read() -> None:
     assert set(base.was_read) == {"month/1-part-00000.zstd.parquet"}
 
 
+def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
+    """Given a month of two runs, when both are searched for the same, then neither's rows take the other's place."""
+    base = Bucket()
+    month(base, [[purchase("p1")]], table="purchase")
+    base.objects["wanted/p1"] = Wanted(hashes_of("p1")).to_bytes()
+    for run in ("a", "b"):
+        for key in [key for key in base.objects if key.startswith("month/")]:
+            base.objects[f"m/run={run}/{key}"] = base.objects[key]
+    store: Any = base
+    hits = [Search(store, "purchase", "wanted/p1", "found/", hashed)((MONTH, f"m/run={run}/")) for run in ("a", "b")]
+    assert len({hit.key for hit in hits if hit is not None}) == 2
+
+
+def test_markers_of_directories_are_no_files() -> None:
+    """Given a marker such as some file systems leave for a directory, then it is passed over."""
+    base = Bucket()
+    month(base, [[purchase("p1")]], table="purchase")
+    base.objects["month/"] = b""
+    assert len(search(base, Wanted(hashes_of("p1")), table="purchase")[1]) == 1
+
+
 def test_nothing_is_found_where_nothing_is() -> None:
     """Given a month without a wanted row, with and without an index, then nothing is staged."""
     for has_index in (True, False):
