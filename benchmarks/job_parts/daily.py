@@ -17,7 +17,7 @@ import spark_process
 from comparison import growth_exponent, spread
 from parquet_bytes import total_bytes
 from processes import Measured, measure
-from refunds_lake.search import index_key
+from refunds_lake.runs import INDEXES
 from setting import Setting, deliver, python, say, table
 
 ROWS_PER_MONTH = 1_000_000
@@ -26,7 +26,7 @@ NARROW: Mapping[str, tuple[str, ...]] = {
     "refund": ("id", "parent_id"),
     "void": ("id", "parent_id"),
 }
-"""The columns that tell which rows a batch concerns, in all of history; indexes beside the files stand for them."""
+"""The columns that tell which rows a batch concerns, in all of history; indexes of the files stand for them."""
 
 
 def run(setting: Setting) -> str:
@@ -93,8 +93,7 @@ def report(setting: Setting, runs: Mapping[int, list[Measured]]) -> str:
         facts = measured[0].facts
         live = outputs.published(history_directory(setting, size))
         narrow = sum(total_bytes(live[name], columns) for name, columns in NARROW.items())
-        files = [file for name in NARROW for file in live[name]]
-        index = sum(Path(index_key(str(file))).stat().st_size for file in files)
+        index = sum(each.stat().st_size for each in history_directory(setting, size).rglob(f"{INDEXES}**/*.ids"))
         rows.append(
             [
                 f"{size:,}",

@@ -1,6 +1,6 @@
 """64-bit hashes of ids, many at a time. They only preselect: what stands is decided by the ids themselves.
 
-Indexes beside stored files hold them, so another function needs indexes of another name (`search.index_key`).
+Indexes of stored files hold them, so another function needs indexes of another name (`search.index_key`).
 """
 
 from __future__ import annotations

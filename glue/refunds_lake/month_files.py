@@ -76,7 +76,7 @@ def planned(
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """Writes files of months, each with its index beside it; travels to the workers."""
+    """Writes files of months, each with its index; travels to the workers."""
 
     base: ObjectStore
     broken: frozenset[int]
@@ -93,8 +93,8 @@ class Writer:
         added = [decisions[ADDED]] if file.is_first and ADDED in decisions else []
         rows = _together((*staged, *stored, *added), columns)
         if len(rows):
-            self.base.put(index_key(file.key), Ids.of(rows, self.hashed).to_bytes())
-            self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
+            etag = self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
+            self.base.put(index_key(file.key, etag), Ids.of(rows, self.hashed).to_bytes())
         pa.default_memory_pool().release_unused()
 
     def _staged(self, pieces: Sequence[Piece], columns: Sequence[str]) -> Iterator[pa.Table]:

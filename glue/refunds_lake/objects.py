@@ -43,7 +43,7 @@ class StoredObject:
 
 
 def parquet_files(listing: Iterable[StoredObject]) -> list[StoredObject]:
-    """The Parquet files of a listing, without indexes and the markers that some file systems leave for directories."""
+    """The Parquet files of a listing, without the markers that some file systems leave for directories."""
     return [each for each in listing if each.key.endswith(".parquet")]
 
 

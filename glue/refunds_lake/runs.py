@@ -23,6 +23,8 @@ REPLAY: Final = "replay"
 ROLLBACK: Final = "rollback"
 STAGING: Final = "_staging/"
 """Below the prefix of the tables: what runs need until they have published. No reader looks at names that begin with _."""
+INDEXES: Final = "_ids/"
+"""Below the prefix of the tables: indexes of ids, under the keys of the files that they belong to."""
 COUNTS: Final = ("read", "kept", "duplicate", "superseded", "rejected")
 MANIFESTS_PER_CHECKPOINT: Final = 20
 

@@ -1,7 +1,7 @@
 """What one task does to find rows by their ids: which ids a staged object has, and the rows of a stored month.
 
-Runs in a Python worker of Spark's. Beside each file of a month lies an index of the hashes in it, which says at once
-that nothing wanted is there; a file without one is looked through. Hashes preselect: rows whose ids share no more than a
+Runs in a Python worker of Spark's. Each file of a month has an index of the hashes in it, which says at once that
+nothing wanted is there; a file without one is looked through. Hashes preselect: rows whose ids share no more than a
 hash with a wanted one may come along, so whoever takes the rows compares the ids.
 """
 
@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from refunds_lake.columns import names
 from refunds_lake.hashes import Sought, distinct
-from refunds_lake.objects import ObjectStore, RangeReader, parquet_files
+from refunds_lake.objects import ObjectMissing, ObjectStore, RangeReader, StoredObject, parquet_files
+from refunds_lake.runs import INDEXES
 from refunds_lake.staging import without, write_staged
 
 Hashed = Callable[[str, pa.Array], pa.Array]
@@ -59,10 +60,13 @@ class Ids:
         return cls(**_from_bytes(body))
 
 
-def index_key(key: str) -> str:
-    """Where the index of a file lies: beside it, under a name that Athena, Spark and crawlers take for hidden."""
-    directory, _, name = key.rpartition("/")
-    return f"{directory}/_{name.partition('.')[0]}.{_INDEX_VERSION}.ids"
+def index_key(key: str, etag: str) -> str:
+    """Where the index of a file `<base_prefix><table>/month=M/run=R/<name>` with this ETag lies.
+
+    Readers of the table find nothing but Parquet in its months, and a file that was replaced has no index.
+    """
+    *above, table, month, run, name = key.split("/")
+    return "/".join([*above, f"{INDEXES}{table}", month, run, f"{name.partition('.')[0]}.{etag}.{_INDEX_VERSION}.ids"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,11 +170,10 @@ class Search:
         """Stage the rows that are found in a month, below its prefix; None when there are none."""
         month, prefix = place
         sought = _sought(self.wanted, self.base)
-        objects = {each.key: each for each in self.base.listing(prefix)}
         found: list[pa.Table] = []
-        for each in parquet_files(objects.values()):
-            index = index_key(each.key)
-            if index in objects and not sought.wanted.is_in(Ids.from_bytes(self.base.get(index)[0])):
+        for each in parquet_files(self.base.listing(prefix)):
+            index = self._index(each)
+            if index is not None and not sought.wanted.is_in(index):
                 continue
             with RangeReader(self.base, each.key, each.size) as body:
                 found += self._found(pq.ParquetFile(body, pre_buffer=True), sought)
@@ -185,6 +188,12 @@ class Search:
         self.base.put(key, written.getvalue())
         id_hashes = self.hashed(self.table, rows["id"].combine_chunks()).to_numpy()
         return Hits(key, Ids.of(rows, self.hashed), id_hashes)
+
+    def _index(self, file: StoredObject) -> Ids | None:
+        try:
+            return Ids.from_bytes(self.base.get(index_key(file.key, file.etag))[0])
+        except ObjectMissing:
+            return None
 
     def _found(self, part: pq.ParquetFile, sought: _Sought) -> list[pa.Table]:
         keys = part.read(columns=sought.columns, use_threads=False)

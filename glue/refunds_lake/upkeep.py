@@ -9,6 +9,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import chain
 
 from refunds_lake.catalog import Catalog
 from refunds_lake.columns import TABLES
@@ -17,6 +18,7 @@ from refunds_lake.objects import ObjectStore, parquet_files
 from refunds_lake.publish import intent_key, move_pointers, publish, recover
 from refunds_lake.runs import (
     COUNTS,
+    INDEXES,
     ROLLBACK,
     STAGING,
     Manifest,
@@ -136,15 +138,16 @@ _RUN_PREFIX = re.compile(r"(?P<prefix>(?P<table>[a-z_]+)/month=[^/]+/run=(?P<run
 
 
 def sweepable(store: ObjectStore, base_prefix: str, *, now: datetime, keep: timedelta) -> list[str]:
-    """The keys below the tables that no reader needs and that have been superseded for longer than `keep`.
+    """The keys of files and their indexes that no reader needs and that have been superseded for longer than `keep`.
 
     Live prefixes, and those that a publication under way names, are never among them.
     """
     needed, superseded_at = _references(store, base_prefix)
     keys = []
     for table in TABLES:
-        for entry in store.listing(f"{base_prefix}{table}/"):
-            match = _RUN_PREFIX.fullmatch(entry.key.removeprefix(base_prefix))
+        below = f"{base_prefix}{table}/", f"{base_prefix}{INDEXES}{table}/"
+        for entry in chain.from_iterable(map(store.listing, below)):
+            match = _RUN_PREFIX.fullmatch(entry.key.removeprefix(base_prefix).removeprefix(INDEXES))
             location = store.uri(base_prefix + match["prefix"]) if match else ""
             idle_since = max(entry.last_modified, superseded_at.get(location, entry.last_modified))
             if location not in needed and idle_since < now - keep:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from refunds_lake import rules
 from refunds_lake.months import Months
-from refunds_lake.objects import StoredObject
+from refunds_lake.objects import ObjectMissing, StoredObject
 from refunds_lake.raw_files import describe
 from refunds_lake.staging import Portion, Stage
 
@@ -23,11 +23,22 @@ Row = dict[str, Any]
 
 
 class MemoryStore:
-    """The part of a bucket that reading and staging need, in memory."""
+    """The part of a bucket that workers need, in memory."""
 
     def __init__(self, chunk_bytes: int) -> None:
         self.objects: dict[str, bytes] = {}
         self._chunk_bytes = chunk_bytes
+
+    def listing(self, prefix: str, **_: Any) -> Iterator[StoredObject]:
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                body = self.objects[key]
+                yield StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body))
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        if key not in self.objects:
+            raise ObjectMissing(key)
+        return self.objects[key], hashlib.md5(self.objects[key]).hexdigest()
 
     def read_range(self, key: str, first: int, last: int) -> bytes:
         return self.objects[key][first : last + 1]
@@ -39,7 +50,7 @@ class MemoryStore:
 
     def put(self, key: str, body: bytes, **_: Any) -> str:
         self.objects[key] = body
-        return ""
+        return hashlib.md5(body).hexdigest()
 
 
 def staged(

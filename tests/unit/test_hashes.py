@@ -23,7 +23,7 @@ def test_an_id_has_one_hash_wherever_it_stands() -> None:
 
 
 def test_hashes_are_those_of_the_stored_indexes() -> None:
-    """Indexes beside published files hold these: with another function the index of another version must be written."""
+    """Indexes of published files hold these: with another function the index of another version must be written."""
     ids = pa.array(["p1", "de544ccc-16f7-1151-8442-ff138b2886ee", "é", "a longer id than eight bytes"])
     assert hashed("", ids).to_pylist() == [
         -2970180200078980815,
@@ -31,7 +31,8 @@ def test_hashes_are_those_of_the_stored_indexes() -> None:
         6899937657800808772,
         3050850445388981069,
     ]
-    assert index_key("base/refund/month=2026-09/run=x/part-00001.zstd.parquet").endswith("/_part-00001.v1.ids")
+    key = "base/refund/month=2026-09/run=x/part-00001.zstd.parquet"
+    assert index_key(key, "e1") == "base/_ids/refund/month=2026-09/run=x/part-00001.e1.v1.ids"
 
 
 def test_kinds_and_neighbours_have_other_hashes() -> None:

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
@@ -25,19 +24,8 @@ from refunds_lake.search import Ids, index_key
 from refunds_lake.staging import Portion, Stage, Staged
 
 MONTH = "2026-09"
+STANDS, NEXT = (f"base/purchase/month={MONTH}/run={run}/" for run in ("stands", "next"))
 MOMENT = datetime(2026, 9, 5, 10, tzinfo=UTC)
-
-
-class Bucket(MemoryStore):
-    """A bucket in memory that can be listed."""
-
-    def listing(self, prefix: str, **_: Any) -> Iterator[StoredObject]:
-        for key in sorted(self.objects):
-            if key.startswith(prefix):
-                yield StoredObject(key, "", NOW, len(self.objects[key]))
-
-    def get(self, key: str) -> tuple[bytes, str]:
-        return self.objects[key], ""
 
 
 def purchase(id: str, *, month: str = MONTH, customer: str = "c") -> dict[str, Any]:
@@ -45,9 +33,9 @@ def purchase(id: str, *, month: str = MONTH, customer: str = "c") -> dict[str, A
             "customer_id": customer, "merchant_id": "m"}  # fmt: skip
 
 
-def stage(base: Bucket, records: dict[str, list[Any]], *, broken: bytes = b"") -> Staged:
+def stage(base: MemoryStore, records: dict[str, list[Any]], *, broken: bytes = b"") -> Staged:
     """Stage raw objects of JSON lines; `broken` ends the last one."""
-    raw: Any = Bucket(300)
+    raw: Any = MemoryStore(300)
     for key, lines in records.items():
         raw.objects[key] = "".join(json.dumps(line) + "\n" for line in lines).encode()
     last = next(reversed(raw.objects))
@@ -61,7 +49,7 @@ def stage(base: Bucket, records: dict[str, list[Any]], *, broken: bytes = b"") -
     return everything(Portion(0, tuple(enumerate(files))))
 
 
-def decide(base: Bucket, decisions: list[dict[str, Any]]) -> str:
+def decide(base: MemoryStore, decisions: list[dict[str, Any]]) -> str:
     """Put decisions where Spark would."""
     columns: dict[str, Any] = {"decision": pa.string(), "id": pa.string(), "ingested_at": rules.MOMENT,
                "source_file": pa.string(), "timestamp": rules.MOMENT, "amount": rules.MONEY,
@@ -83,11 +71,11 @@ def write(
     return len(files)
 
 
-def parts(base: Bucket, prefix: str) -> list[StoredObject]:
+def parts(base: MemoryStore, prefix: str) -> list[StoredObject]:
     return [each for each in base.listing(prefix) if each.key.endswith(".parquet")]
 
 
-def rows(base: Bucket, prefix: str) -> list[dict[str, Any]]:
+def rows(base: MemoryStore, prefix: str) -> list[dict[str, Any]]:
     found = []
     for each in parts(base, prefix):
         file = pq.ParquetFile(io.BytesIO(base.objects[each.key]))
@@ -110,10 +98,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_row_is_written_once_however_the_month_is_divided(small: None) -> None:
     """Given many pieces and a month that stands in files, when it is written, then each row is in one file, the others in none."""
     random = Random(5)
-    base = Bucket(1 << 16)
+    base = MemoryStore(1 << 16)
     old = stage(base, {"old.json": [purchase(f"o{n}", customer=f"c{random.randrange(9)}") for n in range(25)]})
-    assert write(base, old, "stands/") > 1
-    stored = dict.fromkeys(parts(base, "stands/"), 10)
+    assert write(base, old, STANDS) > 1
+    stored = dict.fromkeys(parts(base, STANDS), 10)
     new = {
         f"{name}.json": [
             purchase(f"{name}{n}", month=random.choice(["2026-08", MONTH]), customer=f"c{random.randrange(9)}")
@@ -123,26 +111,25 @@ def test_every_row_is_written_once_however_the_month_is_divided(small: None) -> 
     }
     result = stage(base, new)
     assert len({piece.key for piece in result.pieces}) > 1
-    files = write(base, result, "next/", stored=stored)
+    files = write(base, result, NEXT, stored=stored)
     expected = [f"o{n}" for n in range(25)]
     expected += [line["id"] for lines in new.values() for line in lines if line["timestamp"].startswith(MONTH)]
-    found = rows(base, "next/")
+    found = rows(base, NEXT)
     assert Counter(row["id"] for row in found) == Counter(expected)
-    assert files == len(parts(base, "next/")) > 3
+    assert files == len(parts(base, NEXT)) > 3
     assert {row["source_file"] for row in found} == {"old.json", "a.json", "b.json"}
     assert {(row["timestamp"], row["amount"], row["ingested_at"]) for row in found} == {(MOMENT, Decimal("1.50"), NOW)}
     assert list(found[0]) == ["id", "timestamp", "customer_id", "merchant_id", "amount", "ingested_at", "source_file"]
 
 
 def test_each_file_has_an_index_of_its_ids(small: None) -> None:
-    """Given a month of several files, then beside each of them, under a hidden name, are the hashes of the ids in it."""
-    base = Bucket(1 << 16)
-    write(base, stage(base, {"a.json": [purchase(f"p{n}") for n in range(25)]}), "next/")
-    keys = {each.key for each in base.listing("next/")}
-    assert len(keys) == 2 * len(parts(base, "next/")) > 2
-    for each in parts(base, "next/"):
-        assert index_key(each.key).startswith("next/_part-")
-        index = Ids.from_bytes(base.objects[index_key(each.key)])
+    """Given a month of several files, then outside of the month, by key and ETag, are the hashes of the ids in each."""
+    base = MemoryStore(1 << 16)
+    write(base, stage(base, {"a.json": [purchase(f"p{n}") for n in range(25)]}), NEXT)
+    assert len(parts(base, NEXT)) > 1
+    assert parts(base, NEXT) == list(base.listing(NEXT)), "readers of the month find nothing but Parquet"
+    for each in parts(base, NEXT):
+        index = Ids.from_bytes(base.objects[index_key(each.key, each.etag)])
         ids = pq.read_table(io.BytesIO(base.objects[each.key]))["id"].combine_chunks()
         assert index.ids.tolist() == sorted(hashes.hashed("", ids).to_pylist())
         assert len(index.parents) == 0
@@ -150,9 +137,9 @@ def test_each_file_has_an_index_of_its_ids(small: None) -> None:
 
 def test_decisions_say_what_is_replaced_removed_and_added(small: None) -> None:
     """Given an id that comes twice and one that stands, when it was decided, then its winner is there and nothing else of it."""
-    base = Bucket(1 << 16)
+    base = MemoryStore(1 << 16)
     old = stage(base, {"old.json": [purchase(f"o{n}") for n in range(12)]})
-    write(base, old, "stands/")
+    write(base, old, STANDS)
     result = stage(base, {"new.json": [*(purchase(f"n{n}") for n in range(12)), purchase("n3"), purchase("o7")]})
     winner = {"ingested_at": NOW, "source_file": "new.json", "timestamp": MOMENT, "amount": Decimal("9.00"),
               "customer_id": "winner", "merchant_id": "m"}  # fmt: skip
@@ -160,27 +147,27 @@ def test_decisions_say_what_is_replaced_removed_and_added(small: None) -> None:
         {"decision": REPLACED, "id": "n3"}, {"decision": REPLACED, "id": "o7"}, {"decision": REMOVED, "id": "o7"},
         {"decision": ADDED, "id": "n3", **winner}, {"decision": ADDED, "id": "o7", **winner},
     ])  # fmt: skip
-    write(base, result, "next/", stored=dict.fromkeys(parts(base, "stands/"), 6), decided=decided)
-    found = Counter((row["id"], row["customer_id"]) for row in rows(base, "next/"))
+    write(base, result, NEXT, stored=dict.fromkeys(parts(base, STANDS), 6), decided=decided)
+    found = Counter((row["id"], row["customer_id"]) for row in rows(base, NEXT))
     kept = [f"{kind}{n}" for kind in "on" for n in range(12) if f"{kind}{n}" not in ("n3", "o7")]
     assert found == Counter([*((id, "c") for id in kept), ("n3", "winner"), ("o7", "winner")])
 
 
 def test_what_was_staged_of_a_broken_file_is_not_written(small: None) -> None:
     """Given a file that breaks off after records were staged, when the month is written, then none of them is in it."""
-    base = Bucket(1 << 16)
+    base = MemoryStore(1 << 16)
     lines = {"good.json": [purchase("g1")], "bad.json": [purchase(f"b{n}") for n in range(20)]}
     result = stage(base, lines, broken=b"x" * (33 << 20))
     assert result.problems == {1: "it has a line of more than 32 MiB"}
     assert sum(piece.rows for piece in result.pieces) > 1
     assert result.counts.total() == 1
-    write(base, result, "next/", broken=frozenset(result.problems))
-    assert [row["id"] for row in rows(base, "next/")] == ["g1"]
+    write(base, result, NEXT, broken=frozenset(result.problems))
+    assert [row["id"] for row in rows(base, NEXT)] == ["g1"]
 
 
 def test_a_month_without_rows_has_no_file() -> None:
     """Given that all rows of a month were replaced, when it is written, then no empty file comes of it."""
-    base = Bucket(1 << 16)
+    base = MemoryStore(1 << 16)
     result = stage(base, {"a.json": [purchase("p1")]})
-    write(base, result, "next/", decided=decide(base, [{"decision": REPLACED, "id": "p1"}]))
-    assert rows(base, "next/") == []
+    write(base, result, NEXT, decided=decide(base, [{"decision": REPLACED, "id": "p1"}]))
+    assert rows(base, NEXT) == []

@@ -245,11 +245,11 @@ def test_rolling_back_returns_to_what_the_run_replaced(tmp_path: Path) -> None:
 
 
 def test_rolling_back_is_refused_when_files_are_gone(tmp_path: Path) -> None:
-    """Nothing changes when a needed prefix was swept, or only an index is left of it."""
+    """Nothing changes when a needed prefix was swept, or holds no file of the table."""
     store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
     published(store, catalog, FIRST, SECOND)
     for name in ("p8", "p9", "r9"):
-        store.put(f"base/old/{name}/_file.v1.ids", b"x")
+        store.put(f"base/old/{name}/_marker", b"x")
     with pytest.raises(RollbackRefused, match="are gone"):
         roll_back(store, catalog, BASE, SECOND.run_id, lock(store), clock=lambda: NOW, requested_by="me")
     assert locations(catalog) == AFTER
@@ -292,8 +292,12 @@ def test_the_sweep_takes_old_superseded_files_and_never_live_ones(tmp_path: Path
     def at(run: str) -> str:
         return store.uri(f"base/void/month=2026-09/run={run}/")
 
+    def files(run: str) -> list[str]:
+        return [f"base/{above}void/month=2026-09/run={run}/part" for above in ("_ids/", "")]
+
     for run in ("one", "two", "crashed"):
-        store.put(f"base/void/month=2026-09/run={run}/part", b"x")
+        for key in files(run):
+            store.put(key, b"x")
     one = manifest("20261101T000000Z-a", tables={"void": {"2026-09": month(at("one"))}})
     two = manifest("20261102T000000Z-b", tables={"void": {"2026-09": month(at("two"), at("one"))}})
     published(store, catalog, one, two)
@@ -301,8 +305,9 @@ def test_the_sweep_takes_old_superseded_files_and_never_live_ones(tmp_path: Path
     keep = timedelta(days=30)
     assert sweepable(store, BASE, now=max(written, NOW) + timedelta(days=29), keep=keep) == []
     gone = sweep(store, BASE, lock(store), now=max(written, NOW) + timedelta(days=31), keep=keep)
-    assert gone == [f"base/void/month=2026-09/run={run}/part" for run in ("crashed", "one")]
-    assert [each.key for each in store.listing("base/void/")] == ["base/void/month=2026-09/run=two/part"]
+    assert sorted(gone) == sorted([*files("crashed"), *files("one")])
+    left = [each.key for each in store.listing("base/")]
+    assert [key for key in left if "/void/" in key] == files("two")
 
 
 def test_run_ids_grow_even_when_the_clock_does_not() -> None:

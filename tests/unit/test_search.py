@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
@@ -17,7 +16,6 @@ from reading import NOW, MemoryStore
 from refunds_lake.columns import names
 from refunds_lake.hashes import hashed
 from refunds_lake.month_files import Writer, planned
-from refunds_lake.objects import StoredObject
 from refunds_lake.search import REFERRED, Ids, IdsOf, Search, Wanted, index_key
 from refunds_lake.staging import Piece
 
@@ -26,19 +24,11 @@ MOMENT = datetime(2026, 9, 5, 10, tzinfo=UTC)
 
 
 class Bucket(MemoryStore):
-    """A bucket in memory that can be listed, and notes what is read."""
+    """A bucket in memory that notes what is read."""
 
     def __init__(self) -> None:
         super().__init__(1 << 20)
         self.was_read: list[str] = []
-
-    def listing(self, prefix: str, **_: Any) -> Iterator[StoredObject]:
-        for key in sorted(self.objects):
-            if key.startswith(prefix):
-                yield StoredObject(key, "", NOW, len(self.objects[key]))
-
-    def get(self, key: str) -> tuple[bytes, str]:
-        return self.objects[key], ""
 
     def read_range(self, key: str, first: int, last: int) -> bytes:
         self.was_read.append(key)
@@ -47,6 +37,10 @@ class Bucket(MemoryStore):
 
 def hashes_of(*ids: str) -> np.ndarray:
     return np.unique(hashed("", pa.array(ids, pa.string())).to_numpy())
+
+
+def place(table: str, run: str = "x") -> str:
+    return f"base/{table}/month={MONTH}/run={run}/"
 
 
 def month(base: Any, files: list[list[dict[str, str]]], *, table: str, has_index: bool = True) -> None:
@@ -61,10 +55,10 @@ def month(base: Any, files: list[list[dict[str, str]]], *, table: str, has_index
         pq.write_table(staged, body)
         base.objects["staged"] = body.getvalue()
         piece = Piece(table, MONTH, "staged", len(body.getvalue()), 0, len(rows))
-        [file] = planned(table, MONTH, f"month/{number}-", [piece], {})
+        [file] = planned(table, MONTH, place(table) + f"{number}-", [piece], {})
         Writer(base, frozenset(), None, hashed)(file)
         if not has_index:
-            del base.objects[index_key(file.key)]
+            del base.objects[index_key(file.key, base.get(file.key)[1])]
 
 
 def purchase(id: str) -> dict[str, str]:
@@ -74,7 +68,7 @@ def purchase(id: str) -> dict[str, str]:
 def search(base: Any, wanted: Wanted, *, table: str) -> tuple[Ids, list[dict[str, Any]]]:
     key = f"wanted/{Random().random()}"
     base.objects[key] = wanted.to_bytes()
-    hits = Search(base, table, key, "found/", hashed)((MONTH, "month/"))
+    hits = Search(base, table, key, "found/", hashed)((MONTH, place(table)))
     if hits is None:
         return Ids(), []
     return hits.ids, pq.read_table(io.BytesIO(base.objects[hits.key])).to_pylist()
@@ -109,14 +103,26 @@ def test_a_referred_row_has_who_and_a_wanted_one_everything() -> None:
 
 
 def test_files_without_anything_wanted_are_not_read() -> None:
-    """Given an index beside each file, then only the file that holds the wanted row is opened."""
+    """Given an index of each file, then only the file that holds the wanted row is opened."""
     base = Bucket()
     month(base, [[purchase("p1")], [purchase("p2")], [purchase("p3")]], table="purchase")
     base.was_read.clear()
     for wanted in (Wanted(hashes_of("p2")), Wanted(referred=hashes_of("p2", "none"))):
         _, rows = search(base, wanted, table="purchase")
         assert [row["id"] for row in rows] == ["p2"]
-    assert set(base.was_read) == {"month/1-part-00000.zstd.parquet"}
+    assert set(base.was_read) == {place("purchase") + "1-part-00000.zstd.parquet"}
+
+
+def test_the_index_of_a_file_that_was_replaced_hides_nothing() -> None:
+    """Given a file of a month that somebody wrote anew with other rows, then these are found."""
+    base = Bucket()
+    month(base, [[purchase("p1")]], table="purchase")
+    [first] = base.listing(place("purchase"))
+    indexes = {key: body for key, body in base.objects.items() if "_ids" in key}
+    month(base, [[purchase("p2")]], table="purchase")
+    base.objects = {key: body for key, body in base.objects.items() if "_ids" not in key} | indexes
+    assert [each.key for each in base.listing(place("purchase"))] == [first.key]
+    assert [row["id"] for row in search(base, Wanted(hashes_of("p2")), table="purchase")[1]] == ["p2"]
 
 
 def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
@@ -125,10 +131,11 @@ def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
     month(base, [[purchase("p1")]], table="purchase")
     base.objects["wanted/p1"] = Wanted(hashes_of("p1")).to_bytes()
     for run in ("a", "b"):
-        for key in [key for key in base.objects if key.startswith("month/")]:
-            base.objects[f"m/run={run}/{key}"] = base.objects[key]
+        for key in [key for key in base.objects if "run=x" in key]:
+            base.objects[key.replace("run=x", f"run={run}")] = base.objects[key]
     store: Any = base
-    hits = [Search(store, "purchase", "wanted/p1", "found/", hashed)((MONTH, f"m/run={run}/")) for run in ("a", "b")]
+    look = Search(store, "purchase", "wanted/p1", "found/", hashed)
+    hits = [look((MONTH, place("purchase", run))) for run in ("a", "b")]
     assert len({hit.key for hit in hits if hit is not None}) == 2
 
 
@@ -136,7 +143,7 @@ def test_markers_of_directories_are_no_files() -> None:
     """Given a marker such as some file systems leave for a directory, then it is passed over."""
     base = Bucket()
     month(base, [[purchase("p1")]], table="purchase")
-    base.objects["month/"] = b""
+    base.objects[place("purchase")] = b""
     assert len(search(base, Wanted(hashes_of("p1")), table="purchase")[1]) == 1
 
 
