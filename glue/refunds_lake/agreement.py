@@ -121,7 +121,7 @@ def _counted(details: DataFrame) -> DataFrame:
 
 def _compare(defined: DataFrame, found: DataFrame) -> None:
     def sums(frame: DataFrame, sign: int) -> DataFrame:
-        amount: Column = F.col("amount").cast("decimal(28,2)") * sign
+        amount: Column = F.col("amount") if sign > 0 else -F.col("amount")
         return frame.select("customer_id", "month", amount.alias("amount"), F.lit(sign).alias("refunds"))
 
     differing = (

@@ -198,8 +198,10 @@ class Changes:
         if self._candidates is None or self._outcomes is None:
             return False
         changed = self._outcomes.where("is_changed")
-        decided = [(REPLACED, self._candidates), (REMOVED, removed(changed)), (ADDED, winners(changed))]
-        decisions = reduce(DataFrame.unionByName, (rows.withColumn("decision", F.lit(what)) for what, rows in decided))
+        going = [(REPLACED, self._candidates), (REMOVED, removed(changed))]
+        decided = [(ADDED, winners(changed)), *((what, rows.select("id", *DECIDED_BY)) for what, rows in going)]
+        named = (rows.withColumn("decision", F.lit(what)) for what, rows in decided)
+        decisions = reduce(partial(DataFrame.unionByName, allowMissingColumns=True), named)
         parts = 1 if self._batch.read <= BROADCAST_ROWS else 8
         writing = decisions.repartition(parts, *DECIDED_BY).write.mode("overwrite")
         writing.partitionBy(*DECIDED_BY).parquet(uri)

@@ -19,8 +19,15 @@ SETTINGS: Final[Mapping[str, str]] = {
     # Speed: few shuffle partitions (adaptive execution cuts them to size), broadcasts up to a day's ids.
     "spark.sql.shuffle.partitions": "8",
     "spark.sql.autoBroadcastJoinThreshold": "32m",
-    # Joins that were planned by sorting hash one side instead where its partitions turn out to be small.
-    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "64m",
+    # Joins that were planned by sorting hash one side instead where its partitions turn out to be small; Spark does so
+    # only where this is not less than the advisory size.
+    "spark.sql.adaptive.maxShuffledHashJoinLocalMapThreshold": "128m",
+    # Random ids hardly become smaller, and so little is shuffled that the bytes do not matter.
+    "spark.shuffle.compress": "false",
+    "spark.broadcast.compress": "false",
+    # Python workers keep what they free of up to 256 MiB for the next block, instead of having it zeroed by the system.
+    "spark.executorEnv.MALLOC_TRIM_THRESHOLD_": str(256 << 20),
+    "spark.executorEnv.MALLOC_MMAP_THRESHOLD_": str(256 << 20),
     # A table's months are listed by the driver; with more paths than this Spark starts a job for it.
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "256",
     # Memory: each broadcast and each sort takes at least a page, by default a sixteenth of a core's share (64 MB here).

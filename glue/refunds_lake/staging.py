@@ -39,8 +39,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     REJECTED: (*_PLACE, "raw_text", "reasons"),
 }
 _WRITING: Final[Mapping[str, Any]] = {
-    "compression": "lz4",
-    "use_dictionary": ["file", "ingested_at", "source_file", "month"],
+    "compression": "none",  # Random ids hardly become smaller.
+    "use_dictionary": ["file", "ingested_at", "source_file", "month", "merchant_id"],
     "write_statistics": False,
     "store_decimal_as_integer": True,
 }
