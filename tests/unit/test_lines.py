@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from random import Random
 
 import pytest
 from refunds_lake import lines
 from refunds_lake.lines import Unreadable, blocks
+
+
+@pytest.fixture(params=["isal", "zlib"], autouse=True)
+def decompressor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds with either library."""
+    library = zlib if request.param == "zlib" else pytest.importorskip("isal.isal_zlib")
+    monkeypatch.setattr(lines, "_ZLIB", library)
 
 
 def pieces(body: bytes, size: int) -> Iterator[bytes]:
