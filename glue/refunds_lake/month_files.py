@@ -2,8 +2,8 @@
 
 Runs in a Python worker of Spark's. Rows come from the pieces that were staged and from the month as it stands; of
 transactions a small set of decisions says which of them go and what comes instead, details stand until they are made
-again. Which ones is for `changes`; here nothing is compared or counted. Beside files of transactions goes an index of their
-ids, for `search`.
+again. Which ones is for `changes`; here nothing is compared or counted. Files of transactions get an index of their ids,
+for `search`.
 """
 
 from __future__ import annotations
