@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_release, matching_release
@@ -27,7 +24,7 @@ from deployer.smoke_policy import SmokeResult, smoke
 from deployer.store import S3Store
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
 from deployer.waiting import Pauses
-from deployer.wish import Ports, Wish
+from deployer.wish import Ports, Smoke, Wish
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -41,7 +38,7 @@ def cloud_of(session: Session) -> AwsCloud:
 
 def built_target(session: Session) -> Target:
     """What the checkout would deploy."""
-    return target_of(session.project, session.environment, build_release(session.project))
+    return release_target(session, build_release(session.project))
 
 
 def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke: bool) -> Ports:
@@ -55,16 +52,16 @@ def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke
     )
 
 
-def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Callable[[Mapping[str, str], str], SmokeResult]:
+def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
     def say(text: str) -> None:
         progress(Said(text))
 
-    def run(outputs: Mapping[str, str], release: str) -> SmokeResult:
+    def run(outputs: Mapping[str, str], release: Release) -> SmokeResult:
         from deployer.smoke import run_smoke_test  # only a deployment that changed something needs it
 
         deadline = pauses.deadline
         return smoke(
-            lambda: run_smoke_test(session, outputs, say=say, release_id=release, deadline=deadline),
+            lambda: run_smoke_test(session, outputs, say=say, release=release, deadline=deadline),
             pause=pauses.pause,
             say=say,
             left=deadline.left,
@@ -117,11 +114,12 @@ def stoppable(pauses: Pauses) -> Iterator[None]:
 def stored_target(session: Session, release: str) -> Target:
     """A release of the environment's artifacts bucket, by the start of its id."""
     store = artifacts_store(session)
-    return target_of(
-        session.project,
-        session.environment,
-        fetch_release(store, matching_release(store, release, session.environment.name)),
-    )
+    return release_target(session, fetch_release(store, matching_release(store, release, session.environment.name)))
+
+
+def release_target(session: Session, release: Release) -> Target:
+    """A stored release as it would be deployed to the session's environment."""
+    return target_of(session.project, session.environment, release)
 
 
 def planned(
@@ -160,19 +158,3 @@ def lock_owner(session: Session, evidence: Evidence) -> Owner | None:
     bucket = _artifacts_bucket(evidence.states)
     held = EnvironmentLock(S3Store(session.client("s3"), bucket), session.environment.name).owner() if bucket else None
     return held[0] if held else None
-
-
-@contextmanager
-def released(session: Session, release: Release) -> Iterator[Target]:
-    """A stored release as the session's project: its files in a directory of their own while it is deployed and tested."""
-    project = session.project
-    with tempfile.TemporaryDirectory(prefix="dataops-release-") as name:
-        for path, file in release.files.items():
-            place = Path(name, path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(file.content)
-        session.project = replace(project, directory=Path(name))
-        try:
-            yield target_of(session.project, session.environment, release)
-        finally:
-            session.project = project

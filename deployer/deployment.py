@@ -5,7 +5,7 @@ smoke test, record. deploy, promote and rollback differ only in where their rele
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
@@ -24,12 +24,11 @@ from deployer.planner import Planner
 from deployer.progress import Said
 from deployer.results import StackOutcome, StackResult, outcome_of
 from deployer.run_record import RunRecord
-from deployer.smoke_policy import SmokeResult
 from deployer.stack_change import StackChange, Tools
 from deployer.store import Store
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.waiting import Interrupted
-from deployer.wish import Ports, Report, Wish
+from deployer.wish import Ports, Report, Smoke, Wish
 
 
 class Deployment:
@@ -120,10 +119,10 @@ class Deployment:
         record.deployed(facts, report)
         return report
 
-    def _smoked(self, smoke: Callable[[Mapping[str, str], str], SmokeResult], report: Report) -> Report:
+    def _smoked(self, smoke: Smoke, report: Report) -> Report:
         try:
             with self._ports.pauses.interruptible():
-                result = smoke(report.outputs, report.release)
+                result = smoke(report.outputs, self._target.release)
         except Interrupted:
             return replace(report, outcome="interrupted")
         return replace(report, smoke=result.document(), outcome="done" if result.passed else "smoke-failed")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_file, fetch_manifest, fetch_release
-from deployer.assembly import artifacts_store, built_target, evidence_of, planned, released
+from deployer.assembly import artifacts_store, built_target, evidence_of, planned, release_target
 from deployer.athena import QUERY_TIMEOUT_SECONDS, run_query
 from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
@@ -68,8 +68,7 @@ def review_of(
     if there.current is not None:
         theirs = artifacts_store(target)
         before = Stored(fetch_manifest(theirs, there.current.release), theirs)
-    with released(target, release) as wired:
-        plan = planned(target, wired, Options(), say=say, deadline=deadline)
+    plan = planned(target, release_target(target, release), Options(), say=say, deadline=deadline)
     return Review(
         source=source.environment.name,
         target=environment.name,

@@ -1,20 +1,17 @@
 """The smoke test: raw fixtures with a known answer go through the deployed job and the deployed SQL.
 
-It writes below smoke/ only; live tables are read, never touched. The fixtures and the answer are in athena/smoke;
-what a failed test means for a release is the business of deploy and promote.
+It writes below smoke/ only; live tables are read, never touched. The fixtures and the answer are the release's own
+(fixtures.py); what a failed test means for a release is the business of deploy and promote.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,17 +19,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from deployer.athena import QUERY_TIMEOUT_SECONDS, FailureKind, QueryFailed, QueryTimedOut
 from deployer.deadline import Deadline
 from deployer.errors import DataopsError
+from deployer.fixtures import INGEST_DATE, Fixtures, load_fixtures
 from deployer.jobs import JobRun, JobTimedOut, run_when_free
 from deployer.logs import last_lines
 from deployer.manifests import counts_text, manifest_of
 from deployer.outputs import MissingOutput
+from deployer.release import Release
 from deployer.report import RefundReport, RefundRow, fetch_report, money, query_report
 
 if TYPE_CHECKING:
     from deployer.session import Session
 
 JOB_TIMEOUT_SECONDS = 1800.0  # of each wait: for a run that is active, and for our own
-INGEST_DATE = "2026-01-01"  # any day: the fixtures' keys do not depend on when they are uploaded
 # What Glue says when the run never got as far as our code. A run that our code failed is the release's fault.
 NOT_OUR_CODE = ("resource unavailable", "internal service", "throttl", "insufficient capacity", "timed out waiting")
 
@@ -63,16 +61,6 @@ class SmokeVerdict:
         return self.outcome is SmokeOutcome.PASS
 
 
-@dataclass(frozen=True)
-class Fixtures:
-    """The raw files, by the name they are uploaded under in the order of their ingestion, and their answer."""
-
-    files: Mapping[str, bytes]
-    counts: Mapping[str, int]
-    total: tuple[RefundRow, ...]
-    monthly: Mapping[str, tuple[RefundRow, ...]]
-
-
 class WrongAnswer(Exception):
     """The release does not give the answer; the differences are lines for people."""
 
@@ -91,7 +79,7 @@ def run_smoke_test(
     outputs: Mapping[str, str],
     *,
     say: Callable[[str], None],
-    release_id: str,
+    release: Release,
     deadline: Deadline | None = None,
 ) -> SmokeVerdict:
     """Test what is deployed, once, and return the verdict; whether to try again is smoke_policy.py's business.
@@ -99,28 +87,8 @@ def run_smoke_test(
     At the deadline the verdict is TIMEOUT, and neither a job run nor a query is left behind.
     """
     started = time.monotonic()
-    verdict = _judged(session, outputs, say=say, release_id=release_id, deadline=deadline or Deadline())
+    verdict = _judged(session, outputs, say=say, release=release, deadline=deadline or Deadline())
     return replace(verdict, duration_seconds=time.monotonic() - started)
-
-
-def load_fixtures(folder: Path) -> Fixtures:
-    """Read the raw files and the answer; files whose upload name ends in .gz are compressed, always to the same bytes."""
-    answer = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
-    return Fixtures(
-        files={upload: _as_uploaded(folder / name, upload) for name, upload in answer["uploads"].items()},
-        counts=answer["counts"],
-        total=_expected_rows(answer["total"]),
-        monthly={month: _expected_rows(rows) for month, rows in answer["monthly"].items()},
-    )
-
-
-def _as_uploaded(path: Path, upload: str) -> bytes:
-    body = path.read_bytes()
-    return gzip.compress(body, mtime=0) if upload.endswith(".gz") and path.suffix != ".gz" else body
-
-
-def _expected_rows(rows: Sequence[Mapping[str, str]]) -> tuple[RefundRow, ...]:
-    return tuple(RefundRow(row["customer_id"], Decimal(row["total_refund"])) for row in rows)
 
 
 def _run_name(release_id: str) -> str:
@@ -129,11 +97,11 @@ def _run_name(release_id: str) -> str:
 
 
 def _judged(
-    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release_id: str, deadline: Deadline
+    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release: Release, deadline: Deadline
 ) -> SmokeVerdict:
+    fixtures = load_fixtures(release)
     try:
-        fixtures = load_fixtures(session.project.directory / "athena" / "smoke")
-        return _test(session, outputs, fixtures, say=say, run_name=_run_name(release_id), deadline=deadline)
+        return _test(session, outputs, fixtures, say=say, run_name=_run_name(release.id), deadline=deadline)
     except WrongAnswer as wrong:
         return SmokeVerdict(SmokeOutcome.WRONG_ANSWER, str(wrong), wrong.rows, wrong.differences)
     except MissingOutput as missing:  # the release's stacks do not give what its own test needs: no try will
@@ -260,9 +228,3 @@ def differing_rows(found: Sequence[RefundRow], expected: Sequence[RefundRow]) ->
         if wanted.get(customer) != got.get(customer)
     ]
     return lines or ["the same rows in another order, or a customer twice"]
-
-
-def verdict_lines(verdict: SmokeVerdict) -> list[str]:
-    """Write the verdict for people: one line, then what differs."""
-    head = f"smoke test {verdict.outcome.value}: {verdict.message} ({verdict.duration_seconds:.0f} s)"
-    return [head, *(f"  {line}" for line in verdict.differences)]

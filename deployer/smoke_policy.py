@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployer.errors import DataopsError, SmokeTestFailed
+from deployer.errors import ConfigError, DataopsError, SmokeTestFailed
 from deployer.waiting import Interrupted
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def smoke(
 def _once(run: Callable[[], SmokeVerdict], attempt: int) -> SmokeResult:
     try:
         verdict = run()
-    except Interrupted:
+    except (Interrupted, ConfigError):
         raise
     except DataopsError as error:
         return SmokeResult(INFRASTRUCTURE_ERROR, str(error), attempt, 0.0, {})

@@ -12,10 +12,13 @@ from deployer.errors import DataopsError
 from deployer.identity import utc_now
 from deployer.plan import Options, Plan
 from deployer.progress import Progress
+from deployer.release import Release
 from deployer.results import StackResult
 from deployer.smoke_policy import SmokeResult
 from deployer.store import Store
 from deployer.waiting import Pauses
+
+Smoke = Callable[[Mapping[str, str], Release], SmokeResult]  # tests what is deployed, by the outputs of its stacks
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Ports:
 
     cloud: Cloud
     open_store: Callable[[str], Store]
-    smoke: Callable[[Mapping[str, str], str], SmokeResult] | None
+    smoke: Smoke | None
     progress: Progress
     pauses: Pauses = field(default_factory=Pauses)
     now: Callable[[], dt.datetime] = utc_now

@@ -27,7 +27,7 @@ def promote(app: App, /, env_name: str, source: str | None, release: str | None,
     Refused unless its deployment and its smoke test passed there, nothing was changed there since, and it is young enough.
     """
     from deployer.artifacts import fetch_release
-    from deployer.assembly import artifacts_store, evidence_of, released
+    from deployer.assembly import artifacts_store, evidence_of, release_target
     from deployer.commands.shared import carry_out
     from deployer.errors import Refused, UsageError
     from deployer.promotion import refusals
@@ -58,7 +58,7 @@ def promote(app: App, /, env_name: str, source: str | None, release: str | None,
         "promoted_from": source,
         "proof": {"run": evidence.current.run, "smoke": dict(evidence.current.smoke or {})},
     }
-    with released(session, proven) as target:
-        return carry_out(
-            app, session, target, command="promote", notes=notes, saved_plan=None, commit=lambda: commit, **choices
-        )
+    target = release_target(session, proven)
+    return carry_out(
+        app, session, target, command="promote", notes=notes, saved_plan=None, commit=lambda: commit, **choices
+    )

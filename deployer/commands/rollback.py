@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def rollback(app: App, /, env_name: str, release: str | None, **choices: Any) -> int:
     """Deploy an earlier release again, with plan, data guard and smoke test."""
     from deployer.artifacts import fetch_release, matching_release
-    from deployer.assembly import artifacts_store, released
+    from deployer.assembly import artifacts_store, release_target
     from deployer.commands.shared import carry_out
 
     session = app.connect(env_name)
@@ -33,10 +33,8 @@ def rollback(app: App, /, env_name: str, release: str | None, **choices: Any) ->
     store = artifacts_store(session)
     wanted = matching_release(store, release, env_name) if release else _previous(session)
     commit = partial(_commit_of, session, wanted)
-    with released(session, fetch_release(store, wanted)) as target:
-        return carry_out(
-            app, session, target, command="rollback", notes=notes, saved_plan=None, commit=commit, **choices
-        )
+    target = release_target(session, fetch_release(store, wanted))
+    return carry_out(app, session, target, command="rollback", notes=notes, saved_plan=None, commit=commit, **choices)
 
 
 def _previous(session: Session, current: str | None = None) -> str:
@@ -66,13 +64,13 @@ def _commit_of(session: Session, release: str) -> str:
 def roll_back_after(app: App, session: Session, report: Report, wish: Wish, ports: Ports) -> Report:
     """After a wrong answer: the last good release again. The first report stays the command's result."""
     from deployer.artifacts import fetch_release
-    from deployer.assembly import artifacts_store, released
+    from deployer.assembly import artifacts_store, release_target
     from deployer.deployment import Deployment
     from deployer.release import short
 
     wanted = _previous(session, report.release)
     app.say(f"the smoke test found a wrong answer: rolling back to release {short(wanted)}")
-    with released(session, fetch_release(artifacts_store(session), wanted)) as target:
-        notes = {**wish.notes, "after_failed_run": report.run}
-        commit = partial(_commit_of, session, wanted)
-        return Deployment(ports, target, replace(wish, notes=notes, commit=commit, approve=lambda _: True)).run()
+    target = release_target(session, fetch_release(artifacts_store(session), wanted))
+    notes = {**wish.notes, "after_failed_run": report.run}
+    commit = partial(_commit_of, session, wanted)
+    return Deployment(ports, target, replace(wish, notes=notes, commit=commit, approve=lambda _: True)).run()

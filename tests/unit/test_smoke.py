@@ -4,7 +4,6 @@ import gzip
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +14,13 @@ from sql_harness import answer
 
 from deployer import polling
 from deployer.deadline import Deadline
+from deployer.errors import ConfigError
+from deployer.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
 from deployer.outputs import LakeOutputs
-from deployer.smoke import Fixtures, SmokeOutcome, load_fixtures, run_smoke_test, verdict_lines
+from deployer.release import Release, ReleaseFile
+from deployer.smoke import SmokeOutcome, run_smoke_test
 
-FOLDER = ROOT / "athena" / "smoke"
+FOLDER = ROOT / FIXTURES_PREFIX
 SMOKE_DATABASE = OUTPUTS["SmokeDatabaseName"]
 
 
@@ -26,6 +28,12 @@ SMOKE_DATABASE = OUTPUTS["SmokeDatabaseName"]
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time stand still between polls."""
     monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+
+
+def release_with_fixtures() -> Release:
+    """A release of the checkout's fixtures alone."""
+    paths = {path.relative_to(ROOT).as_posix(): path for path in FOLDER.iterdir()}
+    return Release({}, {name: ReleaseFile(name, "sql", path.read_bytes()) for name, path in paths.items()})
 
 
 def as_text(rows: Any) -> list[tuple[str | None, ...]]:
@@ -36,7 +44,8 @@ class World:
     """A deployed lakehouse in which everything is right; tests then break one thing."""
 
     def __init__(self) -> None:
-        self.fixtures: Fixtures = load_fixtures(FOLDER)
+        self.release = release_with_fixtures()
+        self.fixtures: Fixtures = load_fixtures(self.release)
         results: dict[tuple[str, str], Any] = {(SMOKE_DATABASE, "all time"): as_text(self.fixtures.total)}
         for month, rows in self.fixtures.monthly.items():
             results[SMOKE_DATABASE, month] = as_text(rows)
@@ -65,8 +74,7 @@ class World:
         self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
 
     def test(self, deadline: Deadline | None = None) -> Any:
-        release = "0123456789abcdef0123"
-        return run_smoke_test(self.session, OUTPUTS, say=self.said.append, release_id=release, deadline=deadline)
+        return run_smoke_test(self.session, OUTPUTS, say=self.said.append, release=self.release, deadline=deadline)
 
 
 def test_the_fixtures_have_the_answer_that_they_claim() -> None:
@@ -80,7 +88,7 @@ def test_the_fixtures_have_the_answer_that_they_claim() -> None:
 
 def test_every_fixture_is_uploaded_and_explained() -> None:
     """Given the folder, when it is read, then each raw file is uploaded and each id stands in the README."""
-    fixtures = load_fixtures(FOLDER)
+    fixtures = load_fixtures(release_with_fixtures())
     raw = {path.name for path in FOLDER.iterdir() if path.name[0].isdigit()}
     assert {name.removesuffix(".gz") for name in fixtures.files} == raw
     assert gzip.decompress(fixtures.files["02-second.csv.gz"]) == (FOLDER / "02-second.csv").read_bytes()
@@ -96,7 +104,7 @@ def test_a_right_answer_passes() -> None:
     assert (verdict.outcome, verdict.differences) == (SmokeOutcome.PASS, ())
     assert verdict.rows == world.fixtures.total
     assert verdict.bytes_scanned == 1234 * 6
-    assert verdict_lines(verdict)[0].startswith("smoke test PASS: 11 customers")
+    assert verdict.message.startswith("11 customers, ")
 
 
 def test_only_the_side_tables_are_written() -> None:
@@ -273,18 +281,20 @@ def test_a_run_of_the_live_tables_is_waited_for() -> None:
     assert "smoke test: waiting for job run jr_nightly, which is active" in world.said
 
 
-def test_the_fixtures_are_read_from_the_project(tmp_path: Path) -> None:
-    """Given a project without fixtures, when it is tested, then the error is not hidden behind a verdict."""
+@pytest.mark.parametrize("name", ["answer.json", "03-late.jsonl"])
+def test_the_fixtures_are_those_of_the_release(name: str) -> None:
+    """Given a release without one of them, when it is tested, then the error names it and is not hidden behind a verdict."""
     world = World()
-    world.session.project.directory = tmp_path
-    with pytest.raises(FileNotFoundError):
+    world.release = Release({}, {path: file for path, file in world.release.files.items() if not path.endswith(name)})
+    with pytest.raises(ConfigError, match=f"athena/smoke/{name}: release .* has no such file"):
         world.test()
+    assert world.session.s3.objects == {}
 
 
 def test_a_release_without_the_outputs_that_its_test_needs_does_not_pass() -> None:
     """Given stacks that name no side database, when it is tested, then the release is to blame, and the output is named."""
     world = World()
     outputs = LakeOutputs("uat", {name: value for name, value in OUTPUTS.items() if name != "SmokeDatabaseName"})
-    verdict = run_smoke_test(world.session, outputs, say=world.said.append, release_id="0123456789abcdef0123")
+    verdict = run_smoke_test(world.session, outputs, say=world.said.append, release=world.release)
     assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
     assert verdict.message == "environment uat: no deployed stack has an output SmokeDatabaseName"
