@@ -20,12 +20,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refunds_lake.columns import KINDS
+from refunds_lake.csv_lines import from_csv
 from refunds_lake.hashes import repeated
+from refunds_lake.json_lines import from_json
 from refunds_lake.lines import Unreadable, blocks
 from refunds_lake.months import Months
 from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore, RangeReader
+from refunds_lake.parquet_rows import from_parquet
 from refunds_lake.raw_files import CSV, JSON, RawFile
-from refunds_lake.records import Records, from_csv, from_json, from_parquet
+from refunds_lake.records import Records
 from refunds_lake.rules import MOMENT, REJECTED, Cleaned, Rule, broken, reasons_of
 
 PART_BYTES: Final = 32 << 20
