@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_release, matching_release
+from deployer.attempts import test_with_retries
 from deployer.aws import AwsCloud, describe_all, stack_name
 from deployer.deadline import Deadline
 from deployer.deployment import Deployment
@@ -20,9 +21,9 @@ from deployer.plan import Options, Plan
 from deployer.progress import Lines, Live, NdJson, Progress, Said
 from deployer.promotion import Evidence
 from deployer.release import Release, build_release
-from deployer.smoke_policy import SmokeResult, smoke
 from deployer.store import S3Store
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
+from deployer.verdict import Verdict
 from deployer.waiting import Pauses
 from deployer.wish import Ports, Smoke, Wish
 
@@ -56,11 +57,11 @@ def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
     def say(text: str) -> None:
         progress(Said(text))
 
-    def run(outputs: Mapping[str, str], release: Release) -> SmokeResult:
+    def run(outputs: Mapping[str, str], release: Release) -> Verdict:
         from deployer.smoke import run_smoke_test  # only a deployment that changed something needs it
 
         deadline = pauses.deadline
-        return smoke(
+        return test_with_retries(
             lambda: run_smoke_test(session, outputs, say=say, release=release, deadline=deadline),
             pause=pauses.pause,
             say=say,

@@ -122,10 +122,10 @@ class Deployment:
     def _smoked(self, smoke: Smoke, report: Report) -> Report:
         try:
             with self._ports.pauses.interruptible():
-                result = smoke(report.outputs, self._target.release)
+                verdict = smoke(report.outputs, self._target.release)
         except Interrupted:
             return replace(report, outcome="interrupted")
-        return replace(report, smoke=result.document(), outcome="done" if result.passed else "smoke-failed")
+        return replace(report, smoke=verdict, outcome="done" if verdict.passed else "smoke-failed")
 
     # Decisions.
 

@@ -12,7 +12,6 @@ from deployer.cloud import StackState
 from deployer.errors import Refused
 from deployer.ledger import Current, Ledger, StackRecord
 from deployer.progress import Said
-from deployer.smoke_policy import is_pass
 from deployer.stack_change import follower
 from deployer.statuses import Handling, row_of
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
@@ -65,7 +64,8 @@ def is_done(target: Target, facts: Facts, wish: Wish, *, with_smoke: bool) -> bo
     current = facts.current
     if current is None or current.release != target.release.id or current.outcome != "done":
         return False
-    if wish.saved_plan is not None or wish.options.revert_drift or (with_smoke and not is_pass(current.smoke)):
+    is_untested = current.smoke is None or not current.smoke.passed
+    if wish.saved_plan is not None or wish.options.revert_drift or (with_smoke and is_untested):
         return False
     outputs = {stack: state.outputs for stack, state in facts.states.items() if state}
     return all(_is_as_recorded(target, facts, stack, outputs) for stack in target.templates)

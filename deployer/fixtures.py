@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from deployer.errors import ConfigError
+from deployer.refunds import RefundRow
 from deployer.release import SQL_DIRECTORY, Release, short
-from deployer.report import RefundRow
 
 FIXTURES_PREFIX = f"{SQL_DIRECTORY}/smoke/"
 INGEST_DATE = "2026-01-01"  # any day: the fixtures' keys do not depend on when they are uploaded

@@ -14,6 +14,7 @@ from typing import Any
 from deployer.cloud import StackState
 from deployer.errors import DataopsError
 from deployer.store import Store, readable
+from deployer.verdict import Verdict
 
 VERSION = 1
 
@@ -41,12 +42,12 @@ class Current:
     commit: str = ""
     outcome: str = "done"
     stacks: Mapping[str, StackRecord] = field(default_factory=dict)
-    smoke: Mapping[str, Any] | None = None
+    smoke: Verdict | None = None
     promoted_from: str = ""
     etag: str | None = field(default=None, compare=False)
 
     def document(self) -> dict[str, Any]:
-        document = {"version": VERSION, **asdict(self)}
+        document = {"version": VERSION, **asdict(self), "smoke": self.smoke.document() if self.smoke else None}
         del document["etag"]
         return document
 
@@ -81,6 +82,7 @@ class Ledger:
                 "the ledger was written by a newer dataops", where=f"{self._prefix}current.json", hint="upgrade dataops"
             )
         document["stacks"] = {name: StackRecord(**record) for name, record in document["stacks"].items()}
+        document["smoke"] = Verdict.from_document(document["smoke"]) if document["smoke"] else None
         return Current(**document, etag=found.etag)
 
     def set_current(self, current: Current) -> Current:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from deployer.cloud import StackState
 from deployer.ledger import Current, Run
 from deployer.release import short
-from deployer.smoke_policy import is_pass
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,8 @@ def refusals(evidence: Evidence) -> tuple[str, ...]:
         reasons.append(f"the last deployment to {name} ended as {current.outcome}")
     if current.smoke is None:
         reasons.append(f"release {short(current.release)} was not smoke-tested in {name}")
-    elif not is_pass(current.smoke):
-        reasons.append(
-            f"its smoke test in {name} ended as {current.smoke['outcome'].replace('_', ' ')}: {current.smoke['message']}"
-        )
+    elif not current.smoke.passed:
+        reasons.append(f"its smoke test in {name} ended as {current.smoke.outcome}: {current.smoke.message}")
     reasons += [f"stack {stack} of {name} {what}" for stack, what in _touched(current, evidence.states)]
     age = evidence.now - dt.datetime.fromisoformat(current.deployed_at)
     if age > dt.timedelta(days=evidence.max_age_days):

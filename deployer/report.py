@@ -12,10 +12,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from deployer.athena import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryResult, deployed_sql, quoted, run_query
 from deployer.errors import UsageError
+from deployer.refunds import RefundRow, money
 
 if TYPE_CHECKING:
     from deployer.session import Session
@@ -26,15 +27,8 @@ COLUMNS = ("customer_id", "total_refund")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 
-class RefundRow(NamedTuple):
-    """What one customer got back."""
-
-    customer_id: str
-    total_refund: Decimal
-
-    def document(self) -> dict[str, str]:
-        """The row as the JSON report has it."""
-        return {"customer_id": self.customer_id, "total_refund": money(self.total_refund)}
+class NoRefundReport(QueryFailed):
+    """The deployed SQL ran, and gives something else than a refund report."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +48,6 @@ class RefundReport:
     def title(self) -> str:
         """Which refunds the report is about."""
         return f"refunds of {self.month}" if self.month else "refunds of all time"
-
-
-def money(amount: Decimal) -> str:
-    """Write an amount with its two decimals and no grouping."""
-    return f"{amount:.2f}"
 
 
 def checked_month(text: str) -> str:
@@ -98,13 +87,13 @@ def query_report(
 
 
 def refund_rows(result: QueryResult) -> tuple[RefundRow, ...]:
-    """Read the rows of a refund query; QueryFailed when it does not have the report's shape."""
+    """Read the rows of a refund query; NoRefundReport when it does not have the report's shape."""
     if result.columns != COLUMNS:
-        raise QueryFailed(f"the report has the columns {', '.join(result.columns)} instead of {', '.join(COLUMNS)}")
+        raise NoRefundReport(f"the report has the columns {', '.join(result.columns)} instead of {', '.join(COLUMNS)}")
     rows = []
     for customer_id, total in result.rows:
         if customer_id is None or total is None:
-            raise QueryFailed(f"the report has a row without a customer or a total: {customer_id}, {total}")
+            raise NoRefundReport(f"the report has a row without a customer or a total: {customer_id}, {total}")
         rows.append(RefundRow(customer_id, Decimal(total)))
     return tuple(rows)
 

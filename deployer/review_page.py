@@ -42,7 +42,7 @@ class Review:
             "refusals": list(self.refusals),
             "files": [file.document() for file in self.files],
             "plan": self.plan.document(),
-            "smoke": self.current.smoke,
+            "smoke": self.current.smoke.document() if self.current.smoke else None,
             "validation": None if self.validation is None else list(self.validation),
             "differences": self.numbers.document(),
             "rebuilt": self.rebuilt.document(),
@@ -76,8 +76,8 @@ def _smoke(r: Review) -> Iterator[str]:
     if smoke is None:
         yield "Not run."
     else:
-        yield f"**{smoke['outcome'].replace('_', ' ')}** {smoke.get('message', '')}".rstrip()
-        yield from (f"- {line}" for line in smoke.get("differences", ()))
+        yield f"**{smoke.outcome}** {smoke.message}".rstrip()
+        yield from (f"- {line}" for line in smoke.differences)
 
 
 def _validation(r: Review) -> Iterator[str]:

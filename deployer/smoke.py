@@ -9,56 +9,31 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
+from refunds_lake.runs import ManifestError
 
-from deployer.athena import QUERY_TIMEOUT_SECONDS, FailureKind, QueryFailed, QueryTimedOut
+from deployer.athena import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryTimedOut
 from deployer.deadline import Deadline
 from deployer.errors import DataopsError
+from deployer.faults import speaks_of_the_code, speaks_of_the_query
 from deployer.fixtures import INGEST_DATE, Fixtures, load_fixtures
 from deployer.jobs import JobRun, JobTimedOut, run_when_free
 from deployer.logs import last_lines
 from deployer.manifests import counts_text, manifest_of
 from deployer.outputs import MissingOutput
+from deployer.refunds import RefundRow, money
 from deployer.release import Release
-from deployer.report import RefundReport, RefundRow, fetch_report, money, query_report
+from deployer.report import NoRefundReport, RefundReport, fetch_report, query_report
+from deployer.verdict import SmokeOutcome, Verdict
 
 if TYPE_CHECKING:
     from deployer.session import Session
 
 JOB_TIMEOUT_SECONDS = 1800.0  # of each wait: for a run that is active, and for our own
-# What Glue says when the run never got as far as our code. A run that our code failed is the release's fault.
-NOT_OUR_CODE = ("resource unavailable", "internal service", "throttl", "insufficient capacity", "timed out waiting")
-
-
-class SmokeOutcome(Enum):
-    """What a smoke test can end in; only WRONG_ANSWER speaks against the release."""
-
-    PASS = "PASS"
-    WRONG_ANSWER = "WRONG_ANSWER"  # the release gave other rows than the answer, or none because its code failed
-    INFRASTRUCTURE_ERROR = "INFRASTRUCTURE_ERROR"
-    TIMEOUT = "TIMEOUT"
-
-
-@dataclass(frozen=True)
-class SmokeVerdict:
-    """The end of a smoke test; rows are those of the smoke report, differences are lines for people."""
-
-    outcome: SmokeOutcome
-    message: str
-    rows: tuple[RefundRow, ...] = ()
-    differences: tuple[str, ...] = ()
-    bytes_scanned: int = 0
-    duration_seconds: float = 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Whether the release may go on."""
-        return self.outcome is SmokeOutcome.PASS
 
 
 class WrongAnswer(Exception):
@@ -70,8 +45,8 @@ class WrongAnswer(Exception):
         self.rows = rows
 
 
-class NotOurFault(Exception):
-    """The cloud did not get as far as an answer."""
+class NotJudged(Exception):
+    """There is no answer, for a reason that says nothing about the release."""
 
 
 def run_smoke_test(
@@ -81,14 +56,14 @@ def run_smoke_test(
     say: Callable[[str], None],
     release: Release,
     deadline: Deadline | None = None,
-) -> SmokeVerdict:
-    """Test what is deployed, once, and return the verdict; whether to try again is smoke_policy.py's business.
+) -> Verdict:
+    """Test what is deployed, once, and return the verdict; whether to try again is attempts.py's business.
 
     At the deadline the verdict is TIMEOUT, and neither a job run nor a query is left behind.
     """
     started = time.monotonic()
     verdict = _judged(session, outputs, say=say, release=release, deadline=deadline or Deadline())
-    return replace(verdict, duration_seconds=time.monotonic() - started)
+    return replace(verdict, seconds=time.monotonic() - started)
 
 
 def _run_name(release_id: str) -> str:
@@ -98,22 +73,21 @@ def _run_name(release_id: str) -> str:
 
 def _judged(
     session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release: Release, deadline: Deadline
-) -> SmokeVerdict:
+) -> Verdict:
     fixtures = load_fixtures(release)
     try:
         return _test(session, outputs, fixtures, say=say, run_name=_run_name(release.id), deadline=deadline)
     except WrongAnswer as wrong:
-        return SmokeVerdict(SmokeOutcome.WRONG_ANSWER, str(wrong), wrong.rows, wrong.differences)
-    except MissingOutput as missing:  # the release's stacks do not give what its own test needs: no try will
-        return SmokeVerdict(SmokeOutcome.WRONG_ANSWER, str(missing))
+        return Verdict(SmokeOutcome.WRONG_ANSWER, str(wrong), rows=wrong.rows, differences=wrong.differences)
+    except (MissingOutput, NoRefundReport) as missing:  # the release does not give what its own test needs: no try will
+        return Verdict(SmokeOutcome.WRONG_ANSWER, str(missing))
     except (QueryTimedOut, JobTimedOut) as late:
-        return SmokeVerdict(SmokeOutcome.TIMEOUT, str(late))
+        return Verdict(SmokeOutcome.TIMEOUT, str(late))
     except QueryFailed as failed:
-        ours = failed.kind is FailureKind.USER
-        outcome = SmokeOutcome.WRONG_ANSWER if ours else SmokeOutcome.INFRASTRUCTURE_ERROR
-        return SmokeVerdict(outcome, str(failed))
-    except (NotOurFault, DataopsError, ClientError, BotoCoreError) as fault:
-        return SmokeVerdict(SmokeOutcome.INFRASTRUCTURE_ERROR, str(fault))
+        is_wrong = speaks_of_the_query(failed)
+        return Verdict(SmokeOutcome.WRONG_ANSWER if is_wrong else SmokeOutcome.INFRASTRUCTURE_ERROR, str(failed))
+    except (NotJudged, DataopsError, ManifestError, ClientError, BotoCoreError) as fault:
+        return Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, str(fault))
 
 
 def _test(
@@ -124,7 +98,7 @@ def _test(
     say: Callable[[str], None],
     run_name: str,
     deadline: Deadline,
-) -> SmokeVerdict:
+) -> Verdict:
     raw_prefix = f"smoke/{run_name}/transactions/"
     _upload(session, outputs["RawBucketName"], raw_prefix, fixtures)
     say(f"smoke test: {len(fixtures.files)} raw files uploaded, starting the job")
@@ -135,7 +109,7 @@ def _test(
     scanned += live.bytes_scanned
     say(f"smoke test: the live report runs, {len(live.rows):,} customers, {live.bytes_scanned:,} bytes scanned")
     message = f"{len(rows)} customers, {money(sum((row.total_refund for row in rows), Decimal()))}, equal to the cent"
-    return SmokeVerdict(SmokeOutcome.PASS, message, rows, bytes_scanned=scanned)
+    return Verdict(SmokeOutcome.PASS, message, rows=rows, bytes_scanned=scanned)
 
 
 def _upload(session: Session, bucket: str, raw_prefix: str, fixtures: Fixtures) -> None:
@@ -168,8 +142,8 @@ def _run_job(
     cause = run.error or f"the job run ended {run.state}"
     if run.state == "TIMEOUT":
         raise JobTimedOut(cause, where=job_name)
-    if run.state != "FAILED" or any(text in cause.lower() for text in NOT_OUR_CODE):
-        raise NotOurFault(f"job run {run.id} ended {run.state}: {cause}")
+    if run.state != "FAILED" or not speaks_of_the_code(cause):
+        raise NotJudged(f"job run {run.id} ended {run.state}: {cause}")
     raise WrongAnswer(
         f"the job failed on the fixtures: {cause}", last_lines(session, outputs["JobLogGroupPrefix"], run.id)
     )

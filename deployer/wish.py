@@ -14,11 +14,11 @@ from deployer.plan import Options, Plan
 from deployer.progress import Progress
 from deployer.release import Release
 from deployer.results import StackResult
-from deployer.smoke_policy import SmokeResult
 from deployer.store import Store
+from deployer.verdict import Verdict
 from deployer.waiting import Pauses
 
-Smoke = Callable[[Mapping[str, str], Release], SmokeResult]  # tests what is deployed, by the outputs of its stacks
+Smoke = Callable[[Mapping[str, str], Release], Verdict]  # tests what is deployed, by the outputs of its stacks
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Report:
     run: str = ""
     plan: Plan | None = None
     results: tuple[StackResult, ...] = ()
-    smoke: Mapping[str, Any] | None = None
+    smoke: Verdict | None = None
     uploaded_bytes: int = 0
     seconds: float = 0.0
     outputs: Mapping[str, str] = field(default_factory=dict)
@@ -76,7 +76,7 @@ class Report:
             "outcome": self.outcome,
             "run": self.run,
             "stacks": [result.document() for result in self.results],
-            "smoke": self.smoke,
+            "smoke": self.smoke.document() if self.smoke else None,
             "uploaded_bytes": self.uploaded_bytes,
             "seconds": round(self.seconds, 2),
             "error": str(self.error) if self.error else None,

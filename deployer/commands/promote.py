@@ -48,15 +48,16 @@ def promote(app: App, /, env_name: str, source: str | None, release: str | None,
             f"not promoted from {source} to {env_name}: " + "; ".join(reasons),
             hint=f"dataops deploy --env {source}, then promote again",
         )
-    assert evidence.current is not None
-    proven = fetch_release(artifacts_store(from_session), evidence.current.release)
+    current = evidence.current
+    assert current is not None and current.smoke is not None  # else there is a reason to refuse
+    proven = fetch_release(artifacts_store(from_session), current.release)
     app.say(f"release {short(proven.id)} passed in {source}; every hash of its {len(proven.files)} files is right")
-    commit = evidence.current.commit
+    commit = current.commit
     notes = {
         "account": account,
         "region": session.region,
         "promoted_from": source,
-        "proof": {"run": evidence.current.run, "smoke": dict(evidence.current.smoke or {})},
+        "proof": {"run": current.run, "smoke": current.smoke.document()},
     }
     target = release_target(session, proven)
     return carry_out(

@@ -9,6 +9,7 @@ import click
 
 from deployer.app import App
 from deployer.options import env_option, examples
+from deployer.refunds import money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
             "month": month,
             "rows": [row.document() for row in found.rows],
             "customers": len(found.rows),
-            "total_refund": reports.money(found.total),
+            "total_refund": money(found.total),
             "bytes_scanned": found.bytes_scanned,
         }
         app.emit(document, "")

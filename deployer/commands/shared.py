@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +13,13 @@ import click
 from deployer.assembly import ports_of, progress_of, stoppable
 from deployer.deadline import Deadline
 from deployer.deployment import Deployment
-from deployer.errors import DataopsError, Refused, SmokeTestFailed, UsageError
+from deployer.errors import DataopsError, Refused, UsageError
 from deployer.plan import Options, Plan
 from deployer.plan_text import plan_text
 from deployer.progress import Progress
 from deployer.release import short
-from deployer.smoke_policy import WRONG_ANSWER, SmokeResult
 from deployer.target import Target
+from deployer.verdict import Verdict
 from deployer.waiting import Pauses
 from deployer.wish import Ports, Report, Wish
 
@@ -69,7 +68,7 @@ def carry_out(
     try:
         with stoppable(pauses):
             report = Deployment(ports, target, wish).run()
-            if on_smoke_failure == "rollback" and (report.smoke or {}).get("outcome") == WRONG_ANSWER:
+            if on_smoke_failure == "rollback" and report.smoke and report.smoke.is_wrong:
                 _roll_back(app, session, report, replace(wish, command="rollback", saved_plan=None), ports)
     finally:
         progress.close()
@@ -88,7 +87,7 @@ def _roll_back(app: App, session: Session, report: Report, wish: Wish, ports: Po
     if back.outcome in ("done", "unchanged"):
         app.say(f"rolled back to release {short(back.release)}")
     else:
-        why = back.error or f"smoke test: {(back.smoke or {}).get('message', 'not run')}"
+        why = back.error or f"smoke test: {back.smoke or 'not run'}"
         app.say(f"the rollback to release {short(back.release)} ended as {back.outcome}: {why}")
 
 
@@ -126,7 +125,7 @@ def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:
         case "refused":
             raise report.error or Refused("a guard refused it")
         case "smoke-failed" if report.smoke:
-            raise _smoke_error(report.smoke)
+            raise report.smoke.error()
         case "interrupted":
             raise DataopsError(
                 f"{report.error or 'interrupted'}; what CloudFormation had begun goes on",
@@ -134,10 +133,6 @@ def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:
             )
         case _:
             raise report.error or DataopsError("the deployment failed")
-
-
-def _smoke_error(smoke: Mapping[str, Any]) -> SmokeTestFailed:
-    return SmokeResult(smoke["outcome"], smoke["message"], smoke["attempts"], 0.0, {}).error()
 
 
 def report_text(report: Report) -> str:
@@ -157,20 +152,14 @@ def report_text(report: Report) -> str:
     return "\n".join([*lines, f"{release} {verb} {report.environment} in {report.seconds:.1f} s"])
 
 
-def smoke_report(smoke: Mapping[str, Any] | None) -> list[str]:
+def smoke_report(smoke: Verdict | None) -> list[str]:
     """The refund report of the smoke tables, as the test found it."""
-    rows = (smoke or {}).get("rows")
-    if not rows:
+    if smoke is None or not smoke.rows:
         return []
-    from deployer.report import RefundRow, render_table
+    from deployer.report import render_table
 
-    table = render_table([RefundRow(row["customer_id"], Decimal(row["total_refund"])) for row in rows])
-    return ["refund report of the smoke tables:", table.rstrip("\n")]
+    return ["refund report of the smoke tables:", render_table(smoke.rows).rstrip("\n")]
 
 
-def smoke_lines(smoke: Mapping[str, Any] | None) -> list[str]:
-    if smoke is None:
-        return []
-    return [
-        f"smoke test: {smoke['outcome'].replace('_', ' ')}" + (f" ({smoke['message']})" if smoke.get("message") else "")
-    ]
+def smoke_lines(smoke: Verdict | None) -> list[str]:
+    return [f"smoke test: {smoke}"] if smoke else []

@@ -57,7 +57,7 @@ def _text(env_name: str, evidence: Evidence, stacks: list[dict[str, Any]]) -> st
     if current is None:
         head = f"environment {env_name}: nothing is recorded as deployed"
     else:
-        smoke = str((current.smoke or {}).get("outcome", "not run")).replace("_", " ")
+        smoke = str(current.smoke.outcome) if current.smoke else "not run"
         head = (
             f"environment {env_name}: release {short(current.release)} ({current.outcome}), smoke test {smoke}, "
             f"since {current.deployed_at}" + (f", commit {short_commit(current.commit)}" if current.commit else "")

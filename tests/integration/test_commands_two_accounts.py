@@ -15,7 +15,7 @@ from deployer.app import App
 from deployer.assembly import artifacts_store
 from deployer.cli import run
 from deployer.lock import EnvironmentLock
-from deployer.smoke_policy import PASS, WRONG_ANSWER, SmokeResult
+from deployer.verdict import SmokeOutcome, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ class Operator:
     """Types commands; the smoke test, which needs Spark, answers what `verdict` says."""
 
     def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.directory, self._capsys, self.verdict = directory, capsys, PASS
+        self.directory, self._capsys, self.verdict = directory, capsys, SmokeOutcome.PASS
         self.said = self.printed = ""
 
     def __call__(self, command: str) -> int:
@@ -66,9 +66,7 @@ def dataops(
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(variable, raising=False)
     operator = Operator(directory, capsys)
-    monkeypatch.setattr(
-        assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(operator.verdict, "", 1, 0.0, {})
-    )
+    monkeypatch.setattr(assembly, "_smoke_of", lambda *_: lambda outputs, release: Verdict(operator.verdict, ""))
     return operator
 
 
@@ -102,7 +100,7 @@ def test_a_release_that_passed_arrives_in_prod_byte_for_byte(dataops: Operator) 
 
 def test_a_failing_smoke_test_stops_the_promotion(dataops: Operator) -> None:
     """Given a wrong answer in uat, then deploy exits with 4, promote is refused with 6, and prod stays empty."""
-    dataops.verdict = WRONG_ANSWER
+    dataops.verdict = SmokeOutcome.WRONG_ANSWER
     assert dataops("deploy --env uat --yes") == 4
     assert dataops("promote --env prod --yes") == 6
     assert "its smoke test in uat ended as wrong answer" in dataops.said
@@ -144,19 +142,32 @@ def test_a_wrong_answer_is_rolled_back_when_asked(dataops: Operator, monkeypatch
     assert dataops("deploy --env uat --yes") == 0
     first, good = live(dataops, "uat"), dataops.result("status --env uat")["current"]["release"]
     dataops.edit_script("print('wrong')\n")
-    verdicts = iter([WRONG_ANSWER, PASS])
-    monkeypatch.setattr(
-        assembly, "_smoke_of", lambda *_: lambda outputs, release: SmokeResult(next(verdicts), "", 1, 0.0, {})
-    )
+    verdicts = iter([SmokeOutcome.WRONG_ANSWER, SmokeOutcome.PASS])
+    monkeypatch.setattr(assembly, "_smoke_of", lambda *_: lambda outputs, release: Verdict(next(verdicts), ""))
     assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
     assert f"rolled back to release {good[:12]}" in dataops.said
     assert live(dataops, "uat") == first
     assert dataops.result("status --env uat")["current"]["release"] == good
 
 
+@pytest.mark.parametrize("outcome", [SmokeOutcome.INFRASTRUCTURE_ERROR, SmokeOutcome.TIMEOUT], ids=str)
+def test_a_release_that_was_not_judged_is_not_rolled_back(dataops: Operator, outcome: SmokeOutcome) -> None:
+    """Given a good release and then one whose test got no answer, when deployed with rollback, then it stays deployed."""
+    assert dataops("deploy --env uat --yes") == 0
+    dataops.edit_script("print(2)\n")
+    dataops.verdict = outcome
+    assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
+    assert "this says nothing about the release" in dataops.said
+    assert "rolling back" not in dataops.said
+    tested = dataops.result("status --env uat")["current"]
+    dataops.verdict = SmokeOutcome.PASS
+    assert dataops("deploy --env uat --yes") == 0
+    assert dataops.result("status --env uat")["current"]["release"] == tested["release"]
+
+
 def test_a_wrong_answer_stays_the_result_when_nothing_can_be_rolled_back_to(dataops: Operator) -> None:
     """Given a first release that is wrong, when deployed with rollback, then exit is 4 all the same, and what was not done is said."""
-    dataops.verdict = WRONG_ANSWER
+    dataops.verdict = SmokeOutcome.WRONG_ANSWER
     document = dataops.result("deploy --env uat --yes --on-smoke-failure rollback")
     assert document["outcome"] == "smoke-failed"
     dataops.edit_script("print('wrong again')\n")
@@ -169,7 +180,7 @@ def test_a_rollback_that_fails_is_said(dataops: Operator) -> None:
     assert dataops("deploy --env uat --yes") == 0
     good = dataops.result("status --env uat")["current"]["release"]
     dataops.edit_script("print('wrong')\n")
-    dataops.verdict = WRONG_ANSWER
+    dataops.verdict = SmokeOutcome.WRONG_ANSWER
     assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
     assert f"the rollback to release {good[:12]} ended as smoke-failed" in dataops.said
 

@@ -16,9 +16,9 @@ from deployer.deployment import Deployment
 from deployer.plan import Plan
 from deployer.progress import Event
 from deployer.release import build_release
-from deployer.smoke_policy import PASS, SmokeResult
 from deployer.store import Store
 from deployer.target import Target, target_of
+from deployer.verdict import SmokeOutcome, Verdict
 from deployer.waiting import Pauses
 from deployer.wish import Ports, Report, Wish
 
@@ -66,7 +66,7 @@ Resources:
   Query: {Type: "AWS::SNS::Topic", Properties: {TopicName: !Ref DataName}}
 """,
 }
-PASSED = SmokeResult(PASS, "2 rows", 1, 0.1, {})
+PASSED = Verdict(SmokeOutcome.PASS, "2 rows", seconds=0.1)
 
 
 class Recorder:
@@ -92,7 +92,7 @@ class World:
     cloud: FakeCloud = field(default_factory=FakeCloud)
     store: FakeStore = field(default_factory=FakeStore)
     environment: str = "uat"
-    smoke: Callable[..., SmokeResult] | None = None
+    smoke: Callable[..., Verdict] | None = None
     progress: Recorder = field(default_factory=Recorder)
     now: dt.datetime = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     deadline: Deadline = field(default_factory=Deadline)
@@ -143,9 +143,9 @@ class World:
         return World(directory, environment="prod")
 
 
-def passing(*_: Any) -> SmokeResult:
+def passing(*_: Any) -> Verdict:
     return PASSED
 
 
-def failing(outcome: str) -> Callable[..., SmokeResult]:
+def failing(outcome: SmokeOutcome) -> Callable[..., Verdict]:
     return lambda *_: replace(PASSED, outcome=outcome, message="not what was expected")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from deployments import World, failing, passing
+from deployments import PASSED, World, failing, passing
 from fake_cloud import FakeCloud
 
 from deployer.deployment import Deployment
@@ -14,6 +14,7 @@ from deployer.lock import EnvironmentLock
 from deployer.plan import Options
 from deployer.progress import StackEnded, StackStarted
 from deployer.results import StackOutcome
+from deployer.verdict import SmokeOutcome
 from deployer.wish import Wish
 
 
@@ -66,8 +67,11 @@ def test_deploying_the_same_again_only_reads(deployed: World) -> None:
 
 def test_a_deployment_without_changes_reports_the_recorded_verdict(deployed: World) -> None:
     """Given a passed release, when we deploy it again, then the smoke test does not run again and its verdict is reported."""
-    deployed.smoke = failing("timeout")
-    assert deployed.deploy().smoke == {"outcome": "pass", "message": "2 rows", "attempts": 1, "seconds": 0.1}
+    deployed.smoke = failing(SmokeOutcome.TIMEOUT)
+    report = deployed.deploy()
+    assert report.smoke == PASSED
+    recorded = {"outcome": "pass", "message": "2 rows", "attempts": 1, "seconds": 0.1}
+    assert report.document()["smoke"] == {**recorded, "bytes_scanned": 0, "differences": [], "rows": []}
 
 
 def test_a_release_that_was_not_tested_is_tested_by_the_next_deployment(world: World) -> None:
@@ -228,7 +232,7 @@ def test_a_declined_plan_changes_nothing(deployed: World) -> None:
 
 def test_a_wrong_answer_is_recorded_and_fails_the_deployment(world: World) -> None:
     """Given a release that computes wrong refunds, when we deploy it, then the record says so."""
-    world.smoke = failing("wrong_answer")
+    world.smoke = failing(SmokeOutcome.WRONG_ANSWER)
     report = world.deploy()
     assert report.outcome == "smoke-failed"
     assert world.deploy().outcome == "smoke-failed"  # not skipped: it has not passed

@@ -13,6 +13,7 @@ from deployments import World, failing, passing
 from deployer.aws import describe_all
 from deployer.ledger import Ledger
 from deployer.promotion import Evidence, previous_release, refusals
+from deployer.verdict import SmokeOutcome
 
 
 def evidence_of(world: World, **changes: Any) -> Evidence:
@@ -44,12 +45,12 @@ def test_a_release_without_smoke_test_is_refused(tmp_path: Path) -> None:
     assert why.endswith("was not smoke-tested in uat")
 
 
-@pytest.mark.parametrize("outcome", ["wrong_answer", "infrastructure_error", "timeout"])
-def test_a_release_that_did_not_pass_is_refused(tmp_path: Path, outcome: str) -> None:
+@pytest.mark.parametrize("outcome", [o for o in SmokeOutcome if o is not SmokeOutcome.PASS], ids=str)
+def test_a_release_that_did_not_pass_is_refused(tmp_path: Path, outcome: SmokeOutcome) -> None:
     world = World(tmp_path, smoke=failing(outcome))
     world.deploy()
     (why,) = refusals(evidence_of(world))
-    assert why == f"its smoke test in uat ended as {outcome.replace('_', ' ')}: not what was expected"
+    assert why == f"its smoke test in uat ended as {outcome}: not what was expected"
 
 
 def test_a_failed_deployment_is_refused(uat: World) -> None:
@@ -96,7 +97,7 @@ def test_rollback_goes_to_the_last_good_release(uat: World) -> None:
     good = uat.target().release.id
     ledger = Ledger(uat.store, "uat")
     assert previous_release(good, ledger.runs()) is None
-    for text, smoke in (("2", failing("wrong_answer")), ("3", passing)):
+    for text, smoke in (("2", failing(SmokeOutcome.WRONG_ANSWER)), ("3", passing)):
         uat.now += dt.timedelta(seconds=1)
         uat.smoke = smoke
         uat.write("job.py", text)

@@ -9,7 +9,8 @@ from fake_aws import OUTPUTS, FakeAthena, FakeSession
 
 from deployer.athena import QueryFailed
 from deployer.errors import UsageError
-from deployer.report import RefundReport, RefundRow, checked_month, fetch_report, render, summary
+from deployer.refunds import RefundRow
+from deployer.report import RefundReport, checked_month, fetch_report, render, summary
 
 ROWS = (RefundRow("anna", Decimal("50.25")), RefundRow('kim, the "first"', Decimal("10000000000000000.00")))
 

@@ -18,7 +18,8 @@ from deployer.errors import ConfigError
 from deployer.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
 from deployer.outputs import LakeOutputs
 from deployer.release import Release, ReleaseFile
-from deployer.smoke import SmokeOutcome, run_smoke_test
+from deployer.smoke import run_smoke_test
+from deployer.verdict import SmokeOutcome
 
 FOLDER = ROOT / FIXTURES_PREFIX
 SMOKE_DATABASE = OUTPUTS["SmokeDatabaseName"]
@@ -209,6 +210,11 @@ def test_a_job_that_our_code_fails_is_a_wrong_answer() -> None:
         {"JobRunState": "FAILED", "ErrorMessage": "Resource unavailable: no capacity"},
         {"JobRunState": "ERROR", "ErrorMessage": "Internal service error"},
         {"JobRunState": "STOPPED"},
+        {"JobRunState": "FAILED"},
+        {"JobRunState": "FAILED", "ErrorMessage": "LockHeld: another run holds the lock smoke/_lock"},
+        {"JobRunState": "FAILED", "ErrorMessage": "Py4JError: An error occurred while calling o12.collect"},
+        {"JobRunState": "FAILED", "ErrorMessage": "PySparkRuntimeError: [JAVA_GATEWAY_EXITED] Java gateway exited"},
+        {"JobRunState": "FAILED", "ErrorMessage": "WorkerFailed: OSError: [Errno 28] No space left on device"},
     ],
 )
 def test_a_job_that_never_got_to_our_code_says_nothing_about_the_release(end: dict[str, str]) -> None:
@@ -254,6 +260,23 @@ def test_a_failed_query_counts_against_the_release_when_it_is_the_query(category
     world = World()
     world.session.athena.results[SMOKE_DATABASE, "all time"] = Failure("SYNTAX_ERROR: line 1", category)
     assert world.test().outcome is outcome
+
+
+def test_a_denied_right_says_nothing_about_the_release() -> None:
+    """Given a reader without a right, when it is tested, then Athena calls it the user's fault, and it is not the release's."""
+    world = World()
+    denied = Failure("PERMISSION_DENIED: Access Denied (Service: Amazon S3; Status Code: 403)", 2)
+    world.session.athena.results[SMOKE_DATABASE, "all time"] = denied
+    assert world.test().outcome is SmokeOutcome.INFRASTRUCTURE_ERROR
+
+
+def test_a_report_with_other_columns_is_a_wrong_answer() -> None:
+    """Given SQL that runs and gives something else, when it is tested, then the release is to blame."""
+    world = World()
+    world.session.athena.columns = ("customer", "refund")
+    verdict = world.test()
+    assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
+    assert "customer, refund instead of customer_id, total_refund" in verdict.message
 
 
 def test_the_live_report_must_stay_within_the_limit() -> None:

@@ -1,0 +1,95 @@
+"""The verdict of a smoke test: one frozen value from the test to the ledger and to whoever reads it.
+
+How it is reached is smoke.py's business, when it is tried again that of attempts.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Self
+
+from deployer.errors import SmokeTestFailed
+from deployer.refunds import RefundRow
+
+
+class SmokeOutcome(Enum):
+    """What a smoke test can end in; only WRONG_ANSWER speaks against the release. The values stand in the ledger."""
+
+    PASS = "pass"
+    WRONG_ANSWER = "wrong_answer"  # the release gave other rows than the answer, or none because its code failed
+    INFRASTRUCTURE_ERROR = "infrastructure_error"  # the release was not judged
+    TIMEOUT = "timeout"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the release was judged: another try would end the same way."""
+        return self in (SmokeOutcome.PASS, SmokeOutcome.WRONG_ANSWER)
+
+    def __str__(self) -> str:
+        return self.value.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The end of a smoke test; rows are those of the smoke report, differences are lines for people."""
+
+    outcome: SmokeOutcome
+    message: str
+    attempts: int = 1
+    seconds: float = 0.0
+    bytes_scanned: int = 0
+    differences: tuple[str, ...] = ()
+    rows: tuple[RefundRow, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        """Whether the release may go on."""
+        return self.outcome is SmokeOutcome.PASS
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the release was judged and found wrong: the one reason to roll it back."""
+        return self.outcome is SmokeOutcome.WRONG_ANSWER
+
+    def __str__(self) -> str:
+        return f"{self.outcome} ({self.message})" if self.message else str(self.outcome)
+
+    def document(self) -> dict[str, Any]:
+        """The verdict as the ledger and the JSON output have it."""
+        return {
+            "outcome": self.outcome.value,
+            "message": self.message,
+            "attempts": self.attempts,
+            "seconds": round(self.seconds, 2),
+            "bytes_scanned": self.bytes_scanned,
+            "differences": list(self.differences),
+            "rows": [row.document() for row in self.rows],
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read a recorded verdict; one without an answer may have recorded neither rows nor differences."""
+        return cls(
+            outcome=SmokeOutcome(document["outcome"]),
+            message=document["message"],
+            attempts=document["attempts"],
+            seconds=document["seconds"],
+            bytes_scanned=document.get("bytes_scanned", 0),
+            differences=tuple(document.get("differences", ())),
+            rows=tuple(RefundRow(row["customer_id"], Decimal(row["total_refund"])) for row in document.get("rows", ())),
+        )
+
+    def error(self) -> SmokeTestFailed:
+        """How a command ends that got this verdict, when it is no pass."""
+        if self.is_wrong:
+            return SmokeTestFailed(
+                f"smoke test: wrong answer: {self.message}",
+                hint="this release computes wrong refunds: dataops rollback, or deploy a corrected one",
+            )
+        return SmokeTestFailed(
+            f"smoke test: {self.outcome}: {self.message}",
+            hint="this says nothing about the release: run the same command again",
+        )

@@ -1,0 +1,83 @@
+"""When a smoke test is tried again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pytest
+
+from deployer import attempts
+from deployer.verdict import SmokeOutcome, Verdict
+from deployer.waiting import Interrupted
+
+PASSED, WRONG, BROKEN, LATE = (Verdict(outcome, outcome.name) for outcome in SmokeOutcome)
+BAD_MINUTE = Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, "S3 had a bad minute")
+
+
+class Tries:
+    """Smoke tests that end one after the other as told."""
+
+    def __init__(self, ends: Iterable[Verdict | Exception]) -> None:
+        self._ends, self.count = iter(ends), 0
+        self.said: list[str] = []
+        self.pauses: list[float] = []
+        self.left = math.inf
+
+    def __call__(self) -> Verdict:
+        self.count += 1
+        end = next(self._ends)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    def verdict(self) -> Verdict:
+        return attempts.test_with_retries(self, pause=self.pauses.append, say=self.said.append, left=lambda: self.left)
+
+
+CASES = [
+    ((PASSED,), PASSED, 1, []),
+    ((WRONG,), WRONG, 1, []),
+    ((BROKEN, PASSED), PASSED, 2, [5.0]),
+    ((LATE, WRONG), WRONG, 2, [5.0]),
+    ((BAD_MINUTE, BROKEN, PASSED), PASSED, 3, [5.0, 10.0]),
+    ((BROKEN, BROKEN, BAD_MINUTE, PASSED), BAD_MINUTE, 3, [5.0, 10.0]),
+    ((LATE, LATE, LATE, PASSED), LATE, 3, [5.0, 10.0]),
+]
+
+
+@pytest.mark.parametrize(("ends", "last", "count", "pauses"), CASES)
+def test_only_what_the_cloud_did_is_tried_again(
+    ends: tuple[Verdict, ...], last: Verdict, count: int, pauses: list[float]
+) -> None:
+    """Given how each try ends, then an answer ends the test, anything else is tried three times with growing pauses."""
+    tries = Tries(ends)
+    verdict = tries.verdict()
+    assert (verdict.outcome, verdict.message) == (last.outcome, last.message)
+    assert (verdict.attempts, tries.count) == (count, count)
+    assert tries.pauses == pauses
+    assert len(tries.said) == count - 1
+    assert verdict.passed == (last is PASSED)
+
+
+@pytest.mark.parametrize(("left", "count"), [(0.0, 1), (5.0, 1), (5.1, 2), (10.1, 3)])
+def test_nothing_is_tried_again_after_the_deadline(left: float, count: int) -> None:
+    """Given the seconds that are left, then a try is made only when it begins before the deadline; the verdict stays."""
+    tries = Tries((LATE, LATE, LATE))
+    tries.left = left
+    verdict = tries.verdict()
+    assert (verdict.outcome, verdict.attempts) == (SmokeOutcome.TIMEOUT, count)
+
+
+def test_each_new_try_says_why() -> None:
+    tries = Tries((BAD_MINUTE, PASSED))
+    tries.verdict()
+    assert tries.said == ["smoke test: infrastructure error (S3 had a bad minute); trying again"]
+
+
+def test_an_interruption_is_no_verdict() -> None:
+    """Given Ctrl-C during a try, then nothing is tried again and nothing is recorded against the cloud."""
+    tries = Tries((Interrupted("interrupted"), PASSED))
+    with pytest.raises(Interrupted):
+        tries.verdict()
+    assert tries.count == 1

@@ -1,0 +1,90 @@
+"""Whose fault it is: what failed jobs and queries say, in the words of Glue, Spark, botocore and Athena."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.athena import FailureKind, QueryFailed
+from deployer.faults import speaks_of_the_code, speaks_of_the_query
+
+OF_THE_CODE = [
+    "CheckFailed: the run does not add up, nothing is published: {'read': 3}",
+    "SettingsRefused: the catalog's columns of refund are (), this job writes ('id',)",
+    "ArgumentsRefused: unrecognized arguments: --full_refresh",
+    "SystemExit: 1",
+    "NameError: name 'refunds' is not defined",
+    "AssertionError: ",
+    "AssertionError",
+    "KeyError: 'parent_id'",
+    "ModuleNotFoundError: No module named 'refunds_lake.rules'",
+    "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff",
+    "decimal.InvalidOperation: [<class 'decimal.ConversionSyntax'>]",
+    "Error Category: QUERY_ERROR; Failed Line Number: 30; AnalysisException: [UNRESOLVED_COLUMN.WITH_SUGGESTION] amont",
+    "Error Category: IMPORT_ERROR; ModuleNotFoundError: No module named 'numpyy'",
+    "WorkerFailed: KeyError: 'Field \"x\" exists 2 times in schema'",
+    "WorkerFailed: pyarrow.lib.ArrowInvalid: Could not convert 'a' with type str: tried to convert to int64",
+]
+OF_THE_MACHINE = [
+    "LockHeld: another run (jr_1) holds the lock base/_lock until 2026-11-01T02:00:00Z",
+    "LockLost: the lock base/_lock expired under this run and another run has taken it",
+    "Py4JError: An error occurred while calling o12.collect",
+    "Py4JNetworkError: Answer from Java side is empty",
+    "PySparkRuntimeError: [JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.",
+    "AttributeError: 'NoneType' object has no attribute '_jvm'",
+    "TypeError: 'JavaPackage' object is not callable",
+    "AnalysisException: [PATH_NOT_FOUND] Path does not exist: s3://base/_staging/x.",
+    "ConnectionRefusedError: [Errno 111] Connection refused",
+    'EndpointConnectionError: Could not connect to the endpoint URL: "http://127.0.0.1:4566/base"',
+    "OSError: [Errno 28] No space left on device",
+    "WorkerFailed: OSError: [Errno 28] No space left on device",
+    "WorkerFailed: Driver stacktrace:",
+    "MemoryError: ",
+    "ClientError: An error occurred (AccessDenied) when calling the PutObject operation: Access Denied",
+    "WorkerFailed: botocore.exceptions.ClientError: An error occurred (AccessDenied) when calling GetObject",
+    "NoSuchBucket: An error occurred (NoSuchBucket) when calling the ListObjectsV2 operation",
+    "Py4JJavaError: An error occurred while calling o96.save.\n: java.lang.OutOfMemoryError: Java heap space",
+    "TimeoutError: timed out",
+    "Command failed with exit code 137",
+    "LAUNCH ERROR | File does not exist: s3://artifacts/x.py",
+    "Resource unavailable: no capacity",
+    "the job run ended FAILED",
+    "",
+]
+
+
+@pytest.mark.parametrize("error", OF_THE_CODE)
+def test_what_the_job_says_of_its_own_code_counts_against_the_release(error: str) -> None:
+    assert speaks_of_the_code(error)
+
+
+@pytest.mark.parametrize("error", OF_THE_MACHINE)
+def test_everything_else_judged_nothing(error: str) -> None:
+    assert not speaks_of_the_code(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "is_of_the_query"),
+    [
+        (FailureKind.USER, "query 1 ended FAILED: SYNTAX_ERROR: line 1:8: Column 'amont' cannot be resolved", True),
+        (
+            FailureKind.USER,
+            "query 1 ended FAILED: TABLE_NOT_FOUND: line 3:6: Table 'refund_detial' does not exist",
+            True,
+        ),
+        (FailureKind.USER, "query 1 ended FAILED: HIVE_BAD_DATA: Field amount's type BINARY is incompatible", True),
+        (FailureKind.USER, "query 1 was cancelled: Bytes scanned limit was exceeded", True),
+        (FailureKind.USER, "the query was refused: line 1:1: mismatched input 'selct'", True),
+        (FailureKind.USER, "the query was refused: WorkGroup reports is not found.", False),
+        (FailureKind.USER, "the query was refused: Unable to verify/create output bucket results", False),
+        (FailureKind.USER, "query 1 ended FAILED: PERMISSION_DENIED: Access Denied (Service: Amazon S3)", False),
+        (FailureKind.USER, "query 1 ended FAILED: HIVE_CANNOT_OPEN_SPLIT: The specified bucket does not exist", False),
+        (FailureKind.USER, "query 1 ended FAILED: HIVE_METASTORE_ERROR: the catalog cannot be read", False),
+        (FailureKind.USER, "query 1 ended FAILED: GENERIC_INTERNAL_ERROR: IO Error: No space left on device", False),
+        (FailureKind.SYSTEM, "query 1 ended FAILED: SYNTAX_ERROR: line 1:8", False),
+        (FailureKind.OTHER, "query 1 ended CANCELLED: no reason given", False),
+    ],
+)
+def test_a_query_counts_against_the_release_when_it_cannot_be_right(
+    kind: FailureKind, message: str, is_of_the_query: bool
+) -> None:
+    assert speaks_of_the_query(QueryFailed(message, kind=kind)) == is_of_the_query
