@@ -13,7 +13,7 @@ from typing import Any
 
 from deployer.errors import DataopsError, Refused, UsageError
 from deployer.release import Release, ReleaseFile, artifact_key, release_id, release_key, short
-from deployer.store import Store, readable
+from deployer.store import RecordStore, readable
 
 _AT_ONCE = 8
 
@@ -26,7 +26,7 @@ class Upload:
     bytes: int
 
 
-def store_release(store: Store, release: Release) -> Upload:
+def store_release(store: RecordStore, release: Release) -> Upload:
     """Store what is not there yet, then the manifest. An unchanged release moves 0 bytes and nothing is overwritten."""
     if store.exists(release.key):
         return Upload(0, 0)
@@ -36,14 +36,14 @@ def store_release(store: Store, release: Release) -> Upload:
     return Upload(sum(size is not None for size in sizes), sum(size or 0 for size in sizes))
 
 
-def store_file(store: Store, file: ReleaseFile) -> int | None:
+def store_file(store: RecordStore, file: ReleaseFile) -> int | None:
     """The bytes moved, None when the object was there."""
     if store.exists(file.key) or store.create(file.key, file.content) is None:
         return None
     return len(file.content)
 
 
-def fetch_manifest(store: Store, release: str) -> Mapping[str, Any]:
+def fetch_manifest(store: RecordStore, release: str) -> Mapping[str, Any]:
     """The manifest of a stored release; refused when its content is not what its id says."""
     found = store.get(release_key(release))
     if found is None:
@@ -61,7 +61,7 @@ def fetch_manifest(store: Store, release: str) -> Mapping[str, Any]:
     return manifest
 
 
-def fetch_release(store: Store, release: str) -> Release:
+def fetch_release(store: RecordStore, release: str) -> Release:
     """A stored release with all its bytes, each checked against its hash."""
     manifest = fetch_manifest(store, release)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -69,7 +69,7 @@ def fetch_release(store: Store, release: str) -> Release:
         return Release(manifest, {file.path: file for file in files})
 
 
-def fetch_file(store: Store, path: str, listed: Mapping[str, Any]) -> ReleaseFile:
+def fetch_file(store: RecordStore, path: str, listed: Mapping[str, Any]) -> ReleaseFile:
     key = artifact_key(path, listed["sha256"])
     found = store.get(key)
     if found is None:
@@ -87,7 +87,7 @@ def fetch_file(store: Store, path: str, listed: Mapping[str, Any]) -> ReleaseFil
     return ReleaseFile(path, listed["kind"], found.body)
 
 
-def matching_release(store: Store, start: str, environment: str) -> str:
+def matching_release(store: RecordStore, start: str, environment: str) -> str:
     """The full id of the one stored release of an environment whose id starts so. Raises UsageError for none or several."""
     ids = [key.removeprefix(release_key("")[:-5]).removesuffix(".json") for key in store.keys(release_key(start)[:-5])]
     match ids:

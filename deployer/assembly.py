@@ -18,14 +18,14 @@ from deployer.identity import utc_now
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, Owner
 from deployer.plan import Options, Plan
-from deployer.progress import Lines, Live, NdJson, Progress, Said
+from deployer.progress import Lines, LiveTerminal, NdJson, Progress, Said
 from deployer.promotion import Evidence
 from deployer.release import Release, build_release
-from deployer.store import S3Store
+from deployer.request import DeployRequest, Ports, Smoke
+from deployer.store import S3RecordStore
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
 from deployer.verdict import Verdict
 from deployer.waiting import Pauses
-from deployer.wish import Ports, Smoke, Wish
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -46,7 +46,7 @@ def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke
     s3 = session.client("s3")
     return Ports(
         cloud=cloud_of(session),
-        open_store=lambda bucket: S3Store(s3, bucket),
+        open_store=lambda bucket: S3RecordStore(s3, bucket),
         progress=progress,
         pauses=pauses,
         smoke=_smoke_of(session, progress, pauses) if with_smoke else None,
@@ -71,14 +71,14 @@ def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
     return run
 
 
-def artifacts_store(session: Session) -> S3Store:
+def artifacts_store(session: Session) -> S3RecordStore:
     """The artifacts bucket of an environment. Raises DataopsError when it is not deployed."""
     project, environment = session.project, session.environment
     cloud = cloud_of(session)
     for stack in project.stacks:
         state = cloud.describe(stack_name(project.name, environment.name, stack))
         if state and ARTIFACTS_BUCKET_OUTPUT in state.outputs:
-            return S3Store(session.client("s3"), state.outputs[ARTIFACTS_BUCKET_OUTPUT])
+            return S3RecordStore(session.client("s3"), state.outputs[ARTIFACTS_BUCKET_OUTPUT])
     raise DataopsError(
         f"environment {environment.name} is not deployed yet", hint=f"dataops deploy --env {environment.name}"
     )
@@ -92,7 +92,7 @@ def progress_of(app: App, *, ndjson: bool = False) -> Progress:
     """Live on a terminal, plain lines elsewhere, ndjson on stdout when asked for."""
     if ndjson:
         return NdJson(sys.stdout)
-    return Live() if sys.stderr.isatty() and not app.verbose else Lines(app.say, verbose=bool(app.verbose))
+    return LiveTerminal() if sys.stderr.isatty() and not app.verbose else Lines(app.say, verbose=bool(app.verbose))
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def release_target(session: Session, release: Release) -> Target:
     return target_of(session.project, session.environment, release)
 
 
-def planned(
+def plan_target(
     session: Session,
     target: Target,
     options: Options,
@@ -134,7 +134,7 @@ def planned(
     """A plan that leaves no change set behind, also when it is interrupted."""
     pauses = Pauses(deadline=deadline)
     ports = ports_of(session, Lines(say), pauses, with_smoke=False)
-    deployment = Deployment(ports, target, Wish(options=options))
+    deployment = Deployment(ports, target, DeployRequest(options=options))
     with stoppable(pauses):
         return deployment.plan()
 
@@ -145,7 +145,7 @@ def evidence_of(session: Session, max_age_days: int, wanted: str | None) -> Evid
     names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
     states = describe_all(cloud_of(session), names)
     bucket = _artifacts_bucket(states)
-    current = Ledger(S3Store(session.client("s3"), bucket), environment.name).current() if bucket else None
+    current = Ledger(S3RecordStore(session.client("s3"), bucket), environment.name).current() if bucket else None
     return Evidence(environment.name, current, states, utc_now(), max_age_days, wanted)
 
 
@@ -157,5 +157,9 @@ def _artifacts_bucket(states: Mapping[str, StackState | None]) -> str | None:
 def lock_owner(session: Session, evidence: Evidence) -> Owner | None:
     """Who holds the environment's lock now."""
     bucket = _artifacts_bucket(evidence.states)
-    held = EnvironmentLock(S3Store(session.client("s3"), bucket), session.environment.name).owner() if bucket else None
+    held = (
+        EnvironmentLock(S3RecordStore(session.client("s3"), bucket), session.environment.name).owner()
+        if bucket
+        else None
+    )
     return held[0] if held else None

@@ -22,20 +22,20 @@ from deployer.outputs import LakeOutputs
 from deployer.plan import Plan, staleness
 from deployer.planner import Planner
 from deployer.progress import Said
+from deployer.request import DeployRequest, DeployResult, Ports, Smoke
 from deployer.results import StackOutcome, StackResult, outcome_of
 from deployer.run_record import RunRecord
 from deployer.stack_change import StackChange, Tools
-from deployer.store import Store
+from deployer.store import RecordStore
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.waiting import Interrupted
-from deployer.wish import Ports, Report, Smoke, Wish
 
 
 class Deployment:
     """Deploys one target."""
 
-    def __init__(self, ports: Ports, target: Target, wish: Wish) -> None:
-        self._ports, self._target, self._wish = ports, target, wish
+    def __init__(self, ports: Ports, target: Target, request: DeployRequest) -> None:
+        self._ports, self._target, self._request = ports, target, request
         self._run = new_run_id(ports.now())
         self._started = time.monotonic()
         self._first: StackResult | None = None
@@ -50,7 +50,7 @@ class Deployment:
         own = {self._first.stack: self._first.record} if self._first and self._first.record else {}
         return facts_of(self._ports, self._target, own)
 
-    def run(self) -> Report:
+    def run(self) -> DeployResult:
         """Raises DataopsError when it cannot begin; a failure on the way is in the report."""
         facts = self.facts()
         if self._is_done(facts):
@@ -60,12 +60,12 @@ class Deployment:
             return self._run_first(facts)
         return self._run_locked(facts.bucket, approved=False)
 
-    def _run_first(self, facts: Facts) -> Report:
+    def _run_first(self, facts: Facts) -> DeployResult:
         """The first deployment ever: the artifacts bucket comes before there is anything to lock or to upload to."""
         with self._planner(facts) as planner:
             plan = planner.plan()
         self._refuse(plan)
-        if not self._wish.approve(plan):
+        if not self._request.approve(plan):
             return self._report("declined", plan=plan)
         first = replace(plan.step(self._target.artifacts_stack), parents=())
         executor = self._executor(facts, self._change_sets())
@@ -76,7 +76,7 @@ class Deployment:
             return self._report(outcome_of([self._first]), plan=plan, results=(self._first, *others))
         return self._run_locked(made, approved=True)
 
-    def _run_locked(self, bucket: str, *, approved: bool) -> Report:
+    def _run_locked(self, bucket: str, *, approved: bool) -> DeployResult:
         store = self._ports.open_store(bucket)
         with self._lock(store):
             facts = self._unbusy(self.facts())  # somebody else may have deployed while we waited
@@ -84,18 +84,20 @@ class Deployment:
                 return self._unchanged(facts)
             return self._under_lock(store, facts, approved=approved)
 
-    def _under_lock(self, store: Store, facts: Facts, *, approved: bool) -> Report:
-        record = RunRecord(self._ports, Ledger(store, self._target.environment.name), self._wish, self._run)
+    def _under_lock(self, store: RecordStore, facts: Facts, *, approved: bool) -> DeployResult:
+        record = RunRecord(self._ports, Ledger(store, self._target.environment.name), self._request, self._run)
         record.sweep(facts)
         with self._planner(facts) as planner:
             plan = planner.plan()
             self._refuse(plan)
-            if not approved and plan.has_changes and not self._wish.approve(plan):
+            if not approved and plan.has_changes and not self._request.approve(plan):
                 return self._report("declined", plan=plan)
             with record.kept(plan, facts):
                 return self._carried_out(store, facts, plan, planner, record)
 
-    def _carried_out(self, store: Store, facts: Facts, plan: Plan, planner: Planner, record: RunRecord) -> Report:
+    def _carried_out(
+        self, store: RecordStore, facts: Facts, plan: Plan, planner: Planner, record: RunRecord
+    ) -> DeployResult:
         uploaded = store_release(store, self._target.release)
         if uploaded.files:
             self._say(f"uploaded {uploaded.files} artifacts, {uploaded.bytes:,} bytes")
@@ -109,7 +111,7 @@ class Deployment:
         )
         return self._concluded(record, facts, report)
 
-    def _concluded(self, record: RunRecord, facts: Facts, report: Report) -> Report:
+    def _concluded(self, record: RunRecord, facts: Facts, report: DeployResult) -> DeployResult:
         """Smoke test and records. What is deployed is written last: until then a killed run is looked at again."""
         if report.outcome == "done" and self._ports.smoke is not None:
             facts = replace(facts, current=record.deployed(facts, report))
@@ -119,7 +121,7 @@ class Deployment:
         record.deployed(facts, report)
         return report
 
-    def _smoked(self, smoke: Smoke, report: Report) -> Report:
+    def _smoked(self, smoke: Smoke, report: DeployResult) -> DeployResult:
         try:
             with self._ports.pauses.interruptible():
                 verdict = smoke(report.outputs, self._target.release)
@@ -130,18 +132,18 @@ class Deployment:
     # Decisions.
 
     def _is_done(self, facts: Facts) -> bool:
-        return is_done(self._target, facts, self._wish, with_smoke=self._ports.smoke is not None)
+        return is_done(self._target, facts, self._request, with_smoke=self._ports.smoke is not None)
 
     def _unbusy(self, facts: Facts) -> Facts:
         """The facts when nobody else is changing a stack."""
         if not facts.busy:
             return facts
-        await_others(self._ports, facts.busy, self._wish.if_busy)
+        await_others(self._ports, facts.busy, self._request.if_busy)
         return self.facts()
 
     def _refuse(self, plan: Plan) -> None:
         """The guards. Nothing has been changed when they speak."""
-        if self._wish.saved_plan is not None and (why := staleness(self._wish.saved_plan, plan.document())):
+        if self._request.saved_plan is not None and (why := staleness(self._request.saved_plan, plan.document())):
             raise Refused("the plan is stale: " + "; ".join(why), hint="make a new plan with dataops plan --out FILE")
         if plan.blocked:
             step = plan.blocked[0]
@@ -152,13 +154,13 @@ class Deployment:
 
     # Reports.
 
-    def _unchanged(self, facts: Facts) -> Report:
+    def _unchanged(self, facts: Facts) -> DeployResult:
         assert facts.current is not None
         return self._report("unchanged", smoke=facts.current.smoke, run=facts.current.run)
 
-    def _report(self, outcome: str, **rest: Any) -> Report:
+    def _report(self, outcome: str, **rest: Any) -> DeployResult:
         known: dict[str, Any] = {"run": self._run, "seconds": time.monotonic() - self._started, **rest}
-        return Report(self._target.environment.name, self._target.release.id, outcome, **known)
+        return DeployResult(self._target.environment.name, self._target.release.id, outcome, **known)
 
     def _with_first(self, results: Iterable[StackResult]) -> tuple[StackResult, ...]:
         """The results, with the artifacts stack as this run has made it."""
@@ -179,7 +181,7 @@ class Deployment:
     # Parts.
 
     def _change_sets(self) -> ChangeSets:
-        ports, drift = self._ports, self._wish.options.revert_drift
+        ports, drift = self._ports, self._request.options.revert_drift
         return ChangeSets(ports.cloud, self._target, ports.pauses, self._say, run=self._run, reverts_drift=drift)
 
     def _planner(self, facts: Facts) -> Planner:
@@ -189,11 +191,11 @@ class Deployment:
             assert facts.bucket is not None
             store_file(ports.open_store(facts.bucket), self._target.template_file(stack))
 
-        options = self._wish.options
+        options = self._request.options
         return Planner(ports.cloud, self._target, facts, options, change_sets, pauses=ports.pauses, publish=publish)
 
     def _executor(self, facts: Facts, change_sets: ChangeSets) -> Executor:
-        ports, options = self._ports, self._wish.options
+        ports, options = self._ports, self._request.options
         tools = Tools(ports.cloud, self._target, options, self._run, ports.pauses, ports.progress, change_sets)
         return Executor(
             self._target,
@@ -203,9 +205,9 @@ class Deployment:
             bucket=facts.bucket,
         )
 
-    def _lock(self, store: Store) -> AbstractContextManager[None]:
+    def _lock(self, store: RecordStore) -> AbstractContextManager[None]:
         lock = EnvironmentLock(store, self._target.environment.name)
-        seconds = self._ports.pauses.deadline.left(self._wish.lock_timeout_seconds)
+        seconds = self._ports.pauses.deadline.left(self._request.lock_timeout_seconds)
         return lock.held(self._run, timeout_seconds=seconds, say=self._say, on_loss=self._lost)
 
     def _lost(self) -> None:

@@ -17,10 +17,10 @@ from deployer.identity import new_run_id
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, this_owner
 from deployer.progress import Said, StackEnded, StackStarted
+from deployer.request import Ports
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.templates import parse_template
 from deployer.waiting import settled_stack
-from deployer.wish import Ports
 
 
 @dataclass(frozen=True)

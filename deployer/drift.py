@@ -14,9 +14,9 @@ from typing import Any
 
 from deployer.cloud import Cloud, StackState
 from deployer.config import DriftIgnore
+from deployer.deployed_services import DeployedServices
 from deployer.errors import DataopsError
 from deployer.ledger import Current
-from deployer.live import Live
 from deployer.render import RenderedResource, render
 from deployer.templates import parse_template
 from deployer.waiting import Pauses
@@ -25,7 +25,7 @@ _UNDETECTED = ("not support", "no resources", "not eligible")
 
 
 @dataclass(frozen=True)
-class Finding:
+class DriftFinding:
     """One difference. `ignored` is the reason why it is known."""
 
     stack: str
@@ -50,15 +50,21 @@ class Finding:
 
 
 def find_drift(
-    cloud: Cloud, live: Live, states: Mapping[str, StackState | None], current: Current | None, pauses: Pauses
-) -> tuple[Finding, ...]:
+    cloud: Cloud,
+    live: DeployedServices,
+    states: Mapping[str, StackState | None],
+    current: Current | None,
+    pauses: Pauses,
+) -> tuple[DriftFinding, ...]:
     """Every difference of an environment, stack by stack."""
     with ThreadPoolExecutor(8) as pool:
         found = pool.map(lambda item: _of_stack(cloud, live, item[0], item[1], pauses), states.items())
         return tuple(_of_ledger(states, current)) + tuple(finding for findings in found for finding in findings)
 
 
-def with_known(findings: Iterable[Finding], ignores: Iterable[DriftIgnore], today: dt.date) -> tuple[Finding, ...]:
+def with_known(
+    findings: Iterable[DriftFinding], ignores: Iterable[DriftIgnore], today: dt.date
+) -> tuple[DriftFinding, ...]:
     """The findings, with the reason of each that dataops.yml declares as known; an expired entry counts no more."""
     valid = [ignore for ignore in ignores if today <= ignore.until]
     return tuple(replace(f, ignored=next((i.reason for i in valid if _covers(i, f)), "")) for f in findings)
@@ -70,20 +76,20 @@ def expired(ignores: Iterable[DriftIgnore], today: dt.date) -> tuple[str, ...]:
     )
 
 
-def _covers(ignore: DriftIgnore, finding: Finding) -> bool:
+def _covers(ignore: DriftIgnore, finding: DriftFinding) -> bool:
     is_same = (ignore.stack, ignore.logical_id) == (finding.stack, finding.logical_id)
     return is_same and ignore.property_path in (None, finding.property)
 
 
-def _of_ledger(states: Mapping[str, StackState | None], current: Current | None) -> Iterator[Finding]:
+def _of_ledger(states: Mapping[str, StackState | None], current: Current | None) -> Iterator[DriftFinding]:
     for stack, record in (current.stacks if current else {}).items():
         state = states.get(stack)
         if state is None:
-            yield Finding(stack, "", "ledger", "stack", "deployed", "gone")
+            yield DriftFinding(stack, "", "ledger", "stack", "deployed", "gone")
         elif state.stack_id != record.stack_id:
-            yield Finding(stack, "", "ledger", "stack id", record.stack_id, state.stack_id)
+            yield DriftFinding(stack, "", "ledger", "stack id", record.stack_id, state.stack_id)
         elif (state.status, state.last_updated) != (record.status, record.last_updated):
-            yield Finding(
+            yield DriftFinding(
                 stack,
                 "",
                 "ledger",
@@ -93,31 +99,33 @@ def _of_ledger(states: Mapping[str, StackState | None], current: Current | None)
             )
 
 
-def _of_stack(cloud: Cloud, live: Live, stack: str, state: StackState | None, pauses: Pauses) -> list[Finding]:
+def _of_stack(
+    cloud: Cloud, live: DeployedServices, stack: str, state: StackState | None, pauses: Pauses
+) -> list[DriftFinding]:
     if state is None:
         return []
     resources = render(parse_template(cloud.template_body(state.stack_id), Path(stack)).document, state.parameters)
     return [*_of_cloudformation(cloud, stack, state, pauses), *_of_services(cloud, live, stack, state, resources)]
 
 
-def _of_cloudformation(cloud: Cloud, stack: str, state: StackState, pauses: Pauses) -> Iterator[Finding]:
+def _of_cloudformation(cloud: Cloud, stack: str, state: StackState, pauses: Pauses) -> Iterator[DriftFinding]:
     detection = cloud.detect_drift(state.stack_id)
     for _ in pauses.backoff():
         status, reason = cloud.drift_detection_status(detection)
         if status != "DETECTION_IN_PROGRESS":
             break
     if status == "DETECTION_FAILED" and not any(text in reason.lower() for text in _UNDETECTED):
-        yield Finding(stack, "", "not checked", "drift detection", "complete", reason or "failed")
+        yield DriftFinding(stack, "", "not checked", "drift detection", "complete", reason or "failed")
     for drift in cloud.drifts(state.stack_id):
         if drift.status == "DELETED":
-            yield Finding(stack, drift.logical_id, "deleted")
+            yield DriftFinding(stack, drift.logical_id, "deleted")
         for path, expected, actual in drift.differences:
-            yield Finding(stack, drift.logical_id, "modified", path, expected, actual)
+            yield DriftFinding(stack, drift.logical_id, "modified", path, expected, actual)
 
 
 def _of_services(
-    cloud: Cloud, live: Live, stack: str, state: StackState, resources: Mapping[str, RenderedResource]
-) -> Iterator[Finding]:
+    cloud: Cloud, live: DeployedServices, stack: str, state: StackState, resources: Mapping[str, RenderedResource]
+) -> Iterator[DriftFinding]:
     looked_at = {name: r for name, r in resources.items() if r.type in ("AWS::Glue::Job", "AWS::Glue::Table")}
     physical = cloud.resources(state.stack_id) if looked_at else {}
     for name, resource in looked_at.items():
@@ -127,23 +135,25 @@ def _of_services(
             yield from _of_table(live, stack, resource, physical)
 
 
-def _of_script(live: Live, stack: str, job: RenderedResource, physical: str) -> Iterator[Finding]:
+def _of_script(live: DeployedServices, stack: str, job: RenderedResource, physical: str) -> Iterator[DriftFinding]:
     """The script is where the template says, and its bytes have the hash that its key says."""
     address = live.script_of(physical)
     if address is None:
-        yield Finding(stack, job.logical_id, "deleted")
+        yield DriftFinding(stack, job.logical_id, "deleted")
         return
     expected = str((job.properties.get("Command") or {}).get("ScriptLocation", ""))
     if "${" not in expected and expected != address:
-        yield Finding(stack, job.logical_id, "script", "Command.ScriptLocation", expected, address)
+        yield DriftFinding(stack, job.logical_id, "script", "Command.ScriptLocation", expected, address)
     content = live.content(address)
     wanted = next((part for part in address.split("/") if len(part) == 64), "")
     actual = hashlib.sha256(content).hexdigest() if content is not None else "(gone)"
     if wanted and wanted != actual:
-        yield Finding(stack, job.logical_id, "script", "bytes", wanted, actual)
+        yield DriftFinding(stack, job.logical_id, "script", "bytes", wanted, actual)
 
 
-def _of_table(live: Live, stack: str, table: RenderedResource, physical: Mapping[str, str]) -> Iterator[Finding]:
+def _of_table(
+    live: DeployedServices, stack: str, table: RenderedResource, physical: Mapping[str, str]
+) -> Iterator[DriftFinding]:
     properties = table.properties.get("TableInput") or {}
     database = str(table.properties.get("DatabaseName", ""))
     if database.startswith("${"):
@@ -153,14 +163,14 @@ def _of_table(live: Live, stack: str, table: RenderedResource, physical: Mapping
     name = physical.get(table.logical_id) or str(properties.get("Name", ""))
     actual = live.columns_of(database, name.rsplit("|", 1)[-1])
     if actual is None:
-        yield Finding(stack, table.logical_id, "deleted")
+        yield DriftFinding(stack, table.logical_id, "deleted")
     elif actual != expected:
         for column in dict.fromkeys([*dict(expected), *dict(actual)]):
             was, is_ = dict(expected).get(column, ""), dict(actual).get(column, "")
             if was != is_:
-                yield Finding(stack, table.logical_id, "table", f"column {column}", was, is_)
+                yield DriftFinding(stack, table.logical_id, "table", f"column {column}", was, is_)
         if dict(actual) == dict(expected):
-            yield Finding(stack, table.logical_id, "table", "order of columns", _names(expected), _names(actual))
+            yield DriftFinding(stack, table.logical_id, "table", "order of columns", _names(expected), _names(actual))
 
 
 def _names(columns: Iterable[tuple[str, str]]) -> str:

@@ -12,11 +12,11 @@ from deployer.cloud import StackState
 from deployer.errors import Refused
 from deployer.ledger import Current, Ledger, StackRecord
 from deployer.progress import Said
+from deployer.request import DeployRequest, Ports
 from deployer.stack_change import follower
 from deployer.statuses import Handling, row_of
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.waiting import settled_stack
-from deployer.wish import Ports, Wish
 
 _READS_OUTSIDE = ("AWS::SSM::Parameter::Value", "{{resolve:", "AWS::Include")  # may change without a changed template
 
@@ -59,13 +59,13 @@ def is_recorded(target: Target, facts: Facts, stack: str, digest: str) -> bool:
     )
 
 
-def is_done(target: Target, facts: Facts, wish: Wish, *, with_smoke: bool) -> bool:
+def is_done(target: Target, facts: Facts, request: DeployRequest, *, with_smoke: bool) -> bool:
     """Whether the ledger proves that this release is deployed, untouched since, and passed where a test is asked for."""
     current = facts.current
     if current is None or current.release != target.release.id or current.outcome != "done":
         return False
     is_untested = current.smoke is None or not current.smoke.passed
-    if wish.saved_plan is not None or wish.options.revert_drift or (with_smoke and is_untested):
+    if request.saved_plan is not None or request.options.revert_drift or (with_smoke and is_untested):
         return False
     outputs = {stack: state.outputs for stack, state in facts.states.items() if state}
     return all(_is_as_recorded(target, facts, stack, outputs) for stack in target.templates)

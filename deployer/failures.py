@@ -12,11 +12,11 @@ from deployer.errors import DataopsError
 from deployer.root_cause import (
     Cause,
     StackRefused,
+    causes_text,
     change_set_refused,
     operation_causes,
     operation_warnings,
     root_cause,
-    told,
 )
 from deployer.templates import Template
 
@@ -51,7 +51,9 @@ class Ended:
 
 def stack_failed(cloud: Cloud, ended: Ended, template: Template | None, warn: Warn) -> StackFailed:
     """The failure of a stack with its cause."""
-    return StackFailed(f"stack {ended.stack} ended as {ended.status}: {told(_causes(cloud, ended, template, warn))}")
+    return StackFailed(
+        f"stack {ended.stack} ended as {ended.status}: {causes_text(_causes(cloud, ended, template, warn))}"
+    )
 
 
 def _causes(cloud: Cloud, ended: Ended, template: Template | None, warn: Warn) -> Sequence[Cause]:

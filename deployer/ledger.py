@@ -13,7 +13,7 @@ from typing import Any
 
 from deployer.cloud import StackState
 from deployer.errors import DataopsError
-from deployer.store import Store, readable
+from deployer.store import RecordStore, readable
 from deployer.verdict import Verdict
 
 VERSION = 1
@@ -53,7 +53,7 @@ class Current:
 
 
 @dataclass(frozen=True)
-class Run:
+class DeployRun:
     """One run of deploy, promote, rollback or destroy; `end` is None while it runs or when it was killed."""
 
     id: str
@@ -68,7 +68,7 @@ class Run:
 class Ledger:
     """The records of one environment."""
 
-    def __init__(self, store: Store, environment: str) -> None:
+    def __init__(self, store: RecordStore, environment: str) -> None:
         self._store, self._prefix = store, f"ledger/{environment}/"
 
     def current(self) -> Current | None:
@@ -111,7 +111,7 @@ class Ledger:
         )
         return sorted(started - ended)
 
-    def runs(self, limit: int | None = None) -> Sequence[Run]:
+    def runs(self, limit: int | None = None) -> Sequence[DeployRun]:
         """The newest runs first."""
         ids = sorted(
             {
@@ -123,7 +123,7 @@ class Ledger:
         with ThreadPoolExecutor(8) as pool:
             return list(pool.map(self._run, ids))
 
-    def _run(self, run: str) -> Run:
+    def _run(self, run: str) -> DeployRun:
         start = self._store.get(f"{self._prefix}runs/{run}/start.json")
         end = self._store.get(f"{self._prefix}runs/{run}/end.json")
-        return Run(run, start.document() if start else {}, end.document() if end else None)
+        return DeployRun(run, start.document() if start else {}, end.document() if end else None)

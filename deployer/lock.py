@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deployer.errors import DataopsError, Locked
-from deployer.store import Store, readable
+from deployer.store import RecordStore, readable
 
 LIFETIME_SECONDS = 90.0
 HEARTBEAT_SECONDS = 20.0
@@ -87,7 +87,7 @@ class EnvironmentLock:
 
     def __init__(
         self,
-        store: Store,
+        store: RecordStore,
         environment: str,
         *,
         clock: Callable[[], float] = time.time,

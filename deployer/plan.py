@@ -45,7 +45,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Base:
+class PlannedFrom:
     """The stack as the plan saw it."""
 
     stack_id: str
@@ -61,7 +61,7 @@ class Step:
     stack_name: str
     kind: StepKind
     parents: tuple[str, ...] = ()
-    base: Base | None = None
+    base: PlannedFrom | None = None
     digest: str | None = None
     changes: tuple[ResourceChange, ...] = ()
     permissions: tuple[PermissionChange, ...] = ()
@@ -145,8 +145,8 @@ class Plan:
         return hashlib.sha256(canonical(self.document())).hexdigest()
 
 
-def base_of(state: StackState | None) -> Base | None:
-    return Base(state.stack_id, state.status, state.last_updated) if state else None
+def planned_from(state: StackState | None) -> PlannedFrom | None:
+    return PlannedFrom(state.stack_id, state.status, state.last_updated) if state else None
 
 
 def kind_of(state: StackState | None, *, may_recreate: bool) -> tuple[StepKind, str]:

@@ -17,7 +17,7 @@ from deployer.cloud import ChangeSet, Cloud, StackRequest, StackState
 from deployer.facts import Facts, is_recorded
 from deployer.guards import data_risks
 from deployer.iam_changes import iam_changes
-from deployer.plan import Options, Plan, Step, StepKind, base_of, kind_of
+from deployer.plan import Options, Plan, Step, StepKind, kind_of, planned_from
 from deployer.render import KNOWN_AFTER_APPLY, references, render
 from deployer.root_cause import Cause
 from deployer.target import Target, Unknown, Value
@@ -93,7 +93,7 @@ class Planner:
             request.stack_name,
             kind,
             tuple(sorted(self._target.wiring.parents(stack))),
-            base_of(state),
+            planned_from(state),
             digest,
             unknown=unknown,
             note=note,

@@ -88,7 +88,7 @@ def line_of(event: Event) -> str:
             return f"  {stack:<16} {outcome}{took}{': ' + detail if detail else ''}"
 
 
-class Live(Progress):
+class LiveTerminal(Progress):
     """A terminal: finished stacks scroll up, running ones are redrawn below with their last resource and their time."""
 
     wants_resources = True

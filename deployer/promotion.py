@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deployer.cloud import StackState
-from deployer.ledger import Current, Run
+from deployer.ledger import Current, DeployRun
 from deployer.release import short
 
 
@@ -60,7 +60,7 @@ def _touched(current: Current, states: Mapping[str, StackState | None]) -> list[
     return found
 
 
-def previous_release(current: str | None, runs: Sequence[Run]) -> str | None:
+def previous_release(current: str | None, runs: Sequence[DeployRun]) -> str | None:
     """The newest release before the current one that was deployed and not found wrong; runs are newest first."""
     for run in runs:
         release = run.end.get("release") if run.end else None

@@ -26,7 +26,7 @@ from deployer.manifests import manifest_of
 from deployer.numbers import Numbers, Rebuilt, not_rebuilt, told, totals
 from deployer.release import ReleaseFile
 from deployer.report import MONTH
-from deployer.store import Store
+from deployer.store import RecordStore
 
 if TYPE_CHECKING:
     from deployer.session import Session
@@ -53,7 +53,7 @@ class JobCode:
 def rebuilt(
     session: Session,
     outputs: Mapping[str, str],
-    store: Store,
+    store: RecordStore,
     codes: tuple[JobCode, JobCode],
     monthly_sql: str,
     *,
@@ -78,7 +78,7 @@ def rebuilt(
 def _rebuilt(
     session: Session,
     outputs: Mapping[str, str],
-    store: Store,
+    store: RecordStore,
     codes: tuple[JobCode, JobCode],
     monthly_sql: str,
     month: str | None,
@@ -121,7 +121,7 @@ def _latest_month(session: Session, outputs: Mapping[str, str], deadline: Deadli
 
 
 @contextmanager
-def _side_tables(session: Session, store: Store, say: Say) -> Iterator[Callable[[], None]]:
+def _side_tables(session: Session, store: RecordStore, say: Say) -> Iterator[Callable[[], None]]:
     """The side tables for us alone: smoke tests run under the same lock."""
     lost: list[bool] = []
 
@@ -139,7 +139,7 @@ def _side_tables(session: Session, store: Store, say: Say) -> Iterator[Callable[
 
 
 def _run(
-    session: Session, outputs: Mapping[str, str], store: Store, code: JobCode, *, say: Say, deadline: Deadline
+    session: Session, outputs: Mapping[str, str], store: RecordStore, code: JobCode, *, say: Say, deadline: Deadline
 ) -> Mapping[str, int] | None:
     """Rebuild the side tables with a release's code; what it counted, None when its record cannot be read."""
     for file in (code.script, code.library):

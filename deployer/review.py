@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_file, fetch_manifest, fetch_release
-from deployer.assembly import artifacts_store, built_target, evidence_of, planned, release_target
+from deployer.assembly import artifacts_store, built_target, evidence_of, plan_target, release_target
 from deployer.athena import QUERY_TIMEOUT_SECONDS, run_query
 from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
@@ -20,7 +20,7 @@ from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
 from deployer.release import ReleaseFile
 from deployer.release_diff import changed_files, settings_changed
 from deployer.review_page import Review
-from deployer.store import Store
+from deployer.store import RecordStore
 
 if TYPE_CHECKING:
     from deployer.session import Session
@@ -35,7 +35,7 @@ class Stored:
     """A release's manifest, and the bucket that holds its files."""
 
     manifest: Mapping[str, Any]
-    store: Store
+    store: RecordStore
 
     def file(self, path: str) -> ReleaseFile:
         return fetch_file(self.store, path, self.manifest["files"][path])
@@ -68,7 +68,7 @@ def review_of(
     if there.current is not None:
         theirs = artifacts_store(target)
         before = Stored(fetch_manifest(theirs, there.current.release), theirs)
-    plan = planned(target, release_target(target, release), Options(), say=say, deadline=deadline)
+    plan = plan_target(target, release_target(target, release), Options(), say=say, deadline=deadline)
     return Review(
         source=source.environment.name,
         target=environment.name,

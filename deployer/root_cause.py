@@ -216,7 +216,7 @@ def change_set_refused(
     """A change set that failed for a reason: early validation, a missing value, a transform."""
     if causes:
         return StackRefused(
-            f"stack {stack}: CloudFormation refuses the change set: {told(causes)}",
+            f"stack {stack}: CloudFormation refuses the change set: {causes_text(causes)}",
             where=causes[0].where or template.path.as_posix(),
             hint=causes[0].fix or "correct the template or the parameter and run the same command again",
         )
@@ -230,7 +230,7 @@ def change_set_refused(
     )
 
 
-def told(causes: Sequence[Cause]) -> str:
+def causes_text(causes: Sequence[Cause]) -> str:
     """Every cause, the first one first; a long list is cut and says so."""
     left = len(causes) - MOST_CAUSES
     return "; ".join([*map(str, causes[:MOST_CAUSES]), *([f"and {left} more"] if left > 0 else [])])

@@ -17,16 +17,16 @@ from deployer.ledger import Current, Ledger
 from deployer.lock import this_owner
 from deployer.plan import Plan, StepKind
 from deployer.progress import Said
+from deployer.request import DeployRequest, DeployResult, Ports
 from deployer.version import version
 from deployer.waiting import Interrupted
-from deployer.wish import Ports, Report, Wish
 
 
 class RunRecord:
     """The records of one run."""
 
-    def __init__(self, ports: Ports, ledger: Ledger, wish: Wish, run: str) -> None:
-        self._ports, self._ledger, self._wish, self._run = ports, ledger, wish, run
+    def __init__(self, ports: Ports, ledger: Ledger, request: DeployRequest, run: str) -> None:
+        self._ports, self._ledger, self._request, self._run = ports, ledger, request, run
 
     def sweep(self, facts: Facts) -> None:
         """Give a killed run its end in the ledger, and delete the change sets that it left behind."""
@@ -49,10 +49,10 @@ class RunRecord:
                 self._ledger.end(self._run, {"outcome": outcome, "error": str(error), "finished_at": self._now()})
             raise
 
-    def end(self, report: Report) -> None:
+    def end(self, report: DeployResult) -> None:
         self._ledger.end(self._run, {"finished_at": self._now(), **report.document()})
 
-    def deployed(self, facts: Facts, report: Report) -> Current:
+    def deployed(self, facts: Facts, report: DeployResult) -> Current:
         """Record what is deployed from now on: stacks of this run as it left them, the others as they were recorded."""
         before = facts.current.stacks if facts.current else {}
         records = {result.stack: result.record for result in report.results if result.record}
@@ -68,7 +68,7 @@ class RunRecord:
                 commit=self._commit,
                 stacks={**before, **records},
                 smoke=smoke,
-                promoted_from=str(self._wish.notes.get("promoted_from", "")),
+                promoted_from=str(self._request.notes.get("promoted_from", "")),
                 etag=facts.current.etag if facts.current else None,
             )
         )
@@ -76,7 +76,7 @@ class RunRecord:
     def _start(self, plan: Plan, facts: Facts) -> dict[str, Any]:
         owner = this_owner(self._run, 0.0)
         return {
-            "command": self._wish.command,
+            "command": self._request.command,
             "environment": plan.environment,
             "release": plan.release,
             "from_release": facts.current.release if facts.current else None,
@@ -87,12 +87,12 @@ class RunRecord:
             "pipeline": owner.url,
             "dataops": version(),
             "commit": self._commit,
-            **self._wish.notes,
+            **self._request.notes,
         }
 
     @cached_property
     def _commit(self) -> str:
-        return self._wish.commit()
+        return self._request.commit()
 
     def _now(self) -> str:
         return _text(self._ports.now())

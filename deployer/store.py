@@ -27,7 +27,7 @@ class Stored:
         return loaded
 
 
-class Store(Protocol):
+class RecordStore(Protocol):
     """One bucket."""
 
     def get(self, key: str) -> Stored | None:
@@ -50,8 +50,8 @@ class Store(Protocol):
 
 
 @translating
-class S3Store(Store):
-    """`Store` over an S3 client."""
+class S3RecordStore(RecordStore):
+    """`RecordStore` over an S3 client."""
 
     def __init__(self, client: Any, bucket: str) -> None:
         self._client, self.bucket = client, bucket

@@ -24,8 +24,8 @@ def drift(app: App, /, env_name: str) -> int:
     Known differences stand in dataops.yml under drift_ignore, with a reason and a last day. Exit code 3: there is drift.
     """
     from deployer.assembly import cloud_of, evidence_of, stoppable
+    from deployer.deployed_services import AwsLive
     from deployer.drift import expired, find_drift, require_deployed, with_known
-    from deployer.live import AwsLive
     from deployer.waiting import Pauses
 
     session = app.connect(env_name)

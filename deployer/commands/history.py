@@ -11,7 +11,7 @@ from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
-    from deployer.ledger import Run
+    from deployer.ledger import DeployRun
 
 
 @click.command(epilog=examples("dataops history --env prod", "dataops --output json history --env prod --limit 5"))
@@ -28,11 +28,11 @@ def history(app: App, /, env_name: str, limit: int) -> None:
     app.emit({"environment": env_name, "runs": [run_document(run) for run in runs]}, history_text(runs))
 
 
-def run_document(run: Run) -> dict[str, Any]:
+def run_document(run: DeployRun) -> dict[str, Any]:
     return {**run.start, "run": run.id, "outcome": run.outcome, "end": run.end}
 
 
-def history_text(runs: Sequence[Run]) -> str:
+def history_text(runs: Sequence[DeployRun]) -> str:
     from deployer.release import short, short_commit
 
     if not runs:

@@ -46,7 +46,7 @@ def plan(
 
     Exit code 0: no stack would change; 3: changes are pending; 6: a guard would refuse them.
     """
-    from deployer.assembly import built_target, planned, stored_target
+    from deployer.assembly import built_target, plan_target, stored_target
     from deployer.deadline import Deadline
     from deployer.files import require_folder, write_atomically
     from deployer.plan import Options
@@ -57,7 +57,7 @@ def plan(
     session.verify_identity()
     target = stored_target(session, release) if release else built_target(session)
     options = Options(frozenset(recreate), frozenset(allow_replace), revert_drift)
-    made = planned(session, target, options, say=app.say, deadline=Deadline(timeout))
+    made = plan_target(session, target, options, say=app.say, deadline=Deadline(timeout))
     if out:
         write_atomically(out, json.dumps(made.document(), indent=1) + "\n")
     app.emit(made.document(), plan_text(made))

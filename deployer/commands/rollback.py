@@ -13,8 +13,8 @@ from deployer.options import env_option, examples
 
 if TYPE_CHECKING:
     from deployer.app import App
+    from deployer.request import DeployRequest, DeployResult, Ports
     from deployer.session import Session
-    from deployer.wish import Ports, Report, Wish
 
 
 @click.command(epilog=examples("dataops rollback --env prod", "dataops rollback --env prod --to 3f1c09aa --yes"))
@@ -61,7 +61,9 @@ def _commit_of(session: Session, release: str) -> str:
     return str(next(filter(None, found), ""))
 
 
-def roll_back_after(app: App, session: Session, report: Report, wish: Wish, ports: Ports) -> Report:
+def roll_back_after(
+    app: App, session: Session, report: DeployResult, request: DeployRequest, ports: Ports
+) -> DeployResult:
     """After a wrong answer: the last good release again. The first report stays the command's result."""
     from deployer.artifacts import fetch_release
     from deployer.assembly import artifacts_store, release_target
@@ -71,6 +73,6 @@ def roll_back_after(app: App, session: Session, report: Report, wish: Wish, port
     wanted = _previous(session, report.release)
     app.say(f"the smoke test found a wrong answer: rolling back to release {short(wanted)}")
     target = release_target(session, fetch_release(artifacts_store(session), wanted))
-    notes = {**wish.notes, "after_failed_run": report.run}
+    notes = {**request.notes, "after_failed_run": report.run}
     commit = partial(_commit_of, session, wanted)
-    return Deployment(ports, target, replace(wish, notes=notes, commit=commit, approve=lambda _: True)).run()
+    return Deployment(ports, target, replace(request, notes=notes, commit=commit, approve=lambda _: True)).run()

@@ -1,4 +1,4 @@
-"""What deploy, promote and rollback share: choices into a wish, consent, and how the end is told."""
+"""What deploy, promote and rollback share: choices into a request, consent, and how the end is told."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from deployer.plan import Options, Plan
 from deployer.plan_text import plan_text
 from deployer.progress import Progress
 from deployer.release import short
+from deployer.request import DeployRequest, DeployResult, Ports
 from deployer.target import Target
 from deployer.verdict import Verdict
 from deployer.waiting import Pauses
-from deployer.wish import Ports, Report, Wish
 
 if TYPE_CHECKING:
     from deployer.app import App
@@ -49,7 +49,7 @@ def carry_out(
     commit: Callable[[], str] = lambda: "",
 ) -> int:
     """Deploy a target as the operator chose; the exit code."""
-    wish = Wish(
+    request = DeployRequest(
         command=command,
         options=Options(
             frozenset(recreate),
@@ -67,20 +67,20 @@ def carry_out(
     ports = ports_of(session, progress, pauses, with_smoke=not no_smoke)
     try:
         with stoppable(pauses):
-            report = Deployment(ports, target, wish).run()
+            report = Deployment(ports, target, request).run()
             if on_smoke_failure == "rollback" and report.smoke and report.smoke.is_wrong:
-                _roll_back(app, session, report, replace(wish, command="rollback", saved_plan=None), ports)
+                _roll_back(app, session, report, replace(request, command="rollback", saved_plan=None), ports)
     finally:
         progress.close()
     return tell(app, report, progress, events=events)
 
 
-def _roll_back(app: App, session: Session, report: Report, wish: Wish, ports: Ports) -> None:
+def _roll_back(app: App, session: Session, report: DeployResult, request: DeployRequest, ports: Ports) -> None:
     """Roll back after a wrong answer. How that ends is said; the wrong answer stays the command's result."""
     from deployer.commands.rollback import roll_back_after
 
     try:
-        back = roll_back_after(app, session, report, wish, ports)
+        back = roll_back_after(app, session, report, request, ports)
     except DataopsError as error:
         app.say(f"not rolled back: {error}" + (f"; {error.hint}" if error.hint else ""))
         return
@@ -111,7 +111,7 @@ def _in_short(plan: Plan) -> str:
     return "\n".join([*lines, *(f"warning: {warning}" for warning in plan.warnings)])
 
 
-def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:
+def tell(app: App, report: DeployResult, progress: Progress, *, events: bool) -> int:
     """Print the result and give the exit code; failures are raised, so that their last line is the root cause."""
     if events:
         sys.stdout.write(json.dumps({"version": 1, "event": "Result", **report.document()}) + "\n")
@@ -135,7 +135,7 @@ def tell(app: App, report: Report, progress: Progress, *, events: bool) -> int:
             raise report.error or DataopsError("the deployment failed")
 
 
-def report_text(report: Report) -> str:
+def report_text(report: DeployResult) -> str:
     """The end of a deployment as people read it."""
     release = f"release {short(report.release)}"
     if report.outcome == "unchanged":

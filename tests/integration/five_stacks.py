@@ -16,9 +16,9 @@ from deployer.assembly import built_target, ports_of
 from deployer.config import load_project
 from deployer.deployment import Deployment
 from deployer.progress import Lines
+from deployer.request import DeployRequest, DeployResult
 from deployer.session import Access, Session
 from deployer.waiting import Pauses
-from deployer.wish import Report, Wish
 
 NAMES = ("base", "ingest", "glue", "catalog", "athena")
 
@@ -125,7 +125,7 @@ def session_of(directory: Path, environment: str = "uat") -> Session:
     return Session(project, found, Access(found.endpoint, found.account, "x"))
 
 
-def deploy(session: Session, said: list[str] | None = None, **wish: object) -> Report:
+def deploy(session: Session, said: list[str] | None = None, **request: object) -> DeployResult:
     progress = Lines((said if said is not None else []).append)
     ports = ports_of(session, progress, Pauses(), with_smoke=False)
-    return Deployment(ports, built_target(session), Wish(**wish)).run()  # type: ignore[arg-type]
+    return Deployment(ports, built_target(session), DeployRequest(**request)).run()  # type: ignore[arg-type]

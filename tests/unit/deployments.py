@@ -16,11 +16,11 @@ from deployer.deployment import Deployment
 from deployer.plan import Plan
 from deployer.progress import Event
 from deployer.release import build_release
-from deployer.store import Store
+from deployer.request import DeployRequest, DeployResult, Ports
+from deployer.store import RecordStore
 from deployer.target import Target, target_of
 from deployer.verdict import SmokeOutcome, Verdict
 from deployer.waiting import Pauses
-from deployer.wish import Ports, Report, Wish
 
 DATAOPS_YML = """\
 project: shop
@@ -117,7 +117,7 @@ class World:
         return target_of(project, project.environments[self.environment], build_release(project))
 
     def ports(self) -> Ports:
-        store: Store = self.store
+        store: RecordStore = self.store
         return Ports(
             self.cloud,
             lambda bucket: store,
@@ -127,11 +127,11 @@ class World:
             lambda: self.now,
         )
 
-    def deploy(self, target: Target | None = None, **wish: Any) -> Report:
-        return Deployment(self.ports(), target or self.target(), Wish(**wish)).run()
+    def deploy(self, target: Target | None = None, **request: Any) -> DeployResult:
+        return Deployment(self.ports(), target or self.target(), DeployRequest(**request)).run()
 
-    def plan(self, **wish: Any) -> Plan:
-        return Deployment(self.ports(), self.target(), Wish(**wish)).plan()
+    def plan(self, **request: Any) -> Plan:
+        return Deployment(self.ports(), self.target(), DeployRequest(**request)).plan()
 
     def forget_calls(self) -> None:
         self.cloud.calls.clear()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, OperationError, StackEvent, StackRequest, StackState
-from deployer.store import Store, Stored
+from deployer.store import RecordStore, Stored
 from deployer.templates import parse_template
 
 
@@ -351,7 +351,7 @@ UPDATABLE = {
 }
 
 
-class FakeStore(Store):
+class FakeStore(RecordStore):
     """One bucket; `puts` are the keys written, `bytes_written` what they held."""
 
     def __init__(self) -> None:

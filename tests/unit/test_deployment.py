@@ -13,9 +13,9 @@ from deployer.errors import DataopsError, Locked, Refused
 from deployer.lock import EnvironmentLock
 from deployer.plan import Options
 from deployer.progress import StackEnded, StackStarted
+from deployer.request import DeployRequest
 from deployer.results import StackOutcome
 from deployer.verdict import SmokeOutcome
-from deployer.wish import Wish
 
 
 @pytest.fixture
@@ -296,7 +296,7 @@ def test_an_interrupted_run_clears_up_and_the_next_one_attaches(deployed: World)
         ports.pauses.stop()
 
     deployed.cloud.after_execution = interrupt
-    report = Deployment(ports, deployed.target(), Wish()).run()
+    report = Deployment(ports, deployed.target(), DeployRequest()).run()
     assert report.outcome == "interrupted"
     assert outcomes(report)["job"] == "left running"
     assert outcomes(report)["report"] == "not started"

@@ -12,9 +12,9 @@ from deployments import World
 from deployer.aws import describe_all
 from deployer.cloud import Drift
 from deployer.config import DriftIgnore
-from deployer.drift import Finding, expired, find_drift, with_known
+from deployer.deployed_services import DeployedServices
+from deployer.drift import DriftFinding, expired, find_drift, with_known
 from deployer.ledger import Ledger
-from deployer.live import Live
 from deployer.waiting import Pauses
 
 TABLE = """\
@@ -33,7 +33,7 @@ COLUMNS = (("id", "string"), ("amount", "decimal(18,2)"), ("month", "string"))
 SCRIPT = b"print(1)\n"
 
 
-class FakeLive(Live):
+class FakeLive(DeployedServices):
     """Jobs, tables and objects as they are."""
 
     def __init__(self) -> None:
@@ -150,6 +150,6 @@ def test_known_differences_have_a_reason_and_an_end(
     """Given an entry in drift_ignore, then it covers its own resource and property until its last day."""
     stack, logical_id, path = ignore
     entry = DriftIgnore(stack, logical_id, "until the migration ends", dt.date(2026, 11, 30), path)
-    (found,) = with_known([Finding("store", "Data", "modified", "/Status")], [entry], dt.date.fromisoformat(today))
+    (found,) = with_known([DriftFinding("store", "Data", "modified", "/Status")], [entry], dt.date.fromisoformat(today))
     assert bool(found.ignored) is is_known
     assert bool(expired([entry], dt.date.fromisoformat(today))) is (today > "2026-11-30")

@@ -6,7 +6,7 @@ import io
 import json
 import re
 
-from deployer.progress import Event, Lines, Live, NdJson, ResourceMoved, Said, StackEnded, StackStarted
+from deployer.progress import Event, Lines, LiveTerminal, NdJson, ResourceMoved, Said, StackEnded, StackStarted
 
 EVENTS: tuple[tuple[float, Event], ...] = (
     (0.0, Said("uploaded 2 artifacts, 10 bytes")),
@@ -43,7 +43,7 @@ class Screen(io.StringIO):
 def shown(columns: int) -> list[str]:
     """The screen after each event, and after the end."""
     screen, now = Screen(), 0.0
-    live = Live(screen, interval_seconds=3600, clock=lambda: now, columns=lambda: columns)
+    live = LiveTerminal(screen, interval_seconds=3600, clock=lambda: now, columns=lambda: columns)
     screens = []
     for when, event in EVENTS:
         now = when

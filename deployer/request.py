@@ -1,4 +1,4 @@
-"""What goes into a deployment and what comes out of it: the ports it acts through, the operator's wish, the report."""
+"""What goes into a deployment and what comes out of it: the ports it acts through, the request, the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deployer.plan import Options, Plan
 from deployer.progress import Progress
 from deployer.release import Release
 from deployer.results import StackResult
-from deployer.store import Store
+from deployer.store import RecordStore
 from deployer.verdict import Verdict
 from deployer.waiting import Pauses
 
@@ -26,7 +26,7 @@ class Ports:
     """Everything outside the program that a deployment touches."""
 
     cloud: Cloud
-    open_store: Callable[[str], Store]
+    open_store: Callable[[str], RecordStore]
     smoke: Smoke | None
     progress: Progress
     pauses: Pauses = field(default_factory=Pauses)
@@ -34,7 +34,7 @@ class Ports:
 
 
 @dataclass(frozen=True)
-class Wish:
+class DeployRequest:
     """What the operator asked for. `approve` shows the plan and asks; `saved_plan` is the only plan to be carried out."""
 
     command: str = "deploy"
@@ -50,7 +50,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Report:
+class DeployResult:
     """How a deployment ended."""
 
     environment: str

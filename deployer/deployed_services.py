@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from deployer.aws_calls import translating
 
 
-class Live(Protocol):
+class DeployedServices(Protocol):
     """Reads of the services themselves."""
 
     def script_of(self, job: str) -> str | None:
@@ -21,8 +21,8 @@ class Live(Protocol):
 
 
 @translating
-class AwsLive(Live):
-    """`Live` over clients of Glue and S3."""
+class AwsLive(DeployedServices):
+    """`DeployedServices` over clients of Glue and S3."""
 
     def __init__(self, glue: Any, s3: Any) -> None:
         self._glue, self._s3 = glue, s3
