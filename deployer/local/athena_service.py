@@ -21,8 +21,8 @@ from deployer.local.athena_results import Row, csv_rows, csv_text, page
 from deployer.local.athena_tables import Footers
 from deployer.local.athena_types import Column, as_json, text_of
 from deployer.local.athena_workgroups import Rules, Unusable, rules_of
-from deployer.local.emulator import load, replace, require
-from deployer.local.on_loop import on_loop
+from deployer.local.emulator.on_loop import on_loop
+from deployer.local.emulator.private_parts import load, replace, require
 
 if TYPE_CHECKING:
     from deployer.local.launcher import LocalCloud

@@ -12,7 +12,7 @@ from typing import Any
 from deployer.local.athena_errors import MalformedQuery, QueryError
 from deployer.local.athena_results import Row
 from deployer.local.athena_types import Column
-from deployer.local.emulator import load
+from deployer.local.emulator.private_parts import load
 
 NAME = r"[`\"]?(?:(?P<database>\w+)[`\"]?\.[`\"]?)?(?P<table>\w+)[`\"]?"
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from deployer.local.emulator import load, replace, require
+from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.partition_filter import FilterError, matching
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deployer.local.emulator import load, require
+from deployer.local.emulator.private_parts import load, require
 
 if TYPE_CHECKING:
     from deployer.local.launcher import LocalCloud

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from deployer.local.emulator import EmulatorChanged, load, require
+from deployer.local.emulator.private_parts import EmulatorChanged, load, require
 
 if TYPE_CHECKING:
     from deployer.local.launcher import LocalCloud

@@ -17,7 +17,7 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from deployer.local.emulator import load, replace, require
+from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.guard import App, Receive, Scope, Send
 from deployer.local.repair import repair
 from deployer.local.state_store import StateStore, kind_of

@@ -15,8 +15,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from deployer.local.emulator import EmulatorChanged, load, replace, require
-from deployer.local.on_loop import on_loop
+from deployer.local.emulator.on_loop import on_loop
+from deployer.local.emulator.private_parts import EmulatorChanged, load, replace, require
 
 if TYPE_CHECKING:
     from deployer.local.launcher import LocalCloud

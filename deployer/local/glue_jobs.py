@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deployer.local.emulator import load, replace, require
+from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.events import emit
 from deployer.local.guard import App, Receive, Scope, Send
 from deployer.local.job_process import JobProcess, LaunchError, RunSpec, script_arguments

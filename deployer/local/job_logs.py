@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import IO, Any
 
-from deployer.local.emulator import load, require
+from deployer.local.emulator.private_parts import load, require
 
 BATCH_LINES = 200
 BATCH_SECONDS = 0.25

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from deployer.local import spark_runner
-from deployer.local.emulator import load
+from deployer.local.emulator.on_loop import on_loop
+from deployer.local.emulator.private_parts import load
 from deployer.local.environment import client_environment
 from deployer.local.job_logs import LogStream, copy_lines
 from deployer.local.mounts import Mount, Mounts
-from deployer.local.on_loop import on_loop
 from deployer.local.paths import LocalPaths
 from deployer.local.spark_submit import Archive, Archives, java_home, submit_arguments
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deployer.local import endpoint as endpoints
-from deployer.local.emulator import WRITTEN_AGAINST, EmulatorChanged, check_version
+from deployer.local.emulator.private_parts import WRITTEN_AGAINST, EmulatorChanged, check_version
 from deployer.local.guard import App, Guard, Receive, Scope, Send
 from deployer.local.paths import LocalPaths
 from deployer.local.state_store import UnknownState

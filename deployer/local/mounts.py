@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from deployer.local.emulator import load, require
+from deployer.local.emulator.private_parts import load, require
 
 #: Directories change their time stamp at the kernel's tick: one this young is looked at again.
 TICK_NANOSECONDS = 50_000_000

@@ -11,7 +11,7 @@ import os
 import time
 from typing import Any
 
-from deployer.local.emulator import load
+from deployer.local.emulator.private_parts import load
 
 REASON = "the local cloud was stopped while this was under way"
 #: What an operation that was cut off has become.

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from types import MemberDescriptorType
 from typing import Any
 
-from deployer.local.emulator import EmulatorChanged, load
+from deployer.local.emulator.private_parts import EmulatorChanged, load
 
 #: A thread may hold a record a moment longer than its mark: marks of this age count again.
 LINGER_SECONDS = 0.25

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from deployer.local.emulator import load, replace, require
+from deployer.local.emulator.private_parts import load, replace, require
 
 if TYPE_CHECKING:
     from deployer.local.launcher import LocalCloud

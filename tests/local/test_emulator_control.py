@@ -20,7 +20,8 @@ from conftest import Cloud
 
 from deployer import local
 from deployer.cli import cli
-from deployer.local import control, emulator, endpoint
+from deployer.local import control, endpoint
+from deployer.local.emulator import private_parts
 from deployer.local.errors import MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 from deployer.local.paths import LocalPaths
 
@@ -156,18 +157,18 @@ def test_another_emulator_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "version", lambda package: "9.9.9")
     with pytest.raises(MissingExtra, match=r"needs ministack 1\.5\.33, 9\.9\.9 is installed"):
         control.check_packages()
-    monkeypatch.setattr(emulator, "version", lambda package: "9.9.9")
-    with pytest.raises(emulator.EmulatorChanged, match="written against 1.5.33"):
-        emulator.check_version()
+    monkeypatch.setattr(private_parts, "version", lambda package: "9.9.9")
+    with pytest.raises(private_parts.EmulatorChanged, match="written against 1.5.33"):
+        private_parts.check_version()
 
 
 def test_a_changed_emulator_is_noticed() -> None:
     """Given a private name that is gone or takes other parameters, then taking hold of it fails and says so."""
     module: Any = SimpleNamespace(__name__="ministack.services.glue", call=lambda data: None)
-    with pytest.raises(emulator.EmulatorChanged, match="has no 'other' any more"):
-        emulator.require(module, "other")
-    with pytest.raises(emulator.EmulatorChanged, match="takes"):
-        emulator.require(module, "call", ("data", "more"))
+    with pytest.raises(private_parts.EmulatorChanged, match="has no 'other' any more"):
+        private_parts.require(module, "other")
+    with pytest.raises(private_parts.EmulatorChanged, match="takes"):
+        private_parts.require(module, "call", ("data", "more"))
 
 
 def test_no_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

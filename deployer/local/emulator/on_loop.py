@@ -11,7 +11,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from deployer.local.emulator import load
+from deployer.local.emulator.private_parts import load
 
 Result = TypeVar("Result")
 WAIT_SECONDS = 120.0

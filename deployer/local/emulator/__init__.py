@@ -1,0 +1,1 @@
+"""Taking hold of the emulator."""
