@@ -4,7 +4,7 @@ This package starts MiniStack as a background process that deployer/local comple
 where it answers. The deployer knows nothing else of it: it talks boto3 to the endpoint's URL.
 """
 
-from deployer.local.control import find, reset, start, stop
-from deployer.local.endpoint import Endpoint
+from deployer.local.process.control import find, reset, start, stop
+from deployer.local.process.endpoint import Endpoint
 
 __all__ = ["Endpoint", "find", "reset", "start", "stop"]

@@ -25,7 +25,7 @@ from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 #: Queries that run at the same time; further ones wait in state QUEUED.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.local.emulator.private_parts import EmulatorChanged, load, require
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 Properties = Mapping[str, Any]
 

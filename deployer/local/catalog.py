@@ -15,7 +15,7 @@ from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.partition_filter import FilterError, matching
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 #: What AWS returns per page, and the most that a batch call takes.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.local.emulator.private_parts import load, require
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 Template = Mapping[str, Any]
 #: From these a stack can only be deleted, or has to end its operation first.

@@ -18,13 +18,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.guard import App, Receive, Scope, Send
+from deployer.local.process.guard import App, Receive, Scope, Send
 from deployer.local.repair import repair
 from deployer.local.state_store import StateStore, kind_of
 from deployer.local.touched import Marks, snapshot, watch
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 logger = logging.getLogger("dataops.durability")
 #: How often changes that nobody has asked for yet are saved.

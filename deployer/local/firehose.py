@@ -19,7 +19,7 @@ from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import EmulatorChanged, load, replace, require
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 #: Record id and content.

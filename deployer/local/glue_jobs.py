@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.events import emit
-from deployer.local.guard import App, Receive, Scope, Send
 from deployer.local.job_process import JobProcess, LaunchError, RunSpec, script_arguments
 from deployer.local.mounts import Mounts
+from deployer.local.process.guard import App, Receive, Scope, Send
 from deployer.local.spark_submit import Archives, cache_directory
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 ACTIVE = ("STARTING", "RUNNING", "STOPPING", "WAITING")

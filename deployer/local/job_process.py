@@ -21,10 +21,10 @@ from typing import Any
 from deployer.local import spark_runner
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
-from deployer.local.environment import client_environment
 from deployer.local.job_logs import LogStream, copy_lines
 from deployer.local.mounts import Mount, Mounts
 from deployer.local.paths import LocalPaths
+from deployer.local.process.environment import client_environment
 from deployer.local.spark_submit import Archive, Archives, java_home, submit_arguments
 
 #: How long the last lines of a run may take to arrive after its driver has ended.

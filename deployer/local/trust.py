@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from deployer.local.emulator.private_parts import load, replace, require
 
 if TYPE_CHECKING:
-    from deployer.local.launcher import LocalCloud
+    from deployer.local.process.launcher import LocalCloud
 
 
 def install(cloud: LocalCloud) -> None:

@@ -20,10 +20,10 @@ from conftest import Cloud
 
 from deployer import local
 from deployer.cli import cli
-from deployer.local import control, endpoint
 from deployer.local.emulator import private_parts
-from deployer.local.errors import MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 from deployer.local.paths import LocalPaths
+from deployer.local.process import control, endpoint
+from deployer.local.process.errors import MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 
 
 def test_start_finds_what_runs(local_cloud: Cloud) -> None:
@@ -85,7 +85,7 @@ def test_one_that_does_not_answer_is_replaced(own_cloud: Cloud, monkeypatch: pyt
 def test_one_process_owns_the_state(local_cloud: Cloud) -> None:
     """Given a running launcher, when a second one is started on its state, then it ends at once and says why."""
     root = LocalPaths.of(local_cloud.project_dir).root
-    command = [sys.executable, "-m", "deployer.local.launcher", str(root)]
+    command = [sys.executable, "-m", "deployer.local.process.launcher", str(root)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert second.returncode == 1
     assert "another process already serves" in second.stderr.splitlines()[-1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Cloud
 
-from deployer.local.guard import is_own_host, refusal
+from deployer.local.process.guard import is_own_host, refusal
 
 
 def request(cloud: Cloud, path: str, **headers: str) -> int:

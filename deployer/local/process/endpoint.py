@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from deployer.local.environment import DEFAULT_ACCOUNT, DEFAULT_REGION, SECRET_ACCESS_KEY
+from deployer.local.process.environment import DEFAULT_ACCOUNT, DEFAULT_REGION, SECRET_ACCESS_KEY
 
 HEALTH_PATH = "/_dataops/health"
 

@@ -1,4 +1,4 @@
-"""The background process of the local cloud: ``python -m deployer.local.launcher <root>``.
+"""The background process of the local cloud: ``python -m deployer.local.process.launcher <root>``.
 
 It takes the state's lock and a port, completes the emulator in-process (one module per completion,
 listed in `COMPLETIONS`) and serves until SIGTERM. Starting, finding and stopping it is control.py's work.
@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from deployer.local import endpoint as endpoints
 from deployer.local.emulator.private_parts import WRITTEN_AGAINST, EmulatorChanged, check_version
-from deployer.local.guard import App, Guard, Receive, Scope, Send
 from deployer.local.paths import LocalPaths
+from deployer.local.process import endpoint as endpoints
+from deployer.local.process.guard import App, Guard, Receive, Scope, Send
 from deployer.local.state_store import UnknownState
 
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.

