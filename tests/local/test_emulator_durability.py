@@ -13,7 +13,7 @@ from conftest import Cloud, Json, eventually
 
 from deployer import local
 from deployer.local.paths import LocalPaths
-from deployer.local.state_store import StateStore, UnknownState
+from deployer.local.state.store import StateStore, UnknownState
 
 SLEEPING_SCRIPT = b"import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 

@@ -24,11 +24,11 @@ from deployer.local.emulator.private_parts import WRITTEN_AGAINST, EmulatorChang
 from deployer.local.paths import LocalPaths
 from deployer.local.process import endpoint as endpoints
 from deployer.local.process.guard import App, Guard, Receive, Scope, Send
-from deployer.local.state_store import UnknownState
+from deployer.local.state.store import UnknownState
 
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
 COMPLETIONS = (
-    "deployer.local.durability",
+    "deployer.local.state.durability",
     "deployer.local.buckets",
     "deployer.local.cfn_types",
     "deployer.local.cfn_rules",

@@ -2,7 +2,7 @@
 
 The emulator saves when it is shut down and not when it is killed. Here a commit stands before every response: it
 compares the stores that were touched with what is saved (touched.py) and writes the difference in one transaction
-(state_store.py). Bodies of S3 objects are files that the emulator writes before it answers; a failure to do so
+(store.py). Bodies of S3 objects are files that the emulator writes before it answers; a failure to do so
 is an error here, not a line in the log.
 """
 
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.process.guard import App, Receive, Scope, Send
-from deployer.local.repair import repair
-from deployer.local.state_store import StateStore, kind_of
-from deployer.local.touched import Marks, snapshot, watch
+from deployer.local.state.repair import repair
+from deployer.local.state.store import StateStore, kind_of
+from deployer.local.state.touched import Marks, snapshot, watch
 
 if TYPE_CHECKING:
     from deployer.local.process.launcher import LocalCloud
