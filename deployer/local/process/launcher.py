@@ -29,10 +29,10 @@ from deployer.local.state.store import UnknownState
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
 COMPLETIONS = (
     "deployer.local.state.durability",
-    "deployer.local.buckets",
-    "deployer.local.cfn_types",
-    "deployer.local.cfn_rules",
-    "deployer.local.trust",
+    "deployer.local.cloudformation.buckets",
+    "deployer.local.cloudformation.resource_types",
+    "deployer.local.cloudformation.template_rules",
+    "deployer.local.cloudformation.trust",
     "deployer.local.catalog",
     "deployer.local.glue_jobs",
     "deployer.local.athena_service",

@@ -1,7 +1,7 @@
 """Resource types and properties that the emulator's CloudFormation lacks and our templates use.
 
 New types are mapped onto the emulator's own service calls; dropped properties are put on its records.
-Buckets have a module of their own (buckets.py), rules about templates another one (cfn_rules.py).
+Buckets have a module of their own (buckets.py), rules about templates another one (template_rules.py).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Completions of CloudFormation and of what stacks are made of."""
