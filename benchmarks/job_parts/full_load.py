@@ -13,7 +13,7 @@ from comparison import ratios, spread
 from processes import Measured, measure
 from setting import Setting, bytes_below, python, say, table
 
-from deployer.local.spark_submit import COMPILER, Archive, Archives
+from deployer.local.glue.spark_settings import COMPILER, Archive, Archives
 
 JOB, DUCKDB, PYSPARK = "the job", "DuckDB", "straightforward PySpark"
 RIVALS = {"duckdb": DUCKDB, "pyspark": PYSPARK}

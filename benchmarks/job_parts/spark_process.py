@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deployer.local.spark_submit import COMPILER, Archive, java_home, submit_arguments
+from deployer.local.glue.spark_settings import COMPILER, Archive, java_home, submit_arguments
 
 
 def environment(

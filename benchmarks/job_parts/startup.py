@@ -10,7 +10,7 @@ from comparison import ratios, spread
 from processes import Measured, measure
 from setting import Setting, bytes_below, python, table
 
-from deployer.local.spark_submit import Archive
+from deployer.local.glue.spark_settings import Archive
 
 
 def run(setting: Setting) -> str:

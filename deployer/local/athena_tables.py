@@ -15,7 +15,7 @@ from deployer.local.athena_errors import QueryError
 from deployer.local.athena_types import UnknownType, duckdb_type, literal, quoted
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
-from deployer.local.glue_jobs import MOUNTS
+from deployer.local.glue.job_runs import MOUNTS
 from deployer.local.projection import projected
 
 

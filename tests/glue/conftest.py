@@ -17,7 +17,7 @@ WORKERS_PATH = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "
 
 from lakehouse import Lakehouse  # needs the line above
 
-from deployer.local.spark_submit import Archives, cache_directory, java_home
+from deployer.local.glue.spark_settings import Archives, cache_directory, java_home
 
 IS_SPARK_4 = version("pyspark").startswith("4.")
 

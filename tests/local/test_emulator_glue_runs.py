@@ -296,7 +296,7 @@ def test_one_run_at_a_time_stop_and_live_log(jobs: Jobs) -> None:
 
 def test_timeout() -> None:
     """Given a run that outlives its time-out, then it is ended in state TIMEOUT."""
-    from deployer.local.glue_jobs import JobRuns
+    from deployer.local.glue.job_runs import JobRuns
 
     class Endless:
         killed = False

@@ -27,7 +27,7 @@ from template_model import (
 
 from deployer.config import load_project
 from deployer.guards import STATEFUL_TYPES
-from deployer.local.glue_jobs import log_group_prefix
+from deployer.local.glue.job_runs import log_group_prefix
 from deployer.release import ARTIFACTS_PREFIX
 from deployer.templates import load_templates
 from deployer.wiring import wire

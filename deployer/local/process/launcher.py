@@ -33,8 +33,8 @@ COMPLETIONS = (
     "deployer.local.cloudformation.resource_types",
     "deployer.local.cloudformation.template_rules",
     "deployer.local.cloudformation.trust",
-    "deployer.local.catalog",
-    "deployer.local.glue_jobs",
+    "deployer.local.glue.catalog",
+    "deployer.local.glue.job_runs",
     "deployer.local.athena_service",
     "deployer.local.firehose",
 )

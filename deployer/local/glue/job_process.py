@@ -1,6 +1,6 @@
 """One Glue job run as a process of this machine: prepared, followed, stopped, cleaned up.
 
-The Glue API around it (states, limits, events) is glue_jobs.py's; this module knows scripts, libraries and processes.
+The Glue API around it (states, limits, events) is job_runs.py's; this module knows scripts, libraries and processes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployer.local import spark_runner
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
-from deployer.local.job_logs import LogStream, copy_lines
-from deployer.local.mounts import Mount, Mounts
+from deployer.local.glue import spark_runner
+from deployer.local.glue.job_logs import LogStream, copy_lines
+from deployer.local.glue.mounts import Mount, Mounts
+from deployer.local.glue.spark_settings import Archive, Archives, java_home, submit_arguments
 from deployer.local.paths import LocalPaths
 from deployer.local.process.environment import client_environment
-from deployer.local.spark_submit import Archive, Archives, java_home, submit_arguments
 
 #: How long the last lines of a run may take to arrive after its driver has ended.
 DRAIN_SECONDS = 1.5

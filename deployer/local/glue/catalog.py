@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.partition_filter import FilterError, matching
+from deployer.local.glue.partition_filter import FilterError, matching
 
 if TYPE_CHECKING:
     from deployer.local.process.launcher import LocalCloud

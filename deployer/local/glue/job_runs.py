@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.events import emit
-from deployer.local.job_process import JobProcess, LaunchError, RunSpec, script_arguments
-from deployer.local.mounts import Mounts
+from deployer.local.glue.events import emit
+from deployer.local.glue.job_process import JobProcess, LaunchError, RunSpec, script_arguments
+from deployer.local.glue.mounts import Mounts
+from deployer.local.glue.spark_settings import Archives, cache_directory
 from deployer.local.process.guard import App, Receive, Scope, Send
-from deployer.local.spark_submit import Archives, cache_directory
 
 if TYPE_CHECKING:
     from deployer.local.process.launcher import LocalCloud

@@ -1,0 +1,1 @@
+"""Completions of Glue: job runs and the catalog."""
