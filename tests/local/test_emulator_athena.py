@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import Cloud, Json, eventually
 
-from deployer.local.athena_engine import lock_down
+from deployer.local.athena.engine import lock_down
 
 CUTOFF_BYTES = 10_000_000
 COLUMNS = {

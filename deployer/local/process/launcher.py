@@ -35,7 +35,7 @@ COMPLETIONS = (
     "deployer.local.cloudformation.trust",
     "deployer.local.glue.catalog",
     "deployer.local.glue.job_runs",
-    "deployer.local.athena_service",
+    "deployer.local.athena.service",
     "deployer.local.firehose",
 )
 KEEP_LOG_BYTES = 10 << 20

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.local.athena_errors import QueryError
-from deployer.local.athena_types import UnknownType, duckdb_type, literal, quoted
+from deployer.local.athena.errors import QueryError
+from deployer.local.athena.projection import projected
+from deployer.local.athena.types import UnknownType, duckdb_type, literal, quoted
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
 from deployer.local.glue.job_runs import MOUNTS
-from deployer.local.projection import projected
 
 
 @dataclass(frozen=True)

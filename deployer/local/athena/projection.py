@@ -10,7 +10,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 
-from deployer.local.athena_errors import QueryError
+from deployer.local.athena.errors import QueryError
 
 
 def projected(keys: Sequence[str], properties: Mapping[str, str], location: str) -> list[tuple[tuple[str, ...], str]]:

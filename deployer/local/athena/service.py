@@ -1,7 +1,7 @@
 """Athena's query API over the local engine: executions, workgroups' rules, results and their pages.
 
 The records are the emulator's (so that its persistence keeps them); rows live in S3 only, as on AWS. What a query
-means is athena_engine.py's work. Workgroup and named-query CRUD stays the emulator's.
+means is engine.py's work. Workgroup and named-query CRUD stays the emulator's.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployer.local import athena_engine, athena_utility
-from deployer.local.athena_errors import Cancelled, MalformedQuery, QueryError
-from deployer.local.athena_results import Row, csv_rows, csv_text, page
-from deployer.local.athena_tables import Footers
-from deployer.local.athena_types import Column, as_json, text_of
-from deployer.local.athena_workgroups import Rules, Unusable, rules_of
+from deployer.local.athena import engine, utility
+from deployer.local.athena.errors import Cancelled, MalformedQuery, QueryError
+from deployer.local.athena.results import Row, csv_rows, csv_text, page
+from deployer.local.athena.tables import Footers
+from deployer.local.athena.types import Column, as_json, text_of
+from deployer.local.athena.workgroups import Rules, Unusable, rules_of
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
 
@@ -55,7 +55,7 @@ class Queries:
         self._athena = athena
         self._temporary = temporary
         self._footers = Footers()
-        self._running: dict[str, athena_engine.Query] = {}
+        self._running: dict[str, engine.Query] = {}
         self._slots = threading.Semaphore(SIDE_BY_SIDE)
         self._rows: OrderedDict[str, list[Row]] = OrderedDict()
 
@@ -66,9 +66,9 @@ class Queries:
             rules = rules_of(self._athena._workgroups, data)
             kind = self._athena._detect_statement_type(sql)
             if kind == "DML":
-                athena_engine.check(sql)
+                engine.check(sql)
             elif kind == "UTILITY":
-                athena_utility.check(sql)
+                utility.check(sql)
         except Unusable as error:
             return self._refused(str(error))
         except MalformedQuery as error:
@@ -81,7 +81,7 @@ class Queries:
                 return self._athena.json_response({"QueryExecutionId": known["QueryExecutionId"]})
         execution = new_execution(sql, kind, rules, data)
         self._athena._executions[execution["QueryExecutionId"]] = execution
-        query = athena_engine.Query(
+        query = engine.Query(
             sql,
             execution["QueryExecutionContext"]["Database"],
             data.get("ExecutionParameters") or [],
@@ -144,7 +144,7 @@ class Queries:
             answer["NextToken"] = str(following)
         return self._athena.json_response(answer)
 
-    def _live(self, execution: Data, query: athena_engine.Query) -> None:
+    def _live(self, execution: Data, query: engine.Query) -> None:
         """The life of one query, in a thread of its own."""
         with self._slots:
             if execution["Status"]["State"] == "QUEUED":
@@ -177,12 +177,12 @@ class Queries:
             _finish(execution, state, reason)
             self._running.pop(execution["QueryExecutionId"], None)
 
-    def _rows_of(self, execution: Data, query: athena_engine.Query) -> tuple[list[Column], list[Row]]:
+    def _rows_of(self, execution: Data, query: engine.Query) -> tuple[list[Column], list[Row]]:
         sql, database = execution["Query"], execution["QueryExecutionContext"]["Database"]
         if execution["StatementType"] == "DML":
             result = query.run(self._footers, self._temporary)
             return list(result.columns), [tuple(text_of(value) for value in row) for row in result.rows]
-        return athena_utility.run(self._athena, sql, database)
+        return utility.run(self._athena, sql, database)
 
     def _save(self, execution: Data, columns: list[Column], rows: list[Row]) -> None:
         """Write the result objects where the execution says, encrypted as it says."""

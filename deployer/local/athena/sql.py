@@ -19,7 +19,7 @@ from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import traverse_scope
 
-from deployer.local.athena_errors import MalformedQuery, QueryError
+from deployer.local.athena.errors import MalformedQuery, QueryError
 
 #: Database and table -> column -> type; the partition columns come last.
 Columns = Mapping[str, str]

@@ -14,10 +14,10 @@ from typing import Any
 
 import duckdb
 
-from deployer.local import athena_sql
-from deployer.local.athena_errors import Cancelled, QueryError, from_duckdb
-from deployer.local.athena_tables import Footer, Footers, Table, columns_of, read_tables, view_sql
-from deployer.local.athena_types import Column, literal, quoted, result_column
+from deployer.local.athena.errors import Cancelled, QueryError, from_duckdb
+from deployer.local.athena.sql import TableRead, bind, parse, translate
+from deployer.local.athena.tables import Footer, Footers, Table, columns_of, read_tables, view_sql
+from deployer.local.athena.types import Column, literal, quoted, result_column
 
 MEMORY_LIMIT = "2GB"
 
@@ -48,8 +48,8 @@ class Query:
 
     def run(self, footers: Footers, temporary: Path) -> Result:
         """Raises `QueryError` or `Cancelled`; `bytes_scanned` is set before the first row is read."""
-        tree = athena_sql.bind(athena_sql.parse(self._sql), self._parameters)
-        translation = athena_sql.translate(tree, self._database, columns_of)
+        tree = bind(parse(self._sql), self._parameters)
+        translation = translate(tree, self._database, columns_of)
         tables = read_tables(sorted(translation.tables))
         with duckdb.connect(":memory:") as connection:
             self._connection = connection
@@ -82,7 +82,7 @@ def parquet_files(table: Table) -> Sequence[str]:
 
 def bytes_needed(
     connection: duckdb.DuckDBPyConnection,
-    reads: Sequence[athena_sql.TableRead],
+    reads: Sequence[TableRead],
     tables: Mapping[tuple[str, str], Table],
     footers: Mapping[tuple[str, str], Mapping[str, Footer]],
 ) -> int:
@@ -141,7 +141,7 @@ def lock_down(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> No
 
 def check(sql: str) -> None:
     """Raise `MalformedQuery` for what StartQueryExecution refuses, so that the caller hears of it at once."""
-    athena_sql.parse(sql)
+    parse(sql)
 
 
 __all__ = ["Query", "QueryError", "Result", "check"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from deployer.local.athena_types import Column
+from deployer.local.athena.types import Column
 
 Row = Sequence[str | None]
 

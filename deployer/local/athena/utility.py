@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from deployer.local.athena_errors import MalformedQuery, QueryError
-from deployer.local.athena_results import Row
-from deployer.local.athena_types import Column
+from deployer.local.athena.errors import MalformedQuery, QueryError
+from deployer.local.athena.results import Row
+from deployer.local.athena.types import Column
 from deployer.local.emulator.private_parts import load
 
 NAME = r"[`\"]?(?:(?P<database>\w+)[`\"]?\.[`\"]?)?(?P<table>\w+)[`\"]?"
