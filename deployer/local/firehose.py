@@ -13,13 +13,11 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.local.completion import LocalCloud
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import EmulatorChanged, load, replace, require
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 #: Record id and content.

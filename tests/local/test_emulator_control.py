@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,6 +69,22 @@ def test_older_code_is_replaced(own_cloud: Cloud) -> None:
     assert own_cloud.endpoint.pid != known.pid
     assert any("older code" in text for text in said)
     own_cloud.client("s3").head_bucket(Bucket=bucket)
+
+
+def test_every_file_of_the_local_cloud_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a copy of deployer/local, when a file of any room changes, moves or goes, then the code is another."""
+    package = tmp_path / "local"
+    shutil.copytree(endpoint.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(endpoint, "PACKAGE", package)
+    seen = [endpoint.code_fingerprint()]
+    for file in sorted(package.rglob("*.py")):
+        file.write_text(file.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+        seen.append(endpoint.code_fingerprint())
+    (package / "firehose.py").rename(package / "glue" / "firehose.py")
+    seen.append(endpoint.code_fingerprint())
+    (package / "glue" / "firehose.py").unlink()
+    seen.append(endpoint.code_fingerprint())
+    assert len(set(seen)) == len(seen)
 
 
 def test_one_that_does_not_answer_is_replaced(own_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import pytest
 from conftest import Cloud, Json, eventually
 
 from deployer import local
+from deployer.local.emulator.private_parts import UnknownState
 from deployer.local.paths import LocalPaths
-from deployer.local.state.store import StateStore, UnknownState
+from deployer.local.state.store import StateStore
 
 SLEEPING_SCRIPT = b"import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
 

@@ -13,7 +13,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deployer.local.athena import engine, utility
 from deployer.local.athena.errors import Cancelled, MalformedQuery, QueryError
@@ -21,11 +21,9 @@ from deployer.local.athena.results import Row, csv_rows, csv_text, page
 from deployer.local.athena.tables import Footers
 from deployer.local.athena.types import Column, as_json, text_of
 from deployer.local.athena.workgroups import Rules, Unusable, rules_of
+from deployer.local.completion import LocalCloud
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 #: Queries that run at the same time; further ones wait in state QUEUED.

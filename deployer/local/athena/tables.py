@@ -16,7 +16,7 @@ from deployer.local.athena.projection import projected
 from deployer.local.athena.types import UnknownType, duckdb_type, literal, quoted
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
-from deployer.local.glue.job_runs import MOUNTS
+from deployer.local.glue.mounts import MOUNTS
 
 
 @dataclass(frozen=True)

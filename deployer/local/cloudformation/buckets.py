@@ -7,12 +7,10 @@ emulator's own S3 calls, as their XML. Deleting or replacing a bucket with objec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import EmulatorChanged, load, require
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 Properties = Mapping[str, Any]
 

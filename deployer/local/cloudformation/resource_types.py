@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import EmulatorChanged, load, require
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 Properties = Mapping[str, Any]
 Created = tuple[str, dict[str, Any]]

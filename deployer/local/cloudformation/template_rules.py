@@ -8,12 +8,10 @@ validator of templates: `dataops validate` is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, require
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 Template = Mapping[str, Any]
 #: From these a stack can only be deleted, or has to end its operation first.

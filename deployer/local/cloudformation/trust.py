@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs
 
+from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 
 def install(cloud: LocalCloud) -> None:

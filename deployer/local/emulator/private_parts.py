@@ -22,6 +22,10 @@ class EmulatorChanged(Exception):
     """The installed emulator is not the one that the completions complete."""
 
 
+class UnknownState(Exception):
+    """The state was written by another version of this program."""
+
+
 def check_version() -> None:
     """Raise `EmulatorChanged` unless exactly the version we were written against is installed."""
     try:

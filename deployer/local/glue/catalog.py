@@ -9,13 +9,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.glue.partition_filter import FilterError, matching
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 #: What AWS returns per page, and the most that a batch call takes.

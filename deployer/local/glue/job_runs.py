@@ -12,24 +12,18 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.local.completion import App, LocalCloud, Receive, Scope, Send
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.glue.events import emit
 from deployer.local.glue.job_process import JobProcess, LaunchError, RunSpec, script_arguments
-from deployer.local.glue.mounts import Mounts
+from deployer.local.glue.mounts import MOUNTS
 from deployer.local.glue.spark_settings import Archives, cache_directory
-from deployer.local.process.guard import App, Receive, Scope, Send
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 Data = dict[str, Any]
 ACTIVE = ("STARTING", "RUNNING", "STOPPING", "WAITING")
 DEFAULT_LOG_GROUP_PREFIX = "/aws-glue/jobs"
-
-#: One for the process: the Athena engine imports through it too.
-MOUNTS = Mounts()
 
 
 def install(cloud: LocalCloud) -> None:

@@ -186,6 +186,10 @@ class Mounts:
         return write
 
 
+#: One for the process: runs open them, and Athena imports through them before it reads.
+MOUNTS = Mounts()
+
+
 def _link(source: str, target: Path) -> None:
     """Put a hard link (a copy on another device) at `target` in one step."""
     beside = target.with_name(f".link-{target.name}"[:255])

@@ -17,6 +17,7 @@ from pathlib import Path
 from deployer.local.process.environment import DEFAULT_ACCOUNT, DEFAULT_REGION, SECRET_ACCESS_KEY
 
 HEALTH_PATH = "/_dataops/health"
+PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ class Endpoint:
 
 
 def code_fingerprint() -> str:
-    """What the completions are made of: a launcher that runs older code than this is to be restarted."""
+    """What all of deployer/local is made of: a launcher that runs other code than this is to be restarted."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(PACKAGE.rglob("*.py")):
+        digest.update(f"{file.relative_to(PACKAGE)}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

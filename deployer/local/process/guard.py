@@ -9,15 +9,10 @@ It does not authenticate anyone: whoever runs programs on this machine may use t
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from deployer.local.completion import App, Receive, Scope, Send
 from deployer.local.process.endpoint import HEALTH_PATH
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def refusal(headers: dict[str, list[str]], port: int) -> str | None:

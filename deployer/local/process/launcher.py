@@ -15,16 +15,15 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import IO, Any
 
-from deployer.local.emulator.private_parts import WRITTEN_AGAINST, EmulatorChanged, check_version
+from deployer.local.completion import App, LocalCloud, Receive, Scope, Send
+from deployer.local.emulator.private_parts import WRITTEN_AGAINST, EmulatorChanged, UnknownState, check_version
 from deployer.local.paths import LocalPaths
 from deployer.local.process import endpoint as endpoints
-from deployer.local.process.guard import App, Guard, Receive, Scope, Send
-from deployer.local.state.store import UnknownState
+from deployer.local.process.guard import Guard
 
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
 COMPLETIONS = (
@@ -41,20 +40,6 @@ COMPLETIONS = (
 KEEP_LOG_BYTES = 10 << 20
 #: How long open connections may take to finish when the local cloud is stopped.
 GRACE_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class LocalCloud:
-    """What a completion may know of the process that it completes."""
-
-    paths: LocalPaths
-    ports: dict[str, int]
-    #: What a completion wants done when the process ends in an orderly way.
-    at_end: list[Callable[[], None]] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['gateway']}"
 
 
 def main(root: Path) -> None:

@@ -15,16 +15,13 @@ import os
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.local.completion import App, LocalCloud, Receive, Scope, Send
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.process.guard import App, Receive, Scope, Send
 from deployer.local.state.repair import repair
 from deployer.local.state.store import StateStore, kind_of
 from deployer.local.state.touched import Marks, snapshot, watch
-
-if TYPE_CHECKING:
-    from deployer.local.process.launcher import LocalCloud
 
 logger = logging.getLogger("dataops.durability")
 #: How often changes that nobody has asked for yet are saved.

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deployer.local.emulator.private_parts import UnknownState
+
 #: To be raised when rows change their meaning.
 FORMAT = 1
 SCHEMA = """
@@ -60,10 +62,6 @@ class Changes:
     trims: list[tuple[str, int]] = field(default_factory=list)
     prints: list[tuple[Key, Place, int | None]] = field(default_factory=list)
     lists: dict[str, KnownList] = field(default_factory=dict)
-
-
-class UnknownState(Exception):
-    """The file was written by another version of this program."""
 
 
 class StateStore:
