@@ -11,10 +11,15 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+from botocore.exceptions import EndpointConnectionError
 
 from deployer.call_record import record
 from deployer.config import LOCAL, Environment, Partner, Project
@@ -24,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 _LOCAL_ACCOUNT = "000000000000"  # the emulator's account for an access key id that is no account id
 _POOL = 32  # stacks and artifacts go side by side
+_REFUSALS = (
+    4  # so often, over about four seconds, a program on this machine may refuse a connection: it may be restarting
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,15 @@ class Access:
     secret_access_key: str | None = None
     session_token: str | None = None
     profile: str | None = None
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether requests stay on loopback."""
+        host = urlsplit(self.url or "").hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
 
 
 class Session:
@@ -56,6 +73,7 @@ class Session:
         self._lock = threading.RLock()
         self._account: str | None = None
         self._boto3: boto3.Session | None = None
+        self._is_endpoint_gone = False
 
     @property
     def region(self) -> str:
@@ -113,7 +131,9 @@ class Session:
 
     def _new_boto3_session(self) -> boto3.Session:
         access = self._access
+        has_keys_of_its_own = access.is_on_this_machine and access.access_key_id is not None
         session = boto3.Session(
+            botocore_session=_without_settings_of_the_user() if has_keys_of_its_own else None,
             aws_access_key_id=access.access_key_id,
             aws_secret_access_key=access.secret_access_key,
             aws_session_token=access.session_token,
@@ -121,7 +141,16 @@ class Session:
             region_name=self.region,
         )
         session.events.register("before-call", self._record)
+        if access.is_on_this_machine:
+            session.events.register("needs-retry", self._give_up_on_who_has_ended)
         return session
+
+    def _give_up_on_who_has_ended(self, attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+        """On this machine nobody listens where a program has ended: asking for minutes, as botocore does, helps nobody."""
+        if isinstance(caught_exception, EndpointConnectionError):
+            self._is_endpoint_gone |= attempts >= _REFUSALS
+            if self._is_endpoint_gone:
+                raise caught_exception
 
     def _record(self, model: Any, **_: Any) -> None:
         self.calls.append((model.service_model.service_name, model.name))
@@ -172,7 +201,18 @@ def _client_config(access: Access) -> Config:
     }
     if access.url is not None:  # the name of a bucket is no host name there
         settings["s3"] = {"addressing_style": "path"}
+    if access.is_on_this_machine:  # no proxy has a business between two programs of one machine
+        settings["proxies"] = {}
     return Config(**settings)
+
+
+def _without_settings_of_the_user() -> botocore.session.Session:
+    """A botocore session that reads no AWS_* variable and none of the files in ~/.aws."""
+    defaults = BOTOCORE_DEFAUT_SESSION_VARIABLES | dict.fromkeys(
+        ("config_file", "credentials_file"), (None, None, os.devnull, None)
+    )
+    variables = {name: (None, None, default, convert) for name, (_, _, default, convert) in defaults.items()}
+    return botocore.session.Session(session_vars=variables)
 
 
 def _refuse_another_region(environment: Environment) -> None:

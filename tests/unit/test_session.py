@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.exceptions import EndpointConnectionError
 
 from deployer import local
 from deployer.config import Environment, Partner, Project
@@ -122,6 +126,65 @@ def test_requests_say_who_makes_them_and_where_they_go(cloud: Cloud) -> None:
     config = used.client("s3").meta.config
     assert config.retries["mode"] == "adaptive"
     assert config.s3["addressing_style"] == "path"
+
+
+SHELL = {
+    "AWS_PROFILE": "nonexistent",
+    "AWS_CONFIG_FILE": "{broken}",
+    "AWS_SHARED_CREDENTIALS_FILE": "{broken}",
+    "AWS_ENDPOINT_URL_CLOUDFORMATION": "https://example.org",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_USE_FIPS_ENDPOINT": "true",
+    "AWS_CA_BUNDLE": "/nowhere",
+    "AWS_MAX_ATTEMPTS": "no number",
+    "AWS_SESSION_TOKEN": "real",
+    "AWS_CSM_ENABLED": "true",
+}
+
+
+@pytest.mark.parametrize("variable", SHELL)
+def test_the_shell_decides_nothing_on_this_machine(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Given a local endpoint with keys of its own, then no AWS variable of the shell reaches or stops a request."""
+    broken = tmp_path / "broken"
+    broken.write_text("this is no configuration", encoding="utf-8")
+    monkeypatch.setenv(variable, SHELL[variable].format(broken=broken))
+    near = Environment("local", region="eu-west-1", endpoint="http://127.0.0.1:4566")
+    session(near, Access(near.endpoint, "000000000000", "x")).client("cloudformation").describe_stacks()
+    (request,) = [found for found in cloud.requests if "DescribeStacks" in str(found.body)]
+    assert request.url == "http://127.0.0.1:4566/"
+    assert b"Credential=000000000000/" in request.headers["Authorization"]
+    assert b"/eu-west-1/" in request.headers["Authorization"]
+    assert "X-Amz-Security-Token" not in request.headers
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://localhost:{port}", "http://x.localhost:{port}"])
+def test_no_proxy_stands_before_this_machine(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Given a proxy in the shell, when the endpoint is on this machine, then the proxy is not asked; otherwise it is."""
+    for variable in ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    near = session(access=Access(url.format(port=4566), "000000000000", "x"))._new_client("s3")
+    far = session(access=Access("http://emulator.example:4566", "000000000000", "x"))._new_client("s3")
+    assert near._endpoint.http_session._proxy_config.proxy_url_for(url.format(port=4566)) is None
+    assert far._endpoint.http_session._proxy_config.proxy_url_for("http://emulator.example:4566") is not None
+
+
+def test_who_has_ended_is_not_asked_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a local endpoint that has gone, then a call ends within seconds, the next one at once; a restart is waited for."""
+    pauses: list[float] = []
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append, time=time.time))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    used = session(Environment("local", region="eu-west-1"), Access(f"http://127.0.0.1:{port}", "000000000000", "x"))
+    with pytest.raises(EndpointConnectionError):
+        used.client("s3").list_buckets()
+    assert (len(pauses), sum(pauses) <= 1 + 2 + 4) == (3, True)
+    with pytest.raises(EndpointConnectionError):
+        used.client("cloudformation").describe_stacks()
+    assert len(pauses) == 3
 
 
 def endpoint() -> Any:
