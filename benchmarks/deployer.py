@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # In place of this directory, where this very file would be found as `deployer`.
-sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests" / "integration")
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests" / "support")
 
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 

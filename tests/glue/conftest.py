@@ -11,14 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent.parent / "unit"))  # the fakes are shared
-WORKERS_PATH = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "unit")]
-
-from lakehouse import Lakehouse  # needs the line above
+from lakehouse import Lakehouse
 
 from deployer.local.glue.spark_settings import Archives, cache_directory, java_home
 
+SUPPORT = Path(__file__).parents[1] / "support"
 IS_SPARK_4 = version("pyspark").startswith("4.")
 
 SMALL = {
@@ -67,7 +64,7 @@ def spark(tmp_path_factory):
 
     use_java()
     os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark would take the first python3 on the path
-    os.environ["PYTHONPATH"] = os.pathsep.join([*WORKERS_PATH, os.environ.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     builder = SparkSession.builder.master("local[2]").appName("tests")
     for name, value in {**SETTINGS, **SMALL}.items():
         builder = builder.config(name, value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,19 +12,8 @@ import pytest
 from deliveries import raw_objects
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
-from lakehouse import Lakehouse
-from refunds_lake.columns import KINDS, TABLES
-
-
-def normal(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Counter[str]]:
-    """Tables as multisets of rows; the order of reasons means nothing."""
-    return {
-        table: Counter(
-            str(sorted((k, sorted(v) if isinstance(v, list) else v.isoformat() if hasattr(v, "isoformat") else v) for k, v in row.items()))
-            for row in tables[table]
-        )
-        for table in TABLES
-    }  # fmt: skip
+from lakehouse import Lakehouse, normal
+from refunds_lake.columns import KINDS
 
 
 def put(lakehouse: Lakehouse, raws: list[oracle.Raw]) -> None:

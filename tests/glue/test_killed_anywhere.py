@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
-from lakehouse import NOW, Lakehouse, purchase, refund, void
+from lakehouse import NOW, Lakehouse, Worlds, purchase, refund, void
 from refunds_lake import job
 from refunds_lake.publish import intent_key
 
@@ -59,27 +59,6 @@ class WatchedCatalog(MemoryCatalog):
     def drop(self, table: str, months: Iterable[str]) -> None:
         for month in months:
             self._watch(f"drop {table} {month}", lambda m=month: MemoryCatalog.drop(self, table, [m]))
-
-
-class Worlds:
-    """A lakehouse whose base bucket and catalog can be kept and put back."""
-
-    def __init__(self, lakehouse: Lakehouse, directory: Path) -> None:
-        self.lakehouse, self._directory, self._kept = lakehouse, directory, 0
-
-    def keep(self) -> tuple[Path, dict[str, dict[str, str]]]:
-        self._kept += 1
-        copy = self._directory / f"world-{self._kept}"
-        shutil.copytree(self.lakehouse.base.root, copy)
-        return copy, {table: dict(months) for table, months in self.lakehouse.catalog.tables.items()}
-
-    def put_back(self, world: tuple[Path, dict[str, dict[str, str]]]) -> None:
-        shutil.rmtree(self.lakehouse.base.root)
-        shutil.copytree(world[0], self.lakehouse.base.root)
-        self.lakehouse.base = DirectoryStore(self.lakehouse.base.root)
-        self.lakehouse.catalog = MemoryCatalog()
-        self.lakehouse.catalog.tables = {table: dict(months) for table, months in world[1].items()}
-        self.lakehouse.now += timedelta(minutes=10)  # a dead run's lock has expired
 
 
 def view(lakehouse: Lakehouse) -> View:

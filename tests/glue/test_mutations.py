@@ -11,14 +11,12 @@ from typing import Any
 import oracle
 import pyarrow.compute as pc
 import pytest
-from lakehouse import NOW, Lakehouse, purchase, refund, void
+from lakehouse import NOW, Lakehouse, Worlds, normal, purchase, refund, void
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 from refunds_lake import changes, detail, hashes, job, versions
 from refunds_lake.frames import local_frame
 from refunds_lake.tables import CheckFailed
-from test_function_of_raw import normal
-from test_killed_anywhere import Worlds
 
 
 def mutated(module: types.ModuleType, line: str, instead: str) -> Any:

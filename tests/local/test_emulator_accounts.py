@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Cloud
+from local_cloud import Cloud
 
 PARTNER = "999999999999"
 

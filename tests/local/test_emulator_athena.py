@@ -7,7 +7,6 @@ import decimal
 import io
 import os
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Cloud, Json, eventually
+from local_cloud import Cloud, Json, Lake
 
 from deployer.local.athena.engine import lock_down
 
@@ -31,50 +30,6 @@ COLUMNS = {
     "ratio": "double",
     "added_later": "date",
 }
-
-
-@dataclass
-class Lake:
-    """A database with one table whose partitions lie where nobody would guess."""
-
-    cloud: Cloud
-    database: str
-    bucket: str
-    workgroup: str
-
-    def start(self, sql: str, **arguments: Any) -> str:
-        arguments.setdefault("WorkGroup", self.workgroup)
-        context = {"Database": self.database}
-        athena = self.cloud.client("athena")
-        started = athena.start_query_execution(QueryString=sql, QueryExecutionContext=context, **arguments)
-        return str(started["QueryExecutionId"])
-
-    def finished(self, query_id: str) -> Json:
-        def execution() -> Json | None:
-            found: Json = self.cloud.client("athena").get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
-            return None if found["Status"]["State"] in ("QUEUED", "RUNNING") else found
-
-        return eventually(execution, seconds=30)
-
-    def run(self, sql: str, *parameters: str, **arguments: Any) -> Json:
-        """The execution of a query that has ended."""
-        if parameters:
-            arguments["ExecutionParameters"] = list(parameters)
-        return self.finished(self.start(sql, **arguments))
-
-    def rows(self, sql: str, *parameters: str) -> list[list[str | None]]:
-        """The values of a query that has succeeded, without the header."""
-        execution = self.run(sql, *parameters)
-        assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
-        answer = self.cloud.client("athena").get_query_results(QueryExecutionId=execution["QueryExecutionId"])
-        return [[value.get("VarCharValue") for value in row["Data"]] for row in answer["ResultSet"]["Rows"][1:]]
-
-    def reason(self, sql: str, *parameters: str) -> str:
-        """Why a query has failed."""
-        status = self.run(sql, *parameters)["Status"]
-        assert status["State"] == "FAILED", status
-        assert status["AthenaError"]["ErrorMessage"] == status["StateChangeReason"]
-        return str(status["StateChangeReason"])
 
 
 def parquet(rows: list[Json]) -> bytes:

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Cloud, Json
+from local_cloud import Cloud, Json
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Cloud, Json, eventually
+from local_cloud import Cloud, Json, eventually
 
 KEY: Json = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": {"Version": "2012-10-17", "Statement": []}}}
 TOPIC: Json = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": "one"}}

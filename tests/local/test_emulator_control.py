@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import Cloud
+from local_cloud import Cloud
 
 from deployer import local
 from deployer.cli import cli

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Cloud, Json, eventually
+from local_cloud import Cloud, Json, eventually
 
 from deployer import local
 from deployer.local.emulator.private_parts import UnknownState

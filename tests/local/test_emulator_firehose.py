@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Cloud
+from local_cloud import Cloud
 
 RECORDS = [{"id": f"t{number}", "amount": "1.00"} for number in range(500)]
 

@@ -7,11 +7,10 @@ import json
 import threading
 import uuid
 import zipfile
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Cloud, Json, eventually
+from local_cloud import Cloud, Jobs, Json, eventually
 
 #: What a job of ours does: reads s3:// objects, writes a new prefix, lists it through boto3, points a partition at it.
 SPARK_SCRIPT = """
@@ -48,38 +47,6 @@ path = jvm.org.apache.hadoop.fs.Path(f"{base}/refund/month=2026-09")
 path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).delete(path, True)
 print("arguments", sys.argv[1:])
 """
-
-
-class Jobs:
-    """Jobs made of plain scripts."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self.bucket = cloud.bucket("jobs")
-        self.glue = cloud.client("glue")
-
-    def job(self, script: str, **properties: Any) -> str:
-        name = f"job-{uuid.uuid4().hex[:8]}"
-        key = f"code/{name}.py"
-        self.cloud.client("s3").put_object(Bucket=self.bucket, Key=key, Body=script.encode())
-        command = {"Name": "glueetl", "ScriptLocation": f"s3://{self.bucket}/{key}"}
-        self.glue.create_job(Name=name, Role="arn:aws:iam::000000000000:role/r", Command=command, **properties)
-        return name
-
-    def run(self, name: str, *, seconds: float = 60, **arguments: Any) -> Json:
-        return self.ended(name, self.glue.start_job_run(JobName=name, **arguments)["JobRunId"], seconds)
-
-    def ended(self, name: str, run_id: str, seconds: float = 60) -> Json:
-        def run() -> Json | None:
-            found: Json = self.glue.get_job_run(JobName=name, RunId=run_id)["JobRun"]
-            return None if found["JobRunState"] in ("STARTING", "RUNNING", "STOPPING") else found
-
-        return eventually(run, seconds=seconds)
-
-    def lines(self, group: str, run_id: str) -> list[str]:
-        logs = self.cloud.client("logs")
-        events = logs.get_log_events(logGroupName=group, logStreamName=run_id, startFromHead=True)["events"]
-        return [event["message"] for event in events]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import Cloud
+from local_cloud import Cloud
 
 from deployer.local.process.guard import is_own_host, refusal
 

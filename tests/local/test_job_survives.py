@@ -6,7 +6,6 @@ import io
 import json
 import os
 import signal
-import sys
 import threading
 import time
 import uuid
@@ -17,14 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import oracle
 import pyarrow.parquet as pq
-from conftest import Cloud, Json, eventually
-from test_emulator_athena import Lake
-from test_emulator_glue_runs import Jobs
-
-sys.path.append(str(Path(__file__).parents[1] / "unit"))  # the independent computation of the tables
-
-import oracle  # needs the line above
+from local_cloud import Cloud, Jobs, Json, Lake, eventually
 from refunds_lake.columns import TABLES
 from refunds_lake.objects import ObjectMissing, S3Store, utc_moment
 from refunds_lake.publish import intent_key

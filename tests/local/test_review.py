@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Cloud
 from independent_answer import answer
+from local_cloud import Cloud
 
 ROOT = Path(__file__).parents[2]
 DATAOPS = str(Path(sys.executable).with_name("dataops"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -119,3 +121,35 @@ def void(id: str, parent_id: str, **fields: Any) -> dict[str, Any]:
         "parent_id": parent_id,
         **fields,
     }
+
+
+class Worlds:
+    """A lakehouse whose base bucket and catalog can be kept and put back."""
+
+    def __init__(self, lakehouse: Lakehouse, directory: Path) -> None:
+        self.lakehouse, self._directory, self._kept = lakehouse, directory, 0
+
+    def keep(self) -> tuple[Path, dict[str, dict[str, str]]]:
+        self._kept += 1
+        copy = self._directory / f"world-{self._kept}"
+        shutil.copytree(self.lakehouse.base.root, copy)
+        return copy, {table: dict(months) for table, months in self.lakehouse.catalog.tables.items()}
+
+    def put_back(self, world: tuple[Path, dict[str, dict[str, str]]]) -> None:
+        shutil.rmtree(self.lakehouse.base.root)
+        shutil.copytree(world[0], self.lakehouse.base.root)
+        self.lakehouse.base = DirectoryStore(self.lakehouse.base.root)
+        self.lakehouse.catalog = MemoryCatalog()
+        self.lakehouse.catalog.tables = {table: dict(months) for table, months in world[1].items()}
+        self.lakehouse.now += timedelta(minutes=10)  # a dead run's lock has expired
+
+
+def normal(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Counter[str]]:
+    """Tables as multisets of rows; the order of reasons means nothing."""
+    return {
+        table: Counter(
+            str(sorted((k, sorted(v) if isinstance(v, list) else v.isoformat() if hasattr(v, "isoformat") else v) for k, v in row.items()))
+            for row in tables[table]
+        )
+        for table in TABLES
+    }  # fmt: skip

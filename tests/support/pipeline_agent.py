@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent.parent / "unit"))  # the pipeline as data is shared
 from pipeline import (
     ROOT,
     Comment,

@@ -4,7 +4,6 @@ It leaves cases and answers to the tests.
 """
 
 import atexit
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlglot
+from independent_answer import Transaction, answer, refunds
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "local"))  # the oracle lives beside the end-to-end test
-
-from independent_answer import Transaction, answer, refunds
 
 REFUNDS = (ROOT / "athena" / "refunds.sql").read_text(encoding="utf-8")
 MONTHLY_REFUNDS = (ROOT / "athena" / "monthly_refunds.sql").read_text(encoding="utf-8")

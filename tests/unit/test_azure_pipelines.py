@@ -205,7 +205,7 @@ def test_a_stage_may_change_its_own_environment_only(stage: str, other: str) -> 
 def test_the_tests_of_the_pipeline_are_all_tests() -> None:
     """Given the folders of tests, when the pipeline's test runs are read, then each is in one, the job's in one per Spark."""
     ran = " ".join(step.script for step in SCRIPTS if "pytest" in step.script and step.stage == "test")
-    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith("__")}
+    folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     assert sorted(re.findall(r"tests/(\w+)", ran)) == sorted([*folders, "glue"])
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 pyarrow = pytest.importorskip("pyarrow")
 duckdb = pytest.importorskip("duckdb")
-
-sys.path.append(str(Path(__file__).parents[2] / "benchmarks" / "job_parts"))
 
 import comparison
 import outputs

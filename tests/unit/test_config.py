@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from project_files import config_text, project
+from project_files import FULL, config_text, project
 
 from deployer.config import (
     Artifact,
@@ -26,42 +26,6 @@ from deployer.nearest import nearest
 from deployer.schema import FROM_ENVIRONMENT, PROJECT, Items, Record, Shape, Table, Value
 
 ROOT = Path(__file__).parents[2]
-
-FULL = """\
-project: lake
-environments:
-  uat:
-    account: "111111111111"
-    region: ap-southeast-2
-    profile: uat-admin
-    release_max_age_days: 7
-    tags: {owner: finance}
-    partner: {account: "999999999999", profile: partner}
-    parameters:
-      Days: 030
-      Enabled: yes
-      Empty: ""
-      Secret: {from_environment: PARTNER_SECRET}
-    drift_ignore:
-      - resource: storage/RawBucket
-        property: Tags
-        reason: tagged by the platform team
-        until: 2027-01-31
-  prod:
-    account: "012345670123"
-    region: eu-west-1
-    promotes_from: uat
-artifacts:
-  Script: {file: glue/job.py}
-  Library: {zip: glue/library}
-  Sql: {text: athena/refunds.sql}
-stacks:
-  storage: {template: templates/storage.yaml}
-  copy:
-    template: templates/storage.yaml
-    parameters: {Days: 7}
-    outputs: {BucketName: CopyBucketName}
-"""
 
 
 def problems(text: str) -> list[str]:

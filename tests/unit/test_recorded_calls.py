@@ -10,17 +10,17 @@ import pytest
 from deployer.call_record import NO_COMMAND, VARIABLE, read, record
 from deployer.iam_policy import COMMANDS, Role, load_calls
 
-FOLDERS = {path.name for path in Path(__file__).parents[1].iterdir() if path.is_dir() and path.name[0] not in "._"}
+TESTS = Path(__file__).parents[1]
 COMMAND_ROLES = {command: role for role, commands in COMMANDS.items() for command in commands}
 
 
 def is_whole_suite(request: pytest.FixtureRequest) -> bool:
-    """Whether every folder of tests has run, unfiltered and without a failure, in this process."""
+    """Whether plain `pytest` was started: no paths, no filter, and without a failure so far, in this process."""
     option = request.config.option
+    is_plain = request.config.args_source is pytest.Config.ArgsSource.TESTPATHS
     is_filtered = option.keyword or option.markexpr or getattr(option, "lf", False) or option.deselect
-    ran = {item.path.parent.name for item in request.session.items}
     is_divided = hasattr(request.config, "workerinput")
-    return ran >= FOLDERS and not is_filtered and not is_divided and not request.session.testsfailed
+    return is_plain and not is_filtered and not is_divided and not request.session.testsfailed
 
 
 @pytest.mark.last
@@ -32,6 +32,13 @@ def test_what_was_called_is_what_is_listed(request: pytest.FixtureRequest) -> No
         assert (service, operation) in load_calls(role), f"{command} calls {service} {operation}: see aws_calls.json"
     if is_whole_suite(request):
         assert {(service, operation) for _, service, operation in called} == load_calls(Role.OPERATE)
+
+
+def test_plain_pytest_runs_all_tests(pytestconfig: pytest.Config) -> None:
+    """Given the files of tests, when they are held against setup.cfg, then plain `pytest` collects each."""
+    searched = [TESTS.parent / folder for folder in pytestconfig.getini("testpaths")]
+    forgotten = [file for file in TESTS.rglob("test_*.py") if not any(map(file.is_relative_to, searched))]
+    assert searched and not forgotten
 
 
 def test_a_call_of_a_test_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_config import FULL
+from project_files import FULL
 
 from deployer.config import parse_project
 from deployer.errors import ConfigError
