@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from deployer.artifacts import fetch_release, matching_release
 from deployer.attempts import test_with_retries
 from deployer.aws import AwsCloud, describe_all, stack_name
-from deployer.deadline import Deadline
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError
 from deployer.identity import utc_now
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, Owner
+from deployer.pauses import Deadline, Pauses
 from deployer.plan import Options, Plan
 from deployer.progress import Lines, LiveTerminal, NdJson, Progress, Said
 from deployer.promotion import Evidence
@@ -25,7 +25,6 @@ from deployer.request import DeployRequest, Ports, Smoke
 from deployer.store import S3RecordStore
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
 from deployer.verdict import Verdict
-from deployer.waiting import Pauses
 
 if TYPE_CHECKING:
     from deployer.app import App

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import DataopsError
-from deployer.polling import poll
+from deployer.pauses import poll
 
 if TYPE_CHECKING:
     from deployer.session import Session

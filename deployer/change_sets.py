@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from deployer.cloud import AlreadyThere, ChangeSet, Cloud, StackRequest
 from deployer.errors import DataopsError
 from deployer.failures import Warn, change_set_failed, change_set_warnings
+from deployer.pauses import Pauses
 from deployer.root_cause import Cause, request_refused
 from deployer.target import Target
-from deployer.waiting import Pauses, settled_change_set
+from deployer.waiting import await_change_set
 
 
 class ChangeSets:
@@ -41,7 +42,7 @@ class ChangeSets:
             self.discard(stack)
         made = self._made(request, self._name(request, creates=creates), creates=creates)
         self._open[stack] = (request.digest, made)
-        change_set = self._settled[stack] = settled_change_set(self._cloud, made, self._pauses)
+        change_set = self._settled[stack] = await_change_set(self._cloud, made, self._pauses)
         if change_set.has_nothing_to_do:
             self.discard(stack)
         elif change_set.status != "CREATE_COMPLETE":

@@ -19,6 +19,7 @@ from deployer.identity import new_run_id
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock
 from deployer.outputs import LakeOutputs
+from deployer.pauses import Interrupted
 from deployer.plan import Plan, staleness
 from deployer.planner import Planner
 from deployer.progress import Said
@@ -28,7 +29,6 @@ from deployer.run_record import RunRecord
 from deployer.stack_change import StackChange, Tools
 from deployer.store import RecordStore
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
-from deployer.waiting import Interrupted
 
 
 class Deployment:

@@ -20,7 +20,7 @@ from deployer.progress import Said, StackEnded, StackStarted
 from deployer.request import Ports
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.templates import parse_template
-from deployer.waiting import settled_stack
+from deployer.waiting import await_stack
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Destruction:
             self._ports.pauses.check()
             self._ports.progress(StackStarted(stack.stack, "delete"))
             self._ports.cloud.delete_stack(stack.state.stack_id, token=f"{self._run}-{stack.stack}")
-            left = settled_stack(
+            left = await_stack(
                 self._ports.cloud, stack.state.stack_id, self._ports.pauses, before=stack.state, deletes=True
             )
             if left is not None:

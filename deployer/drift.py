@@ -17,9 +17,9 @@ from deployer.config import DriftIgnore
 from deployer.deployed_services import DeployedServices
 from deployer.errors import DataopsError
 from deployer.ledger import Current
+from deployer.pauses import Pauses
 from deployer.render import RenderedResource, render
 from deployer.templates import parse_template
-from deployer.waiting import Pauses
 
 _UNDETECTED = ("not support", "no resources", "not eligible")
 

@@ -14,12 +14,12 @@ from deployer.change_sets import ChangeSets
 from deployer.cloud import StackState
 from deployer.errors import DataopsError, Refused
 from deployer.failures import StackFailed
+from deployer.pauses import Interrupted
 from deployer.plan import Plan, Step
 from deployer.progress import Progress, StackEnded
 from deployer.results import StackOutcome, StackResult
 from deployer.stack_change import StackChange
 from deployer.target import Outputs, Target
-from deployer.waiting import Interrupted
 
 AT_ONCE = 8
 

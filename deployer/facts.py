@@ -16,7 +16,7 @@ from deployer.request import DeployRequest, Ports
 from deployer.stack_change import follower
 from deployer.statuses import Handling, row_of
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
-from deployer.waiting import settled_stack
+from deployer.waiting import await_stack
 
 _READS_OUTSIDE = ("AWS::SSM::Parameter::Value", "{{resolve:", "AWS::Include")  # may change without a changed template
 
@@ -90,7 +90,7 @@ def await_others(ports: Ports, busy: Mapping[str, StackState], if_busy: str) -> 
     for stack, state in busy.items():
         ports.progress(Said(f"stack {stack} is {row_of(state.status).meaning}: waiting for it"))
         follow = follower(ports.cloud, ports.progress, stack, state.stack_id) if if_busy == "attach" else _silently
-        settled_stack(ports.cloud, state.stack_id, ports.pauses, on_poll=follow)
+        await_stack(ports.cloud, state.stack_id, ports.pauses, on_poll=follow)
 
 
 def _silently() -> None:

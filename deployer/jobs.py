@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deployer.errors import DataopsError, Locked
 from deployer.logs import JobLog
-from deployer.polling import poll
+from deployer.pauses import poll
 
 if TYPE_CHECKING:
     from deployer.session import Session

@@ -17,12 +17,12 @@ from deployer.cloud import ChangeSet, Cloud, StackRequest, StackState
 from deployer.facts import Facts, is_recorded
 from deployer.guards import data_risks
 from deployer.iam_changes import iam_changes
+from deployer.pauses import Pauses
 from deployer.plan import Options, Plan, Step, StepKind, kind_of, planned_from
 from deployer.render import KNOWN_AFTER_APPLY, references, render
 from deployer.root_cause import Cause
 from deployer.target import Target, Unknown, Value
 from deployer.templates import Template, parse_template
-from deployer.waiting import Pauses
 
 _AT_ONCE = 8
 

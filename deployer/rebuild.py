@@ -16,7 +16,6 @@ from refunds_lake.runs import ManifestError
 from deployer.artifacts import store_file
 from deployer.athena import QUERY_TIMEOUT_SECONDS, quoted, run_query
 from deployer.aws_calls import translated
-from deployer.deadline import Deadline
 from deployer.errors import DataopsError
 from deployer.identity import new_run_id, utc_now
 from deployer.jobs import run_when_free
@@ -24,6 +23,7 @@ from deployer.lock import EnvironmentLock
 from deployer.logs import last_lines
 from deployer.manifests import manifest_of
 from deployer.numbers import Numbers, Rebuilt, not_rebuilt, told, totals
+from deployer.pauses import Deadline
 from deployer.release import ReleaseFile
 from deployer.report import MONTH
 from deployer.store import RecordStore

@@ -10,13 +10,13 @@ from typing import Any
 from deployer.cloud import Cloud
 from deployer.errors import DataopsError
 from deployer.identity import utc_now
+from deployer.pauses import Pauses
 from deployer.plan import Options, Plan
 from deployer.progress import Progress
 from deployer.release import Release
 from deployer.results import StackResult
 from deployer.store import RecordStore
 from deployer.verdict import Verdict
-from deployer.waiting import Pauses
 
 Smoke = Callable[[Mapping[str, str], Release], Verdict]  # tests what is deployed, by the outputs of its stacks
 

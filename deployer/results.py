@@ -10,7 +10,7 @@ from typing import Any
 from deployer.cloud import StackState
 from deployer.errors import DataopsError
 from deployer.ledger import StackRecord
-from deployer.waiting import Interrupted
+from deployer.pauses import Interrupted
 
 
 class StackOutcome(enum.Enum):

@@ -11,9 +11,9 @@ from deployer.assembly import artifacts_store, built_target, evidence_of, plan_t
 from deployer.athena import QUERY_TIMEOUT_SECONDS, run_query
 from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
-from deployer.deadline import Deadline
 from deployer.errors import DataopsError
 from deployer.numbers import Numbers, Rebuilt, Totals, not_rebuilt, told, totals
+from deployer.pauses import Deadline
 from deployer.plan import Options
 from deployer.promotion import refusals
 from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.errors import DataopsError, UsageError
 from deployer.ingest import BadFiles, RawFile
-from deployer.polling import poll
+from deployer.pauses import poll
 from deployer.session import connect_partner
 
 if TYPE_CHECKING:

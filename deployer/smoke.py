@@ -17,7 +17,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from refunds_lake.runs import ManifestError
 
 from deployer.athena import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryTimedOut
-from deployer.deadline import Deadline
 from deployer.errors import DataopsError
 from deployer.faults import speaks_of_the_code, speaks_of_the_query
 from deployer.fixtures import INGEST_DATE, Fixtures, load_fixtures
@@ -25,6 +24,7 @@ from deployer.jobs import JobRun, JobTimedOut, run_when_free
 from deployer.logs import last_lines
 from deployer.manifests import counts_text, manifest_of
 from deployer.outputs import MissingOutput
+from deployer.pauses import Deadline
 from deployer.refunds import RefundRow, money
 from deployer.release import Release
 from deployer.report import NoRefundReport, RefundReport, fetch_report, query_report

@@ -14,12 +14,13 @@ from deployer.cloud import AlreadyThere, ChangeSet, Cloud, StackRequest, StackSt
 from deployer.errors import Refused
 from deployer.failures import Ended, StackFailed, stack_failed
 from deployer.guards import data_risks
+from deployer.pauses import Pauses
 from deployer.plan import Options, Step, StepKind
 from deployer.progress import Progress, ResourceMoved, Said, StackStarted
 from deployer.results import StackOutcome, StackResult
 from deployer.statuses import Handling, Outcome, row_of
 from deployer.target import Target
-from deployer.waiting import Pauses, settled_stack
+from deployer.waiting import await_stack
 
 _UPDATABLE_AFTER_ROLLBACK = ("UPDATE_ROLLBACK_COMPLETE", "UPDATE_COMPLETE", "CREATE_COMPLETE")
 
@@ -72,7 +73,7 @@ class StackChange:
                 return self._rolled_back(state)
             case StepKind.RECREATE:
                 self._cloud.delete_stack(state.stack_id, token=f"{self._tools.run}-delete")
-                left = settled_stack(self._cloud, state.stack_id, self._pauses, before=state, deletes=True)
+                left = await_stack(self._cloud, state.stack_id, self._pauses, before=state, deletes=True)
                 if left is not None:
                     raise self._failed(state.stack_id, left, state)
                 return None
@@ -83,7 +84,7 @@ class StackChange:
 
     def _rolled_back(self, state: StackState) -> StackState:
         """After a rollback the stack must be one that can be updated."""
-        ended = settled_stack(self._cloud, state.stack_id, self._pauses, before=state)
+        ended = await_stack(self._cloud, state.stack_id, self._pauses, before=state)
         if ended is None or ended.status not in _UPDATABLE_AFTER_ROLLBACK:
             raise self._failed(state.stack_id, ended, state)
         return ended
@@ -111,7 +112,7 @@ class StackChange:
         return StackResult(stack, StackOutcome.DONE, ended, request.digest)
 
     def _ended(self, change_set: ChangeSet, before: StackState) -> StackState | None:
-        return settled_stack(
+        return await_stack(
             self._cloud,
             change_set.stack_id or before.name,
             self._pauses,

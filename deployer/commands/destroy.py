@@ -29,7 +29,7 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
     """
     from deployer.assembly import built_target, ports_of, progress_of, stoppable
     from deployer.destruction import Destruction, destruction_text, keeps_ledger
-    from deployer.waiting import Pauses
+    from deployer.pauses import Pauses
 
     session = app.connect(env_name)
     session.verify_identity()

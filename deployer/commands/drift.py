@@ -26,7 +26,7 @@ def drift(app: App, /, env_name: str) -> int:
     from deployer.assembly import cloud_of, evidence_of, stoppable
     from deployer.deployed_services import AwsLive
     from deployer.drift import expired, find_drift, require_deployed, with_known
-    from deployer.waiting import Pauses
+    from deployer.pauses import Pauses
 
     session = app.connect(env_name)
     session.verify_identity()

@@ -47,8 +47,8 @@ def plan(
     Exit code 0: no stack would change; 3: changes are pending; 6: a guard would refuse them.
     """
     from deployer.assembly import built_target, plan_target, stored_target
-    from deployer.deadline import Deadline
     from deployer.files import require_folder, write_atomically
+    from deployer.pauses import Deadline
     from deployer.plan import Options
     from deployer.plan_text import plan_text
 

@@ -44,8 +44,8 @@ def review(
     The numbers are the refund report under both releases' SQL, and one month rebuilt by both releases' jobs into the
     side tables of the smoke test; live tables are only read.
     """
-    from deployer.deadline import Deadline
     from deployer.files import require_folder, write_atomically
+    from deployer.pauses import Deadline
     from deployer.report import checked_month
     from deployer.review import review_of
     from deployer.review_page import review_page

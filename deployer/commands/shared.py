@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.assembly import ports_of, progress_of, stoppable
-from deployer.deadline import Deadline
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Refused, UsageError
+from deployer.pauses import Deadline, Pauses
 from deployer.plan import Options, Plan
 from deployer.plan_text import plan_text
 from deployer.progress import Progress
@@ -21,7 +21,6 @@ from deployer.release import short
 from deployer.request import DeployRequest, DeployResult, Ports
 from deployer.target import Target
 from deployer.verdict import Verdict
-from deployer.waiting import Pauses
 
 if TYPE_CHECKING:
     from deployer.app import App

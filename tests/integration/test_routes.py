@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from deployer import polling, routes
+from deployer import pauses, routes
 from deployer.config import Environment, Partner, Project
 from deployer.errors import DataopsError, UsageError
 from deployer.ingest import BadFiles, RawFile, checked_files
@@ -26,7 +26,7 @@ TODAY = f"ingest_date={datetime.now(UTC):%Y-%m-%d}"
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for variable in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
     with mock_aws():
         yield
 

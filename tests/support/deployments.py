@@ -11,8 +11,8 @@ from typing import Any
 from fake_cloud import FakeCloud, FakeStore
 
 from deployer.config import parse_project
-from deployer.deadline import Deadline
 from deployer.deployment import Deployment
+from deployer.pauses import Deadline, Pauses
 from deployer.plan import Plan
 from deployer.progress import Event
 from deployer.release import build_release
@@ -20,7 +20,6 @@ from deployer.request import DeployRequest, DeployResult, Ports
 from deployer.store import RecordStore
 from deployer.target import Target, target_of
 from deployer.verdict import SmokeOutcome, Verdict
-from deployer.waiting import Pauses
 
 DATAOPS_YML = """\
 project: shop

@@ -15,10 +15,10 @@ from pathlib import Path
 from deployer.assembly import built_target, ports_of
 from deployer.config import load_project
 from deployer.deployment import Deployment
+from deployer.pauses import Pauses
 from deployer.progress import Lines
 from deployer.request import DeployRequest, DeployResult
 from deployer.session import Access, Session
-from deployer.waiting import Pauses
 
 NAMES = ("base", "ingest", "glue", "catalog", "athena")
 

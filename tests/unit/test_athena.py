@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fake_aws import Failure, FakeAthena, FakeSession
 
-from deployer import polling
+from deployer import pauses
 from deployer.athena import FailureKind, QueryFailed, QueryTimedOut, deployed_sql, quoted, run_query
 from deployer.errors import DataopsError
 
@@ -13,7 +13,7 @@ from deployer.errors import DataopsError
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time stand still between polls."""
-    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
 
 
 def session_with(result: Any, **settings: Any) -> Any:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from deployer import attempts
+from deployer.pauses import Interrupted
 from deployer.verdict import SmokeOutcome, Verdict
-from deployer.waiting import Interrupted
 
 PASSED, WRONG, BROKEN, LATE = (Verdict(outcome, outcome.name) for outcome in SmokeOutcome)
 BAD_MINUTE = Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, "S3 had a bad minute")

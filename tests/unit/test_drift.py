@@ -15,7 +15,7 @@ from deployer.config import DriftIgnore
 from deployer.deployed_services import DeployedServices
 from deployer.drift import DriftFinding, expired, find_drift, with_known
 from deployer.ledger import Ledger
-from deployer.waiting import Pauses
+from deployer.pauses import Pauses
 
 TABLE = """\
 Resources:

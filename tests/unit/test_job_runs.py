@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from fake_aws import FakeGlue, FakeLogs, FakeSession
 
-from deployer import polling
+from deployer import pauses
 from deployer.errors import Locked
 from deployer.jobs import JobTimedOut, active_run, find_run, follow_job, recent_runs, run_when_free, start_job
 from deployer.logs import JobLog, last_lines
@@ -14,7 +14,7 @@ from deployer.logs import JobLog, last_lines
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time stand still between polls."""
-    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
 
 
 def run(session: Any, said: list[str] | None = None, **options: Any) -> Any:

@@ -12,9 +12,9 @@ from deployments import TEMPLATES, World
 from deployer.changes import Action, PropertyChange, ResourceChange
 from deployer.cloud import StackRequest
 from deployer.errors import DataopsError, Refused
+from deployer.pauses import Interrupted, Pauses
 from deployer.plan import Plan, Step, StepKind
 from deployer.plan_text import plan_text
-from deployer.waiting import Interrupted, Pauses
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_an_interrupted_plan_leaves_nothing_behind(deployed: World, monkeypatch:
     ports = deployed.ports()
     monkeypatch.setattr(deployed, "ports", lambda: type(ports)(**{**vars(ports), "pauses": pauses}))
     deployed.cloud.after_call = lambda name: pauses.stop() if name == "create_change_set" else None
-    monkeypatch.setattr("deployer.change_sets.settled_change_set", lambda cloud, made, p: p.check())
+    monkeypatch.setattr("deployer.change_sets.await_change_set", lambda cloud, made, p: p.check())
     with pytest.raises(Interrupted):
         deployed.plan()
     assert deployed.cloud.left_behind == []

@@ -12,11 +12,11 @@ from fake_aws import OUTPUTS, FakeAthena, FakeGlue, FakeSession
 from fake_cloud import FakeStore
 from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
 
-from deployer import polling
-from deployer.deadline import Deadline
+from deployer import pauses
 from deployer.lock import EnvironmentLock
 from deployer.numbers import Rebuilt
 from deployer.outputs import LakeOutputs
+from deployer.pauses import Deadline
 from deployer.rebuild import LATEST_MONTH, JobCode, rebuilt
 from deployer.release import ReleaseFile
 
@@ -26,7 +26,7 @@ LIVE, SIDE = OUTPUTS["BaseDatabaseName"], OUTPUTS["SmokeDatabaseName"]
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time stand still between polls."""
-    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
 
 
 def code(name: str) -> JobCode:

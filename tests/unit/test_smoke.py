@@ -12,11 +12,11 @@ from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, Fak
 from refunds_lake.runs import FULL_REFRESH, Manifest, Problem, manifest_key
 from sql_harness import answer
 
-from deployer import polling
-from deployer.deadline import Deadline
+from deployer import pauses
 from deployer.errors import ConfigError
 from deployer.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
 from deployer.outputs import LakeOutputs
+from deployer.pauses import Deadline
 from deployer.release import Release, ReleaseFile
 from deployer.smoke import run_smoke_test
 from deployer.verdict import SmokeOutcome
@@ -28,7 +28,7 @@ SMOKE_DATABASE = OUTPUTS["SmokeDatabaseName"]
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let time stand still between polls."""
-    monkeypatch.setattr(polling.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
 
 
 def release_with_fixtures() -> Release:

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from deployments import World, passing
 
-from deployer.deadline import Deadline
 from deployer.errors import Locked
 from deployer.lock import EnvironmentLock
+from deployer.pauses import Deadline, Pauses, TimeIsUp
 from deployer.progress import Said
-from deployer.waiting import Pauses, TimeIsUp
 
 
 class Clock:
