@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_release, matching_release
 from deployer.attempts import test_with_retries
-from deployer.aws import AwsCloud, describe_all, stack_name
+from deployer.aws import AwsCloud
+from deployer.cloud import describe_all
+from deployer.config import stack_name
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError
+from deployer.events import Progress, Said
 from deployer.identity import utc_now
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, Owner
 from deployer.pauses import Deadline, Pauses
 from deployer.plan import Options, Plan
-from deployer.progress import Lines, LiveTerminal, NdJson, Progress, Said
+from deployer.progress import Lines, LiveTerminal, NdJson
 from deployer.promotion import Evidence
 from deployer.release import Release, build_release
 from deployer.request import DeployRequest, Ports, Smoke
-from deployer.store import S3RecordStore
+from deployer.s3_store import S3RecordStore
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target, target_of
 from deployer.verdict import Verdict
 

@@ -6,19 +6,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from deployer.aws_answers import change_set, drift, operation_error, stack_event, stack_state
 from deployer.aws_calls import translating
-from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, OperationError, StackEvent, StackRequest, StackState
+from deployer.cloud import (
+    AlreadyThere,
+    ChangeSet,
+    Cloud,
+    Drift,
+    OperationError,
+    StackEvent,
+    StackRequest,
+    StackState,
+    describe_all,
+)
+from deployer.config import stack_name
 from deployer.errors import DataopsError
 from deployer.outputs import LakeOutputs
 
 if TYPE_CHECKING:
     from deployer.session import Session
-
-MAX_DESCRIBED_AT_ONCE = 8
 
 
 def _is_missing(error: Any) -> bool:
@@ -148,17 +156,6 @@ class AwsCloud(Cloud):
         return [
             drift(item) for item in _pages(self._client.describe_stack_resource_drifts, "StackResourceDrifts", **wanted)
         ]
-
-
-def describe_all(cloud: Cloud, stack_names: Mapping[str, str]) -> dict[str, StackState | None]:
-    """The state of every stack, by its name in dataops.yml: one call each, side by side."""
-    with ThreadPoolExecutor(max_workers=MAX_DESCRIBED_AT_ONCE) as pool:
-        return dict(zip(stack_names, pool.map(cloud.describe, stack_names.values()), strict=True))
-
-
-def stack_name(project: str, environment: str, stack: str) -> str:
-    """The stack's name in CloudFormation."""
-    return f"{project}-{environment}-{stack}"
 
 
 def stack_outputs(session: Session) -> LakeOutputs:

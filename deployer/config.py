@@ -276,3 +276,8 @@ def _rename_misfits(outputs: Mapping[str, Entry]) -> Iterator[ConfigError]:
         if new.value in seen:
             yield _misfit(new, f"'{seen[new.value]}' and '{old}' are both renamed to '{new.value}'")
         seen[new.value] = old
+
+
+def stack_name(project: str, environment: str, stack: str) -> str:
+    """The stack's name in CloudFormation."""
+    return f"{project}-{environment}-{stack}"

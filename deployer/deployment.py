@@ -13,6 +13,7 @@ from typing import Any
 from deployer.artifacts import store_file, store_release
 from deployer.change_sets import ChangeSets
 from deployer.errors import Refused
+from deployer.events import Said
 from deployer.execute import Executor
 from deployer.facts import Facts, await_others, facts_of, is_done
 from deployer.identity import new_run_id
@@ -22,7 +23,6 @@ from deployer.outputs import LakeOutputs
 from deployer.pauses import Interrupted
 from deployer.plan import Plan, staleness
 from deployer.planner import Planner
-from deployer.progress import Said
 from deployer.request import DeployRequest, DeployResult, Ports, Smoke
 from deployer.results import StackOutcome, StackResult, outcome_of
 from deployer.run_record import RunRecord

@@ -7,16 +7,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from deployer.aws import describe_all
-from deployer.cloud import StackState
+from deployer.cloud import StackState, describe_all
 from deployer.config import Environment
 from deployer.errors import DataopsError, Refused
+from deployer.events import Said, StackEnded, StackStarted
 from deployer.failures import Ended, stack_failed
 from deployer.guards import STATEFUL_TYPES
 from deployer.identity import new_run_id
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, this_owner
-from deployer.progress import Said, StackEnded, StackStarted
 from deployer.request import Ports
 from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
 from deployer.templates import parse_template

@@ -51,14 +51,14 @@ class DriftFinding:
 
 def find_drift(
     cloud: Cloud,
-    live: DeployedServices,
+    services: DeployedServices,
     states: Mapping[str, StackState | None],
     current: Current | None,
     pauses: Pauses,
 ) -> tuple[DriftFinding, ...]:
     """Every difference of an environment, stack by stack."""
     with ThreadPoolExecutor(8) as pool:
-        found = pool.map(lambda item: _of_stack(cloud, live, item[0], item[1], pauses), states.items())
+        found = pool.map(lambda item: _of_stack(cloud, services, item[0], item[1], pauses), states.items())
         return tuple(_of_ledger(states, current)) + tuple(finding for findings in found for finding in findings)
 
 
@@ -100,12 +100,12 @@ def _of_ledger(states: Mapping[str, StackState | None], current: Current | None)
 
 
 def _of_stack(
-    cloud: Cloud, live: DeployedServices, stack: str, state: StackState | None, pauses: Pauses
+    cloud: Cloud, services: DeployedServices, stack: str, state: StackState | None, pauses: Pauses
 ) -> list[DriftFinding]:
     if state is None:
         return []
     resources = render(parse_template(cloud.template_body(state.stack_id), Path(stack)).document, state.parameters)
-    return [*_of_cloudformation(cloud, stack, state, pauses), *_of_services(cloud, live, stack, state, resources)]
+    return [*_of_cloudformation(cloud, stack, state, pauses), *_of_services(cloud, services, stack, state, resources)]
 
 
 def _of_cloudformation(cloud: Cloud, stack: str, state: StackState, pauses: Pauses) -> Iterator[DriftFinding]:
@@ -124,27 +124,27 @@ def _of_cloudformation(cloud: Cloud, stack: str, state: StackState, pauses: Paus
 
 
 def _of_services(
-    cloud: Cloud, live: DeployedServices, stack: str, state: StackState, resources: Mapping[str, RenderedResource]
+    cloud: Cloud, services: DeployedServices, stack: str, state: StackState, resources: Mapping[str, RenderedResource]
 ) -> Iterator[DriftFinding]:
     looked_at = {name: r for name, r in resources.items() if r.type in ("AWS::Glue::Job", "AWS::Glue::Table")}
     physical = cloud.resources(state.stack_id) if looked_at else {}
     for name, resource in looked_at.items():
         if resource.type == "AWS::Glue::Job":
-            yield from _of_script(live, stack, resource, physical.get(name, ""))
+            yield from _of_script(services, stack, resource, physical.get(name, ""))
         else:
-            yield from _of_table(live, stack, resource, physical)
+            yield from _of_table(services, stack, resource, physical)
 
 
-def _of_script(live: DeployedServices, stack: str, job: RenderedResource, physical: str) -> Iterator[DriftFinding]:
+def _of_script(services: DeployedServices, stack: str, job: RenderedResource, physical: str) -> Iterator[DriftFinding]:
     """The script is where the template says, and its bytes have the hash that its key says."""
-    address = live.script_of(physical)
+    address = services.script_of(physical)
     if address is None:
         yield DriftFinding(stack, job.logical_id, "deleted")
         return
     expected = str((job.properties.get("Command") or {}).get("ScriptLocation", ""))
     if "${" not in expected and expected != address:
         yield DriftFinding(stack, job.logical_id, "script", "Command.ScriptLocation", expected, address)
-    content = live.content(address)
+    content = services.content(address)
     wanted = next((part for part in address.split("/") if len(part) == 64), "")
     actual = hashlib.sha256(content).hexdigest() if content is not None else "(gone)"
     if wanted and wanted != actual:
@@ -152,7 +152,7 @@ def _of_script(live: DeployedServices, stack: str, job: RenderedResource, physic
 
 
 def _of_table(
-    live: DeployedServices, stack: str, table: RenderedResource, physical: Mapping[str, str]
+    services: DeployedServices, stack: str, table: RenderedResource, physical: Mapping[str, str]
 ) -> Iterator[DriftFinding]:
     properties = table.properties.get("TableInput") or {}
     database = str(table.properties.get("DatabaseName", ""))
@@ -161,7 +161,7 @@ def _of_table(
     columns = [*(properties.get("StorageDescriptor") or {}).get("Columns", ()), *properties.get("PartitionKeys", ())]
     expected = tuple((str(c["Name"]), str(c.get("Type", ""))) for c in columns)
     name = physical.get(table.logical_id) or str(properties.get("Name", ""))
-    actual = live.columns_of(database, name.rsplit("|", 1)[-1])
+    actual = services.columns_of(database, name.rsplit("|", 1)[-1])
     if actual is None:
         yield DriftFinding(stack, table.logical_id, "deleted")
     elif actual != expected:

@@ -13,10 +13,10 @@ from graphlib import TopologicalSorter
 from deployer.change_sets import ChangeSets
 from deployer.cloud import StackState
 from deployer.errors import DataopsError, Refused
+from deployer.events import Progress, StackEnded
 from deployer.failures import StackFailed
 from deployer.pauses import Interrupted
 from deployer.plan import Plan, Step
-from deployer.progress import Progress, StackEnded
 from deployer.results import StackOutcome, StackResult
 from deployer.stack_change import StackChange
 from deployer.target import Outputs, Target

@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deployer.aws import describe_all
-from deployer.cloud import StackState
+from deployer.cloud import StackState, describe_all
 from deployer.errors import Refused
+from deployer.events import Said
 from deployer.ledger import Current, Ledger, StackRecord
-from deployer.progress import Said
 from deployer.request import DeployRequest, Ports
 from deployer.stack_change import follower
 from deployer.statuses import Handling, row_of

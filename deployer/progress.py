@@ -1,4 +1,4 @@
-"""What a run tells while it goes: frozen events, and three ways to show them (live terminal, plain lines, ndjson).
+"""Three ways to show what a deployment tells while it goes (events.py): live terminal, plain lines, ndjson.
 Everything for people goes to stderr; ndjson is a result and goes to stdout.
 """
 
@@ -10,55 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Protocol, TextIO
+from dataclasses import asdict
+from typing import TextIO
+
+from deployer.events import Event, Progress, ResourceMoved, Said, StackEnded, StackStarted
 
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Said:
-    """Talk: what the run is about to do."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class StackStarted:
-    stack: str
-    what: str
-
-
-@dataclass(frozen=True)
-class ResourceMoved:
-    """One resource of a running stack."""
-
-    stack: str
-    logical_id: str
-    type: str
-    status: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class StackEnded:
-    stack: str
-    outcome: str
-    seconds: float
-    detail: str = ""
-
-
-Event = Said | StackStarted | ResourceMoved | StackEnded
-
-
-class Progress(Protocol):
-    """Receives events from several threads."""
-
-    wants_resources: bool
-
-    def __call__(self, event: Event) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Lines(Progress):

@@ -9,10 +9,10 @@ from typing import Any
 
 from deployer.cloud import Cloud
 from deployer.errors import DataopsError
+from deployer.events import Progress
 from deployer.identity import utc_now
 from deployer.pauses import Pauses
 from deployer.plan import Options, Plan
-from deployer.progress import Progress
 from deployer.release import Release
 from deployer.results import StackResult
 from deployer.store import RecordStore

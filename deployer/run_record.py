@@ -12,12 +12,12 @@ from typing import Any
 
 from deployer.change_sets import discard
 from deployer.errors import DataopsError
+from deployer.events import Said
 from deployer.facts import Facts
 from deployer.ledger import Current, Ledger
 from deployer.lock import this_owner
 from deployer.pauses import Interrupted
 from deployer.plan import Plan, StepKind
-from deployer.progress import Said
 from deployer.request import DeployRequest, DeployResult, Ports
 from deployer.version import version
 

@@ -12,11 +12,11 @@ from deployer.change_sets import ChangeSets
 from deployer.changes import from_change_set
 from deployer.cloud import AlreadyThere, ChangeSet, Cloud, StackRequest, StackState
 from deployer.errors import Refused
+from deployer.events import Progress, ResourceMoved, Said, StackStarted
 from deployer.failures import Ended, StackFailed, stack_failed
 from deployer.guards import data_risks
 from deployer.pauses import Pauses
 from deployer.plan import Options, Step, StepKind
-from deployer.progress import Progress, ResourceMoved, Said, StackStarted
 from deployer.results import StackOutcome, StackResult
 from deployer.statuses import Handling, Outcome, row_of
 from deployer.target import Target

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deployer.aws import stack_name
 from deployer.cloud import MAX_INLINE_TEMPLATE_BYTES, StackRequest
-from deployer.config import Artifact, ArtifactKind, Environment, Project, StackSpec
+from deployer.config import Artifact, ArtifactKind, Environment, Project, StackSpec, stack_name
 from deployer.errors import ConfigError
 from deployer.release import Release, ReleaseFile
 from deployer.templates import Template, parse_template

@@ -24,7 +24,7 @@ def drift(app: App, /, env_name: str) -> int:
     Known differences stand in dataops.yml under drift_ignore, with a reason and a last day. Exit code 3: there is drift.
     """
     from deployer.assembly import cloud_of, evidence_of, stoppable
-    from deployer.deployed_services import AwsLive
+    from deployer.aws_services import AwsServices
     from deployer.drift import expired, find_drift, require_deployed, with_known
     from deployer.pauses import Pauses
 
@@ -32,9 +32,9 @@ def drift(app: App, /, env_name: str) -> int:
     session.verify_identity()
     evidence = evidence_of(session, 0, None)
     require_deployed(evidence.states, env_name)
-    live, pauses = AwsLive(session.client("glue"), session.client("s3")), Pauses()
+    services, pauses = AwsServices(session.client("glue"), session.client("s3")), Pauses()
     with stoppable(pauses):
-        found = find_drift(cloud_of(session), live, evidence.states, evidence.current, pauses)
+        found = find_drift(cloud_of(session), services, evidence.states, evidence.current, pauses)
     today, ignores = dt.datetime.now(dt.UTC).date(), session.environment.drift_ignore
     findings = with_known(found, ignores, today)
     for text in expired(ignores, today):

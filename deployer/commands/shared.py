@@ -13,10 +13,10 @@ import click
 from deployer.assembly import ports_of, progress_of, stoppable
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Refused, UsageError
+from deployer.events import Progress
 from deployer.pauses import Deadline, Pauses
 from deployer.plan import Options, Plan
 from deployer.plan_text import plan_text
-from deployer.progress import Progress
 from deployer.release import short
 from deployer.request import DeployRequest, DeployResult, Ports
 from deployer.target import Target

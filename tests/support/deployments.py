@@ -12,9 +12,9 @@ from fake_cloud import FakeCloud, FakeStore
 
 from deployer.config import parse_project
 from deployer.deployment import Deployment
+from deployer.events import Event
 from deployer.pauses import Deadline, Pauses
 from deployer.plan import Plan
-from deployer.progress import Event
 from deployer.release import build_release
 from deployer.request import DeployRequest, DeployResult, Ports
 from deployer.store import RecordStore

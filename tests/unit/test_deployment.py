@@ -10,9 +10,9 @@ from fake_cloud import FakeCloud
 
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError, Locked, Refused
+from deployer.events import StackEnded, StackStarted
 from deployer.lock import EnvironmentLock
 from deployer.plan import Options
-from deployer.progress import StackEnded, StackStarted
 from deployer.request import DeployRequest
 from deployer.results import StackOutcome
 from deployer.verdict import SmokeOutcome

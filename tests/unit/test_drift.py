@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from deployments import World
 
-from deployer.aws import describe_all
-from deployer.cloud import Drift
+from deployer.cloud import Drift, describe_all
 from deployer.config import DriftIgnore
 from deployer.deployed_services import DeployedServices
 from deployer.drift import DriftFinding, expired, find_drift, with_known

@@ -9,9 +9,9 @@ import pytest
 from deployments import World, passing
 
 from deployer.errors import Locked
+from deployer.events import Said
 from deployer.lock import EnvironmentLock
 from deployer.pauses import Deadline, Pauses, TimeIsUp
-from deployer.progress import Said
 
 
 class Clock:

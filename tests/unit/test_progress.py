@@ -6,7 +6,8 @@ import io
 import json
 import re
 
-from deployer.progress import Event, Lines, LiveTerminal, NdJson, ResourceMoved, Said, StackEnded, StackStarted
+from deployer.events import Event, ResourceMoved, Said, StackEnded, StackStarted
+from deployer.progress import Lines, LiveTerminal, NdJson
 
 EVENTS: tuple[tuple[float, Event], ...] = (
     (0.0, Said("uploaded 2 artifacts, 10 bytes")),

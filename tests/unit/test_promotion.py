@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from deployments import World, failing, passing
 
-from deployer.aws import describe_all
+from deployer.cloud import describe_all
 from deployer.ledger import Ledger
 from deployer.promotion import Evidence, previous_release, refusals
 from deployer.verdict import SmokeOutcome

@@ -1,0 +1,51 @@
+"""What a deployment tells while it goes: frozen events, and the port that receives them. How they are shown is progress.py's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Said:
+    """Talk: what the run is about to do."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class StackStarted:
+    stack: str
+    what: str
+
+
+@dataclass(frozen=True)
+class ResourceMoved:
+    """One resource of a running stack."""
+
+    stack: str
+    logical_id: str
+    type: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StackEnded:
+    stack: str
+    outcome: str
+    seconds: float
+    detail: str = ""
+
+
+Event = Said | StackStarted | ResourceMoved | StackEnded
+
+
+class Progress(Protocol):
+    """Receives events from several threads."""
+
+    wants_resources: bool
+
+    def __call__(self, event: Event) -> None: ...
+
+    def close(self) -> None: ...
