@@ -1,0 +1,49 @@
+"""setup.cfg names what there is: the folders that are packages, and the AWS library that the local cloud is pinned to."""
+
+from __future__ import annotations
+
+from configparser import ConfigParser
+from importlib.metadata import requires
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SETUP = ConfigParser(interpolation=None)
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+
+
+def entries(section: str, option: str) -> list[str]:
+    return SETUP[section][option].split("\n")[1:]
+
+
+def packages_below(folder: Path) -> set[str]:
+    """The packages of an import package, with its own name first."""
+    return {".".join(init.parent.relative_to(folder.parent).parts) for init in folder.rglob("__init__.py")}
+
+
+def test_every_package_is_installed() -> None:
+    """Given the folders with an __init__.py, when the package list is read, then it names them all: pip copies no other."""
+    listed = entries("options", "packages")
+    assert set(listed) == packages_below(ROOT / "deployer") | packages_below(ROOT / "glue" / "refunds_lake")
+    assert len(listed) == len(set(listed))
+
+
+def test_every_folder_of_code_is_a_package() -> None:
+    """Given a folder with Python files, when it is imported from an installation, then it is a package."""
+    for top in (ROOT / "deployer", ROOT / "glue" / "refunds_lake"):
+        assert all((file.parent / "__init__.py").exists() for file in top.rglob("*.py"))
+
+
+@pytest.mark.parametrize("extra", ["local", "dev"])
+def test_pip_need_not_search_for_the_boto3_of_the_local_cloud(extra: str) -> None:
+    """Given the botocore that MiniStack pins, when an extra is installed, then it names that one, and the boto3 of it."""
+    (pin,) = [each for each in requires("ministack") or [] if each.startswith("botocore")]
+    assert pin.startswith("botocore==")
+    listed = entries("options.extras_require", extra)
+    assert [each for each in listed if each.startswith("boto")] == [pin.replace("botocore", "boto3"), pin]
+
+
+def test_the_core_takes_any_newer_boto3() -> None:
+    """Given an installation without the local cloud, when its requirements are read, then boto3 has a floor alone."""
+    assert [each for each in entries("options", "install_requires") if each.startswith("boto")] == ["boto3>=1.40"]
