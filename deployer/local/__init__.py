@@ -1,7 +1,23 @@
 """The local cloud: the environment ``local`` on this machine.
 
-This package starts MiniStack as a background process that deployer/local completes in-process, and says
-where it answers. The deployer knows nothing else of it: it talks boto3 to the endpoint's URL.
+MiniStack runs as a background process, unmodified on disk; the modules here complete it in its own process. The
+deployer knows nothing else of it than the URL at which it answers. A call passes through the rooms in this order:
+
+process/         A client starts the background process and finds it again (control); the process takes the state's
+                 lock and a port, installs the completions and serves (launcher); the guard refuses what a browser sends.
+                 It knows the completions by name only, and nothing of any service.
+glue/            What running jobs have written becomes objects in S3 before the call is answered. StartJobRun runs the
+                 deployed script on Spark; the catalog has the calls that the emulator lacks.
+state/           No response leaves before the state that it shows is on disk. It writes what the services hold and
+                 decides nothing for them, but how an operation ends that a kill has cut off.
+emulator/        The one door to MiniStack's private parts, for one version of it. It changes nothing itself.
+cloudformation/  Resource types, buckets, trust policies and refusals, inside the emulator's own operations.
+athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
+firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
+
+completion.py says what a completion is and what it may know of the process; paths.py names every file.
+Nothing here imports from the rest of the deployer but its errors, the rest imports what is named below, and a
+completion imports no other but athena/, which looks at the mounts of glue/.
 """
 
 from deployer.local.process.control import find, reset, start, stop

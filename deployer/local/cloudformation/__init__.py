@@ -1,1 +1,9 @@
-"""Completions of CloudFormation and of what stacks are made of."""
+"""CloudFormation where the emulator is silent or incomplete; stacks and their operations stay the emulator's.
+
+template_rules  what is refused before an operation begins, and what a change set shows
+resource_types  types and properties that our templates use and the emulator lacks, put through its own services
+buckets         properties of buckets, and the refusal to delete or replace one that holds data
+trust           who may take a role, asked by STS
+
+A completion here may refuse, and may call the emulator's services as a template's resource would. It keeps no state.
+"""

@@ -1,1 +1,13 @@
-"""Completions of Glue: job runs and the catalog."""
+"""Glue where it must be real: job runs on Spark, and the calls of the catalog that jobs make.
+
+catalog           partition calls; partition_filter reads their expressions
+job_runs          the API of runs and the life of one: limits, states, time-out, stop, the event at its end (events)
+job_process       one run as a process: code fetched, buckets mounted, output followed, everything tidied up
+spark_settings    which Java, which settings, and the archive that makes it start faster
+spark_runner      what runs inside that process, a plain file without imports: the job sees its own code only
+job_logs          each line of output, to CloudWatch Logs while the job runs
+mounts            buckets as directories, kept equal to S3 in both directions
+
+A job reaches the local cloud as it reaches AWS: through boto3 and s3:// paths. It gets no credentials but the local
+cloud's, ends with the process that started it, and its run ends in a state, whatever happens.
+"""
