@@ -13,6 +13,7 @@ from deployer.attempts import test_with_retries
 from deployer.aws import AwsCloud
 from deployer.cloud import describe_all
 from deployer.config import stack_name
+from deployer.deployed_lake import Lake, lake_from
 from deployer.deployment import Deployment
 from deployer.errors import DataopsError
 from deployer.events import Progress, Said
@@ -62,9 +63,12 @@ def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
     def run(outputs: Mapping[str, str], release: Release) -> Verdict:
         from deployer.smoke import run_smoke_test  # only a deployment that changed something needs it
 
+        def open_lake() -> Lake:
+            return lake_from(session.environment.name, outputs, session.client)
+
         deadline = pauses.deadline
         return test_with_retries(
-            lambda: run_smoke_test(session, outputs, say=say, release=release, deadline=deadline),
+            lambda: run_smoke_test(open_lake, say=say, release=release, deadline=deadline),
             pause=pauses.pause,
             say=say,
             left=deadline.left,

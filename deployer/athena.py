@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError
 from deployer.pauses import poll
-
-if TYPE_CHECKING:
-    from deployer.session import Session
 
 Row = tuple[str | None, ...]
 
@@ -61,23 +59,22 @@ def quoted(text: str) -> str:
 
 
 def run_query(
-    session: Session,
+    lake: Lake,
     sql: str,
     *,
     database: str,
-    workgroup: str,
     parameters: Sequence[str] = (),
     timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
 ) -> QueryResult:
-    """Run a query to its end. The parameters are SQL literals: strings come quoted, see `quoted`.
+    """Run a query in the lake's workgroup to its end. The parameters are SQL literals: strings come quoted, see `quoted`.
 
     Raises QueryFailed with Athena's reason, QueryTimedOut (after stopping the query) when the time is over.
     """
-    athena = session.client("athena")
+    athena = lake.athena
     request: dict[str, Any] = {"ExecutionParameters": list(parameters)} if parameters else {}
     try:
         started = athena.start_query_execution(
-            QueryString=sql, QueryExecutionContext={"Database": database}, WorkGroup=workgroup, **request
+            QueryString=sql, QueryExecutionContext={"Database": database}, WorkGroup=lake.workgroup, **request
         )
     except athena.exceptions.InvalidRequestException as error:
         raise QueryFailed(
@@ -133,13 +130,13 @@ def _rows(athena: Any, query_id: str, *, has_header: bool) -> tuple[tuple[str, .
     return columns, rows
 
 
-def deployed_sql(session: Session, workgroup: str, name: str) -> str:
+def deployed_sql(lake: Lake, name: str) -> str:
     """Return the text of the named query that the release deployed into the workgroup."""
-    for query in _named_queries(session.client("athena"), workgroup):
+    for query in _named_queries(lake.athena, lake.workgroup):
         if query["Name"] == name:
             return str(query["QueryString"])
-    environment = session.environment.name
-    raise DataopsError(f"workgroup {workgroup} holds no query named {name}", hint=f"dataops deploy --env {environment}")
+    hint = f"dataops deploy --env {lake.environment}"
+    raise DataopsError(f"workgroup {lake.workgroup} holds no query named {name}", hint=hint)
 
 
 def _named_queries(athena: Any, workgroup: str) -> Iterator[Mapping[str, Any]]:

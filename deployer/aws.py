@@ -23,7 +23,6 @@ from deployer.cloud import (
 )
 from deployer.config import stack_name
 from deployer.errors import DataopsError
-from deployer.outputs import LakeOutputs
 
 if TYPE_CHECKING:
     from deployer.session import Session
@@ -158,7 +157,7 @@ class AwsCloud(Cloud):
         ]
 
 
-def stack_outputs(session: Session) -> LakeOutputs:
+def stack_outputs(session: Session) -> dict[str, str]:
     """All outputs of the environment's deployed stacks, after the renames of dataops.yml."""
     project, environment = session.project, session.environment
     names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
@@ -169,10 +168,9 @@ def stack_outputs(session: Session) -> LakeOutputs:
             f"environment {environment.name} is not deployed yet (missing: {', '.join(missing)})",
             hint=f"dataops deploy --env {environment.name}",
         )
-    found = {
+    return {
         project.stacks[stack].outputs.get(name, name): value
         for stack, state in states.items()
         if state is not None
         for name, value in state.outputs.items()
     }
-    return LakeOutputs(environment.name, found)

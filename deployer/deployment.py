@@ -19,7 +19,6 @@ from deployer.facts import Facts, await_others, facts_of, is_done
 from deployer.identity import new_run_id
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock
-from deployer.outputs import LakeOutputs
 from deployer.pauses import Interrupted
 from deployer.plan import Plan, staleness
 from deployer.planner import Planner
@@ -167,16 +166,15 @@ class Deployment:
         first = self._first
         return tuple(first if first and r.stack == first.stack and r.is_good else r for r in results)
 
-    def _outputs(self, results: Iterable[StackResult]) -> LakeOutputs:
+    def _outputs(self, results: Iterable[StackResult]) -> dict[str, str]:
         """All outputs after the renames of dataops.yml."""
         renames = {stack: item["outputs"] for stack, item in self._target.release.manifest["stacks"].items()}
-        found = {
+        return {
             renames[r.stack].get(name, name): value
             for r in results
             if r.state
             for name, value in r.state.outputs.items()
         }
-        return LakeOutputs(self._target.environment.name, found)
 
     # Parts.
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, Locked
 from deployer.logs import JobLog
 from deployer.pauses import poll
-
-if TYPE_CHECKING:
-    from deployer.session import Session
 
 # https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html
 ACTIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
@@ -48,8 +46,7 @@ class JobRun:
 
 
 def run_when_free(
-    session: Session,
-    job_name: str,
+    lake: Lake,
     arguments: Mapping[str, str],
     *,
     say: Callable[[str], None],
@@ -59,68 +56,65 @@ def run_when_free(
 
     Our own run is stopped when we break off: nobody needs it any more. Raises JobTimedOut when the time is over.
     """
-    run_id = _started_when_free(session, job_name, arguments, say=say, left=left)
+    run_id = _started_when_free(lake, arguments, say=say, left=left)
     say(f"job run {run_id} started")
     seconds = left()
     try:
-        return follow_job(session, job_name, run_id, say=say, timeout_seconds=seconds)
+        return follow_job(lake, run_id, say=say, timeout_seconds=seconds)
     except BaseException as error:
-        ending = _stopped(session, job_name, run_id)
+        ending = _stopped(lake, run_id)
         if not isinstance(error, JobTimedOut):
             say(f"job run {run_id} {ending}")
             raise
         raise JobTimedOut(
             f"run {run_id} had not ended after {seconds:.0f} s and {ending}",
-            where=job_name,
-            hint=f"its log says how far it came: dataops logs --env {session.environment.name} --run {run_id}",
+            where=lake.job,
+            hint=f"its log says how far it came: dataops logs --env {lake.environment} --run {run_id}",
         ) from error
 
 
-def _stopped(session: Session, job_name: str, run_id: str) -> str:
+def _stopped(lake: Lake, run_id: str) -> str:
     """Stop a run that we give up; how that went. It never hides why we give up."""
     try:
-        stop_run(session, job_name, run_id)
+        stop_run(lake, run_id)
     except (BotoCoreError, ClientError) as error:
         return f"could not be stopped ({error}): it goes on to its own time limit"
     return "was stopped"
 
 
 def _started_when_free(
-    session: Session,
-    job_name: str,
+    lake: Lake,
     arguments: Mapping[str, str],
     *,
     say: Callable[[str], None],
     left: Callable[[], float],
 ) -> str:
     try:
-        return start_job(session, job_name, arguments)
+        return start_job(lake, arguments)
     except Locked:
-        active = active_run(session, job_name)
+        active = active_run(lake)
     if active is not None:
         say(f"waiting for job run {active.id}, which is active")
-        follow_job(session, job_name, active.id, say=say, timeout_seconds=left())
-    return start_job(session, job_name, arguments)
+        follow_job(lake, active.id, say=say, timeout_seconds=left())
+    return start_job(lake, arguments)
 
 
-def start_job(session: Session, job_name: str, arguments: Mapping[str, str]) -> str:
+def start_job(lake: Lake, arguments: Mapping[str, str]) -> str:
     """Start a run and return its id. Raises Locked when the job runs already."""
-    glue = session.client("glue")
     try:
-        return str(glue.start_job_run(JobName=job_name, Arguments=dict(arguments))["JobRunId"])
-    except glue.exceptions.ConcurrentRunsExceededException as error:
-        active = active_run(session, job_name)
+        return str(lake.glue.start_job_run(JobName=lake.job, Arguments=dict(arguments))["JobRunId"])
+    except lake.glue.exceptions.ConcurrentRunsExceededException as error:
+        active = active_run(lake)
         named = f"run {active.id}" if active else "another run"
         raise Locked(
             f"{named} of the job is active already",
-            where=job_name,
-            hint=f"wait for it: dataops logs --env {session.environment.name} --follow",
+            where=lake.job,
+            hint=f"wait for it: dataops logs --env {lake.environment} --follow",
         ) from error
 
 
 def follow_job(
-    session: Session,
-    job_name: str,
+    lake: Lake,
     run_id: str,
     *,
     say: Callable[[str], None],
@@ -131,7 +125,7 @@ def follow_job(
     """Wait for the end of a run; say each state that it enters, and now and then that it still lives."""
     last_said, last_state = 0.0, ""
     for waited in poll(timeout_seconds):
-        run = read_run(session, job_name, run_id)
+        run = read_run(lake, run_id)
         if log is not None and say_log is not None:
             for line in log.new_lines():
                 say_log(line)
@@ -143,39 +137,39 @@ def follow_job(
             last_said, last_state = waited, run.state
     raise JobTimedOut(
         f"run {run_id} has not ended after {timeout_seconds:.0f} s, it goes on",
-        where=job_name,
-        hint=f"dataops logs --env {session.environment.name} --run {run_id} --follow",
+        where=lake.job,
+        hint=f"dataops logs --env {lake.environment} --run {run_id} --follow",
     )
 
 
-def read_run(session: Session, job_name: str, run_id: str) -> JobRun:
+def read_run(lake: Lake, run_id: str) -> JobRun:
     """Ask for the state of one run."""
-    return _job_run(session.client("glue").get_job_run(JobName=job_name, RunId=run_id)["JobRun"])
+    return _job_run(lake.glue.get_job_run(JobName=lake.job, RunId=run_id)["JobRun"])
 
 
-def find_run(session: Session, job_name: str, run_id: str) -> JobRun | None:
+def find_run(lake: Lake, run_id: str) -> JobRun | None:
     """Ask for a run that may not exist."""
     try:
-        return read_run(session, job_name, run_id)
-    except session.client("glue").exceptions.EntityNotFoundException:
+        return read_run(lake, run_id)
+    except lake.glue.exceptions.EntityNotFoundException:
         return None
 
 
-def recent_runs(session: Session, job_name: str, *, limit: int = 20) -> list[JobRun]:
+def recent_runs(lake: Lake, *, limit: int = 20) -> list[JobRun]:
     """Return the latest runs, newest first."""
-    found = session.client("glue").get_job_runs(JobName=job_name, MaxResults=limit)["JobRuns"]
+    found = lake.glue.get_job_runs(JobName=lake.job, MaxResults=limit)["JobRuns"]
     newest_first = sorted(found, key=lambda run: str(run.get("StartedOn", "")), reverse=True)
     return [_job_run(run) for run in newest_first]
 
 
-def active_run(session: Session, job_name: str) -> JobRun | None:
+def active_run(lake: Lake) -> JobRun | None:
     """Return the run that is going on, if any."""
-    return next((run for run in recent_runs(session, job_name) if run.is_active), None)
+    return next((run for run in recent_runs(lake) if run.is_active), None)
 
 
-def stop_run(session: Session, job_name: str, run_id: str) -> None:
+def stop_run(lake: Lake, run_id: str) -> None:
     """Ask Glue to stop a run; a run that has ended is fine."""
-    session.client("glue").batch_stop_job_run(JobName=job_name, JobRunIds=[run_id])
+    lake.glue.batch_stop_job_run(JobName=lake.job, JobRunIds=[run_id])
 
 
 def _job_run(found: Mapping[str, Any]) -> JobRun:

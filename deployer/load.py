@@ -10,18 +10,16 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from refunds_lake.runs import BACKFILL, Manifest
 
+from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, Locked, UsageError
 from deployer.jobs import JobRun, follow_job, start_job
 from deployer.logs import JobLog, last_lines
 from deployer.manifests import counts_text, manifest_of, touched_months
 from deployer.report import checked_month
-
-if TYPE_CHECKING:
-    from deployer.session import Session
 
 TIMEOUT_SECONDS = 6 * 3600
 LOCK_TEXT = "is at work on these tables"  # of refunds_lake.lock.LockHeld
@@ -71,31 +69,29 @@ def replay_arguments(reason: str | None) -> dict[str, str]:
 
 
 def load(
-    session: Session,
-    outputs: Mapping[str, str],
+    lake: Lake,
     arguments: Mapping[str, str],
     *,
     say: Callable[[str], None],
     say_log: Callable[[str], None] | None = None,
 ) -> Load:
     """Run the job on the live tables to its end. Raises LoadFailed with the cause, Locked when a run is active."""
-    job_name, log_prefix = outputs["BaseTablesJobName"], outputs["JobLogGroupPrefix"]
-    run_id = start_job(session, job_name, arguments)
+    run_id = start_job(lake, arguments)
     say(f"job run {run_id} started")
-    log = JobLog(session, log_prefix, run_id) if say_log is not None else None
-    run = follow_job(session, job_name, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
+    log = JobLog(lake, run_id) if say_log is not None else None
+    run = follow_job(lake, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
     if not run.succeeded:
-        raise _failure(session, log_prefix, job_name, run, say)
-    manifest = manifest_of(session, outputs, outputs["BasePrefix"], run.id)
+        raise _failure(lake, run, say)
+    manifest = manifest_of(lake, lake.live, run.id)
     if "--from_month" in arguments and (manifest is None or manifest.kind != BACKFILL):
         raise LoadFailed(
             "the deployed job does not rebuild single months; it loaded new files only",
-            where=job_name,
-            hint=f"dataops run --env {session.environment.name} --full-refresh",
+            where=lake.job,
+            hint=f"dataops run --env {lake.environment} --full-refresh",
         )
     if manifest is not None:
         return Load(run, manifest, tuple((problem.key, problem.reason) for problem in manifest.problems))
-    said = job_result(last_lines(session, log_prefix, run.id, kind="output"))
+    said = job_result(last_lines(lake, run.id, kind="output"))
     return Load(run, None, tuple((problem["key"], problem["reason"]) for problem in said.get("problems", ())))
 
 
@@ -109,9 +105,8 @@ def job_result(lines: Sequence[str]) -> dict[str, Any]:
     return {}
 
 
-def _failure(session: Session, log_prefix: str, job_name: str, run: JobRun, say: Callable[[str], None]) -> DataopsError:
-    environment = session.environment.name
-    lines = last_lines(session, log_prefix, run.id)
+def _failure(lake: Lake, run: JobRun, say: Callable[[str], None]) -> DataopsError:
+    lines = last_lines(lake, run.id)
     say("the end of the job's log:" if lines else "the job's log is empty")
     for line in lines:
         say(f"  {line}")
@@ -119,11 +114,11 @@ def _failure(session: Session, log_prefix: str, job_name: str, run: JobRun, say:
     said = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
     cause = said[-1] if said else run.error or "Glue gives no reason"
     if LOCK_TEXT in cause:
-        return Locked(cause, where=job_name, hint=f"dataops logs --env {environment} --follow")
+        return Locked(cause, where=lake.job, hint=f"dataops logs --env {lake.environment} --follow")
     return LoadFailed(
         f"job run {run.id} ended {run.state}: {cause}",
-        where=job_name,
-        hint=f"nothing was published by halves; the whole log: dataops logs --env {environment} --run {run.id}",
+        where=lake.job,
+        hint=f"nothing was published by halves; the whole log: dataops logs --env {lake.environment} --run {run.id}",
     )
 
 

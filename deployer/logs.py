@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from deployer.session import Session
+from deployer.deployed_lake import Lake
 
 # Glue writes what the script prints to .../output and Spark's own log to .../error.
 # https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
@@ -30,8 +29,7 @@ class LogLine:
 class JobLog:
     """The log of one run; `new_lines` returns what came since the last call."""
 
-    session: Session
-    group_prefix: str
+    lake: Lake
     run_id: str
     kinds: tuple[str, ...] = STREAM_KINDS
     _since: dict[str, int] = field(default_factory=dict)
@@ -56,9 +54,9 @@ class JobLog:
         return [LogLine(event["timestamp"], kind, event["message"]) for event in fresh]
 
     def _events(self, kind: str, since: int) -> Iterator[Mapping[str, Any]]:
-        logs = self.session.client("logs")
+        logs = self.lake.logs
         pages = logs.get_paginator("filter_log_events").paginate(
-            logGroupName=f"{self.group_prefix}/{kind}", logStreamNamePrefix=self.run_id, startTime=since
+            logGroupName=f"{self.lake.job_log_group}/{kind}", logStreamNamePrefix=self.run_id, startTime=since
         )
         try:
             for page in pages:
@@ -67,6 +65,6 @@ class JobLog:
             return  # the group appears with the first line
 
 
-def last_lines(session: Session, group_prefix: str, run_id: str, *, kind: str = "error", count: int = 10) -> list[str]:
+def last_lines(lake: Lake, run_id: str, *, kind: str = "error", count: int = 10) -> list[str]:
     """Return the last lines of a run's log, as the cause of a failure is there more often than not."""
-    return list(JobLog(session, group_prefix, run_id, (kind,)).new_lines())[-count:]
+    return list(JobLog(lake, run_id, (kind,)).new_lines())[-count:]

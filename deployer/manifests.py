@@ -6,28 +6,26 @@ The manifest's format and what it means belong to refunds_lake.runs; waiting for
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from refunds_lake.objects import S3Store
 from refunds_lake.runs import COUNTS, Manifest, read_manifests
 
-if TYPE_CHECKING:
-    from deployer.session import Session
+from deployer.deployed_lake import Lake, TableSet
 
 
-def base_store(session: Session, outputs: Mapping[str, str]) -> S3Store:
+def base_store(lake: Lake) -> S3Store:
     """Return the bucket of the tables."""
-    return S3Store(session.client("s3"), outputs["BaseBucketName"])
+    return S3Store(lake.s3, lake.base_bucket)
 
 
-def recorded_runs(session: Session, outputs: Mapping[str, str], prefix: str) -> list[Manifest]:
+def recorded_runs(lake: Lake, tables: TableSet) -> list[Manifest]:
     """Return all manifests of a table set, oldest first."""
-    return read_manifests(base_store(session, outputs), prefix)
+    return read_manifests(base_store(lake), tables.prefix)
 
 
-def manifest_of(session: Session, outputs: Mapping[str, str], prefix: str, job_run_id: str) -> Manifest | None:
+def manifest_of(lake: Lake, tables: TableSet, job_run_id: str) -> Manifest | None:
     """Return the manifest that a job run recorded, None when it recorded none."""
-    runs = recorded_runs(session, outputs, prefix)
+    runs = recorded_runs(lake, tables)
     return next((run for run in reversed(runs) if run.job_run_id == job_run_id), None)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from refunds_lake.runs import ManifestError
 
 from deployer.artifacts import store_file
 from deployer.athena import QUERY_TIMEOUT_SECONDS, quoted, run_query
 from deployer.aws_calls import translated
+from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError
 from deployer.identity import new_run_id, utc_now
 from deployer.jobs import run_when_free
@@ -27,9 +27,6 @@ from deployer.pauses import Deadline
 from deployer.release import ReleaseFile
 from deployer.report import MONTH
 from deployer.store import RecordStore
-
-if TYPE_CHECKING:
-    from deployer.session import Session
 
 SCRIPT, LIBRARY, MONTHLY_SQL = "JobScriptKey", "JobLibraryKey", "MonthlyRefundsSql"  # artifacts of a release
 TIMEOUT_SECONDS = 1500.0  # of each wait: for a run that is active, and for each of the two
@@ -51,8 +48,7 @@ class JobCode:
 
 
 def rebuilt(
-    session: Session,
-    outputs: Mapping[str, str],
+    lake: Lake,
     store: RecordStore,
     codes: tuple[JobCode, JobCode],
     monthly_sql: str,
@@ -69,15 +65,14 @@ def rebuilt(
     if codes[0].identity == codes[1].identity:
         return not_rebuilt("The job's script and library are the same in both releases.")
     try:
-        return _rebuilt(session, outputs, store, codes, monthly_sql, month, say, deadline)
+        return _rebuilt(lake, store, codes, monthly_sql, month, say, deadline)
     except DataopsError as error:
         return not_rebuilt(f"Could not be rebuilt: {told(error)}")
 
 
 @translated
 def _rebuilt(
-    session: Session,
-    outputs: Mapping[str, str],
+    lake: Lake,
     store: RecordStore,
     codes: tuple[JobCode, JobCode],
     monthly_sql: str,
@@ -85,18 +80,16 @@ def _rebuilt(
     say: Say,
     deadline: Deadline,
 ) -> Rebuilt:
-    month = month or _latest_month(session, outputs, deadline)
+    month = month or _latest_month(lake, deadline)
     sides = []
-    with _side_tables(session, store, say) as still_ours:
+    with _side_tables(lake, store, say) as still_ours:
         for code, whose in zip(codes, ("the deployed job", "this release's job"), strict=True):
             say(f"review: rebuilding with {whose}")
-            counts = _run(session, outputs, store, code, say=say, deadline=deadline)
-            database, workgroup = outputs["SmokeDatabaseName"], outputs["WorkGroupName"]
+            counts = _run(lake, store, code, say=say, deadline=deadline)
             report = run_query(
-                session,
+                lake,
                 monthly_sql,
-                database=database,
-                workgroup=workgroup,
+                database=lake.side.database,
                 parameters=[quoted(month)],
                 timeout_seconds=deadline.left(QUERY_TIMEOUT_SECONDS),
             )
@@ -106,22 +99,21 @@ def _rebuilt(
     return Rebuilt(Numbers(before, after), month, counts_before, counts_after)
 
 
-def _latest_month(session: Session, outputs: Mapping[str, str], deadline: Deadline) -> str:
-    workgroup, database = outputs["WorkGroupName"], outputs["BaseDatabaseName"]
+def _latest_month(lake: Lake, deadline: Deadline) -> str:
     seconds = deadline.left(QUERY_TIMEOUT_SECONDS)
-    rows = run_query(session, LATEST_MONTH, database=database, workgroup=workgroup, timeout_seconds=seconds).rows
+    rows = run_query(lake, LATEST_MONTH, database=lake.live.database, timeout_seconds=seconds).rows
     month = rows[0][0] if rows else None
     if month is None or not MONTH.fullmatch(month):
         raise DataopsError(
             "the tables hold no month with a refund that counts",
-            where=database,
-            hint=f"dataops run --env {session.environment.name}, or name the month with --month",
+            where=lake.live.database,
+            hint=f"dataops run --env {lake.environment}, or name the month with --month",
         )
     return month
 
 
 @contextmanager
-def _side_tables(session: Session, store: RecordStore, say: Say) -> Iterator[Callable[[], None]]:
+def _side_tables(lake: Lake, store: RecordStore, say: Say) -> Iterator[Callable[[], None]]:
     """The side tables for us alone: smoke tests run under the same lock."""
     lost: list[bool] = []
 
@@ -129,41 +121,39 @@ def _side_tables(session: Session, store: RecordStore, say: Say) -> Iterator[Cal
         if lost:
             raise DataopsError(
                 "the environment's lock was taken by another run",
-                where=f"environment {session.environment.name}",
+                where=f"environment {lake.environment}",
                 hint="run the same command again when that run has ended",
             )
 
-    lock = EnvironmentLock(store, session.environment.name)
+    lock = EnvironmentLock(store, lake.environment)
     with lock.held(new_run_id(utc_now()), say=say, on_loss=lambda: lost.append(True)):
         yield still_ours
 
 
-def _run(
-    session: Session, outputs: Mapping[str, str], store: RecordStore, code: JobCode, *, say: Say, deadline: Deadline
-) -> Mapping[str, int] | None:
+def _run(lake: Lake, store: RecordStore, code: JobCode, *, say: Say, deadline: Deadline) -> Mapping[str, int] | None:
     """Rebuild the side tables with a release's code; what it counted, None when its record cannot be read."""
     for file in (code.script, code.library):
         store_file(store, file)
-    job, artifacts = outputs["BaseTablesJobName"], f"s3://{outputs['ArtifactsBucketName']}"
+    artifacts = f"s3://{lake.artifacts_bucket}"
     arguments = {
         # Named per run, which leaves the deployed job as it is.
         # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
         "--scriptLocation": f"{artifacts}/{code.script.key}",
         "--extra-py-files": f"{artifacts}/{code.library.key}",
-        "--base_prefix": outputs["SmokePrefix"],
-        "--database": outputs["SmokeDatabaseName"],
+        "--base_prefix": lake.side.prefix,
+        "--database": lake.side.database,
         "--full_refresh": "true",
     }
-    run = run_when_free(session, job, arguments, say=say, left=lambda: deadline.left(TIMEOUT_SECONDS))
+    run = run_when_free(lake, arguments, say=say, left=lambda: deadline.left(TIMEOUT_SECONDS))
     if not run.succeeded:
-        lines = "; ".join(last_lines(session, outputs["JobLogGroupPrefix"], run.id)[-2:])
+        lines = "; ".join(last_lines(lake, run.id)[-2:])
         raise DataopsError(
             f"its run {run.id} ended {run.state}: {run.error or lines or 'no reason given'}",
-            where=f"{job} with {code.script.path} {code.script.sha256[:12]}",
-            hint=f"dataops logs --env {session.environment.name} --run {run.id}",
+            where=f"{lake.job} with {code.script.path} {code.script.sha256[:12]}",
+            hint=f"dataops logs --env {lake.environment} --run {run.id}",
         )
     try:
-        manifest = manifest_of(session, outputs, outputs["SmokePrefix"], run.id)
+        manifest = manifest_of(lake, lake.side, run.id)
     except ManifestError:  # another release's format
         return None
     return manifest.counts if manifest else None

@@ -9,17 +9,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from deployer.athena import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryResult, deployed_sql, quoted, run_query
+from deployer.deployed_lake import Lake, TableSet
 from deployer.errors import UsageError
 from deployer.refunds import RefundRow, money
-
-if TYPE_CHECKING:
-    from deployer.session import Session
 
 ALL_TIME_QUERY = "refunds"
 MONTHLY_QUERY = "monthly_refunds"
@@ -58,31 +55,16 @@ def checked_month(text: str) -> str:
 
 
 def fetch_report(
-    session: Session,
-    outputs: Mapping[str, str],
+    lake: Lake,
+    tables: TableSet,
     month: str | None = None,
     *,
     timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
 ) -> RefundReport:
-    """Run the deployed report on the live tables."""
-    workgroup, database = outputs["WorkGroupName"], outputs["BaseDatabaseName"]
-    return query_report(session, workgroup, database, month, timeout_seconds=timeout_seconds)
-
-
-def query_report(
-    session: Session,
-    workgroup: str,
-    database: str,
-    month: str | None = None,
-    *,
-    timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
-) -> RefundReport:
-    """Run the deployed report on the tables of any database."""
-    sql = deployed_sql(session, workgroup, MONTHLY_QUERY if month else ALL_TIME_QUERY)
+    """Run the deployed report on a set of tables."""
+    sql = deployed_sql(lake, MONTHLY_QUERY if month else ALL_TIME_QUERY)
     parameters = [quoted(month)] if month else []
-    result = run_query(
-        session, sql, database=database, workgroup=workgroup, parameters=parameters, timeout_seconds=timeout_seconds
-    )
+    result = run_query(lake, sql, database=tables.database, parameters=parameters, timeout_seconds=timeout_seconds)
     return RefundReport(month, refund_rows(result), result.bytes_scanned)
 
 

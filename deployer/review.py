@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from deployer.artifacts import fetch_file, fetch_manifest, fetch_release
 from deployer.assembly import artifacts_store, built_target, evidence_of, plan_target, release_target
 from deployer.athena import QUERY_TIMEOUT_SECONDS, run_query
-from deployer.aws import stack_outputs
 from deployer.aws_calls import translated
+from deployer.environment import lake_of
 from deployer.errors import DataopsError
 from deployer.numbers import Numbers, Rebuilt, Totals, not_rebuilt, told, totals
 from deployer.pauses import Deadline
@@ -101,12 +101,11 @@ def _under_both_sqls(session: Session, before: str | None, after: str | None, de
 
     @translated
     def computed() -> Numbers:
-        outputs = stack_outputs(session)
-        database, workgroup = outputs["BaseDatabaseName"], outputs["WorkGroupName"]
+        lake = lake_of(session)
 
         def report(sql: str) -> Totals:
             seconds = deadline.left(QUERY_TIMEOUT_SECONDS)
-            return totals(run_query(session, sql, database=database, workgroup=workgroup, timeout_seconds=seconds))
+            return totals(run_query(lake, sql, database=lake.live.database, timeout_seconds=seconds))
 
         return Numbers(report(before), report(after))
 
@@ -125,11 +124,11 @@ def _by_both_jobs(
     if jobs[0] is None:
         return not_rebuilt("There is no earlier release to compare with.")
     try:
-        outputs = stack_outputs(session)
+        lake = lake_of(session)
     except DataopsError as error:
         return not_rebuilt(f"Could not be rebuilt: {told(error)}")
     codes = (jobs[0], jobs[1])
-    return rebuilt(session, outputs, after.store, codes, sql, month=month, say=say, deadline=deadline)
+    return rebuilt(lake, after.store, codes, sql, month=month, say=say, deadline=deadline)
 
 
 def _validation(session: Session, release: str, say: Say) -> list[str] | None:

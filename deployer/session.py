@@ -22,7 +22,7 @@ from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.exceptions import EndpointConnectionError
 
 from deployer.call_record import record
-from deployer.config import LOCAL, Environment, Partner, Project
+from deployer.config import LOCAL, Environment, Project
 from deployer.errors import DataopsError, Refused, UsageError
 
 _log = logging.getLogger(__name__)
@@ -101,6 +101,14 @@ class Session:
                 self._account = account
             return self._account
 
+    def as_partner(self) -> Session:
+        """A session of the environment's partner. Raises UsageError when dataops.yml names none."""
+        partner = self.environment.partner
+        if partner is None:
+            hint = f"add `partner: {{profile: ...}}` to environment {self.environment.name} in dataops.yml"
+            raise UsageError(f"environment {self.environment.name} names no partner", hint=hint)
+        return self.as_account(partner.account, partner.profile)
+
     def as_account(self, account: str | None, profile: str | None) -> Session:
         """A session of somebody else, the partner, at the same endpoint and in the same region."""
         environment = replace(self.environment, account=account, profile=profile)
@@ -168,15 +176,6 @@ def connect(
 ) -> Session:
     """A session of an environment; starts the local cloud first where the environment lives there."""
     return Session(project, environment, _access(project, environment, start_local=start_local, say=say))
-
-
-def connect_partner(session: Session) -> Session:
-    """A session of the environment's partner. Raises UsageError when dataops.yml names none."""
-    partner: Partner | None = session.environment.partner
-    if partner is None:
-        hint = f"add `partner: {{profile: ...}}` to environment {session.environment.name} in dataops.yml"
-        raise UsageError(f"environment {session.environment.name} names no partner", hint=hint)
-    return session.as_account(partner.account, partner.profile)
 
 
 def _access(project: Project, environment: Environment, *, start_local: bool, say: Callable[[str], None]) -> Access:

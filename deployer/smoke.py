@@ -8,30 +8,26 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 from refunds_lake.runs import ManifestError
 
 from deployer.athena import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryTimedOut
+from deployer.deployed_lake import Lake, MissingOutput
 from deployer.errors import DataopsError
 from deployer.faults import speaks_of_the_code, speaks_of_the_query
 from deployer.fixtures import INGEST_DATE, Fixtures, load_fixtures
 from deployer.jobs import JobRun, JobTimedOut, run_when_free
 from deployer.logs import last_lines
 from deployer.manifests import counts_text, manifest_of
-from deployer.outputs import MissingOutput
 from deployer.pauses import Deadline
 from deployer.refunds import RefundRow, money
 from deployer.release import Release
-from deployer.report import NoRefundReport, RefundReport, fetch_report, query_report
+from deployer.report import NoRefundReport, RefundReport, fetch_report
 from deployer.verdict import SmokeOutcome, Verdict
-
-if TYPE_CHECKING:
-    from deployer.session import Session
 
 JOB_TIMEOUT_SECONDS = 1800.0  # of each wait: for a run that is active, and for our own
 
@@ -50,8 +46,7 @@ class NotJudged(Exception):
 
 
 def run_smoke_test(
-    session: Session,
-    outputs: Mapping[str, str],
+    open_lake: Callable[[], Lake],
     *,
     say: Callable[[str], None],
     release: Release,
@@ -59,10 +54,12 @@ def run_smoke_test(
 ) -> Verdict:
     """Test what is deployed, once, and return the verdict; whether to try again is attempts.py's business.
 
+    `open_lake` raises MissingOutput when the release's stacks do not give what its own test needs.
+
     At the deadline the verdict is TIMEOUT, and neither a job run nor a query is left behind.
     """
     started = time.monotonic()
-    verdict = _judged(session, outputs, say=say, release=release, deadline=deadline or Deadline())
+    verdict = _judged(open_lake, say=say, release=release, deadline=deadline or Deadline())
     return replace(verdict, seconds=time.monotonic() - started)
 
 
@@ -72,11 +69,11 @@ def _run_name(release_id: str) -> str:
 
 
 def _judged(
-    session: Session, outputs: Mapping[str, str], *, say: Callable[[str], None], release: Release, deadline: Deadline
+    open_lake: Callable[[], Lake], *, say: Callable[[str], None], release: Release, deadline: Deadline
 ) -> Verdict:
     fixtures = load_fixtures(release)
     try:
-        return _test(session, outputs, fixtures, say=say, run_name=_run_name(release.id), deadline=deadline)
+        return _test(open_lake(), fixtures, say=say, run_name=_run_name(release.id), deadline=deadline)
     except WrongAnswer as wrong:
         return Verdict(SmokeOutcome.WRONG_ANSWER, str(wrong), rows=wrong.rows, differences=wrong.differences)
     except (MissingOutput, NoRefundReport) as missing:  # the release does not give what its own test needs: no try will
@@ -91,8 +88,7 @@ def _judged(
 
 
 def _test(
-    session: Session,
-    outputs: Mapping[str, str],
+    lake: Lake,
     fixtures: Fixtures,
     *,
     say: Callable[[str], None],
@@ -100,39 +96,34 @@ def _test(
     deadline: Deadline,
 ) -> Verdict:
     raw_prefix = f"smoke/{run_name}/transactions/"
-    _upload(session, outputs["RawBucketName"], raw_prefix, fixtures)
+    _upload(lake, raw_prefix, fixtures)
     say(f"smoke test: {len(fixtures.files)} raw files uploaded, starting the job")
-    run = _run_job(session, outputs, raw_prefix, say=say, deadline=deadline)
-    _require_counts(session, outputs, run, fixtures)
-    rows, scanned = _require_reports(session, outputs, fixtures, say=say, deadline=deadline)
-    live = fetch_report(session, outputs, timeout_seconds=deadline.left(QUERY_TIMEOUT_SECONDS))
+    run = _run_job(lake, raw_prefix, say=say, deadline=deadline)
+    _require_counts(lake, run, fixtures)
+    rows, scanned = _require_reports(lake, fixtures, say=say, deadline=deadline)
+    live = fetch_report(lake, lake.live, timeout_seconds=deadline.left(QUERY_TIMEOUT_SECONDS))
     scanned += live.bytes_scanned
     say(f"smoke test: the live report runs, {len(live.rows):,} customers, {live.bytes_scanned:,} bytes scanned")
     message = f"{len(rows)} customers, {money(sum((row.total_refund for row in rows), Decimal()))}, equal to the cent"
     return Verdict(SmokeOutcome.PASS, message, rows=rows, bytes_scanned=scanned)
 
 
-def _upload(session: Session, bucket: str, raw_prefix: str, fixtures: Fixtures) -> None:
-    s3 = session.client("s3")
+def _upload(lake: Lake, raw_prefix: str, fixtures: Fixtures) -> None:
     for name, body in fixtures.files.items():
         key = f"{raw_prefix}source=smoke/ingest_date={INGEST_DATE}/{name}"
-        s3.put_object(Bucket=bucket, Key=key, Body=body)
+        lake.s3.put_object(Bucket=lake.raw_bucket, Key=key, Body=body)
 
 
-def _run_job(
-    session: Session, outputs: Mapping[str, str], raw_prefix: str, *, say: Callable[[str], None], deadline: Deadline
-) -> JobRun:
-    job_name = outputs["BaseTablesJobName"]
+def _run_job(lake: Lake, raw_prefix: str, *, say: Callable[[str], None], deadline: Deadline) -> JobRun:
     arguments = {
         "--raw_prefix": raw_prefix,
-        "--base_prefix": outputs["SmokePrefix"],
-        "--database": outputs["SmokeDatabaseName"],
+        "--base_prefix": lake.side.prefix,
+        "--database": lake.side.database,
         "--full_refresh": "true",
         "--reporting_time_zone": "UTC",  # the answer's months are those of UTC, whatever the live tables are in
     }
     run = run_when_free(
-        session,
-        job_name,
+        lake,
         arguments,
         say=lambda text: say(f"smoke test: {text}"),
         left=lambda: deadline.left(JOB_TIMEOUT_SECONDS),
@@ -141,16 +132,14 @@ def _run_job(
         return run
     cause = run.error or f"the job run ended {run.state}"
     if run.state == "TIMEOUT":
-        raise JobTimedOut(cause, where=job_name)
+        raise JobTimedOut(cause, where=lake.job)
     if run.state != "FAILED" or not speaks_of_the_code(cause):
         raise NotJudged(f"job run {run.id} ended {run.state}: {cause}")
-    raise WrongAnswer(
-        f"the job failed on the fixtures: {cause}", last_lines(session, outputs["JobLogGroupPrefix"], run.id)
-    )
+    raise WrongAnswer(f"the job failed on the fixtures: {cause}", last_lines(lake, run.id))
 
 
-def _require_counts(session: Session, outputs: Mapping[str, str], run: JobRun, fixtures: Fixtures) -> None:
-    manifest = manifest_of(session, outputs, outputs["SmokePrefix"], run.id)
+def _require_counts(lake: Lake, run: JobRun, fixtures: Fixtures) -> None:
+    manifest = manifest_of(lake, lake.side, run.id)
     if manifest is None:
         raise WrongAnswer(f"job run {run.id} succeeded but recorded no run manifest")
     counts = {name: manifest.counts.get(name) for name in fixtures.counts}
@@ -162,18 +151,15 @@ def _require_counts(session: Session, outputs: Mapping[str, str], run: JobRun, f
 
 
 def _require_reports(
-    session: Session,
-    outputs: Mapping[str, str],
+    lake: Lake,
     fixtures: Fixtures,
     *,
     say: Callable[[str], None],
     deadline: Deadline,
 ) -> tuple[tuple[RefundRow, ...], int]:
-    workgroup, database = outputs["WorkGroupName"], outputs["SmokeDatabaseName"]
-
     def report_of(month: str | None = None) -> RefundReport:
         seconds = deadline.left(QUERY_TIMEOUT_SECONDS)
-        return query_report(session, workgroup, database, month, timeout_seconds=seconds)
+        return fetch_report(lake, lake.side, month, timeout_seconds=seconds)
 
     total = report_of()
     _require_rows("refunds.sql", total.rows, fixtures.total)

@@ -6,7 +6,7 @@ The library of the job does it, under the lock that it shares with the job; here
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,13 +17,12 @@ from refunds_lake.catalog import CatalogError, GlueCatalog
 from refunds_lake.lock import Lock, LockHeld, LockLost
 from refunds_lake.runs import Manifest, ManifestError, read_manifests
 
+from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, Locked, Refused
 from deployer.manifests import base_store
 
 if TYPE_CHECKING:
     from refunds_lake.objects import S3Store
-
-    from deployer.session import Session
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def live_tables(session: Session, outputs: Mapping[str, str]) -> Tables:
+def live_tables(lake: Lake) -> Tables:
     """Return the live tables."""
-    catalog = GlueCatalog(session.client("glue"), outputs["BaseDatabaseName"])
-    return Tables(base_store(session, outputs), catalog, outputs["BasePrefix"], session.environment.name)
+    return Tables(base_store(lake), GlueCatalog(lake.glue, lake.live.database), lake.live.prefix, lake.environment)
 
 
 @contextmanager

@@ -22,11 +22,10 @@ def data() -> None:
 
 
 def _tables(app: App, env_name: str) -> Tables:
-    from deployer.aws import stack_outputs
+    from deployer.environment import lake_of
     from deployer.upkeep import live_tables
 
-    session = app.connect(env_name)
-    return live_tables(session, stack_outputs(session))
+    return live_tables(lake_of(app.connect(env_name)))
 
 
 def _agreed(app: App, question: str, *, yes: bool) -> bool:

@@ -37,25 +37,27 @@ def ingest(app: App, env_name: str, route: str, wait: bool, wait_seconds: int, f
     All files are checked first; if one of them cannot be delivered, none is. The raw bucket is append-only: the same
     content again on the same day is skipped.
     """
-    from deployer import routes
-    from deployer.aws import stack_outputs
+    from deployer.delivery import size_text
+    from deployer.environment import lake_of
     from deployer.errors import UsageError
     from deployer.ingest import checked_files
+    from deployer.routes import ROUTES
+    from deployer.stream import stream_keys, wait_for_stream
 
     if wait and route != "stream":
         raise UsageError(f"--wait has no meaning with --route {route}", hint="files are there when the command ends")
     app.environment(env_name)
     checked = checked_files(files)
     session = app.connect(env_name)
-    outputs = stack_outputs(session)
-    before = routes.stream_keys(session, outputs) if wait else set()
-    deliveries = routes.ROUTES[route](session, outputs, checked, app.say)
+    lake = lake_of(session)
+    before = stream_keys(lake) if wait else set()
+    deliveries = ROUTES[route](session, lake, checked, app.say)
     records = sum(delivery.records or 0 for delivery in deliveries)
     if wait:
-        routes.wait_for_stream(session, outputs, before, records, say=app.say, timeout_seconds=wait_seconds)
+        wait_for_stream(lake, before, records, say=app.say, timeout_seconds=wait_seconds)
 
     new = [delivery for delivery in deliveries if delivery.is_new]
-    size = routes.size_text(sum(delivery.file.size_bytes for delivery in new))
+    size = size_text(sum(delivery.file.size_bytes for delivery in new))
     known = f"; {len(deliveries) - len(new)} were there already" if len(new) < len(deliveries) else ""
     text = f"{len(new)} files delivered by route {route}, {size}{known}"
     if route == "stream":

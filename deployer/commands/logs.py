@@ -22,32 +22,29 @@ FOLLOW_SECONDS = 6 * 3600
 @click.pass_obj
 def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> int:
     """Print the log of a job run, in order of time."""
-    from deployer.aws import stack_outputs
+    from deployer.environment import lake_of
     from deployer.errors import UsageError
     from deployer.jobs import find_run, follow_job, recent_runs
     from deployer.logs import JobLog
 
-    session = app.connect(env_name)
-    outputs = stack_outputs(session)
-    job_name = outputs["BaseTablesJobName"]
-    known = recent_runs(session, job_name)
+    lake = lake_of(app.connect(env_name))
+    known = recent_runs(lake)
     if not known:
         app.say(f"the job has not run yet; next: dataops run --env {env_name}")
         app.emit({"env": env_name, "run": None, "lines": []}, "")
         return 0
-    if run_id is not None and run_id not in {run.id for run in known} and find_run(session, job_name, run_id) is None:
+    if run_id is not None and run_id not in {run.id for run in known} and find_run(lake, run_id) is None:
         raise UsageError(f"the job has no run {run_id}", hint=f"the latest is {known[0].id}")
     chosen = run_id or known[0].id
     app.say(f"job run {chosen}")
-    log = JobLog(session, outputs["JobLogGroupPrefix"], chosen)
+    log = JobLog(lake, chosen)
     lines = list(log.new_lines())
     if app.output == "text":
         for line in lines:
             click.echo(line)
     if follow:
         follow_job(
-            session,
-            job_name,
+            lake,
             chosen,
             say=app.say,
             timeout_seconds=FOLLOW_SECONDS,

@@ -22,13 +22,11 @@ def replay(app: App, env_name: str, reason: str | None) -> int:
 
     The totals change by exactly what is no longer rejected.
     """
-    from deployer.aws import stack_outputs
+    from deployer.environment import lake_of
     from deployer.load import load, load_document, load_lines, replay_arguments
 
     arguments = replay_arguments(reason)
-    session = app.connect(env_name)
-    outputs = stack_outputs(session)
-    done = load(session, outputs, arguments, say=app.say, say_log=app.say if app.verbose else None)
+    done = load(lake_of(app.connect(env_name)), arguments, say=app.say, say_log=app.say if app.verbose else None)
     nothing = (
         "nothing was rejected" + (f" for the reason {reason}" if reason else "") + ", or none of it can be read again"
     )

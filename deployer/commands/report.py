@@ -12,10 +12,8 @@ from deployer.options import env_option, examples
 from deployer.refunds import money
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from deployer.deployed_lake import Lake
     from deployer.report import RefundReport
-    from deployer.session import Session
 
 
 @click.command(
@@ -36,18 +34,17 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
     Voided transactions and refunds in the month of their purchase are left out.
     """
     from deployer import report as reports
-    from deployer.aws import stack_outputs
+    from deployer.environment import lake_of
     from deployer.files import require_folder, write_atomically
 
     if month is not None:
         reports.checked_month(month)
     app.environment(env_name)
     require_folder(out)
-    session = app.connect(env_name)
-    outputs = stack_outputs(session)
-    found = reports.fetch_report(session, outputs, month)
+    lake = lake_of(app.connect(env_name))
+    found = reports.fetch_report(lake, lake.live, month)
     if not found.rows:
-        app.say(why_empty(session, outputs, found))
+        app.say(why_empty(lake, found))
     app.say(reports.summary(found))
 
     if out is not None:
@@ -68,11 +65,10 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
     return 0
 
 
-def why_empty(session: Session, outputs: Mapping[str, str], found: RefundReport) -> str:
+def why_empty(lake: Lake, found: RefundReport) -> str:
     """Say why a report has no rows: nothing was loaded yet, or there is nothing to report."""
     from deployer.manifests import recorded_runs
 
-    environment = session.environment.name
-    if not recorded_runs(session, outputs, outputs["BasePrefix"]):
-        return f"the report is empty: no run has loaded anything yet; next: dataops run --env {environment}"
+    if not recorded_runs(lake, lake.live):
+        return f"the report is empty: no run has loaded anything yet; next: dataops run --env {lake.environment}"
     return f"the report is empty: no customer has {found.title}"

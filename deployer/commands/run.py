@@ -21,13 +21,11 @@ from deployer.options import env_option, examples
 @click.pass_obj
 def run(app: App, env_name: str, full_refresh: bool, from_month: str | None, to_month: str | None) -> int:
     """Load new raw files into the base tables: start the job, follow it, print what it counted."""
-    from deployer.aws import stack_outputs
+    from deployer.environment import lake_of
     from deployer.load import load, load_arguments, load_document, load_lines
 
     arguments = load_arguments(full_refresh=full_refresh, from_month=from_month, to_month=to_month)
-    session = app.connect(env_name)
-    outputs = stack_outputs(session)
-    done = load(session, outputs, arguments, say=app.say, say_log=app.say if app.verbose else None)
+    done = load(lake_of(app.connect(env_name)), arguments, say=app.say, say_log=app.say if app.verbose else None)
     app.say(f"next: dataops report --env {env_name}")
     app.emit({"env": env_name, **load_document(done)}, "\n".join(load_lines(done)))
     return 0

@@ -11,11 +11,15 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from deployer import pauses, routes
+from deployer import pauses
 from deployer.config import Environment, Partner, Project
+from deployer.delivery import Deliver, Delivery
+from deployer.deployed_lake import NEEDED, Lake, lake_from
+from deployer.drop import deliver_s3
 from deployer.errors import DataopsError, UsageError
 from deployer.ingest import BadFiles, RawFile, checked_files
 from deployer.session import Access, Session
+from deployer.stream import deliver_stream, stream_keys, wait_for_stream
 
 PARAMETERS = {"PartnerExternalId": "agreed-with-partner"}
 PROJECT = Project("lake", Path("/project"), {}, {}, {})
@@ -35,6 +39,16 @@ def session_of(**environment: Any) -> Session:
     settings = {"parameters": PARAMETERS, "partner": Partner(account=None), **environment}
     access = Access(access_key_id="testing", secret_access_key="testing")
     return Session(PROJECT, Environment("test", region="eu-west-1", **settings), access)
+
+
+def lake_in(session: Session, outputs: dict[str, str]) -> Lake:
+    return lake_from("test", {**dict.fromkeys(NEEDED, ""), **outputs}, session.client)
+
+
+def deliver(
+    route: Deliver, session: Session, outputs: dict[str, str], files: list[RawFile], say: Any
+) -> list[Delivery]:
+    return route(session, lake_in(session, outputs), files, say)
 
 
 @pytest.fixture
@@ -75,7 +89,7 @@ def silent(text: str) -> None:
 def test_files_arrive_as_they_are(tmp_path: Path, outputs: dict[str, str]) -> None:
     """Given two files, when the partner delivers them, then they lie under today's date, byte for byte."""
     files = files_of(tmp_path, day_csv=b"id\n1\n", more_jsonl=b"{}\n")
-    done = routes.deliver_s3(session_of(), outputs, files, silent)
+    done = deliver(deliver_s3, session_of(), outputs, files, silent)
     keys = [f"transactions/source=s3/{TODAY}/{file.object_name()}" for file in files]
     assert raw_objects() == dict(zip(keys, (b"id\n1\n", b"{}\n"), strict=True))
     assert [(each.target, each.is_new) for each in done] == [(key, True) for key in keys]
@@ -84,9 +98,9 @@ def test_files_arrive_as_they_are(tmp_path: Path, outputs: dict[str, str]) -> No
 def test_the_same_content_again_is_skipped(tmp_path: Path, outputs: dict[str, str]) -> None:
     """Given a file that is there, when it comes again, then nothing is written and it is said; other content is new."""
     session, said = session_of(), list[str]()
-    routes.deliver_s3(session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
-    (again,) = routes.deliver_s3(session, outputs, files_of(tmp_path, day_csv=b"one"), said.append)
-    (other,) = routes.deliver_s3(session, outputs, files_of(tmp_path, day_csv=b"two"), silent)
+    deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
+    (again,) = deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"one"), said.append)
+    (other,) = deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"two"), silent)
     assert (again.is_new, other.is_new) == (False, True)
     assert "skipped" in said[0]
     assert sorted(raw_objects().values()) == [b"one", b"two"]
@@ -95,7 +109,7 @@ def test_the_same_content_again_is_skipped(tmp_path: Path, outputs: dict[str, st
 def test_the_role_is_taken_by_the_partner_with_the_external_id(tmp_path: Path, outputs: dict[str, str]) -> None:
     """Given a delivery, when its calls are looked at, then the operator's own session wrote nothing."""
     session = session_of()
-    routes.deliver_s3(session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
+    deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
     assert session.calls == []
 
 
@@ -108,7 +122,7 @@ def test_an_environment_without_the_route(tmp_path: Path, outputs: dict[str, str
     if missing == "role":
         del outputs["DropRoleArn"]
     with pytest.raises(UsageError) as caught:
-        routes.deliver_s3(session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
+        deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
     assert caught.value.hint
     assert raw_objects() == {}
 
@@ -126,7 +140,7 @@ def test_one_line_becomes_one_record(tmp_path: Path, outputs: dict[str, str]) ->
     """Given JSON Lines, plain and gzip, when they are streamed, then each line is a record without its line break."""
     plain = b"".join(json.dumps({"id": number}).encode() + b"\n" for number in range(501))
     files = files_of(tmp_path, a_jsonl=plain, b_json_gz=gzip.compress(b'{"id": "z"}\n'))
-    done = routes.deliver_stream(session_of(), outputs, files, silent)
+    done = deliver(deliver_stream, session_of(), outputs, files, silent)
     assert [each.records for each in done] == [501, 1]
     records = stream_records()
     assert len(records) == 502
@@ -151,7 +165,7 @@ def test_records_that_were_not_taken_are_sent_again(
         return put(**request)
 
     monkeypatch.setattr(kinesis, "put_records", partly)
-    routes.deliver_stream(session, outputs, files_of(tmp_path, a_jsonl=b"1\n2\n3\n4\n"), silent)
+    deliver(deliver_stream, session, outputs, files_of(tmp_path, a_jsonl=b"1\n2\n3\n4\n"), silent)
     assert sorted(stream_records()) == [b"1", b"2", b"3", b"4"]
 
 
@@ -163,7 +177,7 @@ def test_a_stream_that_takes_nothing_is_an_error(
     answer = {"Records": [{"ErrorCode": "InternalFailure", "ErrorMessage": "no"}]}
     monkeypatch.setattr(session.client("kinesis"), "put_records", lambda **request: answer)
     with pytest.raises(DataopsError, match="1 records: InternalFailure") as caught:
-        routes.deliver_stream(session, outputs, files_of(tmp_path, a_jsonl=b"1\n"), silent)
+        deliver(deliver_stream, session, outputs, files_of(tmp_path, a_jsonl=b"1\n"), silent)
     assert caught.value.where is not None and caught.value.where.endswith("a.jsonl")
 
 
@@ -173,7 +187,7 @@ def test_what_the_stream_does_not_take_is_said_before_anything_is_sent(tmp_path:
         tmp_path, good_jsonl=b"1\n", table_csv=b"id\n", long_jsonl=b"x" * 2**20, broken_jsonl_gz=b"\x1f\x8b\x08 nothing"
     )
     with pytest.raises(BadFiles) as caught:
-        routes.deliver_stream(session_of(), outputs, files, silent)
+        deliver(deliver_stream, session_of(), outputs, files, silent)
     assert len(caught.value.lines()) == 3
     assert stream_records() == []
 
@@ -184,12 +198,12 @@ def test_waiting_counts_what_arrives(outputs: dict[str, str]) -> None:
     s3 = session.client("s3")
     folder = f"transactions/source=stream/{TODAY}/"
     s3.put_object(Bucket="raw", Key=f"{folder}old.jsonl.gz", Body=gzip.compress(b"0\n"))
-    before = routes.stream_keys(session, outputs)
+    before = stream_keys(lake_in(session, outputs))
     s3.put_object(Bucket="raw", Key=f"{folder}new.jsonl.gz", Body=gzip.compress(b"1\n2\n"))
-    routes.wait_for_stream(session, outputs, before, 2, say=said.append, timeout_seconds=5)
+    wait_for_stream(lake_in(session, outputs), before, 2, say=said.append, timeout_seconds=5)
     assert said == ["2 of 2 records are in the raw bucket"]
     with pytest.raises(DataopsError, match="only 2 of 3"):
-        routes.wait_for_stream(session, outputs, before, 3, say=silent, timeout_seconds=0.01)
+        wait_for_stream(lake_in(session, outputs), before, 3, say=silent, timeout_seconds=0.01)
 
 
 def test_an_object_that_is_no_gzip_is_named(outputs: dict[str, str]) -> None:
@@ -198,5 +212,5 @@ def test_an_object_that_is_no_gzip_is_named(outputs: dict[str, str]) -> None:
     key = f"transactions/source=stream/{TODAY}/new.jsonl.gz"
     session.client("s3").put_object(Bucket="raw", Key=key, Body=b"plain\n")
     with pytest.raises(DataopsError) as caught:
-        routes.wait_for_stream(session, outputs, set(), 1, say=silent, timeout_seconds=5)
+        wait_for_stream(lake_in(session, outputs), set(), 1, say=silent, timeout_seconds=5)
     assert caught.value.where == f"s3://raw/{key}"

@@ -12,8 +12,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from deployer.deployed_lake import Lake, lake_from
+
 ROOT = Path(__file__).parents[2]
 OUTPUTS = {
+    "ArtifactsBucketName": "artifacts",
     "RawBucketName": "raw",
     "BaseBucketName": "base",
     "BaseDatabaseName": "refunds_base_test",
@@ -247,3 +250,8 @@ class FakeSession:
 
     def client(self, service: str) -> Any:
         return getattr(self, service)
+
+    @property
+    def lake(self) -> Lake:
+        """The deployed lake behind these fakes."""
+        return lake_from(self.environment.name, OUTPUTS, self.client)

@@ -21,7 +21,7 @@ def session_with(result: Any, **settings: Any) -> Any:
 
 
 def query(session: Any, **options: Any) -> Any:
-    return run_query(session, "sql", database="db", workgroup="reports", **options)
+    return run_query(session.lake, "sql", database="db", **options)
 
 
 def test_rows_of_all_pages_without_the_header() -> None:
@@ -66,13 +66,13 @@ def test_a_query_that_takes_too_long_is_stopped() -> None:
 
 def test_the_deployed_text_is_found_by_name() -> None:
     """Given named queries on several pages, when one is looked up, then its text comes back."""
-    assert deployed_sql(session_with([]), "reports", "monthly_refunds") == "one month"
+    assert deployed_sql(session_with([]).lake, "monthly_refunds") == "one month"
 
 
 def test_a_missing_named_query_asks_for_a_deployment() -> None:
     """Given a workgroup without the query, when it is looked up, then the hint is to deploy."""
     with pytest.raises(DataopsError) as caught:
-        deployed_sql(session_with([], named={}), "reports", "refunds")
+        deployed_sql(session_with([], named={}).lake, "refunds")
     assert caught.value.hint == "dataops deploy --env test"
 
 

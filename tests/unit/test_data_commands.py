@@ -11,7 +11,7 @@ import pytest
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
 from refunds_lake.runs import BACKFILL, INCREMENT, REPLAY, InputObject, Manifest, Month, Problem, manifest_key
 
-from deployer import aws, pauses
+from deployer import environment, pauses
 from deployer.app import App
 from deployer.cli import run
 
@@ -44,7 +44,7 @@ def dataops(session: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     """Run a command line against the fakes; gives exit code, stdout and stderr."""
     monkeypatch.setattr(App, "connect", lambda self, name, **_: session)
     monkeypatch.setattr(App, "environment", lambda self, name: session.environment)
-    monkeypatch.setattr(aws, "stack_outputs", lambda session: OUTPUTS)
+    monkeypatch.setattr(environment, "stack_outputs", lambda session: OUTPUTS)
     monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
 
     def call(*arguments: str) -> tuple[int, str, str]:

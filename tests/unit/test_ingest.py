@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from deployer.commands.ingest import ROUTE_NAMES
+from deployer.delivery import size_text
 from deployer.ingest import BadFiles, checked_files
-from deployer.routes import MOST_BATCH_BYTES, MOST_RECORDS, ROUTES, batches, size_text, stream_lines
+from deployer.routes import ROUTES
+from deployer.stream import MOST_BATCH_BYTES, MOST_RECORDS, batches, stream_lines
 
 KNOWN = ["a.json", "a.jsonl", "a.ndjson", "a.csv", "a.json.gz", "a.jsonl.gz", "a.ndjson.gz", "a.csv.gz", "a.parquet"]
 

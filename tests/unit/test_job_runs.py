@@ -20,8 +20,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(session: Any, said: list[str] | None = None, **options: Any) -> Any:
     say = said.append if said is not None else lambda text: None
     options = {"timeout_seconds": 60, **options}
-    run_id = start_job(session, "base-tables", {"--full_refresh": "true"})
-    return follow_job(session, "base-tables", run_id, say=say, **options)
+    run_id = start_job(session.lake, {"--full_refresh": "true"})
+    return follow_job(session.lake, run_id, say=say, **options)
 
 
 def test_a_run_that_succeeds() -> None:
@@ -59,7 +59,7 @@ def test_a_run_that_does_not_end() -> None:
 
 
 def when_free(session: Any, said: list[str], seconds: float) -> Any:
-    return run_when_free(session, "base-tables", {}, say=said.append, left=lambda: seconds)
+    return run_when_free(session.lake, {}, say=said.append, left=lambda: seconds)
 
 
 def test_a_run_of_ours_that_does_not_end_is_stopped() -> None:
@@ -100,15 +100,15 @@ def test_newest_runs_first() -> None:
     session: Any = FakeSession()
     run(session)
     run(session)
-    assert [each.id for each in recent_runs(session, "base-tables")] == ["jr_00000001", "jr_00000000"]
-    assert active_run(session, "base-tables") is None
-    assert find_run(session, "base-tables", "jr_nothing") is None
+    assert [each.id for each in recent_runs(session.lake)] == ["jr_00000001", "jr_00000000"]
+    assert active_run(session.lake) is None
+    assert find_run(session.lake, "jr_nothing") is None
 
 
 def test_each_log_line_comes_once_and_in_order() -> None:
     """Given a log that grows, when it is read again and again, then each line comes once, in order of time."""
     logs = FakeLogs(events=[("/job/output", 2, "two"), ("/job/error", 1, "one\nand a half\n")])
-    log = JobLog(FakeSession(logs=logs), "/job", "jr_1")  # type: ignore[arg-type]
+    log = JobLog(FakeSession(logs=logs).lake, "jr_1")
     assert list(log.new_lines()) == ["one", "and a half", "two"]
     logs.events += [("/job/output", 2, "two as well"), ("/job/output", 3, "three")]
     assert list(log.new_lines()) == ["two as well", "three"]
@@ -119,13 +119,13 @@ def test_a_log_that_does_not_exist_yet_is_empty() -> None:
     """Given no log group yet, when the log is read, then there are no lines and no error."""
     logs = FakeLogs(events=[("/job/output", 1, "hello")], missing=frozenset({"/job/error"}))
     session: Any = FakeSession(logs=logs)
-    assert list(JobLog(session, "/job", "jr_1").new_lines()) == ["hello"]
-    assert last_lines(session, "/job", "jr_1") == []
+    assert list(JobLog(session.lake, "jr_1").new_lines()) == ["hello"]
+    assert last_lines(session.lake, "jr_1") == []
 
 
 def test_log_lines_are_said_while_the_run_goes_on() -> None:
     """Given a log, when its run is followed, then its lines are said."""
     session: Any = FakeSession(logs=FakeLogs(events=[("/job/output", 1, "this run: read 5")]))
     lines: list[str] = []
-    run(session, log=JobLog(session, "/job", "jr_00000000"), say_log=lines.append)
+    run(session, log=JobLog(session.lake, "jr_00000000"), say_log=lines.append)
     assert lines == ["this run: read 5"]

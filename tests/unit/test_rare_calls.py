@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_aws import OUTPUTS
 from refunds_lake.catalog import GlueCatalog
 from refunds_lake.objects import S3Store
 
 from deployer.athena import QueryTimedOut, run_query
 from deployer.aws import AwsCloud
 from deployer.config import Environment, Project
+from deployer.deployed_lake import lake_from
 from deployer.jobs import stop_run
 from deployer.session import Access, Session
 
@@ -62,17 +64,15 @@ def test_a_query_that_takes_too_long_is_stopped() -> None:
     """Given a query that does not end, when the time is over, then it is stopped, so that it costs no more."""
     running = {"QueryExecution": {"Status": {"State": "RUNNING"}}}
     aws = Answers(StartQueryExecution={"QueryExecutionId": "q"}, GetQueryExecution=running)
-    aws.client("athena")
     with pytest.raises(QueryTimedOut):
-        run_query(aws.session, "select 1", database="base", workgroup="w", timeout_seconds=0)
+        run_query(lake_from("uat", OUTPUTS, aws.client), "select 1", database="base", timeout_seconds=0)
     assert aws.session.calls[-1] == ("athena", "StopQueryExecution")
 
 
 def test_a_job_run_is_stopped() -> None:
     """Given a job run that must end, when it is stopped, then Glue is asked to."""
     aws = Answers()
-    aws.client("glue")
-    stop_run(aws.session, "base-tables", "jr_1")
+    stop_run(lake_from("uat", OUTPUTS, aws.client), "jr_1")
     assert aws.session.calls == [("glue", "BatchStopJobRun")]
 
 

@@ -15,7 +15,6 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
 from deployer import pauses
 from deployer.lock import EnvironmentLock
 from deployer.numbers import Rebuilt
-from deployer.outputs import LakeOutputs
 from deployer.pauses import Deadline
 from deployer.rebuild import LATEST_MONTH, JobCode, rebuilt
 from deployer.release import ReleaseFile
@@ -47,8 +46,6 @@ class World:
         self.glue = FakeGlue(on_start=self._run)
         self.session: Any = FakeSession(athena=self.athena, glue=self.glue)
         self.said: list[str] = []
-        self.outputs = {**OUTPUTS, "ArtifactsBucketName": "artifacts"}
-        self.without = ""
 
     def _run(self, run_id: str, arguments: Mapping[str, str]) -> None:
         key = arguments["--scriptLocation"].removeprefix("s3://artifacts/")
@@ -66,10 +63,9 @@ class World:
         return EnvironmentLock(self.store, "test").key in self.store.objects
 
     def rebuild(self, new: str = "new", month: str | None = None, seconds: float | None = None) -> Rebuilt:
-        outputs = LakeOutputs("uat", {n: v for n, v in self.outputs.items() if n != self.without})
         codes = (code("old"), code(new))
         deadline, say = Deadline(seconds), self.said.append
-        return rebuilt(self.session, outputs, self.store, codes, "monthly", month=month, say=say, deadline=deadline)
+        return rebuilt(self.session.lake, self.store, codes, "monthly", month=month, say=say, deadline=deadline)
 
 
 def test_both_jobs_rebuild_the_latest_month_one_after_the_other() -> None:
@@ -135,16 +131,6 @@ def test_a_rebuild_that_takes_too_long_is_told_with_what_was_stopped() -> None:
     why = world.rebuild(month="2026-09", seconds=0.05).numbers.why
     assert "base-tables: run jr_00000000 had not ended after 0 s and was stopped. Next: " in why
     assert world.glue.stopped == ["jr_00000000"]
-    assert not world.is_locked
-
-
-def test_an_output_that_no_stack_has_is_told_with_what_to_do() -> None:
-    """Given an environment without side tables, then the page says where, what is missing, and what to do next."""
-    world = World()
-    world.without = "SmokeDatabaseName"
-    why = world.rebuild().numbers.why
-    assert why.startswith("Could not be rebuilt: environment uat: no deployed stack has an output SmokeDatabaseName.")
-    assert "Next: a template must declare it" in why and "dataops deploy --env uat" in why
     assert not world.is_locked
 
 

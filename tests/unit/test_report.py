@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from fake_aws import OUTPUTS, FakeAthena, FakeSession
+from fake_aws import FakeAthena, FakeSession
 
 from deployer.athena import QueryFailed
 from deployer.errors import UsageError
@@ -72,7 +72,7 @@ def test_a_month_that_is_none(text: str) -> None:
 def test_all_time_runs_the_deployed_query_on_the_live_tables() -> None:
     """Given a deployed workgroup, when the report of all time is fetched, then its named query runs on the live tables."""
     session = session_with({("refunds_base_test", "all time"): [("anna", "50.25")]})
-    report = fetch_report(session, OUTPUTS)
+    report = fetch_report(session.lake, session.lake.live)
     assert report == RefundReport(None, (RefundRow("anna", Decimal("50.25")),), 1234)
     assert session.athena.started[0]["WorkGroup"] == "reports"
     assert "ExecutionParameters" not in session.athena.started[0]
@@ -81,7 +81,7 @@ def test_all_time_runs_the_deployed_query_on_the_live_tables() -> None:
 def test_the_month_goes_as_a_quoted_parameter() -> None:
     """Given a month, when its report is fetched, then the month travels as a string literal, never in the SQL."""
     session = session_with({("refunds_base_test", "2026-10"): [("anna", "1.00")]})
-    assert fetch_report(session, OUTPUTS, "2026-10").rows == (RefundRow("anna", Decimal("1.00")),)
+    assert fetch_report(session.lake, session.lake.live, "2026-10").rows == (RefundRow("anna", Decimal("1.00")),)
     assert session.athena.started[0]["QueryString"] == "one month"
     assert session.athena.started[0]["ExecutionParameters"] == ["'2026-10'"]
 
@@ -89,11 +89,13 @@ def test_the_month_goes_as_a_quoted_parameter() -> None:
 @pytest.mark.parametrize("row", [(None, "1.00"), ("anna", None)])
 def test_a_row_without_customer_or_total_is_an_error(row: tuple[str | None, str | None]) -> None:
     """Given a null in the report, when it is read, then it is an error and no report."""
+    session = session_with({("refunds_base_test", "all time"): [row]})
     with pytest.raises(QueryFailed):
-        fetch_report(session_with({("refunds_base_test", "all time"): [row]}), OUTPUTS)
+        fetch_report(session.lake, session.lake.live)
 
 
 def test_other_columns_are_an_error() -> None:
     """Given a query with other columns, when it is read, then the error names them."""
+    session = session_with({}, columns=("merchant_id", "total_refund"))
     with pytest.raises(QueryFailed, match="merchant_id"):
-        fetch_report(session_with({}, columns=("merchant_id", "total_refund")), OUTPUTS)
+        fetch_report(session.lake, session.lake.live)

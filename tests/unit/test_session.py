@@ -16,7 +16,7 @@ from botocore.exceptions import EndpointConnectionError
 from deployer import local
 from deployer.config import Environment, Partner, Project
 from deployer.errors import DataopsError, Refused, UsageError
-from deployer.session import Access, Session, connect, connect_partner
+from deployer.session import Access, Session, connect
 
 PROJECT = Project("lake", Path("/project"), {}, {}, {})
 UAT = Environment("uat", account="111111111111", region="eu-west-1")
@@ -226,7 +226,7 @@ def test_the_partner_has_credentials_of_its_own(cloud: Cloud) -> None:
         Environment("local", region="eu-west-1", endpoint="local", partner=partner),
         Access("http://127.0.0.1:4566", "000000000000", "x"),
     )
-    theirs = connect_partner(ours)
+    theirs = ours.as_partner()
     cloud.account = "999999999999"
     assert theirs.verify_identity() == "999999999999"
     assert b"999999999999" in cloud.requests[-1].headers["Authorization"]
@@ -236,5 +236,5 @@ def test_the_partner_has_credentials_of_its_own(cloud: Cloud) -> None:
 def test_an_environment_without_a_partner_says_so() -> None:
     """Given no partner, when its session is asked for, then the hint shows what to add to dataops.yml."""
     with pytest.raises(UsageError, match="names no partner") as raised:
-        connect_partner(session())
+        session().as_partner()
     assert "partner: {profile: ...}" in str(raised.value.hint)

@@ -13,9 +13,9 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, Problem, manifest_key
 from sql_harness import answer
 
 from deployer import pauses
+from deployer.deployed_lake import lake_from
 from deployer.errors import ConfigError
 from deployer.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
-from deployer.outputs import LakeOutputs
 from deployer.pauses import Deadline
 from deployer.release import Release, ReleaseFile
 from deployer.smoke import run_smoke_test
@@ -75,7 +75,7 @@ class World:
         self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
 
     def test(self, deadline: Deadline | None = None) -> Any:
-        return run_smoke_test(self.session, OUTPUTS, say=self.said.append, release=self.release, deadline=deadline)
+        return run_smoke_test(lambda: self.session.lake, say=self.said.append, release=self.release, deadline=deadline)
 
 
 def test_the_fixtures_have_the_answer_that_they_claim() -> None:
@@ -317,7 +317,9 @@ def test_the_fixtures_are_those_of_the_release(name: str) -> None:
 def test_a_release_without_the_outputs_that_its_test_needs_does_not_pass() -> None:
     """Given stacks that name no side database, when it is tested, then the release is to blame, and the output is named."""
     world = World()
-    outputs = LakeOutputs("uat", {name: value for name, value in OUTPUTS.items() if name != "SmokeDatabaseName"})
-    verdict = run_smoke_test(world.session, outputs, say=world.said.append, release=world.release)
+    outputs = {name: value for name, value in OUTPUTS.items() if name != "SmokeDatabaseName"}
+    verdict = run_smoke_test(
+        lambda: lake_from("uat", outputs, world.session.client), say=world.said.append, release=world.release
+    )
     assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
     assert verdict.message == "environment uat: no deployed stack has an output SmokeDatabaseName"

@@ -1,0 +1,49 @@
+"""What every route into the raw bucket promises: files in, one delivery each out.
+
+Which files may go is decided in ingest.py before a route sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from deployer.deployed_lake import Lake
+from deployer.ingest import RawFile
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one file; `is_new` is false when the same content was there already."""
+
+    file: RawFile
+    target: str
+    is_new: bool
+    records: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The delivery as JSON output has it."""
+        return {
+            "file": str(self.file.path),
+            "target": self.target,
+            "delivered": self.is_new,
+            "bytes": self.file.size_bytes,
+            "records": self.records,
+        }
+
+
+# A route takes the session as well as the lake: its sender may be somebody else, with rights of its own.
+Deliver = Callable[["Session", Lake, Sequence[RawFile], Callable[[str], None]], list[Delivery]]
+
+
+def size_text(size_bytes: int) -> str:
+    """Write a size for people."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1000:.0f} kB"
+    return f"{size_bytes / 1_000_000:.1f} MB"

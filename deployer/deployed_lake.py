@@ -1,0 +1,115 @@
+"""The deployed lake of one environment: job, workgroup, tables, buckets and logs by name, and the services that hold them.
+
+Made once, from the outputs of the environment's stacks; reading those is environment.py's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.errors import DataopsError
+
+NEEDED = (
+    "ArtifactsBucketName",
+    "BaseBucketName",
+    "BaseDatabaseName",
+    "BasePrefix",
+    "BaseTablesJobName",
+    "JobLogGroupPrefix",
+    "RawBucketName",
+    "SmokeDatabaseName",
+    "SmokePrefix",
+    "WorkGroupName",
+)
+
+
+class MissingOutput(DataopsError):
+    """No deployed stack gives an output that a command needs."""
+
+    def __init__(self, names: Sequence[str], environment: str) -> None:
+        super().__init__(
+            f"no deployed stack has {'an output' if len(names) == 1 else 'the outputs'} {', '.join(names)}",
+            where=f"environment {environment}",
+            hint=f"a template must declare it, or `outputs:` in dataops.yml give it that name; "
+            f"then dataops deploy --env {environment}",
+        )
+
+
+@dataclass(frozen=True)
+class TableSet:
+    """One set of the tables: a database of the catalog, and the prefix of its files in the base bucket."""
+
+    database: str
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Lake:
+    """What is deployed. A route into it that is not deployed is None.
+
+    `live` are the tables of the report, `side` those of the smoke test and of a month rebuilt for a review.
+    """
+
+    environment: str
+    job: str
+    job_log_group: str
+    workgroup: str
+    live: TableSet
+    side: TableSet
+    raw_bucket: str
+    base_bucket: str
+    artifacts_bucket: str
+    drop_prefix: str | None
+    drop_role_arn: str | None
+    stream: str | None
+    client: Callable[[str], Any] = field(repr=False, compare=False)
+
+    # The services, each made when it is used: a client takes up to a tenth of a second, and few commands need all.
+
+    @property
+    def glue(self) -> Any:
+        """Glue, which runs the job and holds the catalog."""
+        return self.client("glue")
+
+    @property
+    def athena(self) -> Any:
+        """Athena, which runs the report."""
+        return self.client("athena")
+
+    @property
+    def s3(self) -> Any:
+        """S3, which holds raw and base."""
+        return self.client("s3")
+
+    @property
+    def kinesis(self) -> Any:
+        """Kinesis, which takes single records."""
+        return self.client("kinesis")
+
+    @property
+    def logs(self) -> Any:
+        """CloudWatch Logs, which hold what the job says."""
+        return self.client("logs")
+
+
+def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[str], Any]) -> Lake:
+    """Return the lake that the stacks' outputs describe. Raises MissingOutput with every needed one that is not there."""
+    if missing := [name for name in NEEDED if name not in outputs]:
+        raise MissingOutput(missing, environment)
+    return Lake(
+        environment=environment,
+        job=outputs["BaseTablesJobName"],
+        job_log_group=outputs["JobLogGroupPrefix"],
+        workgroup=outputs["WorkGroupName"],
+        live=TableSet(outputs["BaseDatabaseName"], outputs["BasePrefix"]),
+        side=TableSet(outputs["SmokeDatabaseName"], outputs["SmokePrefix"]),
+        raw_bucket=outputs["RawBucketName"],
+        base_bucket=outputs["BaseBucketName"],
+        artifacts_bucket=outputs["ArtifactsBucketName"],
+        drop_prefix=outputs.get("DropPrefix"),
+        drop_role_arn=outputs.get("DropRoleArn"),
+        stream=outputs.get("TransactionStreamName"),
+        client=client,
+    )
