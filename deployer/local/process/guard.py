@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from deployer.local.completion import App, Receive, Scope, Send
+from deployer.local.emulator.answers import headers_of, send_answer, send_error
 from deployer.local.process.endpoint import HEALTH_PATH
 
 
@@ -28,8 +29,8 @@ def refusal(headers: dict[str, list[str]], port: int) -> str | None:
 
 
 def is_own_host(host: str, port: int) -> bool:
-    """``127.0.0.1``, ``localhost`` or a name below ``.localhost`` (RFC 6761), with our port."""
-    name, separator, given_port = host.rpartition(":")
+    """``127.0.0.1``, ``localhost`` or a name below ``.localhost`` (RFC 6761), with our port; 80 is left out by clients."""
+    name, separator, given_port = host.rpartition(":") if ":" in host else (host, ":", "80")
     if not separator or given_port != str(port):
         return False
     return name in ("127.0.0.1", "localhost") or name.lower().endswith(".localhost")
@@ -47,25 +48,12 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        reason = refusal(_headers(scope), self._port)
+        reason = refusal(headers_of(scope), self._port)
         if scope["type"] == "websocket" and reason is not None:
             await send({"type": "websocket.close", "code": 1008, "reason": reason})
         elif reason is not None:
-            await _answer(send, 403, json.dumps({"__type": "AccessDeniedException", "message": reason}).encode())
+            await send_error(scope, send, status=403, code="AccessDeniedException", message=reason)
         elif scope.get("path") == HEALTH_PATH:
-            await _answer(send, 200, self._health)
+            await send_answer(send, 200, "application/json", self._health)
         else:
             await self._app(scope, receive, send)
-
-
-def _headers(scope: Scope) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name, value in scope.get("headers", []):
-        found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-    return found
-
-
-async def _answer(send: Send, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -9,15 +9,18 @@ is an error here, not a line in the log.
 from __future__ import annotations
 
 import asyncio
-import json
+import errno
 import logging
 import os
+import shutil
+import sqlite3
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
 from deployer.local.completion import App, LocalCloud, Receive, Scope, Send
+from deployer.local.emulator.answers import send_error
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.state.repair import repair
 from deployer.local.state.store import StateStore, kind_of
@@ -28,6 +31,11 @@ logger = logging.getLogger("dataops.durability")
 BACKGROUND_SECONDS = 1.0
 #: Not state but a second copy of it (for Logs Insights), rebuilt by nobody who matters here.
 LEFT_OUT = {("cloudwatch_logs", "log_records")}
+#: What is said of a full disk; S3's own answers have it, too.
+DISK_FULL = "InsufficientStorage"
+FREE_SOME = "free some space, or `dataops local reset` to drop the local data"
+#: An object that does not fit is written in part; so much is left when it is certain that room was what it lacked.
+SPARE_BYTES = 1 << 20
 
 _durability: Durability | None = None
 
@@ -130,10 +138,10 @@ class Committed:
             if message["type"] == "http.response.start":
                 try:
                     self._durability.commit(touched)
-                except Exception:
+                except Exception as error:
                     logger.exception("the state could not be saved")
                     failed = True
-                    await _not_saved(send)
+                    await _not_saved(scope, send, error)
             if not failed:
                 await send(message)
 
@@ -149,12 +157,25 @@ class Committed:
                 logger.exception("the state could not be saved")
 
 
-async def _not_saved(send: Send) -> None:
-    text = "the local cloud could not save its state (see .dataops/local/launcher.log); is the disk full?"
-    body = json.dumps({"__type": "InternalFailure", "message": text}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _not_saved(scope: Scope, send: Send, error: Exception) -> None:
+    """A full disk is 507, which no SDK tries again: only a person can help."""
+    if is_full(error):
+        message = f"the disk of the local cloud is full; {FREE_SOME}"
+        await send_error(scope, send, status=507, code=DISK_FULL, message=message)
+    else:
+        message = f"the local cloud could not save its state ({error}); see .dataops/local/launcher.log"
+        await send_error(scope, send, status=500, code="InternalFailure", message=message)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether the disk has no room, in the words of SQLite or of the system."""
+    match error:
+        case sqlite3.OperationalError():
+            return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+        case OSError():
+            return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        case _:
+            return False
 
 
 def keep_sessions() -> None:
@@ -176,7 +197,7 @@ def make_object_failures_loud() -> None:
             # The emulator drops the body from memory once it is written, and only logs when it cannot write.
             with suppress(OSError):
                 os.remove(s3._object_disk_path(bucket, key) + ".tmp")
-            raise NotWritten(f"s3://{bucket}/{key} could not be written to disk; is it full?")
+            raise NotWritten(f"s3://{bucket}/{key} could not be written to disk")
 
     dispatch = require(s3, "_dispatch", ("method", "bucket", "key", "headers", "body", "query_params"))
 
@@ -184,6 +205,8 @@ def make_object_failures_loud() -> None:
         try:
             return dispatch(method, bucket, key, headers, body, query_params)
         except NotWritten as error:
+            if shutil.disk_usage(s3.DATA_DIR).free < len(body) + SPARE_BYTES:
+                return s3._error(DISK_FULL, f"{error}: the disk is full; {FREE_SOME}", 507)
             return s3._error("InternalError", str(error), 500)
 
     s3._persist_object, s3._dispatch = persist, answer  # type: ignore[attr-defined]

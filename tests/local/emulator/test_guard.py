@@ -40,6 +40,9 @@ def test_an_sdk_passes(local_cloud: Cloud) -> None:
     assert not is_own_host("localhost.example.org:4566", 4566)
     assert not is_own_host("localhost:4567", 4566)
     assert not is_own_host("localhost", 4566)
+    assert is_own_host("127.0.0.1", 80)
+    assert is_own_host("localhost:80", 80)
+    assert not is_own_host("127.0.0.1:4566", 80)
     assert local_cloud.client("sts").get_caller_identity()["Account"] == "000000000000"
 
 
