@@ -5,8 +5,14 @@ This module only names paths; who creates, reads and removes them is said at eac
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def private(path: str, flags: int) -> int:
+    """An `opener` for `open`: what is made is its owner's alone."""
+    return os.open(path, flags, mode=0o600)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ and turns what can go wrong into errors with a next step.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,7 +22,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypeVar
 
-from deployer.local.paths import LocalPaths
+from deployer.local.paths import LocalPaths, private
 from deployer.local.process import endpoint as endpoints
 from deployer.local.process.endpoint import Endpoint
 from deployer.local.process.environment import launcher_environment
@@ -73,8 +75,9 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
 
 def find(project_dir: Path) -> Endpoint | None:
     """The local cloud of this checkout if it answers, else None. Starts nothing."""
-    known = endpoints.read(LocalPaths.of(project_dir).endpoint)
-    return known if known is not None and endpoints.answers(known) else None
+    paths = LocalPaths.of(project_dir)
+    known = endpoints.read(paths.endpoint)
+    return known if known is not None and endpoints.answers(known, paths.root) else None
 
 
 def stop(project_dir: Path) -> bool:
@@ -123,20 +126,28 @@ def check_packages() -> None:
 def check_port(wanted: str) -> None:
     """Raise `PortTaken` unless this port can be listened at."""
     hint = "unset DATAOPS_LOCAL_PORT, a free port is then found and remembered"
-    if not wanted.isdigit():
+    if re.fullmatch("[0-9]{1,5}", wanted) is None or not 1 <= int(wanted) <= 65535:
         raise PortTaken(f"DATAOPS_LOCAL_PORT is {wanted!r}, which is no port", hint=hint)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", int(wanted)))
-        except (OSError, OverflowError) as error:
-            raise PortTaken(f"port {wanted} is taken by another program", hint=hint) from error
+        except OSError as error:
+            why = (
+                "is taken by another program"
+                if error.errno == errno.EADDRINUSE
+                else f"is not to be had: {error.strerror}"
+            )
+            raise PortTaken(f"port {wanted} {why}", hint=hint) from error
 
 
 def prepare_directory(paths: LocalPaths) -> None:
     """Create the directory; raise `NoDiskSpace` when its disk is nearly full or cannot be written."""
     try:
-        paths.root.mkdir(parents=True, exist_ok=True)
+        paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.root.chmod(0o700)
+        with open(paths.start_lock, "a", opener=private):
+            pass
     except OSError as error:
         raise LocalCloudError(
             f"cannot write {paths.root}: {error.strerror}", hint="check the owner and mode"
@@ -156,7 +167,7 @@ def _launch(paths: LocalPaths) -> Endpoint:
     if wanted := os.environ.get("DATAOPS_LOCAL_PORT"):
         check_port(wanted)
         environment["DATAOPS_LOCAL_PORT"] = wanted
-    with paths.log.open("ab") as log:
+    with open(paths.log, "ab", opener=private) as log:
         begins_at = log.tell()
         process = subprocess.Popen(
             command,
@@ -171,7 +182,7 @@ def _launch(paths: LocalPaths) -> Endpoint:
     def ready() -> bool:
         known = endpoints.read(paths.endpoint)
         return process.poll() is not None or (
-            known is not None and known.pid == process.pid and endpoints.answers(known)
+            known is not None and known.pid == process.pid and endpoints.answers(known, paths.root)
         )
 
     answered = _wait_until(ready, START_SECONDS)

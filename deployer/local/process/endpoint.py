@@ -6,6 +6,7 @@ The launcher writes the file when it serves; whether it still serves is asked, n
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import urllib.error
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deployer.local.paths import private
 from deployer.local.process.environment import DEFAULT_ACCOUNT, DEFAULT_REGION, SECRET_ACCESS_KEY
 
 HEALTH_PATH = "/_dataops/health"
@@ -44,7 +46,7 @@ def code_fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def describe(pid: int, ports: Mapping[str, int], version: str, instance: str) -> Endpoint:
+def describe(pid: int, ports: Mapping[str, int], version: str, instance: str, code: str) -> Endpoint:
     """The endpoint of a launcher that listens on ``ports["gateway"]``."""
     return Endpoint(
         url=f"http://127.0.0.1:{ports['gateway']}",
@@ -55,31 +57,42 @@ def describe(pid: int, ports: Mapping[str, int], version: str, instance: str) ->
         ports=dict(ports),
         version=version,
         instance=instance,
-        code=code_fingerprint(),
+        code=code,
     )
 
 
 def write(path: Path, endpoint: Endpoint) -> None:
     """Replace the file in one step, so that a reader never sees half of it."""
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(asdict(endpoint), indent=2) + "\n", encoding="utf-8")
+    with open(unfinished, "w", encoding="utf-8", opener=private) as file:
+        file.write(json.dumps(asdict(endpoint), indent=2) + "\n")
     os.replace(unfinished, path)
 
 
 def read(path: Path) -> Endpoint | None:
-    """What the last launcher wrote, or None when there is nothing readable."""
+    """What the last launcher wrote, or None when there is nothing that one could have written."""
     try:
-        return Endpoint(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        found = Endpoint(**json.loads(path.read_text(encoding="utf-8")))
+        written = describe(found.pid, found.ports, found.version, found.instance, found.code)
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    are_ports = all(isinstance(port, int) and 0 < port < 1 << 16 for port in found.ports.values())
+    return found if found == written and are_ports else None
 
 
-def answers(endpoint: Endpoint, *, timeout_seconds: float = 2.0) -> bool:
-    """Whether this very launcher answers there, and not another program that got its port."""
+def health(endpoint: Endpoint, root: Path) -> dict[str, str | int]:
+    """What a launcher says of itself: who it is, and whose state it serves."""
+    return {"instance": endpoint.instance, "pid": endpoint.pid, "root": str(root)}
+
+
+def answers(endpoint: Endpoint, root: Path, *, timeout_seconds: float = 2.0) -> bool:
+    """Whether this very launcher answers there and serves `root`: not another program that got its port, and not the
+    local cloud of the checkout of which this one is a copy.
+    """
     request = urllib.request.Request(endpoint.url + HEALTH_PATH)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=timeout_seconds) as response:
-            return bool(json.load(response).get("instance") == endpoint.instance)
-    except (urllib.error.URLError, OSError, ValueError):
+            return bool(json.load(response) == health(endpoint, root))
+    except (OSError, ValueError, http.client.HTTPException):
         return False

@@ -45,6 +45,7 @@ GRACE_SECONDS = 3.0
 def main(root: Path) -> None:
     """Serve the local cloud of `root` until SIGTERM; one line on stderr and status 1 when that is impossible."""
     paths = LocalPaths(root)
+    os.umask(0o077)  # what is made here, by the emulator and by jobs, is the owner's alone
     try:
         lock = take_state(paths)
         listener, ports = take_ports(paths)
@@ -54,8 +55,8 @@ def main(root: Path) -> None:
         app = complete(cloud)
     except (OSError, EmulatorChanged, UnknownState) as error:
         raise SystemExit(str(error)) from error
-    endpoint = endpoints.describe(os.getpid(), ports, WRITTEN_AGAINST, uuid.uuid4().hex)
-    guarded = Guard(app, port=ports["gateway"], health={"instance": endpoint.instance, "pid": endpoint.pid})
+    endpoint = endpoints.describe(os.getpid(), ports, WRITTEN_AGAINST, uuid.uuid4().hex, endpoints.code_fingerprint())
+    guarded = Guard(app, port=ports["gateway"], health=endpoints.health(endpoint, paths.root))
 
     async def announced(scope: Scope, receive: Receive, send: Send) -> None:
         async def announce(message: MutableMapping[str, Any]) -> None:

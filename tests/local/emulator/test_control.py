@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
+import threading
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,93 @@ def test_two_checkouts_and_a_restart(local_cloud: Cloud, own_cloud: Cloud) -> No
         own_cloud.endpoint = local.start(own_cloud.project_dir, say=said.append)
     assert own_cloud.endpoint.ports["gateway"] != first_port
     assert any("was taken" in text for text in said)
+
+
+def test_a_copied_checkout_is_one_of_its_own(own_cloud: Cloud, tmp_path: Path) -> None:
+    """Given a copy of a checkout whose local cloud runs, then the copy has none until it starts its own, on a copy of the data."""
+    bucket = own_cloud.bucket()
+    copy = tmp_path / "copy"
+    shutil.copytree(own_cloud.project_dir, copy)
+    assert local.find(copy) is None
+    twin = Cloud(copy, local.start(copy, say=lambda text: None))
+    try:
+        assert twin.endpoint.pid != own_cloud.endpoint.pid
+        assert twin.endpoint.url != own_cloud.endpoint.url
+        twin.client("s3").head_bucket(Bucket=bucket)
+        twin.client("s3").put_object(Bucket=bucket, Key="k", Body=b"the copy's")
+        assert "Contents" not in own_cloud.client("s3").list_objects_v2(Bucket=bucket)
+        assert local.find(own_cloud.project_dir) == own_cloud.endpoint
+    finally:
+        local.stop(copy)
+
+
+def test_a_moved_checkout_keeps_its_data(own_cloud: Cloud, tmp_path: Path) -> None:
+    """Given a checkout that is moved while its local cloud runs, then it is restarted where its data now is."""
+    bucket, before, said = own_cloud.bucket(), own_cloud.project_dir, []
+    own_cloud.client("s3").put_object(Bucket=bucket, Key="k", Body=b"x")
+    before.rename(tmp_path / "moved")
+    try:
+        moved = Cloud(tmp_path / "moved", local.start(tmp_path / "moved", say=said.append))
+        assert moved.endpoint.pid != own_cloud.endpoint.pid
+        assert moved.client("s3").get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+        assert any("restarting it with its state" in text for text in said)
+    finally:
+        local.stop(tmp_path / "moved")
+        (tmp_path / "moved").rename(before)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ports": {}},
+        {"ports": {"sftp": 4567}},
+        {"ports": {"gateway": "4566"}},
+        {"ports": {"gateway": 70000}, "url": "http://127.0.0.1:70000"},
+        {"ports": None},
+        {"url": "http://example.org:4566"},
+        {"more": "than we know"},
+    ],
+)
+def test_a_file_that_no_launcher_wrote_is_no_endpoint(tmp_path: Path, changed: dict[str, Any]) -> None:
+    """Given an endpoint.json that was cut, mended by hand or made by somebody else, then it is as good as none."""
+    paths = LocalPaths.of(tmp_path)
+    paths.root.mkdir(parents=True)
+    written = endpoint.describe(1, {"gateway": 4566, "sftp": 4567}, "1.5.33", "an instance", "a code")
+    endpoint.write(paths.endpoint, written)
+    assert endpoint.read(paths.endpoint) == written
+    paths.endpoint.write_text(json.dumps({**asdict(written), **changed}), encoding="utf-8")
+    assert endpoint.read(paths.endpoint) is None
+    assert local.find(tmp_path) is None
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b"", b"HTTP/1.0 200 OK\r\n\r\n[]"])
+def test_another_program_at_the_remembered_port_is_not_ours(tmp_path: Path, answer: bytes) -> None:
+    """Given some other server where the local cloud once was, whatever it says, then no local cloud is found."""
+    paths = LocalPaths.of(tmp_path)
+    paths.root.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        ports = {"gateway": server.getsockname()[1], "sftp": 1}
+        endpoint.write(paths.endpoint, endpoint.describe(1, ports, "1.5.33", "an instance", "a code"))
+        assert local.find(tmp_path) is None
+        thread.join()
+
+
+def test_state_is_its_owners_alone(own_cloud: Cloud) -> None:
+    """Given objects, keys, logs and state, then nobody else may read or write a file or enter a directory of it."""
+    own_cloud.client("s3").put_object(Bucket=own_cloud.bucket(), Key="a/b", Body=b"x")
+    own_cloud.client("transfer").create_server(Protocols=["SFTP"])
+    root = LocalPaths.of(own_cloud.project_dir).root
+    modes = {path: path.lstat().st_mode for path in [root, *root.rglob("*")]}
+    assert len(modes) > 10
+    assert {str(path): oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_older_code_is_replaced(own_cloud: Cloud) -> None:
@@ -203,5 +291,10 @@ def test_a_port_that_was_asked_for_is_taken(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(PortTaken, match=f"port {port} is taken") as caught:
             local.start(tmp_path, say=lambda text: None)
     assert "unset DATAOPS_LOCAL_PORT" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("wanted", ["http", "70000", "0", "-1", "65536", "²", " 80", "8080.5"])
+def test_what_is_no_port(wanted: str) -> None:
+    """Given DATAOPS_LOCAL_PORT names no port, then this is said, and not that somebody else has it."""
     with pytest.raises(PortTaken, match="which is no port"):
-        control.check_port("http")
+        control.check_port(wanted)
