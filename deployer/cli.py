@@ -8,13 +8,12 @@ from deployer.python_version import refuse_old_python  # first: an old Python ca
 refuse_old_python()
 
 import logging
-import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,8 +22,11 @@ from click.shell_completion import CompletionItem
 from deployer.app import App
 from deployer.aws_errors import explain
 from deployer.errors import DataopsError, UsageError
+from deployer.files import explain_file
 from deployer.nearest import nearest
+from deployer.options import add_global_options, global_options
 from deployer.output import error_document, write_error, write_talk
+from deployer.streams import guard_streams
 
 # command -> module, name in the module, what it does
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -73,6 +75,7 @@ class LazyGroup(click.Group):
         command = getattr(import_module(module), attribute)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is not a click command")
+        add_global_options(command)
         return command
 
     def resolve_command(
@@ -112,30 +115,15 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     "5 locked, 6 refused by a guard.",
 )
 @click.option(
-    "--project-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(),
-    envvar="DATAOPS_PROJECT_DIR",
-    help="The directory of dataops.yml; default: here.",
-)
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="How results are printed.")
-@click.option("-v", "--verbose", count=True, help="Say more; twice: log every API call.")
-@click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
 )
 @click.pass_context
-def cli(ctx: click.Context, project_dir: Path, output: str, verbose: int) -> None:
+def cli(ctx: click.Context) -> None:
     """Validate, deploy, test and promote the refunds lakehouse."""
-    app: App = ctx.ensure_object(App)
-    app.project_dir, app.output, app.verbose = project_dir, output, verbose
-    app.command = ctx.invoked_subcommand or ""
-    if verbose:
-        _log(verbose)
+    ctx.ensure_object(App).command = ctx.invoked_subcommand or ""
 
 
-def _log(verbose: int) -> None:
-    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("deployer").setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+cli.params += global_options(project_dir_variable="DATAOPS_PROJECT_DIR")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -148,16 +136,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         write_talk(error.format_message())
         return UsageError.exit_code
     except click.ClickException as error:
-        return _end(app, _usage_error(app, error))
+        app.output = _output_asked_for(sys.argv[1:] if arguments is None else arguments) or app.output
+        return _end(app, _usage_error(error))
     except (click.exceptions.Abort, KeyboardInterrupt) as error:
         return _interrupted(error)
-    except BrokenPipeError:  # `dataops report | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except DataopsError as error:
         return _end(app, error)
     except Exception as error:
-        explained = explain(error)
+        explained = explain_file(error) if isinstance(error, OSError) else explain(error)
         if explained is None:
             raise
         return _end(app, explained)
@@ -171,11 +157,15 @@ def _end(app: App, error: DataopsError) -> int:
     return error.exit_code
 
 
-def _usage_error(app: App, error: click.ClickException) -> DataopsError:
+def _usage_error(error: click.ClickException) -> DataopsError:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is not None:  # the group may not have run yet
-        app.output = context.find_root().params.get("output") or app.output
     return UsageError(error.format_message(), hint=f"{context.command_path} --help" if context else None)
+
+
+def _output_asked_for(arguments: Sequence[str]) -> str | None:
+    """The --output of a command line that could not be read to its end."""
+    asked = re.findall(r"(?:^|\n)--output[=\n](text|json)(?=\n|$)", "\n".join(arguments))
+    return asked[-1] if asked else None
 
 
 class Terminated(KeyboardInterrupt):
@@ -201,6 +191,7 @@ def _on_sigterm(number: int, frame: Any) -> None:
 def main() -> None:
     """The console script."""
     signal.signal(signal.SIGTERM, _on_sigterm)
+    guard_streams()
     sys.exit(run())
 
 

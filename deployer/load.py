@@ -79,7 +79,11 @@ def load(
     run_id = start_job(lake, arguments)
     say(f"job run {run_id} started")
     log = JobLog(lake, run_id) if say_log is not None else None
-    run = follow_job(lake, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
+    try:
+        run = follow_job(lake, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
+    except KeyboardInterrupt:
+        say(f"job run {run_id} goes on; to follow it: dataops logs --env {lake.environment} --run {run_id} --follow")
+        raise
     if not run.succeeded:
         raise _failure(lake, run, say)
     manifest = manifest_of(lake, lake.live, run.id)

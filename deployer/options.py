@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from deployer.app import App
+from deployer.output import show_log
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -31,12 +34,63 @@ def declared_environments(text: str) -> list[str]:
 
 def complete_environment(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The environments that start with what is typed; none when there is no dataops.yml."""
-    directory = ctx.find_root().params.get("project_dir") or Path()
     try:
-        text = (directory / "dataops.yml").read_text(encoding="utf-8")
+        text = (ctx.ensure_object(App).project_dir / "dataops.yml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return []
     return [CompletionItem(name) for name in declared_environments(text) if name.startswith(incomplete)]
+
+
+class GlobalOption(click.Option):
+    """An option that every command takes in front of its name and behind it. It goes to App, not to the command.
+
+    They are read from left to right: the later one wins, and each ``-v`` counts.
+    """
+
+    def __init__(self, *names: str, take: Callable[[App, Any], None], **attributes: Any) -> None:
+        def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+            if value:
+                take(ctx.ensure_object(App), value)
+
+        super().__init__(names, expose_value=False, is_eager=True, callback=callback, **attributes)
+
+
+def global_options(*, project_dir_variable: str | None = None) -> list[click.Parameter]:
+    """``--project-dir``, ``--output`` and ``-v``. A variable stands in for --project-dir where no option is given."""
+    return [
+        GlobalOption(
+            "--project-dir",
+            take=_take_project_dir,
+            type=click.Path(path_type=Path, file_okay=False),
+            envvar=project_dir_variable,
+            help="The directory of dataops.yml; default: here.",
+        ),
+        GlobalOption(
+            "--output", take=_take_output, type=click.Choice(["text", "json"]), help="How results are printed."
+        ),
+        GlobalOption("-v", "--verbose", take=_take_verbose, count=True, help="Say more; twice: log every API call."),
+    ]
+
+
+def _take_project_dir(app: App, directory: Path) -> None:
+    app.project_dir = directory
+
+
+def _take_output(app: App, form: str) -> None:
+    app.output = form
+
+
+def _take_verbose(app: App, times: int) -> None:
+    app.verbose += times
+    show_log(app.verbose)
+
+
+def add_global_options(command: click.Command) -> None:
+    """Let a command, and those below it, take the global options as well."""
+    if not any(isinstance(parameter, GlobalOption) for parameter in command.params):
+        command.params += global_options()
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        add_global_options(below)
 
 
 def env_option(command: Command) -> Command:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,12 @@ def write_talk(text: str) -> None:
     """Progress, on stderr, at once."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def show_log(verbose: int) -> None:
+    """Let the deployer's log be seen on stderr: what it does, from 2 on every API call too."""
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("deployer").setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
 
 
 def write_error(error: DataopsError) -> None:

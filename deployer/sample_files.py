@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deployer.errors import Refused
-from deployer.files import write_atomically
+from deployer.files import name_in_errors, write_atomically
 from deployer.sample import Record, Sample
 
 OUR_NAMES = re.compile(r"(transactions|updates)-\d{4}-\d{2}\.(jsonl\.gz|csv)")
@@ -39,8 +39,18 @@ def write_sample(sample: Sample, folder: Path) -> dict[str, Any]:
     """Write the files and the answer, and return the answer as it was written.
 
     An older sample in the folder is replaced. Raises Refused when other files are there: they would be ingested too.
+    One that breaks off leaves no files: half a sample would have the answer of none.
     """
-    prepare(folder)
+    with name_in_errors(folder):
+        prepare(folder)
+        try:
+            return _write(sample, folder)
+        except BaseException:
+            _remove(folder)
+            raise
+
+
+def _write(sample: Sample, folder: Path) -> dict[str, Any]:
     bad = BadRecords(sample)
     render = Renderer(random.Random(sample.seed + 1))
     with closing(SampleFiles(folder, sample.calendar.names)) as files:
@@ -66,8 +76,13 @@ def prepare(folder: Path) -> None:
     strangers = [path.name for path in found if OUR_NAMES.fullmatch(path.name) is None]
     if strangers:
         raise Refused(f"{folder} holds other files, such as {strangers[0]}", hint="name another folder with --out")
-    for path in found:
-        path.unlink()
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a sample and its answer."""
+    for path in (*folder.iterdir(), answer_path(folder)):
+        path.unlink(missing_ok=True)
 
 
 class SampleFiles:

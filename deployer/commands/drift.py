@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DRIFTED = 3
 
 
-@click.command(epilog=examples("dataops drift --env prod", "dataops --output json drift --env prod"))
+@click.command(epilog=examples("dataops drift --env prod", "dataops drift --env prod --output json"))
 @env_option
 @click.pass_obj
 def drift(app: App, /, env_name: str) -> int:

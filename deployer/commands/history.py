@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deployer.ledger import DeployRun
 
 
-@click.command(epilog=examples("dataops history --env prod", "dataops --output json history --env prod --limit 5"))
+@click.command(epilog=examples("dataops history --env prod", "dataops history --env prod --limit 5 --output json"))
 @env_option
 @click.option(
     "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many runs, newest first."

@@ -20,7 +20,7 @@ def local_group() -> None:
     """The local cloud of this checkout."""
 
 
-@local_group.command("status", epilog=examples("dataops local status", "dataops --output json local status"))
+@local_group.command("status", epilog=examples("dataops local status", "dataops local status --output json"))
 @click.pass_obj
 def status(app: App) -> None:
     """Say whether it runs, and where: URL, region, credentials, ports."""

@@ -6,6 +6,7 @@ import click
 
 from deployer.app import App
 from deployer.options import env_option, examples
+from deployer.output import write_result
 
 FOLLOW_SECONDS = 6 * 3600
 
@@ -41,7 +42,7 @@ def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> int:
     lines = list(log.new_lines())
     if app.output == "text":
         for line in lines:
-            click.echo(line)
+            write_result(line)
     if follow:
         follow_job(
             lake,
@@ -49,7 +50,7 @@ def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> int:
             say=app.say,
             timeout_seconds=FOLLOW_SECONDS,
             log=log,
-            say_log=click.echo if app.output == "text" else lines.append,
+            say_log=write_result if app.output == "text" else lines.append,
         )
     if app.output == "json":
         app.emit({"env": env_name, "run": chosen, "lines": lines}, "")

@@ -20,7 +20,7 @@ CHANGES_PENDING = 3
     epilog=examples(
         "dataops plan --env uat",
         "dataops plan --env uat --out plan.json",
-        "dataops --output json plan --env prod",
+        "dataops plan --env prod --output json",
     )
 )
 @env_option

@@ -9,6 +9,7 @@ import click
 
 from deployer.app import App
 from deployer.options import env_option, examples
+from deployer.output import write_result
 from deployer.refunds import money
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
         }
         app.emit(document, "")
     elif out is None:
-        click.echo(reports.render(found, form or "table"), nl=False)
+        write_result(reports.render(found, form or "table"))
     return 0
 
 

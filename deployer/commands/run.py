@@ -11,7 +11,7 @@ from deployer.options import env_option, examples
 @click.command(
     epilog=examples(
         "dataops run --env local",
-        "dataops -v run --env uat --full-refresh",
+        "dataops run --env uat --full-refresh -v",
     )
 )
 @env_option

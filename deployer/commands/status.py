@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deployer.promotion import Evidence
 
 
-@click.command(epilog=examples("dataops status --env local", "dataops --output json status --env prod"))
+@click.command(epilog=examples("dataops status --env local", "dataops status --env prod --output json"))
 @env_option
 @click.pass_obj
 def status(app: App, /, env_name: str) -> None:

@@ -14,7 +14,7 @@ from deployer.options import examples
     epilog=examples(
         "dataops validate",
         "dataops validate --junit validate.xml",
-        "dataops --output json validate",
+        "dataops validate --output json",
     )
 )
 @click.option(
@@ -31,14 +31,14 @@ def validate(app: App, junit_file: Path | None, strict: bool) -> int:
 
     Calls no AWS and needs no credentials.
     """
-    from deployer.files import require_folder
+    from deployer.files import require_folder, write_atomically
     from deployer.findings import Level, as_document, as_junit, as_text
     from deployer.validation import validate_project
 
     require_folder(junit_file)
     checks = validate_project(app.project_dir, say=app.say)
     if junit_file is not None:
-        junit_file.write_text(as_junit(checks), encoding="utf-8")
+        write_atomically(junit_file, as_junit(checks))
     app.emit(as_document(checks), as_text(checks))
     if strict and any(c.skipped or any(f.level is not Level.INFORMATION for f in c.findings) for c in checks):
         return 1

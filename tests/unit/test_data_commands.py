@@ -64,6 +64,20 @@ def records(session: Any, manifest: Manifest) -> Callable[[str, Mapping[str, str
     return on_start
 
 
+def test_a_run_that_is_no_longer_followed_goes_on(dataops: Run, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a run that is followed, when Ctrl-C comes, then it says that the job goes on and how to follow it again."""
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pauses.time, "sleep", interrupt)
+    session.glue.polls_until_done = 3
+    code, _, err = dataops("run", "--env", "test")
+    assert code == 130
+    assert "job run jr_00000000 goes on; to follow it: dataops logs --env test --run jr_00000000 --follow\n" in err
+    assert session.glue.stopped == []
+
+
 def test_report_as_a_table(dataops: Run) -> None:
     """Given refunds, when they are reported, then the table is the result and the rest is talk."""
     code, out, err = dataops("report", "--env", "test")

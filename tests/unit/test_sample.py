@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sql_harness import answer
 from deployer.commands import sample as command
 from deployer.errors import Refused, UsageError
 from deployer.ingest import checked_files
-from deployer.sample import DEFAULT_END, Calendar, Sample
+from deployer.sample import DEFAULT_END, Calendar, Sample, Sent
 from deployer.sample_files import answer_path, write_sample
 
 
@@ -75,6 +76,23 @@ def test_a_new_sample_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
     made(tmp_path / "sample", months=24)
     claimed = made(tmp_path / "sample", months=2)
     assert sorted(path.name for path in (tmp_path / "sample").iterdir()) == claimed["files"]
+
+
+def test_a_sample_that_breaks_off_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a sample and its answer, when the next one into that folder is interrupted, then neither lies there."""
+    made(tmp_path / "sample", transactions=50)
+    before = Sample.sent
+
+    def sent(self: Sample) -> Iterator[Sent]:
+        for number, each in enumerate(before(self)):
+            if number == 30:
+                raise KeyboardInterrupt
+            yield each
+
+    monkeypatch.setattr(Sample, "sent", sent)
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path / "sample", transactions=50)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_other_files_are_never_touched(tmp_path: Path) -> None:
