@@ -22,10 +22,10 @@ from deployer.jobs import run_when_free
 from deployer.lock import EnvironmentLock
 from deployer.logs import last_lines
 from deployer.manifests import manifest_of
-from deployer.numbers import Numbers, Rebuilt, not_rebuilt, told, totals
 from deployer.pauses import Deadline
 from deployer.release import ReleaseFile
 from deployer.report import MONTH
+from deployer.report_comparison import Numbers, Rebuilt, not_rebuilt, told, totals
 from deployer.store import RecordStore
 
 SCRIPT, LIBRARY, MONTHLY_SQL = "JobScriptKey", "JobLibraryKey", "MonthlyRefundsSql"  # artifacts of a release

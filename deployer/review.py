@@ -12,13 +12,13 @@ from deployer.athena import QUERY_TIMEOUT_SECONDS, run_query
 from deployer.aws_calls import translated
 from deployer.environment import lake_of
 from deployer.errors import DataopsError
-from deployer.numbers import Numbers, Rebuilt, Totals, not_rebuilt, told, totals
 from deployer.pauses import Deadline
 from deployer.plan import Options
 from deployer.promotion import refusals
 from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
 from deployer.release import ReleaseFile
 from deployer.release_diff import changed_files, settings_changed
+from deployer.report_comparison import Numbers, Rebuilt, Totals, not_rebuilt, told, totals
 from deployer.review_page import Review
 from deployer.store import RecordStore
 

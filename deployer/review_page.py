@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.ledger import Current
-from deployer.numbers import Numbers, Rebuilt
 from deployer.plan import Plan
 from deployer.plan_text import plan_text
 from deployer.release import short, short_commit
 from deployer.release_diff import ChangedFile
+from deployer.report_comparison import Numbers, Rebuilt
 
 MAX_DIFF_LINES = 400
 MAX_CUSTOMERS = 500  # in a table; all of them are in --output json

@@ -14,10 +14,10 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
 
 from deployer import pauses
 from deployer.lock import EnvironmentLock
-from deployer.numbers import Rebuilt
 from deployer.pauses import Deadline
 from deployer.rebuild import LATEST_MONTH, JobCode, rebuilt
 from deployer.release import ReleaseFile
+from deployer.report_comparison import Rebuilt
 
 LIVE, SIDE = OUTPUTS["BaseDatabaseName"], OUTPUTS["SmokeDatabaseName"]
 

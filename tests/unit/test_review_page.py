@@ -11,8 +11,8 @@ from zipfile import ZipFile
 from deployments import World, passing
 
 from deployer.ledger import Ledger
-from deployer.numbers import Numbers, Rebuilt, not_rebuilt
 from deployer.release_diff import ChangedFile, FileChange, changed_files
+from deployer.report_comparison import Numbers, Rebuilt, not_rebuilt
 from deployer.review_page import Review, review_page
 
 
