@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deployer.deployed_lake import Lake
 from deployer.ingest import RawFile
@@ -18,22 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one file; `is_new` is false when the same content was there already."""
+    """What became of one file; not delivered is one whose content was there already. The stream counts records."""
 
-    file: RawFile
+    file: Path
     target: str
-    is_new: bool
+    delivered: bool
+    bytes: int
     records: int | None = None
-
-    def document(self) -> dict[str, Any]:
-        """The delivery as JSON output has it."""
-        return {
-            "file": str(self.file.path),
-            "target": self.target,
-            "delivered": self.is_new,
-            "bytes": self.file.size_bytes,
-            "records": self.records,
-        }
 
 
 # A route takes the session as well as the lake: its sender may be somebody else, with rights of its own.

@@ -29,7 +29,7 @@ def deliver_s3(session: Session, lake: Lake, files: Sequence[RawFile], say: Call
     for number, file in enumerate(files, start=1):
         key = folder + file.object_name()
         is_new = _put_new(s3, lake.raw_bucket, key, file)
-        deliveries.append(Delivery(file, key, is_new))
+        deliveries.append(Delivery(file.path, key, is_new, file.size_bytes))
         done = "delivered" if is_new else "skipped: the same content is there already today"
         say(f"{number}/{len(files)} {file.path.name} ({size_text(file.size_bytes)}) {done}")
     return deliveries

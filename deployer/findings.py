@@ -1,4 +1,4 @@
-"""What checks find, as data, and how it is shown: lines for people, a document for programs, JUnit for CI.
+"""Checks and what they found, and how it is shown: lines for people, a result for programs, JUnit for CI.
 
 What is checked is validation.py's business.
 """
@@ -7,45 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 from xml.etree import ElementTree
 
 from deployer.errors import ConfigError, Location
-
-
-class Level(StrEnum):
-    """How bad it is; only an error fails the validation."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFORMATION = "information"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something at a place. `rule` is cfn-lint's id, or a word of ours."""
-
-    location: Location
-    level: Level
-    rule: str
-    message: str
-    hint: str | None = None
-
-    def __str__(self) -> str:
-        hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.location}: {self.level} {self.rule}: {self.message}{hint}"
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "file": self.location.file,
-            "line": self.location.line,
-            "column": self.location.column,
-            "level": str(self.level),
-            "rule": self.rule,
-            "message": self.message,
-            "hint": self.hint,
-        }
+from deployer.finding import Finding, Level
 
 
 @dataclass(frozen=True)
@@ -69,7 +34,7 @@ class Check:
 def config_findings(error: ConfigError, rule: str) -> tuple[Finding, ...]:
     """A configuration error as findings, one for each of its problems."""
     return tuple(
-        Finding(_location(each.where), Level.ERROR, rule, each.message, each.hint) for each in (error, *error.others)
+        Finding.at(_location(each.where), Level.ERROR, rule, each.message, each.hint) for each in (error, *error.others)
     )
 
 
@@ -93,16 +58,32 @@ def _sum(checks: Sequence[Check]) -> str:
     return f"{made} checks: {', '.join(counted)}, {levels.count(Level.INFORMATION)} information"
 
 
-def as_document(checks: Sequence[Check]) -> dict[str, Any]:
-    """Everything, for programs."""
-    return {
-        "ok": not any(check.failed for check in checks),
-        "findings": [finding.document() for check in checks for finding in check.findings],
-        "checks": [
-            {"name": check.name, "subject": check.subject, "outcome": check.outcome, "skipped": check.skipped}
-            for check in checks
-        ],
-    }
+@dataclass(frozen=True)
+class CheckOutcome:
+    """How one check ended: passed, failed or skipped; `skipped` says why."""
+
+    name: str
+    subject: str
+    outcome: str
+    skipped: str | None
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """Everything that was checked; ok is a validation without an error."""
+
+    ok: bool
+    findings: tuple[Finding, ...]
+    checks: tuple[CheckOutcome, ...]
+
+
+def validation_result(checks: Sequence[Check]) -> ValidationResult:
+    """Return what the checks found and how they ended."""
+    return ValidationResult(
+        ok=not any(check.failed for check in checks),
+        findings=tuple(finding for check in checks for finding in check.findings),
+        checks=tuple(CheckOutcome(check.name, check.subject, check.outcome, check.skipped) for check in checks),
+    )
 
 
 def as_junit(checks: Iterable[Check]) -> str:

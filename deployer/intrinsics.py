@@ -5,12 +5,13 @@ Scalars become what CloudFormation sees: text, numbers and true/false, with date
 
 from __future__ import annotations
 
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from deployer.errors import ConfigError
-from deployer.reader import place
+from deployer.reader import is_mapping, is_scalar, is_sequence, place
+
+if TYPE_CHECKING:
+    import yaml
 
 _YAML = "tag:yaml.org,2002:"
 _AS_WRITTEN = {_YAML + "timestamp", _YAML + "binary"}  # 2010-09-09 is text
@@ -28,20 +29,18 @@ def construct(node: yaml.Node, file: str) -> Any:
 def _construct(node: yaml.Node, file: str) -> Any:
     if node.tag.startswith("!"):
         return _intrinsic(node, file)
-    match node:
-        case yaml.MappingNode():
-            return _mapping(node, file)
-        case yaml.SequenceNode():
-            return [_construct(item, file) for item in node.value]
-        case _:
-            return _scalar(node, file)
+    if is_mapping(node):
+        return _mapping(node, file)
+    if is_sequence(node):
+        return [_construct(item, file) for item in node.value]
+    return _scalar(node, file)
 
 
 def _mapping(node: yaml.MappingNode, file: str) -> dict[str, Any]:
     """YAML readers let the last of two equal keys win, and a resource is gone; here it is an error."""
     found: dict[str, Any] = {}
     for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
+        if not is_scalar(key):
             raise ConfigError("a key must be text", where=str(place(key, file)))
         if key.value in found:
             raise ConfigError(f"duplicate key '{key.value}'", where=str(place(key, file)))
@@ -51,16 +50,16 @@ def _mapping(node: yaml.MappingNode, file: str) -> dict[str, Any]:
 
 def _intrinsic(node: yaml.Node, file: str) -> dict[str, Any]:
     name = _WITHOUT_PREFIX.get(node.tag, f"Fn::{node.tag[1:]}")
-    match node:
-        case yaml.MappingNode():
-            return {name: _mapping(node, file)}
-        case yaml.SequenceNode():
-            return {name: [_construct(item, file) for item in node.value]}
-        case _:
-            return {name: node.value.split(".", 1) if name == "Fn::GetAtt" else node.value}
+    if is_mapping(node):
+        return {name: _mapping(node, file)}
+    if is_sequence(node):
+        return {name: [_construct(item, file) for item in node.value]}
+    return {name: node.value.split(".", 1) if name == "Fn::GetAtt" else node.value}
 
 
 def _scalar(node: yaml.Node, file: str) -> Any:
+    import yaml
+
     if node.tag in _AS_WRITTEN:
         return node.value
     try:

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from deployer.aws_calls import translated
 from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, Locked
 from deployer.logs import JobLog
@@ -77,7 +76,7 @@ def _stopped(lake: Lake, run_id: str) -> str:
     """Stop a run that we give up; how that went. It never hides why we give up."""
     try:
         stop_run(lake, run_id)
-    except (BotoCoreError, ClientError) as error:
+    except DataopsError as error:
         return f"could not be stopped ({error}): it goes on to its own time limit"
     return "was stopped"
 
@@ -167,6 +166,7 @@ def active_run(lake: Lake) -> JobRun | None:
     return next((run for run in recent_runs(lake) if run.is_active), None)
 
 
+@translated
 def stop_run(lake: Lake, run_id: str) -> None:
     """Ask Glue to stop a run; a run that has ended is fine."""
     lake.glue.batch_stop_job_run(JobName=lake.job, JobRunIds=[run_id])

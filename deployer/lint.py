@@ -12,7 +12,7 @@ from cfnlint.config import ConfigMixIn, ManualArgs
 from cfnlint.runner import Runner
 
 from deployer.errors import Location
-from deployer.findings import Finding, Level
+from deployer.finding import Finding, Level
 
 _LEVELS = {"error": Level.ERROR, "warning": Level.WARNING, "informational": Level.INFORMATION}
 
@@ -27,5 +27,5 @@ def lint(
     for match in runner.run():
         path = Path(str(match.filename))
         location = Location(shown_as[path], match.linenumber, match.columnnumber)
-        found[path].append(Finding(location, _LEVELS[match.rule.severity], match.rule.id, match.message))
+        found[path].append(Finding.at(location, _LEVELS[match.rule.severity], match.rule.id, match.message))
     return {path: tuple(sorted(findings, key=lambda f: (f.location, f.rule))) for path, findings in found.items()}

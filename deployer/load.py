@@ -9,22 +9,21 @@ import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from refunds_lake.runs import BACKFILL, Manifest
+from refunds_lake.runs import BACKFILL, COUNTS, Manifest, Problem
 
 from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, Locked, UsageError
 from deployer.jobs import JobRun, follow_job, start_job
 from deployer.logs import JobLog, last_lines
-from deployer.manifests import counts_text, manifest_of, touched_months
+from deployer.manifests import manifest_of, touched_months
 from deployer.report import checked_month
 
 TIMEOUT_SECONDS = 6 * 3600
 LOCK_TEXT = "is at work on these tables"  # of refunds_lake.lock.LockHeld
 ERROR_PREFIX = "error: "  # of glue/base_tables.py
-PROBLEMS_SHOWN = 20
 
 
 class LoadFailed(DataopsError):
@@ -33,14 +32,22 @@ class LoadFailed(DataopsError):
 
 @dataclass(frozen=True)
 class Load:
-    """A load that succeeded; manifest is None when there was nothing new to read.
+    """A load that succeeded. With nothing new to read it recorded no run, and counted nothing.
 
-    problems are the raw objects that could not be read, as (key, reason).
+    `problems` are the raw objects that could not be read.
     """
 
-    run: JobRun
-    manifest: Manifest | None
-    problems: tuple[tuple[str, str], ...] = ()
+    env: str
+    job_run_id: str
+    state: str
+    seconds: float
+    nothing_new: bool
+    problems: tuple[Problem, ...] = ()
+    run_id: str | None = None
+    kind: str | None = None
+    files: int = 0
+    counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
+    months: tuple[str, ...] = ()
 
 
 def load_arguments(*, full_refresh: bool, from_month: str | None, to_month: str | None) -> dict[str, str]:
@@ -94,9 +101,26 @@ def load(
             hint=f"dataops run --env {lake.environment} --full-refresh",
         )
     if manifest is not None:
-        return Load(run, manifest, tuple((problem.key, problem.reason) for problem in manifest.problems))
+        return _with_new(lake, run, manifest)
     said = job_result(last_lines(lake, run.id, kind="output"))
-    return Load(run, None, tuple((problem["key"], problem["reason"]) for problem in said.get("problems", ())))
+    problems = tuple(Problem(each["key"], each["reason"]) for each in said.get("problems", ()))
+    return Load(lake.environment, run.id, run.state, run.seconds, nothing_new=True, problems=problems)
+
+
+def _with_new(lake: Lake, run: JobRun, manifest: Manifest) -> Load:
+    return Load(
+        lake.environment,
+        run.id,
+        run.state,
+        run.seconds,
+        nothing_new=False,
+        problems=manifest.problems,
+        run_id=manifest.run_id,
+        kind=manifest.kind,
+        files=len(manifest.inputs),
+        counts=manifest.counts,
+        months=touched_months(manifest),
+    )
 
 
 def job_result(lines: Sequence[str]) -> dict[str, Any]:
@@ -124,52 +148,3 @@ def _failure(lake: Lake, run: JobRun, say: Callable[[str], None]) -> DataopsErro
         where=lake.job,
         hint=f"nothing was published by halves; the whole log: dataops logs --env {lake.environment} --run {run.id}",
     )
-
-
-def load_lines(load: Load) -> list[str]:
-    """Say for people what a load did."""
-    lines = ["nothing new: every raw file that can be read is in the tables already"]
-    if load.manifest is not None:
-        lines = [
-            f"run {load.manifest.run_id}: {len(load.manifest.inputs):,} files in {load.run.seconds:.0f} s",
-            counts_text(load.manifest.counts),
-            _months_text(touched_months(load.manifest)),
-        ]
-    if load.problems:
-        shown = [f"  {key}: {reason}" for key, reason in load.problems[:PROBLEMS_SHOWN]]
-        more = len(load.problems) - len(shown)
-        lines += [f"{len(load.problems)} files could not be read:", *shown, *([f"  and {more} more"] if more else [])]
-    return lines
-
-
-def _months_text(months: Sequence[str]) -> str:
-    match months:
-        case []:
-            return "no month changed"
-        case [only]:
-            return f"1 month published: {only}"
-        case [first, *_, last]:
-            return f"{len(months)} months published, {first} to {last}"
-        case _:
-            raise AssertionError(months)
-
-
-def load_document(load: Load) -> dict[str, Any]:
-    """Return what a load did, for --output json."""
-    document: dict[str, Any] = {
-        "job_run_id": load.run.id,
-        "state": load.run.state,
-        "seconds": load.run.seconds,
-        "nothing_new": load.manifest is None,
-        "problems": [{"key": key, "reason": reason} for key, reason in load.problems],
-    }
-    if load.manifest is None:
-        return document
-    return {
-        **document,
-        "run_id": load.manifest.run_id,
-        "kind": load.manifest.kind,
-        "files": len(load.manifest.inputs),
-        "counts": dict(load.manifest.counts),
-        "months": list(touched_months(load.manifest)),
-    }

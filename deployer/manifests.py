@@ -5,7 +5,7 @@ The manifest's format and what it means belong to refunds_lake.runs; waiting for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from refunds_lake.objects import S3Store
 from refunds_lake.runs import COUNTS, Manifest, read_manifests
@@ -35,7 +35,7 @@ def counts_text(counts: Mapping[str, int]) -> str:
     return f"{counts['read']:,} read = {parts}"
 
 
-def touched_months(manifest: Manifest) -> Sequence[str]:
+def touched_months(manifest: Manifest) -> tuple[str, ...]:
     """Return the months of transactions that a run published or emptied; those of rejected are months of ingestion."""
     tables = [months for table, months in manifest.tables.items() if table != "rejected"]
-    return sorted({month for months in tables for month in months})
+    return tuple(sorted({month for months in tables for month in months}))

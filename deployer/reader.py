@@ -1,6 +1,7 @@
 """Reads a YAML file by a shape of schema.py into values that know their place, collecting every problem.
 
-It knows nothing of what the keys mean; config.py makes the project's values out of what is read here.
+It knows nothing of what the keys mean; config.py makes the project's values out of what is read here. yaml is imported
+by the functions that use it: a command's help needs none.
 """
 
 from __future__ import annotations
@@ -8,16 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
-
-import yaml
+from typing import TYPE_CHECKING, Any, TypeGuard, assert_never
 
 from deployer.errors import ConfigError, Location
 from deployer.nearest import nearest
 from deployer.schema import FROM_ENVIRONMENT, Items, Number, Record, Shape, Table, Text, Value
 
+if TYPE_CHECKING:
+    import yaml
+
 _TAG = "tag:yaml.org,2002:"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 20 times faster, some builds lack it
 _NOT_TEXT = {_TAG + "int": "a number", _TAG + "float": "a number", _TAG + "bool": "true or false"}
 
 
@@ -38,8 +39,11 @@ class FromEnvironment:
 
 def compose(text: str, file: str) -> yaml.Node | None:
     """The YAML tree of a text, None when it is empty. Raises ConfigError with the place of a syntax error."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 20 times faster, some builds lack it
     try:
-        return yaml.compose(text, Loader=_LOADER)
+        return yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = Location(file, mark.line + 1, mark.column + 1) if mark else file
@@ -52,6 +56,27 @@ def compose(text: str, file: str) -> yaml.Node | None:
 def place(node: yaml.Node, file: str) -> Location:
     """Where a node starts."""
     return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def is_scalar(node: yaml.Node) -> TypeGuard[yaml.ScalarNode]:
+    """Whether a node is a single value."""
+    import yaml
+
+    return isinstance(node, yaml.ScalarNode)
+
+
+def is_mapping(node: yaml.Node) -> TypeGuard[yaml.MappingNode]:
+    """Whether a node has keys."""
+    import yaml
+
+    return isinstance(node, yaml.MappingNode)
+
+
+def is_sequence(node: yaml.Node) -> TypeGuard[yaml.SequenceNode]:
+    """Whether a node is a list."""
+    import yaml
+
+    return isinstance(node, yaml.SequenceNode)
 
 
 class Reader:
@@ -94,7 +119,7 @@ class Reader:
         return None
 
     def _text(self, node: yaml.Node, shape: Text, key: str) -> Any:
-        if not isinstance(node, yaml.ScalarNode) or _is_empty(node) or not node.tag.startswith(_TAG):
+        if not is_scalar(node) or _is_empty(node) or not node.tag.startswith(_TAG):
             return self._wrong(node, key, shape.expected)
         if node.tag in _NOT_TEXT:
             return self._wrong(node, key, _as_text(node, shape))
@@ -110,23 +135,23 @@ class Reader:
         return number if shape.minimum <= number <= shape.maximum else self._wrong(node, key, wanted)
 
     def _parameter(self, node: yaml.Node, shape: Value, key: str) -> Any:
-        if isinstance(node, yaml.ScalarNode) and node.tag.startswith(_TAG) and not _is_empty(node):
+        if is_scalar(node) and node.tag.startswith(_TAG) and not _is_empty(node):
             return str(node.value)
-        if isinstance(node, yaml.MappingNode) and shape.from_environment:
+        if is_mapping(node) and shape.from_environment:
             found = self.read(node, FROM_ENVIRONMENT, key)
             return FromEnvironment(found.value["from_environment"].value) if found and found.value else None
-        if isinstance(node, yaml.MappingNode):
+        if is_mapping(node):
             return self._wrong(node, key, "plain text here: secrets belong to an environment's parameters")
         return self._wrong(node, key, 'text or a number ("" for no text)')
 
     def _items(self, node: yaml.Node, shape: Items, key: str) -> Any:
-        if not isinstance(node, yaml.SequenceNode):
+        if not is_sequence(node):
             return self._wrong(node, key, "a list")
         entries = [self.read(item, shape.item, f"{key}[{number}]") for number, item in enumerate(node.value)]
         return [entry for entry in entries if entry is not None]
 
     def _table(self, node: yaml.Node, shape: Table, key: str) -> Any:
-        if not isinstance(node, yaml.MappingNode):
+        if not is_mapping(node):
             return self._wrong(node, key, "a mapping")
         entries: dict[str, Entry] = {}
         for name_node, value_node in self._pairs(node):
@@ -141,7 +166,7 @@ class Reader:
         return entries
 
     def _record(self, node: yaml.Node, shape: Record, key: str) -> Any:
-        if not isinstance(node, yaml.MappingNode):
+        if not is_mapping(node):
             return self._wrong(node, key, f"a mapping with {_listed(shape.keys)}")
         entries: dict[str, Entry] = {}
         written: set[str] = set()  # keys that are there, or were meant to be there
@@ -164,7 +189,7 @@ class Reader:
         first: dict[str, Location] = {}
         for name_node, value_node in node.value:
             where = place(name_node, self.file)
-            if not isinstance(name_node, yaml.ScalarNode):
+            if not is_scalar(name_node):
                 self.problem(where, "a key must be text")
             elif name_node.value in first:
                 self.problem(where, f"duplicate key '{name_node.value}', first on line {first[name_node.value].line}")
@@ -179,9 +204,9 @@ def _is_empty(node: yaml.ScalarNode) -> bool:
 
 def _describe(node: yaml.Node) -> str:
     match node:
-        case yaml.MappingNode():
+        case _ if is_mapping(node):
             return "a mapping"
-        case yaml.SequenceNode():
+        case _ if is_sequence(node):
             return "a list"
         case _ if not node.tag.startswith(_TAG):
             return f"the YAML tag {node.tag}"

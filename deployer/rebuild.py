@@ -24,8 +24,8 @@ from deployer.logs import last_lines
 from deployer.manifests import manifest_of
 from deployer.pauses import Deadline
 from deployer.release import ReleaseFile
-from deployer.report import MONTH
-from deployer.report_comparison import Numbers, Rebuilt, not_rebuilt, told, totals
+from deployer.report import MONTH, refund_rows
+from deployer.report_comparison import ReportComparison, totals
 from deployer.store import RecordStore
 
 SCRIPT, LIBRARY, MONTHLY_SQL = "JobScriptKey", "JobLibraryKey", "MonthlyRefundsSql"  # artifacts of a release
@@ -47,7 +47,27 @@ class JobCode:
         return self.script.sha256, self.library.sha256
 
 
-def rebuilt(
+@dataclass(frozen=True)
+class MonthRebuild:
+    """The report of one month after each job, and what each job counted; `comparison.why` says why there is none."""
+
+    comparison: ReportComparison
+    month: str = ""
+    before: Mapping[str, int] | None = None
+    after: Mapping[str, int] | None = None
+
+    @classmethod
+    def absent(cls, why: str) -> MonthRebuild:
+        """Nothing was rebuilt."""
+        return cls(ReportComparison(None, None, why))
+
+
+def error_sentence(error: DataopsError) -> str:
+    """An error as a sentence of the page: where, what, what next."""
+    return f"{error}. Next: {error.hint}." if error.hint else f"{error}."
+
+
+def rebuild_month(
     lake: Lake,
     store: RecordStore,
     codes: tuple[JobCode, JobCode],
@@ -56,22 +76,22 @@ def rebuilt(
     month: str | None,
     say: Say,
     deadline: Deadline,
-) -> Rebuilt:
+) -> MonthRebuild:
     """Rebuild the side tables with the earlier job, then with the later one, and report a month after each.
 
     A full refresh of all raw files each time: a month's refunds need the purchases of all months before it.
     What an operator can act on is told on the page; anything else is a bug, and raised.
     """
     if codes[0].identity == codes[1].identity:
-        return not_rebuilt("The job's script and library are the same in both releases.")
+        return MonthRebuild.absent("The job's script and library are the same in both releases.")
     try:
-        return _rebuilt(lake, store, codes, monthly_sql, month, say, deadline)
+        return _rebuild(lake, store, codes, monthly_sql, month, say, deadline)
     except DataopsError as error:
-        return not_rebuilt(f"Could not be rebuilt: {told(error)}")
+        return MonthRebuild.absent(f"Could not be rebuilt: {error_sentence(error)}")
 
 
 @translated
-def _rebuilt(
+def _rebuild(
     lake: Lake,
     store: RecordStore,
     codes: tuple[JobCode, JobCode],
@@ -79,7 +99,7 @@ def _rebuilt(
     month: str | None,
     say: Say,
     deadline: Deadline,
-) -> Rebuilt:
+) -> MonthRebuild:
     month = month or _latest_month(lake, deadline)
     sides = []
     with _side_tables(lake, store, say) as still_ours:
@@ -93,10 +113,10 @@ def _rebuilt(
                 parameters=[quoted(month)],
                 timeout_seconds=deadline.left(QUERY_TIMEOUT_SECONDS),
             )
-            sides.append((totals(report), counts))
+            sides.append((totals(refund_rows(report)), counts))
             still_ours()
     (before, counts_before), (after, counts_after) = sides
-    return Rebuilt(Numbers(before, after), month, counts_before, counts_after)
+    return MonthRebuild(ReportComparison(before, after), month, counts_before, counts_after)
 
 
 def _latest_month(lake: Lake, deadline: Deadline) -> str:

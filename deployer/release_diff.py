@@ -19,14 +19,11 @@ class FileChange(enum.Enum):
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """One file; `lines` is a unified diff, empty for a zip."""
+    """One file; `diff` is a unified diff, line by line, empty for a zip."""
 
     path: str
     change: FileChange
-    lines: tuple[str, ...] = ()
-
-    def document(self) -> dict[str, Any]:
-        return {"path": self.path, "change": self.change.value, "diff": list(self.lines)}
+    diff: tuple[str, ...] = ()
 
 
 Manifest = Mapping[str, Any]
@@ -55,7 +52,7 @@ def _of_zip(path: str, before: bytes | None, after: bytes | None) -> list[Change
     folder = path.rpartition("/")[0]
     old, new = _members(before), _members(after)
     return [
-        replace(_changed(path, before, after), lines=()),
+        replace(_changed(path, before, after), diff=()),
         *(
             _changed(f"{folder}/{name}" if folder else name, old.get(name), new.get(name))
             for name in sorted(old.keys() | new.keys())

@@ -1,22 +1,18 @@
-"""The refund report: asks Athena for it and renders it as a table, CSV or JSON.
+"""The refund report: asks Athena for it and reads the answer.
 
-The rules are in athena/refunds.sql; which environment and where the text goes is the command's business.
+The rules are in athena/refunds.sql, how a report is written is report_formats.py's business.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from deployer.athena import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryResult, deployed_sql, quoted, run_query
 from deployer.deployed_lake import Lake, TableSet
 from deployer.errors import UsageError
-from deployer.refunds import RefundRow, money
+from deployer.refunds import RefundRow
 
 ALL_TIME_QUERY = "refunds"
 MONTHLY_QUERY = "monthly_refunds"
@@ -78,46 +74,3 @@ def refund_rows(result: QueryResult) -> tuple[RefundRow, ...]:
             raise NoRefundReport(f"the report has a row without a customer or a total: {customer_id}, {total}")
         rows.append(RefundRow(customer_id, Decimal(total)))
     return tuple(rows)
-
-
-def render(report: RefundReport, form: str) -> str:
-    """Render a report as table, csv or json; the text ends with a line break."""
-    return RENDERERS[form](report.rows)
-
-
-def render_table(rows: Sequence[RefundRow]) -> str:
-    """Align customers left and amounts right, with a total line."""
-    total = money(sum((row.total_refund for row in rows), Decimal("0.00")))
-    lines = [(row.customer_id, money(row.total_refund)) for row in rows]
-    left = max(len(text) for text in [COLUMNS[0], "total", *(customer for customer, _ in lines)])
-    right = max(len(text) for text in [COLUMNS[1], total, *(amount for _, amount in lines)])
-    rule = ("-" * left, "-" * right)
-    table = [COLUMNS, rule, *lines, rule, ("total", total)]
-    return "".join(f"{name:<{left}}  {amount:>{right}}\n" for name, amount in table)
-
-
-def render_csv(rows: Sequence[RefundRow]) -> str:
-    """Write CSV with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((row.customer_id, money(row.total_refund)) for row in rows)
-    return text.getvalue()
-
-
-def render_json(rows: Sequence[RefundRow]) -> str:
-    """Write a JSON list, one customer a line."""
-    if not rows:
-        return "[]\n"
-    lines = (json.dumps(row.document(), ensure_ascii=False) for row in rows)
-    return "[\n" + ",\n".join(lines) + "\n]\n"
-
-
-RENDERERS = {"table": render_table, "csv": render_csv, "json": render_json}
-
-
-def summary(report: RefundReport) -> str:
-    """Say in one line what was reported and what it cost to read."""
-    customers = "1 customer" if len(report.rows) == 1 else f"{len(report.rows):,} customers"
-    scanned = f"{report.bytes_scanned:,} bytes scanned"
-    return f"{report.title}: {customers}, {money(report.total)} in total; {scanned}"

@@ -15,10 +15,11 @@ from deployer.errors import DataopsError
 from deployer.pauses import Deadline
 from deployer.plan import Options
 from deployer.promotion import refusals
-from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, rebuilt
+from deployer.rebuild import LIBRARY, MONTHLY_SQL, SCRIPT, JobCode, MonthRebuild, error_sentence, rebuild_month
 from deployer.release import ReleaseFile
 from deployer.release_diff import changed_files, settings_changed
-from deployer.report_comparison import Numbers, Rebuilt, Totals, not_rebuilt, told, totals
+from deployer.report import refund_rows
+from deployer.report_comparison import ReportComparison, Totals, totals
 from deployer.review_page import Review
 from deployer.store import RecordStore
 
@@ -31,7 +32,7 @@ _NOTHING: Mapping[str, Any] = {"files": {}, "stacks": {}, "artifacts": {}}
 
 
 @dataclass(frozen=True)
-class Stored:
+class ReviewedRelease:
     """A release's manifest, and the bucket that holds its files."""
 
     manifest: Mapping[str, Any]
@@ -64,10 +65,10 @@ def review_of(
         raise DataopsError(f"nothing was deployed to {name}", hint=f"dataops deploy --env {name}")
     store = artifacts_store(source)
     release = fetch_release(store, evidence.current.release)
-    after, before = Stored(release.manifest, store), Stored(_NOTHING, store)
+    after, before = ReviewedRelease(release.manifest, store), ReviewedRelease(_NOTHING, store)
     if there.current is not None:
         theirs = artifacts_store(target)
-        before = Stored(fetch_manifest(theirs, there.current.release), theirs)
+        before = ReviewedRelease(fetch_manifest(theirs, there.current.release), theirs)
     plan = plan_target(target, release_target(target, release), Options(), say=say, deadline=deadline)
     return Review(
         source=source.environment.name,
@@ -83,52 +84,53 @@ def review_of(
         settings_differ=settings_changed(before.manifest, after.manifest),
         plan=plan,
         validation=_validation(source, release.id, say),
-        numbers=_under_both_sqls(source, before.text(REPORT_SQL), after.text(REPORT_SQL), deadline),
-        rebuilt=_by_both_jobs(source, before, after, month, say, deadline)
+        report=_under_both_sqls(source, before.text(REPORT_SQL), after.text(REPORT_SQL), deadline),
+        rebuild=_by_both_jobs(source, before, after, month, say, deadline)
         if rebuild
-        else not_rebuilt("Not asked for."),
+        else MonthRebuild.absent("Not asked for."),
     )
 
 
-def _under_both_sqls(session: Session, before: str | None, after: str | None, deadline: Deadline) -> Numbers:
+def _under_both_sqls(session: Session, before: str | None, after: str | None, deadline: Deadline) -> ReportComparison:
     """The report under both SQLs on the tables of the source environment."""
     if after is None:
-        return Numbers(None, None, "This release has no refund report.")
+        return ReportComparison(None, None, "This release has no refund report.")
     if before is None:
-        return Numbers(None, None, "There is no earlier release to compare with.")
+        return ReportComparison(None, None, "There is no earlier release to compare with.")
     if before == after:
-        return Numbers(None, None, "The SQL of the refund report is the same in both releases.")
+        return ReportComparison(None, None, "The SQL of the refund report is the same in both releases.")
 
     @translated
-    def computed() -> Numbers:
+    def computed() -> ReportComparison:
         lake = lake_of(session)
 
         def report(sql: str) -> Totals:
             seconds = deadline.left(QUERY_TIMEOUT_SECONDS)
-            return totals(run_query(lake, sql, database=lake.live.database, timeout_seconds=seconds))
+            result = run_query(lake, sql, database=lake.live.database, timeout_seconds=seconds)
+            return totals(refund_rows(result))
 
-        return Numbers(report(before), report(after))
+        return ReportComparison(report(before), report(after))
 
     try:
         return computed()
     except DataopsError as error:
-        return Numbers(None, None, f"Could not be computed: {told(error)}")
+        return ReportComparison(None, None, f"Could not be computed: {error_sentence(error)}")
 
 
 def _by_both_jobs(
-    session: Session, before: Stored, after: Stored, month: str | None, say: Say, deadline: Deadline
-) -> Rebuilt:
+    session: Session, before: ReviewedRelease, after: ReviewedRelease, month: str | None, say: Say, deadline: Deadline
+) -> MonthRebuild:
     jobs, sql = (before.job(), after.job()), after.text(MONTHLY_SQL)
     if jobs[1] is None or sql is None:
-        return not_rebuilt("This release has no job or no monthly report.")
+        return MonthRebuild.absent("This release has no job or no monthly report.")
     if jobs[0] is None:
-        return not_rebuilt("There is no earlier release to compare with.")
+        return MonthRebuild.absent("There is no earlier release to compare with.")
     try:
         lake = lake_of(session)
     except DataopsError as error:
-        return not_rebuilt(f"Could not be rebuilt: {told(error)}")
+        return MonthRebuild.absent(f"Could not be rebuilt: {error_sentence(error)}")
     codes = (jobs[0], jobs[1])
-    return rebuilt(lake, after.store, codes, sql, month=month, say=say, deadline=deadline)
+    return rebuild_month(lake, after.store, codes, sql, month=month, say=say, deadline=deadline)
 
 
 def _validation(session: Session, release: str, say: Say) -> list[str] | None:

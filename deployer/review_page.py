@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from deployer.ledger import Current
 from deployer.plan import Plan
 from deployer.plan_text import plan_text
+from deployer.rebuild import MonthRebuild
 from deployer.release import short, short_commit
 from deployer.release_diff import ChangedFile
-from deployer.report_comparison import Numbers, Rebuilt
+from deployer.report_comparison import CustomerDifference, ReportComparison
 
 MAX_DIFF_LINES = 400
 MAX_CUSTOMERS = 500  # in a table; all of them are in --output json
@@ -30,23 +30,8 @@ class Review:
     settings_differ: bool
     plan: Plan
     validation: Sequence[str] | None
-    numbers: Numbers
-    rebuilt: Rebuilt
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "environment": self.source,
-            "against": self.target,
-            "release": self.current.release,
-            "deployed_release": self.against.release if self.against else None,
-            "refusals": list(self.refusals),
-            "files": [file.document() for file in self.files],
-            "plan": self.plan.document(),
-            "smoke": self.current.smoke.document() if self.current.smoke else None,
-            "validation": None if self.validation is None else list(self.validation),
-            "differences": self.numbers.document(),
-            "rebuilt": self.rebuilt.document(),
-        }
+    report: ReportComparison
+    rebuild: MonthRebuild
 
 
 def review_page(review: Review) -> str:
@@ -100,39 +85,42 @@ def _plan(r: Review) -> Iterator[str]:
 
 def _numbers(r: Review) -> Iterator[str]:
     yield from ("", "## What it does to the numbers", "", f"### The refund report on the tables of {r.source}", "")
-    yield from _difference(r.numbers, "under both releases' SQL")
+    yield from _difference(r.report, "under both releases' SQL")
     yield from ("", "### One month rebuilt by both releases' jobs", "")
-    if r.rebuilt.numbers.why:
-        yield r.rebuilt.numbers.why
+    if r.rebuild.comparison.why:
+        yield r.rebuild.comparison.why
         return
-    yield f"All raw files of {r.source} went through both jobs into side tables; this is {r.rebuilt.month}."
+    yield f"All raw files of {r.source} went through both jobs into side tables; this is {r.rebuild.month}."
     yield ""
-    yield from _difference(r.rebuilt.numbers, f"for {r.rebuilt.month} after both jobs")
-    yield from _counts(r.rebuilt)
+    yield from _difference(r.rebuild.comparison, f"for {r.rebuild.month} after both jobs")
+    yield from _counts(r.rebuild)
 
 
-def _difference(numbers: Numbers, how: str) -> Iterator[str]:
-    if numbers.why:
-        yield numbers.why
+def _difference(comparison: ReportComparison, how: str) -> Iterator[str]:
+    if comparison.why:
+        yield comparison.why
         return
-    differences = numbers.differences()
+    differences = comparison.differences()
     if not differences:
-        yield f"The same {how}: {len(numbers.after or {}):,} customers."
+        yield f"The same {how}: {len(comparison.after or {}):,} customers."
         return
     yield f"These customers differ {how}:"
     yield from ("", "| customer | now | with this release | difference |", "|---|---:|---:|---:|")
-    yield from (f"| {_cell(c)} | {b:.2f} | {a:.2f} | {a - b:+.2f} |" for c, b, a in differences[:MAX_CUSTOMERS])
+    yield from (_row(_cell(each.customer_id), [each]) for each in differences[:MAX_CUSTOMERS])
     if left := differences[MAX_CUSTOMERS:]:
-        b, a = sum(b for _, b, _ in left), sum(a for _, _, a in left)
-        yield f"| {len(left):,} more customers | {b:.2f} | {a:.2f} | {a - b:+.2f} |"
-    before, after = sum(b for _, b, _ in differences), sum(a for _, _, a in differences)
+        yield _row(f"{len(left):,} more customers", left)
     plural = "" if len(differences) == 1 else "s"
-    yield f"| **{len(differences)} customer{plural}** | {before:.2f} | {after:.2f} | {after - before:+.2f} |"
+    yield _row(f"**{len(differences)} customer{plural}**", differences)
 
 
-def _counts(rebuilt: Rebuilt) -> Iterator[str]:
+def _row(name: str, differences: Sequence[CustomerDifference]) -> str:
+    before, after = sum(each.before for each in differences), sum(each.after for each in differences)
+    return f"| {name} | {before:.2f} | {after:.2f} | {after - before:+.2f} |"
+
+
+def _counts(rebuild: MonthRebuild) -> Iterator[str]:
     """What each job made of the same records."""
-    before, after = rebuilt.before, rebuilt.after
+    before, after = rebuild.before, rebuild.after
     if before is None or after is None:
         yield from ("", "A job kept no record of its counts that this version can read.")
     elif before == after:
@@ -157,9 +145,9 @@ def _files(r: Review) -> Iterator[str]:
     for file in r.files:
         yield f"- {file.change.value} `{file.path}`"
     for file in r.files:
-        if file.lines:
-            shown = file.lines[:MAX_DIFF_LINES]
-            left = len(file.lines) - len(shown)
+        if file.diff:
+            shown = file.diff[:MAX_DIFF_LINES]
+            left = len(file.diff) - len(shown)
             yield from ("", f"<details><summary>{file.path}</summary>", "", "````diff", *shown)
             yield from ([f"... {left} more lines"] if left else [])
             yield from ("````", "", "</details>")

@@ -27,6 +27,7 @@ from deployer.pauses import Deadline
 from deployer.refunds import RefundRow, money
 from deployer.release import Release
 from deployer.report import NoRefundReport, RefundReport, fetch_report
+from deployer.report_comparison import Totals, differing_customers, totals
 from deployer.verdict import SmokeOutcome, Verdict
 
 JOB_TIMEOUT_SECONDS = 1800.0  # of each wait: for a run that is active, and for our own
@@ -175,16 +176,18 @@ def _require_reports(
 
 def _require_rows(name: str, found: tuple[RefundRow, ...], expected: tuple[RefundRow, ...]) -> None:
     if found != expected:
-        raise WrongAnswer(f"{name} gives other rows than the answer", differing_rows(found, expected), found)
+        lines = _difference_lines(totals(found), totals(expected))
+        lines = lines or ["the same rows in another order, or a customer twice"]
+        raise WrongAnswer(f"{name} gives other rows than the answer", lines, found)
 
 
-def differing_rows(found: Sequence[RefundRow], expected: Sequence[RefundRow]) -> list[str]:
+def _difference_lines(found: Totals, expected: Totals) -> list[str]:
     """Say for each customer who differs what was expected and what was found."""
-    wanted = {row.customer_id: money(row.total_refund) for row in expected}
-    got = {row.customer_id: money(row.total_refund) for row in found}
-    lines = [
-        f"{customer}: expected {wanted.get(customer, 'no row')}, found {got.get(customer, 'no row')}"
-        for customer in sorted(wanted.keys() | got.keys())
-        if wanted.get(customer) != got.get(customer)
+
+    def amount(side: Totals, customer: str) -> str:
+        return money(side[customer]) if customer in side else "no row"
+
+    return [
+        f"{customer}: expected {amount(expected, customer)}, found {amount(found, customer)}"
+        for customer in differing_customers(expected, found)
     ]
-    return lines or ["the same rows in another order, or a customer twice"]

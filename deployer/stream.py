@@ -39,7 +39,7 @@ def deliver_stream(
     deliveries = []
     for number, file in enumerate(files, start=1):
         records = sum(_put_batch(lake, stream, file, batch) for batch in batches(stream_lines(file)))
-        deliveries.append(Delivery(file, stream, True, records))
+        deliveries.append(Delivery(file.path, stream, True, file.size_bytes, records))
         say(f"{number}/{len(files)} {file.path.name}: {records:,} records on the stream")
     return deliveries
 

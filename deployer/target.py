@@ -118,8 +118,8 @@ def target_of(project: Project, environment: Environment, release: Release) -> T
     project = _as_released(project, release)
     templates = {name: _template(release, item["template"]) for name, item in release.manifest["stacks"].items()}
     wiring = wire(project, templates, environment)
-    if wiring.problems:
-        errors = [ConfigError(p.message, where=f"{p.file}:{p.line}", hint=p.hint) for p in wiring.problems]
+    if wiring.findings:
+        errors = [ConfigError(each.message, where=str(each.location), hint=each.hint) for each in wiring.findings]
         raise ConfigError(errors[0].message, where=errors[0].where, hint=errors[0].hint, others=errors[1:])
     return Target(project, environment, release, wiring, templates)
 

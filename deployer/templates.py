@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from deployer.config import Project
 from deployer.errors import ConfigError
 from deployer.intrinsics import construct
-from deployer.reader import compose, place
+from deployer.reader import compose, is_mapping, is_sequence, place
+
+if TYPE_CHECKING:
+    import yaml
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def parse_template(body: str, path: Path, *, shown_as: str | None = None) -> Tem
     """The template of this text. Raises ConfigError with file, line and column."""
     file = shown_as or shown(path)
     root = compose(body, file)
-    if not isinstance(root, yaml.MappingNode):
+    if root is None or not is_mapping(root):
         raise ConfigError("a template must be a mapping", where=file)
     document = construct(root, file)
     lines = _lines(root)
@@ -176,7 +177,7 @@ def _lines(root: yaml.MappingNode) -> dict[tuple[str, str], int]:
     return {
         (section.value, key.value): key.start_mark.line + 1
         for section, content in root.value
-        if isinstance(content, yaml.MappingNode)
+        if is_mapping(content)
         for key, _ in content.value
     }
 
@@ -188,11 +189,11 @@ def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
 
 def _step(node: yaml.Node | None, name: str) -> tuple[yaml.Node, int] | None:
     """The value below a key or a list position, and the line where it is written."""
-    if isinstance(node, yaml.MappingNode):
+    if node is not None and is_mapping(node):
         for key, value in node.value:
             if key.value == name:
                 return value, key.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode) and name.isdigit() and int(name) < len(node.value):
+    if node is not None and is_sequence(node) and name.isdigit() and int(name) < len(node.value):
         item = node.value[int(name)]
         return item, item.start_mark.line + 1
     return None

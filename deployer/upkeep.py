@@ -6,11 +6,11 @@ The library of the job does it, under the lock that it shares with the job; here
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from refunds_lake import upkeep
 from refunds_lake.catalog import CatalogError, GlueCatalog
@@ -75,7 +75,7 @@ def rebuild(tables: Tables) -> dict[str, int]:
     return {table: len(months) for table, months in live.items()}
 
 
-def planned_rollback(tables: Tables, run_id: str) -> upkeep.RollbackPlan:
+def plan_rollback(tables: Tables, run_id: str) -> upkeep.RollbackPlan:
     """Return what a rollback would do. Raises Refused when it cannot be done."""
     with as_dataops_errors(tables.environment):
         return upkeep.plan_rollback(read_manifests(tables.store, tables.prefix), run_id)
@@ -113,26 +113,3 @@ def plan_lines(plan: upkeep.RollbackPlan) -> list[str]:
         f"{len(months)} months change: {', '.join(months)}",
         f"{plan.inputs_to_read_again:,} raw files count as unread again; the next run takes them up",
     ]
-
-
-def run_document(manifest: Manifest) -> dict[str, Any]:
-    """Return a run for --output json."""
-    return {
-        "run_id": manifest.run_id,
-        "kind": manifest.kind,
-        "started_at": manifest.started_at.isoformat(),
-        "finished_at": manifest.finished_at.isoformat(),
-        "files": len(manifest.inputs),
-        "counts": dict(manifest.counts),
-        "note": manifest.note,
-    }
-
-
-def run_lines(manifests: Sequence[Manifest], in_force: Callable[[Manifest], bool]) -> list[str]:
-    """List runs for people, newest first."""
-    lines = []
-    for each in reversed(manifests):
-        state = "in force" if in_force(each) else "undone" if each.kind != "rollback" else ""
-        read, kept = each.counts.get("read", 0), each.counts.get("kept", 0)
-        lines.append(f"{each.run_id}  {each.kind:<12} {read:>12,} read {kept:>12,} kept  {state} {each.note}".rstrip())
-    return lines

@@ -13,10 +13,11 @@ from typing import Protocol
 
 from deployer.config import CONFIG_FILE, Artifact, ArtifactKind, Project, load_project
 from deployer.errors import ConfigError, Location
-from deployer.findings import Check, Finding, Level, config_findings
+from deployer.finding import Finding, Level
+from deployer.findings import Check, config_findings
 from deployer.parameter_values import violations
 from deployer.templates import Template, load_template
-from deployer.wiring import Given, Problem, Wiring, wire
+from deployer.wiring import Given, Wiring, wire
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 MAX_TEMPLATE_BYTES = 1_000_000
@@ -101,7 +102,7 @@ def _size(project: Project, path: Path, template: Template) -> Check:
     findings: tuple[Finding, ...] = ()
     if size > MAX_TEMPLATE_BYTES:
         message = f"a template has at most {MAX_TEMPLATE_BYTES:,} bytes, this has {size:,}"
-        findings = (Finding(Location(_shown(project, path), 1), Level.ERROR, "template-size", message),)
+        findings = (Finding.at(Location(_shown(project, path), 1), Level.ERROR, "template-size", message),)
     return Check("template size", _shown(project, path), findings)
 
 
@@ -115,15 +116,8 @@ def _wiring(project: Project, templates: Mapping[Path, Template], *, complete: b
     by_stack = {name: templates[spec.template] for name, spec in project.stacks.items()}
     for environment in project.environments.values():
         wiring = wire(project, by_stack, environment)
-        findings = [_problem_finding(problem) for problem in wiring.problems]
-        findings += _value_findings(wiring, environment.variables)
+        findings = [*wiring.findings, *_value_findings(wiring, environment.variables)]
         yield Check("wiring", f"environment {environment.name}", tuple(dict.fromkeys(findings)))
-
-
-def _problem_finding(problem: Problem) -> Finding:
-    """A variable that is not set here may be set where the environment is deployed: a warning."""
-    level = Level.WARNING if problem.rule == "unset-variable" else Level.ERROR
-    return Finding(Location(problem.file, problem.line), level, problem.rule, problem.message, problem.hint)
 
 
 def _value_findings(wiring: Wiring, variables: Iterable[str]) -> Iterator[Finding]:
@@ -134,10 +128,10 @@ def _value_findings(wiring: Wiring, variables: Iterable[str]) -> Iterator[Findin
                 hidden = name in variables or stack.template.parameters[name].no_echo
                 for violation in violations(declared, source.value, is_secret=hidden):
                     message = f"stack {stack.name}: parameter '{name}': {violation}"
-                    yield Finding(_where(source.where), Level.ERROR, "parameter-value", message)
+                    yield Finding.at(_where(source.where), Level.ERROR, "parameter-value", message)
                 if name in variables and not stack.template.parameters[name].no_echo:
                     message = f"stack {stack.name}: parameter '{name}' takes a variable but is shown: it lacks NoEcho"
-                    yield Finding(_where(source.where), Level.WARNING, "secret-shown", message)
+                    yield Finding.at(_where(source.where), Level.WARNING, "secret-shown", message)
 
 
 # Artifacts.
@@ -148,7 +142,7 @@ def _artifact(project: Project, artifact: Artifact) -> Check:
     problem = _artifact_problem(project, artifact)
     if problem is None:
         return Check("artifact", subject)
-    return Check("artifact", subject, (Finding(_where(artifact.where), Level.ERROR, "artifact", problem),))
+    return Check("artifact", subject, (Finding.at(_where(artifact.where), Level.ERROR, "artifact", problem),))
 
 
 def _artifact_problem(project: Project, artifact: Artifact) -> str | None:
@@ -190,7 +184,7 @@ def _sql(project: Project) -> Iterator[Check]:
             yield Check("SQL", shown, tuple(_sql_findings(shown, error)))
             continue
         findings = () if len([s for s in statements if s is not None]) == 1 else (
-            Finding(Location(shown, 1), Level.ERROR, "sql", "a file holds exactly one statement"),
+            Finding.at(Location(shown, 1), Level.ERROR, "sql", "a file holds exactly one statement"),
         )  # fmt: skip
         yield Check("SQL", shown, findings)
 
@@ -199,7 +193,7 @@ def _sql_findings(shown: str, error: Exception) -> Iterator[Finding]:
     places = getattr(error, "errors", None) or [{"description": str(error).splitlines()[0]}]
     for place in places:
         location = Location(shown, place.get("line") or 1, place.get("col"))
-        yield Finding(location, Level.ERROR, "sql", str(place["description"]).rstrip("."))
+        yield Finding.at(location, Level.ERROR, "sql", str(place["description"]).rstrip("."))
 
 
 def _python_files(project: Project) -> Iterator[Path]:
@@ -215,5 +209,5 @@ def _python(project: Project, path: Path) -> Check:
     except (SyntaxError, ValueError) as error:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None)
         message = getattr(error, "msg", None) or str(error)
-        return Check("Python", shown, (Finding(Location(shown, line, column), Level.ERROR, "python", message),))
+        return Check("Python", shown, (Finding.at(Location(shown, line, column), Level.ERROR, "python", message),))
     return Check("Python", shown)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from deployer.config import CONFIG_FILE, Environment, Project
+from deployer.errors import Location
+from deployer.finding import Finding, Level
 from deployer.nearest import nearest
 from deployer.templates import Parameter, Template
 
@@ -58,20 +60,6 @@ Source = Given | FromArtifact | FromOutput | BuiltIn | TemplateDefault
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something that cannot be deployed as it is written; `rule` is one word for its kind."""
-
-    file: str
-    line: int
-    message: str
-    hint: str | None = None
-    rule: str = "wiring"
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
-
-
-@dataclass(frozen=True)
 class StackWiring:
     """A stack and the source of each of its parameters; `stack_name_suffix` ends its name in CloudFormation."""
 
@@ -83,10 +71,10 @@ class StackWiring:
 
 @dataclass(frozen=True)
 class Wiring:
-    """All stacks of an environment. With problems, `sources` lacks what could not be fed."""
+    """All stacks of an environment. With findings, `sources` lacks what could not be fed: it cannot be deployed."""
 
     stacks: Mapping[str, StackWiring]
-    problems: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def parents(self, stack: str) -> frozenset[str]:
         """The stacks whose outputs a stack takes."""
@@ -132,19 +120,19 @@ class _Wirer:
                 self.offers[spec.outputs.get(output.name, output.name)].append(offer)
 
     def wire(self) -> Wiring:
-        problems = list(self._clashes())
+        findings = list(self._clashes())
         stacks: dict[str, StackWiring] = {}
         for stack in self.project.stacks:
             template = self.templates[stack]
             found = {parameter.name: self._source(stack, parameter) for parameter in template.parameters.values()}
-            problems += [each for each in found.values() if isinstance(each, Problem)]
-            sources = {name: each for name, each in found.items() if not isinstance(each, Problem | None)}
+            findings += [each for each in found.values() if isinstance(each, Finding)]
+            sources = {name: each for name, each in found.items() if not isinstance(each, Finding | None)}
             stacks[stack] = StackWiring(stack, stack, template, sources)
-        problems += self._unknown_names()
-        problems += _loops(Wiring(stacks))
-        return Wiring(stacks, tuple(dict.fromkeys(problems)))
+        findings += self._unknown_names()
+        findings += _loops(Wiring(stacks))
+        return Wiring(stacks, tuple(dict.fromkeys(findings)))
 
-    def _source(self, stack: str, parameter: Parameter) -> Source | Problem | None:
+    def _source(self, stack: str, parameter: Parameter) -> Source | Finding | None:
         """None when the name clashes, which is told once and not for each parameter."""
         name = parameter.name
         given = self._given(stack, parameter)
@@ -161,25 +149,28 @@ class _Wirer:
             return BuiltIn(self.environment.name)
         if parameter.default is not None:
             return TemplateDefault()
-        return self._problem(stack, parameter, "unfed", f"nothing feeds the parameter '{name}'", self._unfed_hint(name))
+        return self._finding(stack, parameter, "unfed", f"nothing feeds the parameter '{name}'", self._unfed_hint(name))
 
-    def _given(self, stack: str, parameter: Parameter) -> Given | Problem | None:
+    def _given(self, stack: str, parameter: Parameter) -> Given | Finding | None:
         spec, environment, name = self.project.stacks[stack], self.environment, parameter.name
         for_all = name in environment.parameters or name in environment.unset
         if name in spec.parameters and for_all:
             places = f"{_where(spec.places, name)} and {_where(environment.places, name)}"
             message = f"parameter '{name}' is given twice: {places}"
-            return self._problem(stack, parameter, "given-twice", message, "keep one of them")
+            return self._finding(stack, parameter, "given-twice", message, "keep one of them")
         if name in spec.parameters:
             return Given(spec.parameters[name], _where(spec.places, name))
         if name in environment.unset:
             variable = environment.unset[name]
             message = f"parameter '{name}' takes the variable {variable}, which is not set"
-            return self._problem(stack, parameter, "unset-variable", message, f"export {variable}=...")
+            return self._finding(stack, parameter, "unset-variable", message, f"export {variable}=...")
         return Given(environment.parameters[name], _where(environment.places, name)) if for_all else None
 
-    def _problem(self, stack: str, parameter: Parameter, rule: str, message: str, hint: str) -> Problem:
-        return Problem(self.templates[stack].file, parameter.line, f"stack {stack}: {message}", hint, rule)
+    def _finding(self, stack: str, parameter: Parameter, rule: str, message: str, hint: str) -> Finding:
+        # A variable that is not set here may be set where the environment is deployed.
+        level = Level.WARNING if rule == "unset-variable" else Level.ERROR
+        place = Location(self.templates[stack].file, parameter.line)
+        return Finding.at(place, level, rule, f"stack {stack}: {message}", hint)
 
     def _unfed_hint(self, name: str) -> str:
         meant = nearest(name, {*self.offers, *self.project.artifacts} - {name})
@@ -187,7 +178,7 @@ class _Wirer:
             return f"did you mean the output or artifact '{meant}'?"
         return f"give it under `parameters` of environment {self.environment.name}, or a Default in the template"
 
-    def _clashes(self) -> Iterator[Problem]:
+    def _clashes(self) -> Iterator[Finding]:
         """Outputs of one name, taken or not: who asks for the environment's outputs must get one answer."""
         for name, offers in self.offers.items():
             givers = [str(offer) for offer in offers]
@@ -196,9 +187,9 @@ class _Wirer:
             if len(givers) > 1:
                 message = f"'{name}' has {len(givers)} sources: {', '.join(givers)}"
                 hint = "rename an output under `outputs` of its stack in dataops.yml"
-                yield Problem(offers[-1].file, offers[-1].line, message, hint, "clash")
+                yield Finding.at(Location(offers[-1].file, offers[-1].line), Level.ERROR, "clash", message, hint)
 
-    def _unknown_names(self) -> Iterator[Problem]:
+    def _unknown_names(self) -> Iterator[Finding]:
         """Values and new names for what no template has: typing errors that would do nothing, in silence."""
         project, environment = self.project, self.environment
         everywhere = {name for template in self.templates.values() for name in template.parameters}
@@ -225,13 +216,14 @@ def _where(places: Mapping[str, str], name: str) -> str:
     return places.get(name, f"{CONFIG_FILE}:1:1")
 
 
-def _unknown(where: str, message: str, name: str, known: Iterable[str]) -> Problem:
+def _unknown(where: str, message: str, name: str, known: Iterable[str]) -> Finding:
     file, line, _ = where.split(":")
     meant = nearest(name, known)
-    return Problem(file, int(line), message, f"did you mean '{meant}'?" if meant else None, "unknown-name")
+    hint = f"did you mean '{meant}'?" if meant else None
+    return Finding.at(Location(file, int(line)), Level.ERROR, "unknown-name", message, hint)
 
 
-def _loops(wiring: Wiring) -> Iterator[Problem]:
+def _loops(wiring: Wiring) -> Iterator[Finding]:
     try:
         wiring.order()
     except graphlib.CycleError as error:
@@ -242,7 +234,8 @@ def _loops(wiring: Wiring) -> Iterator[Problem]:
         first = wiring.stacks[loop[1]]
         line = first.template.parameters[_taken(wiring, loop[1], loop[0])[0]].line
         hint = "move a resource to another stack, or give one of the values in dataops.yml"
-        yield Problem(first.template.file, line, f"stacks need each other: {'; '.join(steps)}", hint, "cycle")
+        message = f"stacks need each other: {'; '.join(steps)}"
+        yield Finding.at(Location(first.template.file, line), Level.ERROR, "cycle", message, hint)
 
 
 def _taken(wiring: Wiring, taker: str, giver: str) -> list[str]:

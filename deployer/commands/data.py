@@ -2,18 +2,76 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import click
+from refunds_lake.runs import Manifest, in_force
 
+from deployer import upkeep
 from deployer.app import App
+from deployer.documents import as_document
+from deployer.environment import lake_of
+from deployer.errors import Refused
 from deployer.options import env_option, examples, yes_option
 
-if TYPE_CHECKING:
-    from deployer.upkeep import Tables
-
 KEEP_DAYS = 30
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """One run of the record, rollbacks among them; `in_force` says whether its effect stands."""
+
+    run_id: str
+    kind: str
+    started_at: datetime
+    finished_at: datetime
+    files: int
+    counts: Mapping[str, int]
+    note: str
+    in_force: bool
+
+
+@dataclass(frozen=True)
+class RunsResult:
+    """The recorded runs, newest first."""
+
+    env: str
+    runs: tuple[RecordedRun, ...]
+
+
+@dataclass(frozen=True)
+class CatalogResult:
+    """How many months of each table the catalog shows."""
+
+    env: str
+    months: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class RollbackResult:
+    """The run that records the rollback; without one, nothing was changed."""
+
+    env: str
+    rolled_back: bool
+    run_id: str | None = None
+    kind: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    files: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+    undone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The files that are superseded for long enough, and whether they were deleted."""
+
+    env: str
+    deleted: bool
+    keys: tuple[str, ...]
 
 
 @click.group()
@@ -21,55 +79,54 @@ def data() -> None:
     """Look after the published tables: list runs, roll back, rebuild the catalog, sweep old files."""
 
 
-def _tables(app: App, env_name: str) -> Tables:
-    from deployer.environment import lake_of
-    from deployer.upkeep import live_tables
-
-    return live_tables(lake_of(app.connect(env_name)))
-
-
-def _agreed(app: App, question: str, *, yes: bool) -> bool:
-    from deployer.errors import UsageError
-
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask on", hint="the same command with --yes")
-    return click.confirm(question, err=True)
+def _tables(app: App, env_name: str) -> upkeep.Tables:
+    return upkeep.live_tables(lake_of(app.connect(env_name)))
 
 
 @data.command(epilog=examples("dataops data runs --env local"))
 @env_option
 @click.pass_obj
-def runs(app: App, env_name: str) -> int:
+def runs(app: App, env_name: str) -> None:
     """List the recorded runs of the job and the rollbacks, newest first."""
-    from refunds_lake.runs import in_force
-
-    from deployer import upkeep
-
     app.command = "data runs"
     manifests = upkeep.all_runs(_tables(app, env_name))
     standing = {each.run_id for each in in_force(manifests)}
-    if not manifests:
+    recorded = tuple(recorded_run(each, each.run_id in standing) for each in reversed(manifests))
+    if not recorded:
         app.say(f"no run is recorded; next: dataops run --env {env_name}")
-    documents = [{**upkeep.run_document(each), "in_force": each.run_id in standing} for each in reversed(manifests)]
-    lines = upkeep.run_lines(manifests, lambda each: each.run_id in standing)
-    app.emit({"env": env_name, "runs": documents}, "\n".join(lines))
-    return 0
+    app.emit(as_document(RunsResult(env_name, recorded)), "\n".join(map(run_line, recorded)))
+
+
+def recorded_run(manifest: Manifest, standing: bool) -> RecordedRun:
+    """Return what the list says of a run."""
+    return RecordedRun(
+        manifest.run_id,
+        manifest.kind,
+        manifest.started_at,
+        manifest.finished_at,
+        len(manifest.inputs),
+        manifest.counts,
+        manifest.note,
+        standing,
+    )
+
+
+def run_line(run: RecordedRun) -> str:
+    """Write a run for people."""
+    state = "in force" if run.in_force else "undone" if run.kind != "rollback" else ""
+    read, kept = run.counts.get("read", 0), run.counts.get("kept", 0)
+    return f"{run.run_id}  {run.kind:<12} {read:>12,} read {kept:>12,} kept  {state} {run.note}".rstrip()
 
 
 @data.command("rebuild-catalog", epilog=examples("dataops data rebuild-catalog --env local"))
 @env_option
 @click.pass_obj
-def rebuild_catalog(app: App, env_name: str) -> int:
+def rebuild_catalog(app: App, env_name: str) -> None:
     """Point every month of the catalog to where the run manifests say it is, and drop the others."""
-    from deployer import upkeep
-
     app.command = "data rebuild-catalog"
-    months = upkeep.rebuild(_tables(app, env_name))
-    text = ", ".join(f"{table} {count}" for table, count in months.items()) or "nothing is published"
-    app.emit({"env": env_name, "months": months}, f"the catalog shows what the manifests say, months: {text}")
-    return 0
+    result = CatalogResult(env_name, upkeep.rebuild(_tables(app, env_name)))
+    text = ", ".join(f"{table} {count}" for table, count in result.months.items()) or "nothing is published"
+    app.emit(as_document(result), f"the catalog shows what the manifests say, months: {text}")
 
 
 @data.command(epilog=examples("dataops data rollback --env uat --run 20261101T020000Z-1a2b3c4d"))
@@ -79,20 +136,35 @@ def rebuild_catalog(app: App, env_name: str) -> int:
 @click.pass_obj
 def rollback(app: App, env_name: str, run_id: str, yes: bool) -> int:
     """Point the tables back to what a run replaced; recorded as a run of its own."""
-    from deployer import upkeep
-
     app.command = "data rollback"
     tables = _tables(app, env_name)
-    plan = upkeep.planned_rollback(tables, run_id)
+    plan = upkeep.plan_rollback(tables, run_id)
     for line in upkeep.plan_lines(plan):
         app.say(line)
-    if not _agreed(app, f"roll the tables of {env_name} back?", yes=yes):
-        app.emit({"env": env_name, "rolled_back": False}, "nothing was changed")
-        return 6
+    if not app.confirm(f"roll the tables of {env_name} back?", yes=yes):
+        app.emit(as_document(RollbackResult(env_name, rolled_back=False)), "nothing was changed")
+        return Refused.exit_code
     manifest = upkeep.roll_back(tables, run_id)
-    document = {"env": env_name, "rolled_back": True, **upkeep.run_document(manifest), "undone": list(plan.undone)}
-    app.emit(document, f"rolled back, recorded as run {manifest.run_id}")
+    app.emit(
+        as_document(_rolled_back(env_name, manifest, plan.undone)), f"rolled back, recorded as run {manifest.run_id}"
+    )
     return 0
+
+
+def _rolled_back(env_name: str, manifest: Manifest, undone: tuple[str, ...]) -> RollbackResult:
+    run = recorded_run(manifest, standing=True)
+    return RollbackResult(
+        env_name,
+        True,
+        run.run_id,
+        run.kind,
+        run.started_at,
+        run.finished_at,
+        run.files,
+        run.counts,
+        run.note,
+        undone,
+    )
 
 
 @data.command(epilog=examples("dataops data sweep --env uat --keep-days 30 --dry-run"))
@@ -101,20 +173,16 @@ def rollback(app: App, env_name: str, run_id: str, yes: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Only name what would be deleted.")
 @yes_option
 @click.pass_obj
-def sweep(app: App, env_name: str, keep_days: int, dry_run: bool, yes: bool) -> int:
+def sweep(app: App, env_name: str, keep_days: int, dry_run: bool, yes: bool) -> None:
     """Delete files that newer runs have superseded; a rollback to before them is no longer possible then."""
-    from deployer import upkeep
-
     app.command = "data sweep"
     tables = _tables(app, env_name)
     keys = upkeep.sweep(tables, keep_days=keep_days, dry_run=True)
-    deletes = bool(keys) and not dry_run
-    if deletes and not _agreed(app, f"delete {len(keys)} files that were superseded {keep_days} days ago?", yes=yes):
-        deletes = False
+    question = f"delete {len(keys)} files that were superseded {keep_days} days ago?"
+    deletes = bool(keys) and not dry_run and app.confirm(question, yes=yes)
     if deletes:
         keys = upkeep.sweep(tables, keep_days=keep_days, dry_run=False)
     for key in keys if dry_run or app.verbose else []:
         app.say(key)
     done = "deleted" if deletes else "could be deleted" if keys else "to delete"
-    app.emit({"env": env_name, "deleted": deletes, "keys": keys}, f"{len(keys)} files {done}")
-    return 0
+    app.emit(as_document(SweepResult(env_name, deletes, tuple(keys))), f"{len(keys)} files {done}")

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from deployer.app import App
+from deployer.artifacts import fetch_file, fetch_manifest, matching_release
+from deployer.assembly import artifacts_store
+from deployer.commands.show import deployed_release
+from deployer.documents import as_document
+from deployer.ledger import Ledger
 from deployer.options import env_option, examples
+from deployer.release import short
+from deployer.release_diff import ChangedFile, changed_files, settings_changed
+from deployer.store import RecordStore
 
-if TYPE_CHECKING:
-    from deployer.app import App
+
+@dataclass(frozen=True)
+class DiffResult:
+    """Two releases, and the files that differ."""
+
+    environment: str
+    before: str
+    after: str
+    settings_differ: bool
+    files: tuple[ChangedFile, ...]
 
 
 @click.command(epilog=examples("dataops diff --env prod 3f1c09aa", "dataops diff --env uat 3f1c09aa 77d2e410"))
@@ -19,39 +38,31 @@ if TYPE_CHECKING:
 @click.pass_obj
 def diff(app: App, /, env_name: str, before: str, after: str | None) -> None:
     """Compare release BEFORE with AFTER (default: the one that is deployed); starts of ids are enough."""
-    from deployer.artifacts import fetch_file, fetch_manifest, matching_release
-    from deployer.assembly import artifacts_store
-    from deployer.errors import DataopsError
-    from deployer.ledger import Ledger
-    from deployer.release import short
-    from deployer.release_diff import changed_files, settings_changed
-
     store = artifacts_store(app.connect(env_name))
-    current = Ledger(store, env_name).current()
-    if after is None and current is None:
-        raise DataopsError(f"nothing is recorded as deployed in {env_name}", hint="name two releases")
-    ids = [
-        matching_release(store, before, env_name),
-        matching_release(store, after, env_name) if after else current.release if current else "",
-    ]
-    old, new = (fetch_manifest(store, release) for release in ids)
+    later = (
+        matching_release(store, after, env_name)
+        if after
+        else deployed_release(Ledger(store, env_name).current(), env_name)
+    )
+    result = compare_releases(store, env_name, matching_release(store, before, env_name), later)
+    app.emit(as_document(result), diff_text(result))
 
-    def read(manifest: Any, path: str) -> bytes:
+
+def compare_releases(store: RecordStore, env_name: str, before: str, after: str) -> DiffResult:
+    """Read both manifests, and of the files those that differ."""
+    old, new = fetch_manifest(store, before), fetch_manifest(store, after)
+
+    def read(manifest: Mapping[str, Any], path: str) -> bytes:
         return fetch_file(store, path, manifest["files"][path]).content
 
-    files = changed_files(old, new, read)
-    lines = [
-        f"release {short(ids[0])} -> {short(ids[1])}: " + (f"{len(files)} files differ" if files else "the same files")
-    ]
-    settings_differ = settings_changed(old, new)
-    if settings_differ:
+    return DiffResult(env_name, before, after, settings_changed(old, new), changed_files(old, new, read))
+
+
+def diff_text(result: DiffResult) -> str:
+    """Show what differs, text files line by line."""
+    count = f"{len(result.files)} files differ" if result.files else "the same files"
+    lines = [f"release {short(result.before)} -> {short(result.after)}: {count}"]
+    if result.settings_differ:
         lines.append("stacks or artifacts in dataops.yml differ")
-    lines += [line for file in files for line in (f"{file.change.value}: {file.path}", *file.lines)]
-    document = {
-        "environment": env_name,
-        "before": ids[0],
-        "after": ids[1],
-        "settings_differ": settings_differ,
-        "files": [file.document() for file in files],
-    }
-    app.emit(document, "\n".join(lines))
+    lines += [line for file in result.files for line in (f"{file.change.value}: {file.path}", *file.diff)]
+    return "\n".join(lines)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from deployer.app import App
+from deployer.assembly import ledger_of
+from deployer.documents import as_document
+from deployer.ledger import DeployRun
 from deployer.options import env_option, examples
+from deployer.release import short, short_commit
 
-if TYPE_CHECKING:
-    from deployer.app import App
-    from deployer.ledger import DeployRun
+
+@dataclass(frozen=True)
+class HistoryResult:
+    """The recorded deployments, newest first, each as it was recorded."""
+
+    environment: str
+    runs: tuple[Mapping[str, Any], ...]
 
 
 @click.command(epilog=examples("dataops history --env prod", "dataops history --env prod --limit 5 --output json"))
@@ -22,30 +32,30 @@ if TYPE_CHECKING:
 @click.pass_obj
 def history(app: App, /, env_name: str, limit: int) -> None:
     """List the deployments of an environment, killed ones too."""
-    from deployer.assembly import ledger_of
-
     runs = ledger_of(app.connect(env_name)).runs(limit)
-    app.emit({"environment": env_name, "runs": [run_document(run) for run in runs]}, history_text(runs))
+    app.emit(as_document(HistoryResult(env_name, tuple(map(recorded_run, runs)))), history_text(runs))
 
 
-def run_document(run: DeployRun) -> dict[str, Any]:
+def recorded_run(run: DeployRun) -> Mapping[str, Any]:
+    """Return what was recorded at the start, under its id, and at the end; null when it has no end."""
     return {**run.start, "run": run.id, "outcome": run.outcome, "end": run.end}
 
 
 def history_text(runs: Sequence[DeployRun]) -> str:
-    from deployer.release import short, short_commit
-
+    """List runs for people."""
     if not runs:
         return "nothing was deployed yet"
-    lines = [
+    head = (
         f"{'run':<31} {'command':<9} {'release':<13} {'commit':<10} {'outcome':<17} {'smoke':<13} {'seconds':>7}  who"
-    ]
-    for run in runs:
-        end = run.end or {}
-        smoke = str((end.get("smoke") or {}).get("outcome", "-")).replace("_", " ")
-        lines.append(
-            f"{run.id:<31} {run.start.get('command', '-'):<9} {short(run.start.get('release')):<13} "
-            f"{short_commit(str(run.start.get('commit', ''))) or '-':<10} {run.outcome:<17} {smoke:<13} "
-            f"{end.get('seconds', 0):>7}  {run.start.get('who', '-')}"
-        )
-    return "\n".join(lines)
+    )
+    return "\n".join([head, *map(_run_line, runs)])
+
+
+def _run_line(run: DeployRun) -> str:
+    end = run.end or {}
+    smoke = str((end.get("smoke") or {}).get("outcome", "-")).replace("_", " ")
+    commit = short_commit(str(run.start.get("commit", ""))) or "-"
+    return (
+        f"{run.id:<31} {run.start.get('command', '-'):<9} {short(run.start.get('release')):<13} {commit:<10} "
+        f"{run.outcome:<17} {smoke:<13} {end.get('seconds', 0):>7}  {run.start.get('who', '-')}"
+    )

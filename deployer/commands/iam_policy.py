@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from deployer.app import App
+from deployer.documents import as_document
+from deployer.iam_policy import Role, managed_policies, policy
 from deployer.options import env_option, examples
+from deployer.templates import load_templates
+
+
+@dataclass(frozen=True)
+class PolicyResult:
+    """The least policy of a role in an environment, as IAM takes it."""
+
+    environment: str
+    role: Role
+    policy: Mapping[str, Any]
 
 
 @click.command(
@@ -21,8 +37,8 @@ from deployer.options import env_option, examples
 @click.option(
     "--role",
     "role_name",
-    type=click.Choice(["review", "deploy", "operate"]),
-    default="deploy",
+    type=click.Choice([role.value for role in Role]),
+    default=Role.DEPLOY.value,
     show_default=True,
     help="review: look and plan. deploy: the pipeline's role. operate: also ingest, run, report, destroy.",
 )
@@ -39,16 +55,11 @@ def iam_policy(app: App, env_name: str, role_name: str, out_dir: Path | None) ->
 
     Calls no AWS. What CloudFormation does for dataops is allowed through CloudFormation only.
     """
-    import json
-
-    from deployer.iam_policy import Role, managed_policies, policy
-    from deployer.templates import load_templates
-
-    environment, project = app.environment(env_name), app.project()
-    document = policy(project, environment, load_templates(project).values(), Role(role_name))
+    environment, project, role = app.environment(env_name), app.project(), Role(role_name)
+    result = PolicyResult(env_name, role, policy(project, environment, load_templates(project).values(), role))
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
-        for name, part in managed_policies(document).items():
+        for name, part in managed_policies(result.policy).items():
             (out_dir / name).write_text(json.dumps(part, indent=2) + "\n", encoding="utf-8")
             app.say(f"wrote {out_dir / name}")
-    app.emit({"environment": env_name, "role": role_name, "policy": document}, json.dumps(document, indent=2))
+    app.emit(as_document(result), json.dumps(result.policy, indent=2))

@@ -5,14 +5,48 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import click
 
 from deployer import local
 from deployer.app import App
+from deployer.documents import as_document
 from deployer.local.paths import LocalPaths
-from deployer.options import examples
+from deployer.options import examples, yes_option
+
+
+@dataclass(frozen=True)
+class LocalStatus:
+    """Whether the local cloud runs, where its state lies, and how to reach it; null where it does not run."""
+
+    running: bool
+    state: Path
+    ministack_version: str | None = None
+    url: str | None = None
+    pid: int | None = None
+    region: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    ports: Mapping[str, int] | None = None
+    instance: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class LocalStop:
+    """Whether it ran."""
+
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class LocalReset:
+    """Whether everything was deleted."""
+
+    reset: bool
 
 
 @click.group("local")
@@ -24,41 +58,48 @@ def local_group() -> None:
 @click.pass_obj
 def status(app: App) -> None:
     """Say whether it runs, and where: URL, region, credentials, ports."""
-    endpoint = local.find(app.project_dir)
-    state = str(LocalPaths.of(app.project_dir).root)
+    found = local_status(app.project_dir)
+    app.emit(as_document(found), status_text(found))
+
+
+def local_status(project_dir: Path) -> LocalStatus:
+    """Return how to reach the local cloud of a checkout."""
+    endpoint, state = local.find(project_dir), LocalPaths.of(project_dir).root
     if endpoint is None:
-        app.emit(
-            {"running": False, "state": state}, "the local cloud is not running; `dataops deploy --env local` starts it"
-        )
-        return
-    ports = ", ".join(f"{name} {port}" for name, port in endpoint.ports.items())
-    text = "\n".join(
+        return LocalStatus(running=False, state=state)
+    known = {**vars(endpoint)}
+    return LocalStatus(running=True, state=state, ministack_version=known.pop("version"), **known)
+
+
+def status_text(found: LocalStatus) -> str:
+    """Say how to reach it."""
+    if not found.running:
+        return "the local cloud is not running; `dataops deploy --env local` starts it"
+    ports = ", ".join(f"{name} {port}" for name, port in (found.ports or {}).items())
+    return "\n".join(
         (
-            f"running at {endpoint.url} (process {endpoint.pid}, MiniStack {endpoint.version})",
-            f"region {endpoint.region}, access key {endpoint.access_key_id}, secret {endpoint.secret_access_key}",
+            f"running at {found.url} (process {found.pid}, MiniStack {found.ministack_version})",
+            f"region {found.region}, access key {found.access_key_id}, secret {found.secret_access_key}",
             f"ports {ports} on 127.0.0.1",
-            f"state in {state}",
+            f"state in {found.state}",
         )
     )
-    fields = asdict(endpoint)
-    app.emit({"running": True, "state": state, "ministack_version": fields.pop("version"), **fields}, text)
 
 
 @local_group.command("stop", epilog=examples("dataops local stop"))
 @click.pass_obj
 def stop(app: App) -> None:
     """End it; everything in it is kept."""
-    stopped = local.stop(app.project_dir)
-    app.emit({"stopped": stopped}, "stopped" if stopped else "it was not running")
+    result = LocalStop(local.stop(app.project_dir))
+    app.emit(as_document(result), "stopped" if result.stopped else "it was not running")
 
 
 @local_group.command("reset", epilog=examples("dataops local reset --yes"))
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @click.pass_obj
 def reset(app: App, yes: bool) -> None:
     """End it and delete everything in it."""
-    if not app.confirm("delete all data, tables and stacks of the local cloud?", yes=yes):
-        app.emit({"reset": False}, "nothing was deleted")
-        return
-    local.reset(app.project_dir)
-    app.emit({"reset": True}, "the local cloud is empty")
+    result = LocalReset(app.confirm("delete all data, tables and stacks of the local cloud?", yes=yes))
+    if result.reset:
+        local.reset(app.project_dir)
+    app.emit(as_document(result), "the local cloud is empty" if result.reset else "nothing was deleted")

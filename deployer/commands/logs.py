@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 
 from deployer.app import App
+from deployer.deployed_lake import Lake
+from deployer.documents import as_document
+from deployer.environment import lake_of
+from deployer.errors import UsageError
+from deployer.jobs import find_run, follow_job, recent_runs
+from deployer.logs import JobLog
 from deployer.options import env_option, examples
 from deployer.output import write_result
 
 FOLLOW_SECONDS = 6 * 3600
+
+
+@dataclass(frozen=True)
+class LogResult:
+    """The log of one run; `run` is null when the job has not run yet."""
+
+    env: str
+    run: str | None
+    lines: tuple[str, ...]
 
 
 @click.command(
@@ -21,37 +38,30 @@ FOLLOW_SECONDS = 6 * 3600
 @click.option("--run", "run_id", metavar="ID", help="The job run; default: the latest.")
 @click.option("--follow", is_flag=True, help="Go on until the run ends.")
 @click.pass_obj
-def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> int:
+def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> None:
     """Print the log of a job run, in order of time."""
-    from deployer.environment import lake_of
-    from deployer.errors import UsageError
-    from deployer.jobs import find_run, follow_job, recent_runs
-    from deployer.logs import JobLog
-
     lake = lake_of(app.connect(env_name))
-    known = recent_runs(lake)
-    if not known:
+    chosen = chosen_run(lake, run_id)
+    if chosen is None:
         app.say(f"the job has not run yet; next: dataops run --env {env_name}")
-        app.emit({"env": env_name, "run": None, "lines": []}, "")
-        return 0
-    if run_id is not None and run_id not in {run.id for run in known} and find_run(lake, run_id) is None:
-        raise UsageError(f"the job has no run {run_id}", hint=f"the latest is {known[0].id}")
-    chosen = run_id or known[0].id
+        app.emit(as_document(LogResult(env_name, None, ())), "")
+        return
     app.say(f"job run {chosen}")
-    log = JobLog(lake, chosen)
-    lines = list(log.new_lines())
-    if app.output == "text":
-        for line in lines:
-            write_result(line)
+    log, lines = JobLog(lake, chosen), list[str]()
+    say_line = lines.append if app.output == "json" else write_result
+    for line in log.new_lines():
+        say_line(line)
     if follow:
-        follow_job(
-            lake,
-            chosen,
-            say=app.say,
-            timeout_seconds=FOLLOW_SECONDS,
-            log=log,
-            say_log=write_result if app.output == "text" else lines.append,
-        )
+        follow_job(lake, chosen, say=app.say, timeout_seconds=FOLLOW_SECONDS, log=log, say_log=say_line)
     if app.output == "json":
-        app.emit({"env": env_name, "run": chosen, "lines": lines}, "")
-    return 0
+        app.emit(as_document(LogResult(env_name, chosen, tuple(lines))), "")
+
+
+def chosen_run(lake: Lake, run_id: str | None) -> str | None:
+    """Return the run that is asked for, else the latest, None before the first. Raises UsageError for an unknown one."""
+    known = [run.id for run in recent_runs(lake)]
+    if not known or run_id is None:
+        return known[0] if known else None
+    if run_id not in known and find_run(lake, run_id) is None:
+        raise UsageError(f"the job has no run {run_id}", hint=f"the latest is {known[0]}")
+    return run_id

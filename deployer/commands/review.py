@@ -2,15 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from deployer.app import App
+from deployer.documents import as_document
+from deployer.files import require_folder, write_atomically
 from deployer.options import env_option, examples, timeout_option
+from deployer.pauses import Deadline
+from deployer.plan import Plan
+from deployer.rebuild import MonthRebuild
+from deployer.release_diff import ChangedFile
+from deployer.report import checked_month
+from deployer.report_comparison import CustomerDifference
+from deployer.review import review_of
+from deployer.review_page import Review, review_page
+from deployer.verdict import Verdict
 
-if TYPE_CHECKING:
-    from deployer.app import App
+
+@dataclass(frozen=True)
+class RebuiltMonth:
+    """One month rebuilt by both jobs: customers that differ, and what each job counted; `why_not` says why not."""
+
+    month: str | None
+    why_not: str | None
+    differences: tuple[CustomerDifference, ...]
+    counts: tuple[Mapping[str, int] | None, ...]
+
+
+@dataclass(frozen=True)
+class ReviewResult:
+    """What is on the page."""
+
+    environment: str
+    against: str
+    release: str
+    deployed_release: str | None
+    refusals: tuple[str, ...]
+    files: tuple[ChangedFile, ...]
+    plan: Plan
+    smoke: Verdict | None
+    validation: tuple[str, ...] | None
+    differences: tuple[CustomerDifference, ...]
+    rebuilt: RebuiltMonth
 
 
 @click.command(
@@ -44,19 +81,36 @@ def review(
     The numbers are the refund report under both releases' SQL, and one month rebuilt by both releases' jobs into the
     side tables of the smoke test; live tables are only read.
     """
-    from deployer.files import require_folder, write_atomically
-    from deployer.pauses import Deadline
-    from deployer.report import checked_month
-    from deployer.review import review_of
-    from deployer.review_page import review_page
-
     require_folder(out)
     month = checked_month(month) if month else None
     app.environment(against)
     source, target = app.connect(env_name), app.connect(against)
-    page = review_of(source, target, rebuild=rebuild, month=month, say=app.say, deadline=Deadline(timeout))
-    text = review_page(page)
+    found = review_of(source, target, rebuild=rebuild, month=month, say=app.say, deadline=Deadline(timeout))
+    text = review_page(found)
     if out:
         write_atomically(out, text)
         app.say(f"wrote {out}")
-    app.emit(page.document(), "" if out else text)
+    app.emit(as_document(review_result(found)), "" if out else text)
+
+
+def review_result(found: Review) -> ReviewResult:
+    """Return the facts of the page as JSON has them."""
+    return ReviewResult(
+        environment=found.source,
+        against=found.target,
+        release=found.current.release,
+        deployed_release=found.against.release if found.against else None,
+        refusals=tuple(found.refusals),
+        files=tuple(found.files),
+        plan=found.plan,
+        smoke=found.current.smoke,
+        validation=None if found.validation is None else tuple(found.validation),
+        differences=tuple(found.report.differences()),
+        rebuilt=rebuilt_month(found.rebuild),
+    )
+
+
+def rebuilt_month(rebuild: MonthRebuild) -> RebuiltMonth:
+    """Return what both jobs made of a month."""
+    why, differences = rebuild.comparison.why or None, tuple(rebuild.comparison.differences())
+    return RebuiltMonth(rebuild.month or None, why, differences, (rebuild.before, rebuild.after))

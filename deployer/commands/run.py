@@ -5,6 +5,10 @@ from __future__ import annotations
 import click
 
 from deployer.app import App
+from deployer.documents import as_document
+from deployer.environment import lake_of
+from deployer.load import load, load_arguments
+from deployer.load_text import load_lines
 from deployer.options import env_option, examples
 
 
@@ -19,13 +23,9 @@ from deployer.options import env_option, examples
 @click.option("--from", "from_month", metavar="YYYY-MM", help="Rebuild the months from this one on, with --to.")
 @click.option("--to", "to_month", metavar="YYYY-MM", help="The last month to rebuild.")
 @click.pass_obj
-def run(app: App, env_name: str, full_refresh: bool, from_month: str | None, to_month: str | None) -> int:
+def run(app: App, env_name: str, full_refresh: bool, from_month: str | None, to_month: str | None) -> None:
     """Load new raw files into the base tables: start the job, follow it, print what it counted."""
-    from deployer.environment import lake_of
-    from deployer.load import load, load_arguments, load_document, load_lines
-
     arguments = load_arguments(full_refresh=full_refresh, from_month=from_month, to_month=to_month)
     done = load(lake_of(app.connect(env_name)), arguments, say=app.say, say_log=app.say if app.verbose else None)
     app.say(f"next: dataops report --env {env_name}")
-    app.emit({"env": env_name, **load_document(done)}, "\n".join(load_lines(done)))
-    return 0
+    app.emit(as_document(done), "\n".join(load_lines(done)))

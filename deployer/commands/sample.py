@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from deployer.app import App
+from deployer.documents import as_document
 from deployer.options import examples
+from deployer.sample import DEFAULT_END, Sample
+from deployer.sample_files import answer_path, write_sample
 
-DEFAULT_END = "2026-10"  # sample.DEFAULT_END, without its imports; a test holds them equal
+
+@dataclass(frozen=True)
+class SampleResult:
+    """Where the raw files are, how many, and what the job must count; the known answer lies in a file of its own."""
+
+    folder: Path
+    answer: Path
+    files: int
+    counts: Mapping[str, int]
 
 
 @click.command(
@@ -30,28 +43,28 @@ DEFAULT_END = "2026-10"  # sample.DEFAULT_END, without its imports; a test holds
 @click.option("--end", default=DEFAULT_END, show_default=True, metavar="YYYY-MM", help="The last month.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed makes other transactions.")
 @click.pass_obj
-def sample(app: App, folder: Path, transactions: int, months: int, end: str, seed: int) -> int:
+def sample(app: App, folder: Path, transactions: int, months: int, end: str, seed: int) -> None:
     """Make raw files with purchases, refunds and voids, and the refund report that must come out of them.
 
     The same options make the same files, byte for byte. On top of the transactions come duplicates, older versions
     and bad records, as real senders deliver them.
     """
-    from deployer.sample import Sample
-    from deployer.sample_files import answer_path, write_sample
-
     made = Sample(transactions=transactions, months=months, seed=seed, end=end)
     if made.calendar.end > datetime.now(UTC).timestamp() + 86_400:
         app.say(f"warning: {end} is not over: the job rejects transactions that are dated after tomorrow")
-    document = write_sample(made, folder)
-    counts = document["counts"]
-    size = sum((folder / name).stat().st_size for name in document["files"])
-    answer = answer_path(folder)
+    written = write_sample(made, folder)
+    result = SampleResult(folder, answer_path(folder), len(written["files"]), written["counts"])
+    size = sum((folder / name).stat().st_size for name in written["files"])
     app.say(f"next: dataops ingest --env local {folder}/*")
-    app.emit(
-        {"folder": str(folder), "answer": str(answer), "files": len(document["files"]), "counts": counts},
-        f"{transactions:,} transactions of {months} months in {len(document['files'])} files, {size / 1e6:.1f} MB\n"
+    head = f"{transactions:,} transactions of {months} months in {result.files} files, {size / 1e6:.1f} MB"
+    app.emit(as_document(result), f"{head}\n{sample_text(result)}")
+
+
+def sample_text(result: SampleResult) -> str:
+    """Say what the records are, and where the answer is."""
+    counts = result.counts
+    return (
         f"{counts['read']:,} records: {counts['kept']:,} to keep, {counts['duplicate']:,} duplicates, "
         f"{counts['superseded']:,} older versions, {counts['rejected']:,} bad\n"
-        f"the answer: {answer}",
+        f"the answer: {result.answer}"
     )
-    return 0

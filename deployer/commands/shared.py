@@ -155,7 +155,7 @@ def smoke_report(smoke: Verdict | None) -> list[str]:
     """The refund report of the smoke tables, as the test found it."""
     if smoke is None or not smoke.rows:
         return []
-    from deployer.report import render_table
+    from deployer.report_formats import render_table
 
     return ["refund report of the smoke tables:", render_table(smoke.rows).rstrip("\n")]
 

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from deployer.app import App
+from deployer.artifacts import fetch_manifest, matching_release
+from deployer.assembly import artifacts_store
+from deployer.commands.history import history_text, recorded_run
+from deployer.documents import as_document
+from deployer.errors import DataopsError
+from deployer.ledger import Current, Ledger
 from deployer.options import env_option, examples
 
-if TYPE_CHECKING:
-    from deployer.app import App
+
+@dataclass(frozen=True)
+class ShowResult:
+    """One release: its manifest, and the runs that deployed it here."""
+
+    environment: str
+    release: str
+    is_live: bool
+    manifest: Mapping[str, Any]
+    runs: tuple[Mapping[str, Any], ...]
 
 
 @click.command(epilog=examples("dataops show --env prod", "dataops show --env prod 3f1c09aa"))
@@ -18,30 +35,33 @@ if TYPE_CHECKING:
 @click.pass_obj
 def show(app: App, /, env_name: str, release: str | None) -> None:
     """Show RELEASE (or the start of its id); default: the one that is deployed."""
-    from deployer.artifacts import fetch_manifest, matching_release
-    from deployer.assembly import artifacts_store
-    from deployer.commands.history import history_text, run_document
-    from deployer.errors import DataopsError
-    from deployer.ledger import Ledger
-
     store = artifacts_store(app.connect(env_name))
     ledger = Ledger(store, env_name)
     current = ledger.current()
-    if release is None and current is None:
+    found = matching_release(store, release, env_name) if release else deployed_release(current, env_name)
+    runs = [run for run in ledger.runs() if run.start.get("release") == found]
+    result = ShowResult(
+        environment=env_name,
+        release=found,
+        is_live=current is not None and current.release == found,
+        manifest=fetch_manifest(store, found),
+        runs=tuple(map(recorded_run, runs)),
+    )
+    app.emit(as_document(result), "\n".join([*_file_lines(result), "", history_text(runs)]))
+
+
+def deployed_release(current: Current | None, env_name: str) -> str:
+    """Return the release that is recorded as deployed. Raises DataopsError when none is."""
+    if current is None:
         raise DataopsError(f"nothing is recorded as deployed in {env_name}", hint=f"dataops deploy --env {env_name}")
-    found = matching_release(store, release, env_name) if release else current.release if current else ""
-    manifest, runs = fetch_manifest(store, found), [run for run in ledger.runs() if run.start.get("release") == found]
-    is_live = current is not None and current.release == found
-    lines = [f"release {found}" + ("  (deployed now)" if is_live else "")]
-    lines += [
-        f"  {item['sha256'][:12]}  {item['size']:>9,}  {item['kind']:<8}  {path}"
-        for path, item in manifest["files"].items()
+    return current.release
+
+
+def _file_lines(result: ShowResult) -> list[str]:
+    return [
+        f"release {result.release}" + ("  (deployed now)" if result.is_live else ""),
+        *(
+            f"  {item['sha256'][:12]}  {item['size']:>9,}  {item['kind']:<8}  {path}"
+            for path, item in result.manifest["files"].items()
+        ),
     ]
-    document = {
-        "environment": env_name,
-        "release": found,
-        "is_live": is_live,
-        "manifest": manifest,
-        "runs": [run_document(r) for r in runs],
-    }
-    app.emit(document, "\n".join([*lines, "", history_text(runs)]))

@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import click
 
+from deployer.app import App
+from deployer.assembly import evidence_of, lock_owner
+from deployer.cloud import StackState
+from deployer.documents import as_document
+from deployer.ledger import Current
+from deployer.lock import Owner
 from deployer.options import env_option, examples
+from deployer.release import short, short_commit
+from deployer.statuses import row_of
 
-if TYPE_CHECKING:
-    from deployer.app import App
-    from deployer.cloud import StackState
-    from deployer.promotion import Evidence
+
+@dataclass(frozen=True)
+class StackStatus:
+    """One stack now. Not as recorded: it was changed since the last deployment, or never deployed."""
+
+    stack: str
+    name: str | None
+    status: str
+    last_updated: str | None
+    reason: str
+    as_recorded: bool
+    way_out: str
+
+
+@dataclass(frozen=True)
+class StatusResult:
+    """An environment now: what is recorded as deployed, its stacks, and who holds its lock."""
+
+    environment: str
+    current: Current | None
+    stacks: tuple[StackStatus, ...]
+    lock: Owner | None
 
 
 @click.command(epilog=examples("dataops status --env local", "dataops status --env prod --output json"))
@@ -21,56 +47,42 @@ if TYPE_CHECKING:
 @click.pass_obj
 def status(app: App, /, env_name: str) -> None:
     """Show the release, its verdict, every stack, what to do about a stuck one, and who holds the lock."""
-    from deployer.assembly import evidence_of, lock_owner
-
     session = app.connect(env_name)
     evidence = evidence_of(session, 0, None)
-    owner = lock_owner(session, evidence)
-    stacks = [_stack(stack, state, evidence) for stack, state in evidence.states.items()]
-    current = evidence.current.document() if evidence.current else None
-    lock = asdict(owner) if owner else None
-    locked = f"\nlocked by {owner.describe(time.time())}" if owner else ""
-    document = {"environment": env_name, "current": current, "stacks": stacks, "lock": lock}
-    app.emit(document, _text(env_name, evidence, stacks) + locked)
+    stacks = tuple(stack_status(stack, state, evidence.current) for stack, state in evidence.states.items())
+    result = StatusResult(env_name, evidence.current, stacks, lock_owner(session, evidence))
+    app.emit(as_document(result), "\n".join(status_lines(result)))
 
 
-def _stack(stack: str, state: StackState | None, evidence: Evidence) -> dict[str, Any]:
-    from deployer.statuses import row_of
-
-    record = evidence.current.stacks.get(stack) if evidence.current else None
-    row = row_of(state.status if state else None)
-    return {
-        "stack": stack,
-        "name": state.name if state else None,
-        "status": state.status if state else "not deployed",
-        "last_updated": state.last_updated if state else None,
-        "reason": state.reason if state else "",
-        "as_recorded": bool(record and state and record.matches(state, record.digest)),
-        "way_out": row.way_out,
-    }
+def stack_status(stack: str, state: StackState | None, current: Current | None) -> StackStatus:
+    """Return what is said of a stack, by its state in CloudFormation and the ledger's record."""
+    record, way_out = current.stacks.get(stack) if current else None, row_of(state.status if state else None).way_out
+    if state is None:
+        return StackStatus(stack, None, "not deployed", None, "", as_recorded=False, way_out=way_out)
+    as_recorded = record is not None and record.matches(state, record.digest)
+    return StackStatus(stack, state.name, state.status, state.last_updated, state.reason, as_recorded, way_out)
 
 
-def _text(env_name: str, evidence: Evidence, stacks: list[dict[str, Any]]) -> str:
-    from deployer.release import short, short_commit
+def status_lines(result: StatusResult) -> Iterator[str]:
+    """Say it for people."""
+    yield _head(result)
+    for stack in result.stacks:
+        changed = result.current is not None and stack.name is not None and not stack.as_recorded
+        yield f"  {stack.stack:<16} {stack.status}" + ("  changed since the last deployment" if changed else "")
+        if stack.reason:
+            yield f"  {'':<16} {stack.reason}"
+        if stack.way_out:
+            yield f"  {'':<16} -> {stack.way_out}"
+    if result.lock:
+        yield f"locked by {result.lock.describe(time.time())}"
 
-    current = evidence.current
+
+def _head(result: StatusResult) -> str:
+    current = result.current
     if current is None:
-        head = f"environment {env_name}: nothing is recorded as deployed"
-    else:
-        smoke = str(current.smoke.outcome) if current.smoke else "not run"
-        head = (
-            f"environment {env_name}: release {short(current.release)} ({current.outcome}), smoke test {smoke}, "
-            f"since {current.deployed_at}" + (f", commit {short_commit(current.commit)}" if current.commit else "")
-        )
-    lines = [head]
-    for stack in stacks:
-        changed = (
-            ""
-            if stack["as_recorded"] or not stack["name"] or current is None
-            else "  changed since the last deployment"
-        )
-        lines.append(f"  {stack['stack']:<16} {stack['status']}{changed}")
-        lines += [f"  {'':<16} {stack['reason']}"] * bool(stack["reason"]) + [
-            f"  {'':<16} -> {stack['way_out']}"
-        ] * bool(stack["way_out"])
-    return "\n".join(lines)
+        return f"environment {result.environment}: nothing is recorded as deployed"
+    smoke = str(current.smoke.outcome) if current.smoke else "not run"
+    return (
+        f"environment {result.environment}: release {short(current.release)} ({current.outcome}), smoke test {smoke}, "
+        f"since {current.deployed_at}" + (f", commit {short_commit(current.commit)}" if current.commit else "")
+    )

@@ -7,7 +7,12 @@ from pathlib import Path
 import click
 
 from deployer.app import App
+from deployer.documents import as_document
+from deployer.files import require_folder, write_atomically
+from deployer.finding import Level
+from deployer.findings import as_junit, as_text, validation_result
 from deployer.options import examples
+from deployer.validation import validate_project
 
 
 @click.command(
@@ -31,15 +36,11 @@ def validate(app: App, junit_file: Path | None, strict: bool) -> int:
 
     Calls no AWS and needs no credentials.
     """
-    from deployer.files import require_folder, write_atomically
-    from deployer.findings import Level, as_document, as_junit, as_text
-    from deployer.validation import validate_project
-
     require_folder(junit_file)
     checks = validate_project(app.project_dir, say=app.say)
     if junit_file is not None:
         write_atomically(junit_file, as_junit(checks))
-    app.emit(as_document(checks), as_text(checks))
-    if strict and any(c.skipped or any(f.level is not Level.INFORMATION for f in c.findings) for c in checks):
-        return 1
-    return int(any(check.failed for check in checks))
+    result = validation_result(checks)
+    app.emit(as_document(result), as_text(checks))
+    is_clean = not any(check.skipped for check in checks) and all(f.level is Level.INFORMATION for f in result.findings)
+    return 0 if result.ok and (is_clean or not strict) else 1

@@ -13,9 +13,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, Protocol
 
-from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-
-BROKEN_STREAMS: Final = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 _CHUNK_BYTES: Final = 1 << 20
 _ATTEMPTS: Final = 4
 
@@ -117,7 +114,7 @@ class S3Store:
                     yield chunk
                     position += len(chunk)
                 return
-            except BROKEN_STREAMS:  # boto3 tries requests again, not bodies
+            except _broken_streams():  # boto3 tries requests again, not bodies
                 failures += 1
                 if failures == _ATTEMPTS:
                     raise
@@ -164,6 +161,14 @@ def _store_elsewhere(bucket: str, region: str | None) -> S3Store:
     import boto3
 
     return S3Store(boto3.client("s3", region_name=region), bucket)
+
+
+@cache
+def _broken_streams() -> tuple[type[Exception], ...]:
+    """What botocore raises when an answer breaks off; imported only then, for who only names objects needs no botocore."""
+    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+    return IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 
 def _code(error: Any) -> str:

@@ -92,7 +92,7 @@ def test_files_arrive_as_they_are(tmp_path: Path, outputs: dict[str, str]) -> No
     done = deliver(deliver_s3, session_of(), outputs, files, silent)
     keys = [f"transactions/source=s3/{TODAY}/{file.object_name()}" for file in files]
     assert raw_objects() == dict(zip(keys, (b"id\n1\n", b"{}\n"), strict=True))
-    assert [(each.target, each.is_new) for each in done] == [(key, True) for key in keys]
+    assert [(each.target, each.delivered) for each in done] == [(key, True) for key in keys]
 
 
 def test_the_same_content_again_is_skipped(tmp_path: Path, outputs: dict[str, str]) -> None:
@@ -101,7 +101,7 @@ def test_the_same_content_again_is_skipped(tmp_path: Path, outputs: dict[str, st
     deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
     (again,) = deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"one"), said.append)
     (other,) = deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"two"), silent)
-    assert (again.is_new, other.is_new) == (False, True)
+    assert (again.delivered, other.delivered) == (False, True)
     assert "skipped" in said[0]
     assert sorted(raw_objects().values()) == [b"one", b"two"]
 

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.commands.ingest import ROUTE_NAMES
 from deployer.delivery import size_text
 from deployer.ingest import BadFiles, checked_files
-from deployer.routes import ROUTES
 from deployer.stream import MOST_BATCH_BYTES, MOST_RECORDS, batches, stream_lines
 
 KNOWN = ["a.json", "a.jsonl", "a.ndjson", "a.csv", "a.json.gz", "a.jsonl.gz", "a.ndjson.gz", "a.csv.gz", "a.parquet"]
@@ -94,11 +92,6 @@ def test_batches_by_size() -> None:
     assert [line for group in groups for line in group] == lines
     assert all(sum(len(line) + 32 for line in group) <= MOST_BATCH_BYTES for group in groups)
     assert len(groups) == 3
-
-
-def test_the_offered_routes_exist() -> None:
-    """Given the choices of --route, when they are compared, then they are the routes that exist."""
-    assert set(ROUTE_NAMES) == set(ROUTES)
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (137_328, "137 kB"), (8_400_000, "8.4 MB")])

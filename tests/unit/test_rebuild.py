@@ -15,9 +15,9 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
 from deployer import pauses
 from deployer.lock import EnvironmentLock
 from deployer.pauses import Deadline
-from deployer.rebuild import LATEST_MONTH, JobCode, rebuilt
+from deployer.rebuild import LATEST_MONTH, JobCode, MonthRebuild, rebuild_month
 from deployer.release import ReleaseFile
-from deployer.report_comparison import Rebuilt
+from deployer.report_comparison import CustomerDifference
 
 LIVE, SIDE = OUTPUTS["BaseDatabaseName"], OUTPUTS["SmokeDatabaseName"]
 
@@ -62,10 +62,10 @@ class World:
     def is_locked(self) -> bool:
         return EnvironmentLock(self.store, "test").key in self.store.objects
 
-    def rebuild(self, new: str = "new", month: str | None = None, seconds: float | None = None) -> Rebuilt:
+    def rebuild(self, new: str = "new", month: str | None = None, seconds: float | None = None) -> MonthRebuild:
         codes = (code("old"), code(new))
         deadline, say = Deadline(seconds), self.said.append
-        return rebuilt(self.session.lake, self.store, codes, "monthly", month=month, say=say, deadline=deadline)
+        return rebuild_month(self.session.lake, self.store, codes, "monthly", month=month, say=say, deadline=deadline)
 
 
 def test_both_jobs_rebuild_the_latest_month_one_after_the_other() -> None:
@@ -73,7 +73,7 @@ def test_both_jobs_rebuild_the_latest_month_one_after_the_other() -> None:
     world = World()
     found = world.rebuild()
     assert found.month == "2026-09"
-    assert found.numbers.differences() == [("ann", Decimal("10.00"), Decimal("12.50"))]
+    assert found.comparison.differences() == [CustomerDifference("ann", Decimal("10.00"), Decimal("12.50"))]
     assert found.before == found.after
     assert [run["Arguments"]["--scriptLocation"] for run in world.glue.runs] == [
         f"s3://artifacts/{code(name).script.key}" for name in ("old", "new")
@@ -93,7 +93,7 @@ def test_only_the_side_tables_are_written() -> None:
 def test_the_same_job_is_not_run_twice() -> None:
     """Given the same script and library in both releases, then nothing runs, and that is said."""
     world = World()
-    assert "are the same in both releases" in world.rebuild("old").numbers.why
+    assert "are the same in both releases" in world.rebuild("old").comparison.why
     assert world.glue.runs == []
 
 
@@ -102,9 +102,9 @@ def test_a_job_that_fails_is_told_and_the_lock_given_back() -> None:
     world = World()
     world.glue.ends = [{"JobRunState": "FAILED", "ErrorMessage": "KeyError: 'amount'"}]
     found = world.rebuild()
-    assert found.numbers.before is None
-    assert "base-tables with glue/base_tables.py" in found.numbers.why
-    assert "ended FAILED: KeyError: 'amount'. Next: dataops logs --env test --run jr_00000000." in found.numbers.why
+    assert found.comparison.before is None
+    assert "base-tables with glue/base_tables.py" in found.comparison.why
+    assert "ended FAILED: KeyError: 'amount'. Next: dataops logs --env test --run jr_00000000." in found.comparison.why
     assert not world.is_locked
 
 
@@ -112,7 +112,7 @@ def test_a_deployment_that_is_going_on_keeps_the_side_tables() -> None:
     """Given somebody else's lock, then nothing runs, and the page says who has it."""
     world = World()
     EnvironmentLock(world.store, "test").take("another-run")
-    assert "is locked by" in world.rebuild().numbers.why
+    assert "is locked by" in world.rebuild().comparison.why
     assert world.glue.runs == []
 
 
@@ -120,7 +120,7 @@ def test_a_run_of_the_live_tables_is_waited_for() -> None:
     """Given an active run, when a month is rebuilt, then it starts after that run's end."""
     world = World()
     world.glue.is_running_already("jr_nightly")
-    assert world.rebuild(month="2026-09").numbers.why == ""
+    assert world.rebuild(month="2026-09").comparison.why == ""
     assert any("waiting for job run jr_nightly" in line for line in world.said)
 
 
@@ -128,7 +128,7 @@ def test_a_rebuild_that_takes_too_long_is_told_with_what_was_stopped() -> None:
     """Given a job that does not end, when the review's time is over, then it is stopped, and the page says which and why."""
     world = World()
     world.glue.polls_until_done = 10**9
-    why = world.rebuild(month="2026-09", seconds=0.05).numbers.why
+    why = world.rebuild(month="2026-09", seconds=0.05).comparison.why
     assert "base-tables: run jr_00000000 had not ended after 0 s and was stopped. Next: " in why
     assert world.glue.stopped == ["jr_00000000"]
     assert not world.is_locked

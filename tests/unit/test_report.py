@@ -10,7 +10,8 @@ from fake_aws import FakeAthena, FakeSession
 from deployer.athena import QueryFailed
 from deployer.errors import UsageError
 from deployer.refunds import RefundRow
-from deployer.report import RefundReport, checked_month, fetch_report, render, summary
+from deployer.report import RefundReport, checked_month, fetch_report
+from deployer.report_formats import render, summary
 
 ROWS = (RefundRow("anna", Decimal("50.25")), RefundRow('kim, the "first"', Decimal("10000000000000000.00")))
 

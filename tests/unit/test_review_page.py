@@ -10,9 +10,12 @@ from zipfile import ZipFile
 
 from deployments import World, passing
 
+from deployer.commands.review import review_result
+from deployer.documents import as_document
 from deployer.ledger import Ledger
+from deployer.rebuild import MonthRebuild
 from deployer.release_diff import ChangedFile, FileChange, changed_files
-from deployer.report_comparison import Numbers, Rebuilt, not_rebuilt
+from deployer.report_comparison import ReportComparison
 from deployer.review_page import Review, review_page
 
 
@@ -22,17 +25,27 @@ def page_of(world: World) -> Review:
     current = Ledger(world.store, "uat").current()
     assert current is not None
     return Review(
-        "uat", "prod", current, None, (), (), False, world.plan(), (), Numbers({}, {}), not_rebuilt("Not asked for.")
+        "uat",
+        "prod",
+        current,
+        None,
+        (),
+        (),
+        False,
+        world.plan(),
+        (),
+        ReportComparison({}, {}),
+        MonthRebuild.absent("Not asked for."),
     )
 
 
 def test_differences_per_customer_are_listed_and_totalled(tmp_path: Path) -> None:
     """Given two reports, then only customers that differ are listed, one that is missing counts as 0.00, and all are totalled."""
-    numbers = Numbers(
+    numbers = ReportComparison(
         {"ann": Decimal("10.00"), "bob": Decimal("5.00"), "cy|d": Decimal("1.00")},
         {"ann": Decimal("10.00"), "bob": Decimal("4.50"), "eve": Decimal("2.00")},
     )
-    text = review_page(replace(page_of(World(tmp_path)), numbers=numbers))
+    text = review_page(replace(page_of(World(tmp_path)), report=numbers))
     assert "ann" not in text
     assert "| bob | 5.00 | 4.50 | -0.50 |" in text
     assert "| cy\\|d | 1.00 | 0.00 | -1.00 |" in text
@@ -41,10 +54,8 @@ def test_differences_per_customer_are_listed_and_totalled(tmp_path: Path) -> Non
 
 
 def test_one_customer_is_one_customer(tmp_path: Path) -> None:
-    numbers = Numbers({"ann": Decimal("10.00")}, {"ann": Decimal("9.00")})
-    assert "| **1 customer** | 10.00 | 9.00 | -1.00 |" in review_page(
-        replace(page_of(World(tmp_path)), numbers=numbers)
-    )
+    numbers = ReportComparison({"ann": Decimal("10.00")}, {"ann": Decimal("9.00")})
+    assert "| **1 customer** | 10.00 | 9.00 | -1.00 |" in review_page(replace(page_of(World(tmp_path)), report=numbers))
 
 
 def test_reasons_against_a_promotion_come_first(tmp_path: Path) -> None:
@@ -59,26 +70,30 @@ def test_a_long_diff_is_cut_and_says_so(tmp_path: Path) -> None:
 
 def test_a_month_of_both_jobs_is_listed_with_what_each_counted(tmp_path: Path) -> None:
     """Given two rebuilt months, then the page names the month, the customers that differ, and counts that differ."""
-    numbers = Numbers({"ann": Decimal("1.00")}, {"ann": Decimal("3.00"), "bob": Decimal("2.00")})
-    both = Rebuilt(numbers, "2026-09", {"read": 5, "kept": 4}, {"read": 5, "kept": 5})
-    review = replace(page_of(World(tmp_path)), rebuilt=both)
+    numbers = ReportComparison({"ann": Decimal("1.00")}, {"ann": Decimal("3.00"), "bob": Decimal("2.00")})
+    both = MonthRebuild(numbers, "2026-09", {"read": 5, "kept": 4}, {"read": 5, "kept": 5})
+    review = replace(page_of(World(tmp_path)), rebuild=both)
     text = review_page(review)
     assert "These customers differ for 2026-09 after both jobs:" in text
     assert "| ann | 1.00 | 3.00 | +2.00 |" in text
     assert "| **2 customers** | 1.00 | 5.00 | +4.00 |" in text
     assert "| kept | 4 | 5 | +1 |" in text
-    assert review.document()["rebuilt"]["differences"][1] == {"customer_id": "bob", "before": "0.00", "after": "2.00"}
+    assert as_document(review_result(review))["rebuilt"]["differences"][1] == {
+        "customer_id": "bob",
+        "before": "0.00",
+        "after": "2.00",
+    }
 
 
 def test_a_month_that_was_not_rebuilt_says_why(tmp_path: Path) -> None:
-    text = review_page(replace(page_of(World(tmp_path)), rebuilt=not_rebuilt("The jobs are the same.")))
+    text = review_page(replace(page_of(World(tmp_path)), rebuild=MonthRebuild.absent("The jobs are the same.")))
     assert "### One month rebuilt by both releases' jobs\n\nThe jobs are the same." in text
 
 
 def test_many_differing_customers_are_summed_up(tmp_path: Path) -> None:
     """Given more differences than a page holds, then the rest is one row and the total is of all."""
-    numbers = Numbers({}, {f"c{n:04}": Decimal("1.00") for n in range(600)})
-    text = review_page(replace(page_of(World(tmp_path)), numbers=numbers))
+    numbers = ReportComparison({}, {f"c{n:04}": Decimal("1.00") for n in range(600)})
+    text = review_page(replace(page_of(World(tmp_path)), report=numbers))
     assert "| 100 more customers | 0.00 | 100.00 | +100.00 |" in text
     assert "| **600 customers** | 0.00 | 600.00 | +600.00 |" in text
 
@@ -96,5 +111,5 @@ def test_the_files_in_a_zip_are_compared_one_by_one() -> None:
     contents = {"old": zipped(a="same", b="1\n"), "new": zipped(a="same", b="2\n")}
     before, after = ({"files": {"glue/lib.zip": {"sha256": side}}} for side in contents)
     found = changed_files(before, after, lambda m, path: contents[m["files"][path]["sha256"]])
-    assert [(file.path, bool(file.lines)) for file in found] == [("glue/lib.zip", False), ("glue/lib/b.py", True)]
-    assert found[1].lines[-2:] == ("-1", "+2")
+    assert [(file.path, bool(file.diff)) for file in found] == [("glue/lib.zip", False), ("glue/lib/b.py", True)]
+    assert found[1].diff[-2:] == ("-1", "+2")

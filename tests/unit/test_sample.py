@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from sql_harness import answer
 
-from deployer.commands import sample as command
 from deployer.errors import Refused, UsageError
 from deployer.ingest import checked_files
 from deployer.sample import DEFAULT_END, Calendar, Sample, Sent
@@ -109,8 +108,3 @@ def test_months_that_do_not_exist(end: str, months: int) -> None:
     """Given months that are none or too early, when a sample is asked for, then it is a usage error."""
     with pytest.raises(UsageError):
         Calendar(end, months)
-
-
-def test_the_command_and_the_sample_agree_on_the_last_month() -> None:
-    """Given the help text's default, when it is compared, then it is the sample's."""
-    assert command.DEFAULT_END == DEFAULT_END

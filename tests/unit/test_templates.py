@@ -132,7 +132,7 @@ def test_a_template_fits_into_the_request(name: str) -> None:
 def test_every_parameter_is_fed(environment: Any) -> None:
     """Given dataops.yml, when the stacks are wired for an environment, then nothing is unfed, clashing or circular."""
     wiring = wire(PROJECT, load_templates(PROJECT), environment)
-    assert not wiring.problems
+    assert not wiring.findings
     assert wiring.order()
 
 

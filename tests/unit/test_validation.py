@@ -13,7 +13,8 @@ import pytest
 
 from deployer import cli
 from deployer.errors import Location
-from deployer.findings import Check, Finding, Level, as_junit
+from deployer.finding import Finding, Level
+from deployer.findings import Check, as_junit
 from deployer.parameter_values import violations
 from deployer.validation import Linter, validate_project
 
@@ -343,7 +344,7 @@ def test_the_command_writes_junit(project_dir: Path) -> None:
 
 def test_junit_tells_skipped_checks_and_remarks_apart() -> None:
     """Given a check that was not made and one with a warning, when they are JUnit, then neither is a failure."""
-    warning = Finding(Location("a", 1), Level.WARNING, "W1", "odd <&>")
+    warning = Finding.at(Location("a", 1), Level.WARNING, "W1", "odd <&>")
     suite = ET.fromstring(as_junit([Check("SQL", "a", skipped="no parser"), Check("lint", "b", (warning,))]))[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "0", "1")
     assert [output.text for output in suite.iter("system-out")] == ["a:1: warning W1: odd <&>"]

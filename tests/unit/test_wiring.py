@@ -25,7 +25,7 @@ def wired(templates: Mapping[str, Template], *, variables: Mapping[str, str] | N
 
 
 def told(wiring: Wiring) -> list[str]:
-    return [f"{problem}{f' ({problem.hint})' if problem.hint else ''}" for problem in wiring.problems]
+    return [f"{each.location}: {each.message}{f' ({each.hint})' if each.hint else ''}" for each in wiring.findings]
 
 
 UAT = "uat: {endpoint: local, parameters: {%s}}"
@@ -218,7 +218,7 @@ def test_a_stack_comes_after_its_parents(taken: list[set[int]]) -> None:
     }
     specs = {name: StackSpec(name, Path(f"/x/{name}.yaml")) for name in templates}
     wiring = wire(Project("x", Path("/x"), {}, specs, {}), templates, Environment("uat"))
-    assert wiring.problems == ()
+    assert wiring.findings == ()
     started: list[str] = []
     for batch in wiring.order():
         assert all(wiring.parents(stack) <= set(started) for stack in batch)

@@ -1,0 +1,43 @@
+"""The JSON of a frozen result: its fields under their names, so that the fields are what docs/json-output.md documents."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Documented(Protocol):
+    """A value that is also kept in files, and says itself what it is there."""
+
+    def document(self) -> Any: ...
+
+
+def as_document(value: Any) -> Any:
+    """Return a value as JSON has it: amounts as text with two decimals, moments in ISO 8601, absent as null."""
+    match value:
+        case Documented() if not isinstance(value, type):
+            return value.document()
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case Decimal():
+            return f"{value:.2f}"
+        case Path():
+            return str(value)
+        case dt.datetime():
+            return value.isoformat()
+        case Mapping():
+            return {str(name): as_document(each) for name, each in value.items()}
+        case list() | tuple():
+            return [as_document(each) for each in value]
+        case _ if is_dataclass(value):
+            return {field.name: as_document(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -1,0 +1,55 @@
+"""A refund report as people and programs read it: a table, CSV or JSON; a pure function of its rows."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+
+from deployer.refunds import RefundRow, money
+from deployer.report import COLUMNS, RefundReport
+
+
+def render(report: RefundReport, form: str) -> str:
+    """Render a report as table, csv or json; the text ends with a line break."""
+    return RENDERERS[form](report.rows)
+
+
+def render_table(rows: Sequence[RefundRow]) -> str:
+    """Align customers left and amounts right, with a total line."""
+    total = money(sum((row.total_refund for row in rows), Decimal("0.00")))
+    lines = [(row.customer_id, money(row.total_refund)) for row in rows]
+    left = max(len(text) for text in [COLUMNS[0], "total", *(customer for customer, _ in lines)])
+    right = max(len(text) for text in [COLUMNS[1], total, *(amount for _, amount in lines)])
+    rule = ("-" * left, "-" * right)
+    table = [COLUMNS, rule, *lines, rule, ("total", total)]
+    return "".join(f"{name:<{left}}  {amount:>{right}}\n" for name, amount in table)
+
+
+def render_csv(rows: Sequence[RefundRow]) -> str:
+    """Write CSV with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((row.customer_id, money(row.total_refund)) for row in rows)
+    return text.getvalue()
+
+
+def render_json(rows: Sequence[RefundRow]) -> str:
+    """Write a JSON list, one customer a line."""
+    if not rows:
+        return "[]\n"
+    lines = (json.dumps(row.document(), ensure_ascii=False) for row in rows)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+RENDERERS = {"table": render_table, "csv": render_csv, "json": render_json}
+
+
+def summary(report: RefundReport) -> str:
+    """Say in one line what was reported and what it cost to read."""
+    customers = "1 customer" if len(report.rows) == 1 else f"{len(report.rows):,} customers"
+    scanned = f"{report.bytes_scanned:,} bytes scanned"
+    return f"{report.title}: {customers}, {money(report.total)} in total; {scanned}"
