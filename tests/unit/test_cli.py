@@ -25,7 +25,19 @@ from deployer.errors import ConfigError, DataopsError, Locked, Refused, SmokeTes
 from deployer.options import declared_environments, env_option
 
 ROOT = Path(__file__).parents[2]
-FORBIDDEN = ("boto3", "botocore", "yaml", "cfnlint", "pyspark", "duckdb", "sqlglot", "ministack", "s3transfer")
+FORBIDDEN = (
+    "boto3",
+    "botocore",
+    "yaml",
+    "cfnlint",
+    "pyspark",
+    "pyarrow",
+    "numpy",
+    "duckdb",
+    "sqlglot",
+    "ministack",
+    "s3transfer",
+)
 THERE = [name for name, (module, _, _) in cli.COMMANDS.items() if find_spec(module) is not None]
 
 
