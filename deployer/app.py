@@ -68,12 +68,12 @@ class App:
         self.has_result = True
         write_result(document_text(self.command, document) if self.output == "json" else text)
 
-    def confirm(self, question: str, *, yes: bool) -> bool:
-        """Ask, on stderr. `yes` answers; without it and without a terminal, UsageError."""
+    def confirm(self, question: str, *, yes: bool, hint: str = "--yes answers every question with yes") -> bool:
+        """Ask, on stderr. `yes` answers; without it and without a terminal, UsageError with the hint."""
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise UsageError(f"nobody is here to answer: {question}", hint="--yes answers every question with yes")
+            raise UsageError(f"nobody is here to answer: {question}", hint=hint)
         return click.confirm(question, err=True)
 
     def ask(self, question: str, *, answer: str, yes: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The boto3 adapter of the `Cloud` port, and what other commands ask about deployed stacks.
+"""The boto3 adapter of the `Cloud` port.
 It translates and pages, nothing else: no decisions, no waiting, no retries beyond botocore's own.
 """
 
@@ -6,26 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from deployer.aws_answers import change_set, drift, operation_error, stack_event, stack_state
 from deployer.aws_calls import translating
-from deployer.cloud import (
-    AlreadyThere,
-    ChangeSet,
-    Cloud,
-    Drift,
-    OperationError,
-    StackEvent,
-    StackRequest,
-    StackState,
-    describe_all,
-)
-from deployer.config import stack_name
-from deployer.errors import DataopsError
-
-if TYPE_CHECKING:
-    from deployer.session import Session
+from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, OperationError, StackEvent, StackRequest, StackState
 
 
 def _is_missing(error: Any) -> bool:
@@ -155,22 +140,3 @@ class AwsCloud(Cloud):
         return [
             drift(item) for item in _pages(self._client.describe_stack_resource_drifts, "StackResourceDrifts", **wanted)
         ]
-
-
-def stack_outputs(session: Session) -> dict[str, str]:
-    """All outputs of the environment's deployed stacks, after the renames of dataops.yml."""
-    project, environment = session.project, session.environment
-    names = {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
-    states = describe_all(AwsCloud(session.client("cloudformation")), names)
-    missing = [stack for stack, state in states.items() if state is None or state.status == "REVIEW_IN_PROGRESS"]
-    if missing:
-        raise DataopsError(
-            f"environment {environment.name} is not deployed yet (missing: {', '.join(missing)})",
-            hint=f"dataops deploy --env {environment.name}",
-        )
-    return {
-        project.stacks[stack].outputs.get(name, name): value
-        for stack, state in states.items()
-        if state is not None
-        for name, value in state.outputs.items()
-    }

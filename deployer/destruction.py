@@ -16,8 +16,10 @@ from deployer.guards import STATEFUL_TYPES
 from deployer.identity import new_run_id
 from deployer.ledger import Ledger
 from deployer.lock import EnvironmentLock, this_owner
+from deployer.outputs import artifacts_bucket
+from deployer.pauses import Interrupted
 from deployer.request import Ports
-from deployer.target import ARTIFACTS_BUCKET_OUTPUT, Target
+from deployer.target import Target
 from deployer.templates import parse_template
 from deployer.waiting import await_stack
 
@@ -70,20 +72,17 @@ def _section(title: str, things: Sequence[Thing]) -> list[str]:
     return [title, *(f"  {thing}" for thing in things)] if things else []
 
 
-def artifacts_bucket(doomed: Sequence[Doomed]) -> str | None:
-    """The bucket of the releases and the ledger, None when no stack that goes has it."""
-    return next(
-        (s.state.outputs.get(ARTIFACTS_BUCKET_OUTPUT) for s in doomed if ARTIFACTS_BUCKET_OUTPUT in s.state.outputs),
-        None,
-    )
+def _ledgers_bucket(doomed: Sequence[Doomed]) -> str | None:
+    """None when no stack that goes has it."""
+    return artifacts_bucket(stack.state for stack in doomed)
 
 
 def keeps_ledger(doomed: Sequence[Doomed]) -> bool:
-    return artifacts_bucket(doomed) in {thing.physical_id for stack in doomed for thing in stack.kept}
+    return _ledgers_bucket(doomed) in {thing.physical_id for stack in doomed for thing in stack.kept}
 
 
 def fate_of_the_ledger(doomed: Sequence[Doomed]) -> str:
-    bucket = artifacts_bucket(doomed)
+    bucket = _ledgers_bucket(doomed)
     if bucket is None:
         return "releases and ledger: the stack that says where they are is gone already; nothing is recorded"
     if keeps_ledger(doomed):
@@ -126,7 +125,7 @@ class Destruction:
                 f"stack {protected[0]} has termination protection",
                 hint="switch it off in CloudFormation first: that is a decision of its own",
             )
-        bucket = artifacts_bucket(doomed)
+        bucket = _ledgers_bucket(doomed)
         if bucket is None:
             self._delete_all(doomed)
             return
@@ -153,11 +152,19 @@ class Destruction:
             self._ports.pauses.check()
             self._ports.progress(StackStarted(stack.stack, "delete"))
             self._ports.cloud.delete_stack(stack.state.stack_id, token=f"{self._run}-{stack.stack}")
-            left = await_stack(
-                self._ports.cloud, stack.state.stack_id, self._ports.pauses, before=stack.state, deletes=True
-            )
+            left = self._left_of(stack)
             if left is not None:
                 ended = Ended(stack.stack, left.stack_id, left, stack.state)
                 template = self._target.templates.get(stack.stack)
                 raise stack_failed(self._ports.cloud, ended, template, lambda text: self._ports.progress(Said(text)))
             self._ports.progress(StackEnded(stack.stack, "deleted", 0.0))
+
+    def _left_of(self, stack: Doomed) -> StackState | None:
+        """The stack when its deletion has ended, None when it is gone. An interruption says what goes on without us."""
+        ports = self._ports
+        try:
+            return await_stack(ports.cloud, stack.state.stack_id, ports.pauses, before=stack.state, deletes=True)
+        except Interrupted as stopped:
+            raise Interrupted(
+                f"{stopped.message}; CloudFormation goes on deleting {stack.stack}", exit_code=stopped.exit_code
+            ) from stopped

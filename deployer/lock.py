@@ -158,10 +158,10 @@ class EnvironmentLock:
         *,
         timeout_seconds: float = 0.0,
         say: Callable[[str], None] = lambda _: None,
-        on_loss: Callable[[], None] = lambda: None,
+        on_loss: Callable[[str], None] = lambda why: None,
     ) -> Iterator[None]:
-        """Hold the lock, with a heartbeat in the background; `on_loss` is called when somebody took it from us."""
-        keeper = _Keeper(self, self.take(run, timeout_seconds=timeout_seconds, say=say), on_loss)
+        """Hold the lock, with a heartbeat in the background; `on_loss` is told why when the lock is ours no more."""
+        keeper = _Keeper(self, self.take(run, timeout_seconds=timeout_seconds, say=say), say, on_loss)
         keeper.start()
         try:
             yield
@@ -172,9 +172,11 @@ class EnvironmentLock:
 class _Keeper(threading.Thread):
     """The heartbeat. A failed beat is tried again until the lock would have expired."""
 
-    def __init__(self, lock: EnvironmentLock, etag: str, on_loss: Callable[[], None]) -> None:
+    def __init__(
+        self, lock: EnvironmentLock, etag: str, say: Callable[[str], None], on_loss: Callable[[str], None]
+    ) -> None:
         super().__init__(name="lock-heartbeat", daemon=True)
-        self._lock, self._etag, self._on_loss = lock, etag, on_loss
+        self._lock, self._etag, self._say, self._on_loss = lock, etag, say, on_loss
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -182,19 +184,25 @@ class _Keeper(threading.Thread):
         while not self._ended.wait(HEARTBEAT_SECONDS):
             try:
                 etag = self._lock.beat(self._etag)
-            except DataopsError:  # the next beat decides
+            except DataopsError as error:  # the next beat decides
                 failed_since = failed_since or time.monotonic()
                 if time.monotonic() - failed_since < LIFETIME_SECONDS - HEARTBEAT_SECONDS:
                     continue
-                etag = None
-            else:
-                failed_since = None
+                self._on_loss(f"the lock could not be prolonged ({error.message})")
+                return
+            failed_since = None
             if etag is None:
-                self._on_loss()
+                self._on_loss("the lock was taken by another run")
                 return
             self._etag = etag
 
     def stop(self) -> None:
+        """End the heartbeat and release the lock. How the work under it ended is never hidden by a release that failed."""
         self._ended.set()
         self.join(timeout=10)
-        self._lock.release(self._etag)
+        try:
+            self._lock.release(self._etag)
+        except DataopsError as error:
+            self._say(
+                f"the lock could not be released ({error.message}): it expires in {LIFETIME_SECONDS:.0f} s at the latest"
+            )

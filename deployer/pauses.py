@@ -34,19 +34,24 @@ class Deadline:
 
 
 class Interrupted(DataopsError):
-    """The operator or the pipeline asked us to stop."""
+    """The operator or the pipeline asked us to stop; by a signal, the exit code is the shell's for it."""
 
-    exit_code = 1
+    def __init__(
+        self,
+        message: str = "interrupted",
+        *,
+        exit_code: int = 1,
+        hint: str = "run the same command again: it goes on where this one stopped",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
 
 
 class TimeIsUp(Interrupted):
     """The time that the operator gave is over."""
 
     def __init__(self, deadline: Deadline) -> None:
-        super().__init__(
-            f"the time limit of {deadline.seconds or 0:.0f} s (--timeout) is over",
-            hint="run the same command again: it goes on where this one stopped",
-        )
+        super().__init__(f"the time limit of {deadline.seconds or 0:.0f} s (--timeout) is over")
 
 
 class Pauses:
@@ -54,13 +59,15 @@ class Pauses:
 
     def __init__(self, first_seconds: float = FIRST_PAUSE_SECONDS, deadline: Deadline | None = None) -> None:
         self._stopped, self._first, self._interrupts = threading.Event(), first_seconds, False
+        self._why, self._exit_code = "interrupted", 1
         self.deadline = deadline or Deadline()
 
-    def stop(self) -> None:
+    def stop(self, why: str = "interrupted", *, exit_code: int = 1) -> None:
         """End every pause. Inside `interruptible`, raises at once: call it in the main thread, from a signal's handler."""
+        self._why, self._exit_code = why, exit_code
         self._stopped.set()
         if self._interrupts:
-            raise Interrupted("interrupted")
+            self._check_stopped()
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -81,7 +88,7 @@ class Pauses:
 
     def _check_stopped(self) -> None:
         if self._stopped.is_set():
-            raise Interrupted("interrupted")
+            raise Interrupted(self._why, exit_code=self._exit_code)
 
     def pause(self, seconds: float) -> None:
         """Wait so long, and no longer than until the deadline."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from deployer.changes import ResourceChange
 from deployer.cloud import StackState
+from deployer.errors import Refused
 from deployer.guards import DataRisk
 from deployer.iam_changes import PermissionChange
 from deployer.root_cause import Cause
@@ -206,3 +207,15 @@ def _stale_step(planned: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if {**planned, "warnings": None} != {**now, "warnings": None}:  # a warning that is gone changes nothing
         return f"CloudFormation would now do something else to stack {name} (changed by hand, or a value that it reads)"
     return ""
+
+
+def require_allowed(plan: Plan, saved_plan: Mapping[str, Any] | None) -> None:
+    """Raise Refused for a plan that is not the saved one any more, is blocked, or would lose data. Nothing was changed yet."""
+    if saved_plan is not None and (why := staleness(saved_plan, plan.document())):
+        raise Refused("the plan is stale: " + "; ".join(why), hint="make a new plan with dataops plan --out FILE")
+    if plan.blocked:
+        step = plan.blocked[0]
+        raise Refused(f"stack {step.stack} cannot be deployed: {step.note}")
+    if plan.risks:
+        allow = " ".join(f"--allow-replace {risk.logical_id}" for risk in plan.risks)
+        raise Refused("; ".join(map(str, plan.risks)), hint=f"if that is wanted: {allow}")

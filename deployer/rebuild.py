@@ -135,18 +135,18 @@ def _latest_month(lake: Lake, deadline: Deadline) -> str:
 @contextmanager
 def _side_tables(lake: Lake, store: RecordStore, say: Say) -> Iterator[Callable[[], None]]:
     """The side tables for us alone: smoke tests run under the same lock."""
-    lost: list[bool] = []
+    lost: list[str] = []
 
     def still_ours() -> None:
         if lost:
             raise DataopsError(
-                "the environment's lock was taken by another run",
+                f"the environment is ours no more: {lost[0]}",
                 where=f"environment {lake.environment}",
                 hint="run the same command again when that run has ended",
             )
 
     lock = EnvironmentLock(store, lake.environment)
-    with lock.held(new_run_id(utc_now()), say=say, on_loss=lambda: lost.append(True)):
+    with lock.held(new_run_id(utc_now()), say=say, on_loss=lost.append):
         yield still_ours
 
 

@@ -1,16 +1,18 @@
-"""How stacks ended: one frozen result per stack, and the worst of them as the outcome of a run."""
+"""How stacks and their deployment ended: one frozen result per stack, the worst of them as the outcome of the whole."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.cloud import StackState
 from deployer.errors import DataopsError
 from deployer.ledger import StackRecord
 from deployer.pauses import Interrupted
+from deployer.plan import Plan
+from deployer.verdict import Verdict
 
 
 class StackOutcome(enum.Enum):
@@ -56,12 +58,69 @@ class StackResult:
         }
 
 
-def outcome_of(results: Iterable[StackResult]) -> str:
+class DeployOutcome(enum.Enum):
+    """How a deployment ended."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    REFUSED = "refused"
+    DECLINED = "declined"
+    INTERRUPTED = "interrupted"
+    SMOKE_FAILED = "smoke-failed"
+
+
+@dataclass(frozen=True)
+class DeployResult:
+    """A deployment after its end; `interruption` is what broke it off."""
+
+    environment: str
+    release: str
+    outcome: DeployOutcome
+    run: str = ""
+    plan: Plan | None = None
+    stacks: tuple[StackResult, ...] = ()
+    smoke: Verdict | None = None
+    uploaded_bytes: int = 0
+    seconds: float = 0.0
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    interruption: Interrupted | None = None
+
+    @property
+    def error(self) -> DataopsError | None:
+        """The first failure."""
+        return next((stack.error for stack in self.stacks if stack.error is not None), None)
+
+    @property
+    def left_running(self) -> tuple[str, ...]:
+        """Stacks that CloudFormation goes on with."""
+        return tuple(stack.stack for stack in self.stacks if stack.outcome is StackOutcome.LEFT_RUNNING)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "release": self.release,
+            "outcome": self.outcome.value,
+            "run": self.run,
+            "stacks": [stack.document() for stack in self.stacks],
+            "smoke": self.smoke.document() if self.smoke else None,
+            "uploaded_bytes": self.uploaded_bytes,
+            "seconds": round(self.seconds, 2),
+            "error": str(self.error) if self.error else None,
+        }
+
+
+def interruption_of(stacks: Iterable[StackResult]) -> Interrupted | None:
+    """What broke off the work on the stacks, when something did."""
+    return next((stack.error for stack in stacks if isinstance(stack.error, Interrupted)), None)
+
+
+def outcome_of(stacks: Iterable[StackResult]) -> DeployOutcome:
     """The worst of the stacks."""
-    results = tuple(results)
-    if any(isinstance(result.error, Interrupted) for result in results):
-        return "interrupted"
-    outcomes = {result.outcome for result in results}
+    stacks = tuple(stacks)
+    outcomes = {stack.outcome for stack in stacks}
+    if interruption_of(stacks):
+        return DeployOutcome.INTERRUPTED
     if StackOutcome.FAILED in outcomes:
-        return "failed"
-    return "refused" if StackOutcome.REFUSED in outcomes else "done"
+        return DeployOutcome.FAILED
+    return DeployOutcome.REFUSED if StackOutcome.REFUSED in outcomes else DeployOutcome.DONE

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployer.artifacts import fetch_file, fetch_manifest, fetch_release
-from deployer.assembly import artifacts_store, built_target, evidence_of, plan_target, release_target
 from deployer.athena import QUERY_TIMEOUT_SECONDS, run_query
 from deployer.aws_calls import translated
-from deployer.environment import lake_of
+from deployer.deployments import plan_target
+from deployer.environment import artifacts_store, built_target, evidence_of, lake_of, release_target
 from deployer.errors import DataopsError
 from deployer.pauses import Deadline
 from deployer.plan import Options

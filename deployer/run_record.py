@@ -18,7 +18,8 @@ from deployer.ledger import Current, Ledger
 from deployer.lock import this_owner
 from deployer.pauses import Interrupted
 from deployer.plan import Plan, StepKind
-from deployer.request import DeployRequest, DeployResult, Ports
+from deployer.request import DeployRequest, Ports
+from deployer.results import DeployOutcome, DeployResult
 from deployer.version import version
 
 
@@ -44,27 +45,27 @@ class RunRecord:
         try:
             yield
         except DataopsError as error:
-            outcome = "interrupted" if isinstance(error, Interrupted) else "failed"
+            outcome = DeployOutcome.INTERRUPTED if isinstance(error, Interrupted) else DeployOutcome.FAILED
             with suppress(DataopsError):  # the first error is the one to tell
-                self._ledger.end(self._run, {"outcome": outcome, "error": str(error), "finished_at": self._now()})
+                self._ledger.end(self._run, {"outcome": outcome.value, "error": str(error), "finished_at": self._now()})
             raise
 
-    def end(self, report: DeployResult) -> None:
-        self._ledger.end(self._run, {"finished_at": self._now(), **report.document()})
+    def end(self, result: DeployResult) -> None:
+        self._ledger.end(self._run, {"finished_at": self._now(), **result.document()})
 
-    def deployed(self, facts: Facts, report: DeployResult) -> Current:
+    def deployed(self, facts: Facts, result: DeployResult) -> Current:
         """Record what is deployed from now on: stacks of this run as it left them, the others as they were recorded."""
         before = facts.current.stacks if facts.current else {}
-        records = {result.stack: result.record for result in report.results if result.record}
-        smoke = report.smoke
-        if smoke is None and facts.current is not None and facts.current.release == report.release:
+        records = {stack.stack: stack.record for stack in result.stacks if stack.record}
+        smoke = result.smoke
+        if smoke is None and facts.current is not None and facts.current.release == result.release:
             smoke = facts.current.smoke
         return self._ledger.set_current(
             Current(
-                release=report.release,
+                release=result.release,
                 run=self._run,
                 deployed_at=self._now(),
-                outcome="done" if report.outcome == "smoke-failed" else report.outcome,
+                outcome=(DeployOutcome.DONE if result.outcome is DeployOutcome.SMOKE_FAILED else result.outcome).value,
                 commit=self._commit,
                 stacks={**before, **records},
                 smoke=smoke,

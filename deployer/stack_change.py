@@ -26,7 +26,7 @@ _UPDATABLE_AFTER_ROLLBACK = ("UPDATE_ROLLBACK_COMPLETE", "UPDATE_COMPLETE", "CRE
 
 
 @dataclass(frozen=True)
-class Tools:
+class ChangeContext:
     """What every change of a run works with."""
 
     cloud: Cloud
@@ -41,15 +41,15 @@ class Tools:
 class StackChange:
     """One step of a plan on its way; `is_running` says whether CloudFormation goes on with it when we break off."""
 
-    def __init__(self, tools: Tools, step: Step, state: StackState | None) -> None:
-        self._tools, self._step, self._found = tools, step, state
-        self._cloud, self._pauses, self._progress = tools.cloud, tools.pauses, tools.progress
+    def __init__(self, context: ChangeContext, step: Step, state: StackState | None) -> None:
+        self._context, self._step, self._found = context, step, state
+        self._cloud, self._pauses, self._progress = context.cloud, context.pauses, context.progress
         self.is_running = False
 
     def carry_out(self, values: Mapping[str, str], *, bucket: str | None) -> StackResult:
         """Raises DataopsError when the stack fails, Refused when a guard says no, Interrupted when we are stopped."""
         self._pauses.check()
-        step, request = self._step, self._tools.target.request(self._step.stack, values, bucket=bucket)
+        step, request = self._step, self._context.target.request(self._step.stack, values, bucket=bucket)
         if step.kind is StepKind.NOTHING and step.digest == request.digest:
             return StackResult(step.stack, StackOutcome.UNCHANGED, self._found, request.digest)
         if step.kind is StepKind.BLOCKED:
@@ -66,13 +66,13 @@ class StackChange:
         self._progress(StackStarted(step.stack, step.kind.value))
         match step.kind:
             case StepKind.ROLL_BACK:
-                self._cloud.roll_back(state.stack_id, token=f"{self._tools.run}-rollback")
+                self._cloud.roll_back(state.stack_id, token=f"{self._context.run}-rollback")
                 return self._rolled_back(state)
             case StepKind.CONTINUE_ROLLBACK:
-                self._cloud.continue_rollback(state.stack_id, token=f"{self._tools.run}-continue")
+                self._cloud.continue_rollback(state.stack_id, token=f"{self._context.run}-continue")
                 return self._rolled_back(state)
             case StepKind.RECREATE:
-                self._cloud.delete_stack(state.stack_id, token=f"{self._tools.run}-delete")
+                self._cloud.delete_stack(state.stack_id, token=f"{self._context.run}-delete")
                 left = await_stack(self._cloud, state.stack_id, self._pauses, before=state, deletes=True)
                 if left is not None:
                     raise self._failed(state.stack_id, left, state)
@@ -92,7 +92,7 @@ class StackChange:
     # The change itself.
 
     def _changed(self, request: StackRequest, state: StackState | None) -> StackResult:
-        stack, change_sets = self._step.stack, self._tools.change_sets
+        stack, change_sets = self._step.stack, self._context.change_sets
         creates = state is None or row_of(state.status).handling is Handling.CREATE
         self._progress(StackStarted(stack, "create" if creates else "update"))
         change_set = change_sets.asked(request, creates=creates)
@@ -101,7 +101,7 @@ class StackChange:
         if not creates:
             self._guard(change_set)
         with suppress(AlreadyThere):  # an answer was lost, or another first deploy was quicker: its end is what counts
-            token = f"{self._tools.run}-{stack}"
+            token = f"{self._context.run}-{stack}"
             self._cloud.execute_change_set(change_set.change_set_id, token=token, creates=creates)
         change_sets.executed(stack)
         self.is_running = True
@@ -128,13 +128,13 @@ class StackChange:
             replace(c, deletion_policy=known[c.logical_id].deletion_policy) if c.logical_id in known else c
             for c in from_change_set(change_set.changes, {}, {})
         ]
-        if risks := data_risks(step.stack, actual, self._tools.options.allow_replace):
-            self._tools.change_sets.discard(step.stack)
+        if risks := data_risks(step.stack, actual, self._context.options.allow_replace):
+            self._context.change_sets.discard(step.stack)
             raise Refused(f"{risks[0]}", hint=f"if that is wanted: --allow-replace {risks[0].logical_id}")
 
     def _failed(self, stack_id: str, state: StackState | None, before: StackState) -> StackFailed:
         ended = Ended(self._step.stack, state.stack_id if state else stack_id, state, before)
-        template = self._tools.target.templates[self._step.stack]
+        template = self._context.target.templates[self._step.stack]
         return stack_failed(self._cloud, ended, template, lambda text: self._progress(Said(text)))
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from deployer.cloud import MAX_INLINE_TEMPLATE_BYTES, StackRequest
 from deployer.config import Artifact, ArtifactKind, Environment, Project, StackSpec, stack_name
 from deployer.errors import ConfigError
+from deployer.outputs import ARTIFACTS_BUCKET_OUTPUT
 from deployer.release import Release, ReleaseFile
 from deployer.templates import Template, parse_template
 from deployer.wiring import BuiltIn, FromArtifact, FromOutput, Given, TemplateDefault, Wiring, wire
 
-ARTIFACTS_BUCKET_OUTPUT = "ArtifactsBucketName"
 _IAM_TYPES_WITH_NAMES = {
     "AWS::IAM::Group": "GroupName",
     "AWS::IAM::InstanceProfile": "InstanceProfileName",

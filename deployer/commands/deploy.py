@@ -3,72 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from deployer.options import env_option, examples, timeout_option, yes_option
-
-if TYPE_CHECKING:
-    from deployer.app import App
+from deployer.app import App
+from deployer.choices import Choices, guard_options, revert_drift_option
+from deployer.commands.shared import carry_out
+from deployer.environment import built_target
+from deployer.errors import UsageError
+from deployer.identity import commit_of
+from deployer.options import env_option, examples
+from deployer.plan import Options
+from deployer.request import DeployRequest
 
 SAVED_PLAN = {"version", "environment", "release", "deployed_release", "steps"}  # what every version of a plan has
-
-
-def guard_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every command that changes stacks."""
-    for option in (
-        yes_option,
-        click.option("--no-smoke", is_flag=True, help="Leave the smoke test out; such a release cannot be promoted."),
-        click.option(
-            "--on-smoke-failure",
-            type=click.Choice(["leave", "rollback"]),
-            default="leave",
-            show_default=True,
-            help="What to do after a wrong answer.",
-        ),
-        click.option(
-            "--allow-replace",
-            multiple=True,
-            metavar="LOGICAL_ID",
-            help="Let this data-holding resource be replaced or removed; may be repeated.",
-        ),
-        click.option(
-            "--recreate",
-            multiple=True,
-            metavar="STACK",
-            help="Delete and create this stack when its creation failed; may be repeated.",
-        ),
-        click.option(
-            "--lock-timeout",
-            type=click.FloatRange(min=0),
-            default=0.0,
-            metavar="SECONDS",
-            help="Wait so long for the environment's lock.",
-        ),
-        timeout_option,
-        click.option(
-            "--if-busy",
-            type=click.Choice(["attach", "wait", "fail"]),
-            default="attach",
-            show_default=True,
-            help="When a stack is being changed by somebody else.",
-        ),
-        click.option(
-            "--events", is_flag=True, help="Print one JSON object per event and a last one for the result (ndjson)."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-revert_drift_option = click.option(
-    "--revert-drift",
-    is_flag=True,
-    help="Bring back what was changed by hand; the plan shows it. Every stack is asked, none is skipped.",
-)
 
 
 @click.command(
@@ -89,33 +39,23 @@ revert_drift_option = click.option(
 @revert_drift_option
 @guard_options
 @click.pass_obj
-def deploy(app: App, /, env_name: str, plan_file: Path | None, **choices: Any) -> int:
+def deploy(app: App, /, env_name: str, plan_file: Path | None, revert_drift: bool, choices: Choices) -> int:
     """Build a release, deploy it and smoke-test it.
 
     A deployment that would change nothing makes no write call and reports the recorded verdict.
     """
-    from deployer.assembly import built_target
-    from deployer.commands.shared import carry_out
-    from deployer.identity import commit_of
-
     saved = _saved_plan(plan_file) if plan_file else None
     session = app.connect(env_name)
-    notes = {"account": session.verify_identity(), "region": session.region}
-    return carry_out(
-        app,
-        session,
-        built_target(session),
-        command="deploy",
-        notes=notes,
+    request = DeployRequest(
+        options=Options(revert_drift=revert_drift or bool(saved and saved.get("reverts_drift"))),
         saved_plan=saved,
+        notes={"account": session.verify_identity(), "region": session.region},
         commit=lambda: commit_of(session.project.directory),
-        **choices,
     )
+    return carry_out(app, session, built_target(session), request, choices)
 
 
 def _saved_plan(path: Path) -> dict[str, Any]:
-    from deployer.errors import UsageError
-
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:  # no JSON, or no text

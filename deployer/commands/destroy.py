@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from deployer.app import App
+from deployer.assembly import ports_of, progress_of, stoppable
+from deployer.destruction import Destruction, destruction_text, keeps_ledger
+from deployer.environment import built_target
 from deployer.options import env_option, examples, yes_option
-
-if TYPE_CHECKING:
-    from deployer.app import App
+from deployer.pauses import Pauses
 
 
 @click.command(epilog=examples("dataops destroy --env local", "dataops destroy --env local --yes"))
@@ -27,10 +29,6 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
 
     A later deployment makes new buckets and a new ledger; it does not find the old ones. Asks for the environment's name.
     """
-    from deployer.assembly import built_target, ports_of, progress_of, stoppable
-    from deployer.destruction import Destruction, destruction_text, keeps_ledger
-    from deployer.pauses import Pauses
-
     session = app.connect(env_name)
     session.verify_identity()
     pauses, progress = Pauses(), progress_of(app)

@@ -10,9 +10,9 @@ import click
 
 from deployer.app import App
 from deployer.artifacts import fetch_file, fetch_manifest, matching_release
-from deployer.assembly import artifacts_store
 from deployer.commands.show import deployed_release
 from deployer.documents import as_document
+from deployer.environment import artifacts_store
 from deployer.ledger import Ledger
 from deployer.options import env_option, examples
 from deployer.release import short

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
 
 import click
 
+from deployer.app import App
+from deployer.assembly import stoppable
+from deployer.aws_services import AwsServices
+from deployer.drift import expired, find_drift, require_deployed, with_known
+from deployer.environment import cloud_of, evidence_of
 from deployer.options import env_option, examples
-
-if TYPE_CHECKING:
-    from deployer.app import App
+from deployer.pauses import Pauses
 
 DRIFTED = 3
 
@@ -23,11 +25,6 @@ def drift(app: App, /, env_name: str) -> int:
 
     Known differences stand in dataops.yml under drift_ignore, with a reason and a last day. Exit code 3: there is drift.
     """
-    from deployer.assembly import cloud_of, evidence_of, stoppable
-    from deployer.aws_services import AwsServices
-    from deployer.drift import expired, find_drift, require_deployed, with_known
-    from deployer.pauses import Pauses
-
     session = app.connect(env_name)
     session.verify_identity()
     evidence = evidence_of(session, 0, None)

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from deployer.app import App
-from deployer.assembly import ledger_of
 from deployer.documents import as_document
+from deployer.environment import ledger_of
 from deployer.ledger import DeployRun
 from deployer.options import env_option, examples
 from deployer.release import short, short_commit

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from deployer.app import App
+from deployer.deployments import plan_target
+from deployer.environment import built_target, stored_target
+from deployer.files import require_folder, write_atomically
 from deployer.options import env_option, examples, timeout_option
-
-if TYPE_CHECKING:
-    from deployer.app import App
+from deployer.pauses import Deadline
+from deployer.plan import Options
+from deployer.plan_text import plan_text
 
 CHANGES_PENDING = 3
 
@@ -46,12 +49,6 @@ def plan(
 
     Exit code 0: no stack would change; 3: changes are pending; 6: a guard would refuse them.
     """
-    from deployer.assembly import built_target, plan_target, stored_target
-    from deployer.files import require_folder, write_atomically
-    from deployer.pauses import Deadline
-    from deployer.plan import Options
-    from deployer.plan_text import plan_text
-
     require_folder(out)
     session = app.connect(env_name)
     session.verify_identity()

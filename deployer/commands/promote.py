@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
-from deployer.commands.deploy import guard_options
+from deployer.app import App
+from deployer.artifacts import fetch_release
+from deployer.choices import Choices, guard_options
+from deployer.commands.shared import carry_out
+from deployer.environment import artifacts_store, evidence_of, release_target
+from deployer.errors import Refused, UsageError
 from deployer.options import env_option, examples
-
-if TYPE_CHECKING:
-    from deployer.app import App
+from deployer.promotion import refusals
+from deployer.release import short
+from deployer.request import DeployRequest
 
 
 @click.command(epilog=examples("dataops promote --env prod", "dataops promote --env prod --release 3f1c09aa --yes"))
@@ -21,18 +24,11 @@ if TYPE_CHECKING:
 )
 @guard_options
 @click.pass_obj
-def promote(app: App, /, env_name: str, source: str | None, release: str | None, **choices: Any) -> int:
+def promote(app: App, /, env_name: str, source: str | None, release: str | None, choices: Choices) -> int:
     """Deploy the release that has passed in another environment.
 
     Refused unless its deployment and its smoke test passed there, nothing was changed there since, and it is young enough.
     """
-    from deployer.artifacts import fetch_release
-    from deployer.assembly import artifacts_store, evidence_of, release_target
-    from deployer.commands.shared import carry_out
-    from deployer.errors import Refused, UsageError
-    from deployer.promotion import refusals
-    from deployer.release import short
-
     environment = app.environment(env_name)
     source = source or environment.promotes_from
     if source is None or source == env_name:
@@ -52,14 +48,14 @@ def promote(app: App, /, env_name: str, source: str | None, release: str | None,
     assert current is not None and current.smoke is not None  # else there is a reason to refuse
     proven = fetch_release(artifacts_store(from_session), current.release)
     app.say(f"release {short(proven.id)} passed in {source}; every hash of its {len(proven.files)} files is right")
-    commit = current.commit
-    notes = {
-        "account": account,
-        "region": session.region,
-        "promoted_from": source,
-        "proof": {"run": current.run, "smoke": current.smoke.document()},
-    }
-    target = release_target(session, proven)
-    return carry_out(
-        app, session, target, command="promote", notes=notes, saved_plan=None, commit=lambda: commit, **choices
+    request = DeployRequest(
+        "promote",
+        notes={
+            "account": account,
+            "region": session.region,
+            "promoted_from": source,
+            "proof": {"run": current.run, "smoke": current.smoke.document()},
+        },
+        commit=lambda: current.commit,
     )
+    return carry_out(app, session, release_target(session, proven), request, choices)

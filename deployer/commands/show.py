@@ -10,9 +10,9 @@ import click
 
 from deployer.app import App
 from deployer.artifacts import fetch_manifest, matching_release
-from deployer.assembly import artifacts_store
 from deployer.commands.history import history_text, recorded_run
 from deployer.documents import as_document
+from deployer.environment import artifacts_store
 from deployer.errors import DataopsError
 from deployer.ledger import Current, Ledger
 from deployer.options import env_option, examples

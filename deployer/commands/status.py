@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import click
 
 from deployer.app import App
-from deployer.assembly import evidence_of, lock_owner
 from deployer.cloud import StackState
 from deployer.documents import as_document
+from deployer.environment import evidence_of, lock_owner
 from deployer.ledger import Current
 from deployer.lock import Owner
 from deployer.options import env_option, examples

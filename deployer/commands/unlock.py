@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import click
 
+from deployer.app import App
+from deployer.environment import artifacts_store
+from deployer.errors import Refused
+from deployer.lock import EnvironmentLock
 from deployer.options import env_option, examples, yes_option
-
-if TYPE_CHECKING:
-    from deployer.app import App
 
 
 @click.command(epilog=examples("dataops unlock --env uat", "dataops unlock --env uat --yes"))
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 @click.pass_obj
 def unlock(app: App, /, env_name: str, yes: bool) -> int:
     """Remove the lock of an environment. A lock expires by itself when its owner's heartbeat stops."""
-    from deployer.assembly import artifacts_store
-    from deployer.errors import Refused
-    from deployer.lock import EnvironmentLock
-
     lock = EnvironmentLock(artifacts_store(app.connect(env_name)), env_name)
     held = lock.owner()
     if held is None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from five_stacks import NAMES, bare_emulator, session_of, write_project
 
-from deployer import assembly, identity
+from deployer import assembly
 from deployer.app import App
-from deployer.assembly import artifacts_store
 from deployer.cli import run
+from deployer.environment import artifacts_store
 from deployer.lock import EnvironmentLock
 from deployer.verdict import SmokeOutcome, Verdict
 
@@ -242,7 +242,7 @@ def test_the_review_page_says_what_the_approver_needs(dataops: Operator) -> None
 def test_a_rollback_knows_the_commit_of_its_release(dataops: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given releases of two commits, when the first is deployed again, then history and status name its commit, with its mark."""
     for commit in ("1" * 40 + "+", "2" * 40):
-        monkeypatch.setattr(identity, "commit_of", lambda directory, commit=commit: commit)
+        monkeypatch.setattr("deployer.commands.deploy.commit_of", lambda directory, commit=commit: commit)
         dataops.edit_script(f"print({commit[0]})\n")
         assert dataops("deploy --env uat --yes") == 0
     assert dataops("rollback --env uat --yes") == 0

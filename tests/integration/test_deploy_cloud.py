@@ -17,9 +17,10 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 
-from deployer.assembly import artifacts_store, cloud_of
-from deployer.aws import AwsCloud, stack_outputs
+from deployer.aws import AwsCloud
+from deployer.environment import artifacts_store, cloud_of, stack_outputs
 from deployer.errors import DataopsError
+from deployer.results import DeployOutcome
 from deployer.session import Session
 
 WRITES = ("Create", "Update", "Delete", "Put", "Execute")
@@ -50,10 +51,10 @@ def project(tmp_path: Path, url: str, request: pytest.FixtureRequest) -> Path:
 
 def test_a_deployment_without_changes_makes_seven_calls_and_no_write(project: Path) -> None:
     """Given five deployed stacks, when they are deployed again, then: one identity, five stacks, one ledger, nothing else."""
-    assert deploy(session_of(project)).outcome == "done"
+    assert deploy(session_of(project)).outcome is DeployOutcome.DONE
     session = session_of(project)
     session.verify_identity()
-    assert deploy(session).outcome == "unchanged"
+    assert deploy(session).outcome is DeployOutcome.UNCHANGED
     assert Counter(name for _, name in session.calls) == {"GetCallerIdentity": 1, "DescribeStacks": 5, "GetObject": 1}
 
 
@@ -75,7 +76,7 @@ def test_an_outside_update_defeats_the_skip(project: Path) -> None:
     )
     client.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     report = deploy(session_of(project))
-    assert {r.stack: r.outcome.value for r in report.results if r.outcome.value != "unchanged"} == {"ingest": "done"}
+    assert {r.stack: r.outcome.value for r in report.stacks if r.outcome.value != "unchanged"} == {"ingest": "done"}
 
 
 def test_one_changed_script_changes_one_stack_and_moves_its_bytes_only(project: Path) -> None:
@@ -83,7 +84,7 @@ def test_one_changed_script_changes_one_stack_and_moves_its_bytes_only(project: 
     deploy(session_of(project))
     (project / "script.py").write_text("print(2)\n")
     report = deploy(session_of(project))
-    assert {r.stack for r in report.results if r.outcome.value == "done"} == {"glue"}
+    assert {r.stack for r in report.stacks if r.outcome.value == "done"} == {"glue"}
     assert report.uploaded_bytes == len("print(2)\n")
 
 
@@ -94,8 +95,8 @@ def test_a_failed_stack_is_rolled_back_and_named(project: Path) -> None:
         template.read_text().replace("Value: !Ref ScriptKey", "Value: !ImportValue there-is-no-such-export")
     )
     report = deploy(session_of(project))
-    assert report.outcome == "failed"
-    assert [r.outcome.value for r in report.results] == ["done", "done", "failed", "not started", "not started"]
+    assert report.outcome is DeployOutcome.FAILED
+    assert [r.outcome.value for r in report.stacks] == ["done", "done", "failed", "not started", "not started"]
     assert "Setting" in str(report.error)
     assert "templates/glue.yaml:" in str(report.error)
 
@@ -130,14 +131,14 @@ def test_throttling_is_waited_out(project: Path) -> None:
     for operation in ("CreateChangeSet", "ExecuteChangeSet", "DescribeStacks"):
         inject(session, "cloudformation", operation, lambda n: answer(400, "Throttling") if n % 5 == 1 else None)
     report = deploy(session)
-    assert [r.outcome.value for r in report.results] == ["done"] * 5
+    assert [r.outcome.value for r in report.stacks] == ["done"] * 5
 
 
 def test_a_busy_s3_is_waited_out(project: Path) -> None:
     """Given an S3 that answers 503, when we deploy, then uploads and ledger are repeated."""
     session = session_of(project)
     inject(session, "s3", "PutObject", lambda n: answer(503, "SlowDown", xml="Error") if n in (0, 3) else None)
-    assert deploy(session).outcome == "done"
+    assert deploy(session).outcome is DeployOutcome.DONE
 
 
 @pytest.mark.parametrize("at", [0, 2, 6])
@@ -151,7 +152,7 @@ def test_expired_credentials_stop_cleanly_and_the_next_run_goes_on(project: Path
         raise report.error
     assert raised.value.hint
     unlock(project)
-    assert deploy(session_of(project)).outcome == "done"
+    assert deploy(session_of(project)).outcome is DeployOutcome.DONE
     assert nothing_left(project)
 
 
@@ -179,7 +180,7 @@ def test_a_lost_endpoint_stops_cleanly_and_the_next_run_goes_on(project: Path, s
         assert report.error is not None
         raise report.error
     unlock(project)
-    assert deploy(session_of(project)).outcome == "done"
+    assert deploy(session_of(project)).outcome is DeployOutcome.DONE
     assert nothing_left(project)
 
 

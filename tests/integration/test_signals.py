@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 
-from deployer.assembly import artifacts_store, ledger_of
+from deployer.environment import artifacts_store, ledger_of
+from deployer.lock import EnvironmentLock
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,19 @@ def test_a_stopped_plan_leaves_nothing_behind(project: Path, number: signal.Sign
         summaries = client.list_change_sets(StackName=f"{name}-uat-{stack}")["Summaries"]
         assert [s for s in summaries if s["ExecutionStatus"] == "AVAILABLE"] == []
     assert artifacts_store(session_of(project)).get("locks/uat.json") is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_deployment_that_waits_ends_with_the_exit_code_of_the_signal(project: Path, number: signal.Signals) -> None:
+    """Given a deployment that waits for the lock, when a signal comes, then it ends at once, says how to go on, and exits
+    as the shell expects of the signal."""
+    deploy(session_of(project))
+    (project / "script.py").write_text("print(2)\n")
+    EnvironmentLock(artifacts_store(session_of(project)), "uat").take("somebody-else")
+    waiting = start(project, "deploy", "--env", "uat", "--yes", "--no-smoke", "--lock-timeout", "300")
+    assert waiting.stderr is not None
+    assert "waiting up to 300 s" in next(line for line in waiting.stderr if "locked" in line)
+    waiting.send_signal(number)
+    _, err = waiting.communicate(timeout=30)
+    assert waiting.returncode == 128 + number
+    assert "hint: run the same command again" in err

@@ -16,7 +16,8 @@ from deployer.events import Event
 from deployer.pauses import Deadline, Pauses
 from deployer.plan import Plan
 from deployer.release import build_release
-from deployer.request import DeployRequest, DeployResult, Ports
+from deployer.request import DeployRequest, Ports
+from deployer.results import DeployResult
 from deployer.store import RecordStore
 from deployer.target import Target, target_of
 from deployer.verdict import SmokeOutcome, Verdict

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployer.assembly import built_target, ports_of
+from deployer.assembly import ports_of
 from deployer.config import load_project
 from deployer.deployment import Deployment
+from deployer.environment import built_target
 from deployer.pauses import Pauses
 from deployer.progress import Lines
-from deployer.request import DeployRequest, DeployResult
+from deployer.request import DeployRequest
+from deployer.results import DeployResult
 from deployer.session import Access, Session
 
 NAMES = ("base", "ingest", "glue", "catalog", "athena")

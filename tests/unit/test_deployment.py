@@ -13,8 +13,8 @@ from deployer.errors import DataopsError, Locked, Refused
 from deployer.events import StackEnded, StackStarted
 from deployer.lock import EnvironmentLock
 from deployer.plan import Options
-from deployer.request import DeployRequest
-from deployer.results import StackOutcome
+from deployer.request import DeployRequest, IfBusy
+from deployer.results import DeployOutcome, StackOutcome
 from deployer.verdict import SmokeOutcome
 
 
@@ -26,19 +26,19 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 def deployed(world: World) -> World:
     world.smoke = passing
-    assert world.deploy().outcome == "done"
+    assert world.deploy().outcome is DeployOutcome.DONE
     world.forget_calls()
     return world
 
 
 def outcomes(report: object) -> dict[str, str]:
-    return {result.stack: result.outcome.value for result in report.results}  # type: ignore[attr-defined]
+    return {result.stack: result.outcome.value for result in report.stacks}  # type: ignore[attr-defined]
 
 
 def test_the_first_deployment_makes_every_stack_after_its_parents(world: World) -> None:
     """Given an empty account, when we deploy, then each stack is made once and after the stacks that it takes values of."""
     report = world.deploy()
-    assert report.outcome == "done"
+    assert report.outcome is DeployOutcome.DONE
     assert outcomes(report) == dict.fromkeys(("base", "store", "job", "report"), "done")
     order = [e.stack for e in world.progress.events if isinstance(e, StackStarted)]
     assert order[0] == "base"
@@ -60,7 +60,7 @@ def test_outputs_become_parameters(world: World) -> None:
 def test_deploying_the_same_again_only_reads(deployed: World) -> None:
     """Given a deployed release, when we deploy it again, then one call per stack and one for the ledger, and no write."""
     report = deployed.deploy()
-    assert report.outcome == "unchanged"
+    assert report.outcome is DeployOutcome.UNCHANGED
     assert deployed.cloud.calls == ["describe"] * 4
     assert deployed.store.calls == ["get"]
 
@@ -80,7 +80,7 @@ def test_a_release_that_was_not_tested_is_tested_by_the_next_deployment(world: W
     world.cloud.executed.clear()
     world.smoke = passing
     report = world.deploy()
-    assert report.outcome == "done"
+    assert report.outcome is DeployOutcome.DONE
     assert report.smoke is not None
     assert world.cloud.executed == []
 
@@ -134,7 +134,7 @@ def test_a_failure_stops_only_what_depends_on_it(world: World) -> None:
         "shop-uat-job", resource="Job", type="AWS::Glue::Job", reason="Encountered unsupported property Name"
     )
     report = world.deploy()
-    assert report.outcome == "failed"
+    assert report.outcome is DeployOutcome.FAILED
     assert outcomes(report) == {
         "base": "done",
         "store": "done",
@@ -161,10 +161,10 @@ def test_after_a_failure_the_next_deployment_does_the_rest(world: World) -> None
     world.deploy()
     world.write("job.py", "print(2)\n")
     world.cloud.fails("shop-uat-job", resource="Job", reason="Rate exceeded")
-    assert world.deploy().outcome == "failed"
+    assert world.deploy().outcome is DeployOutcome.FAILED
     world.cloud.heals("shop-uat-job")
     world.forget_calls()
-    assert world.deploy().outcome == "done"
+    assert world.deploy().outcome is DeployOutcome.DONE
     assert world.cloud.executed == ["job"]
 
 
@@ -176,7 +176,7 @@ def test_a_rolled_back_creation_is_only_deleted_with_consent(world: World) -> No
     with pytest.raises(Refused, match="--recreate"):
         world.deploy()
     assert "delete_stack" not in world.cloud.calls
-    assert world.deploy(options=Options(recreate=frozenset({"job"}))).outcome == "done"
+    assert world.deploy(options=Options(recreate=frozenset({"job"}))).outcome is DeployOutcome.DONE
     assert world.cloud.calls.count("delete_stack") == 1
 
 
@@ -187,7 +187,7 @@ def test_a_stuck_update_is_recovered_with_the_right_call(deployed: World, status
     """Given a stack stuck in an update, when we deploy, then it is brought back by the one call for that and then updated."""
     deployed.cloud.set_status("shop-uat-job", status)
     report = deployed.deploy()
-    assert report.outcome == "done"
+    assert report.outcome is DeployOutcome.DONE
     assert [c for c in deployed.cloud.writes if c in ("roll_back", "continue_rollback", "delete_stack")] == [call]
 
 
@@ -200,17 +200,17 @@ def test_data_is_guarded_before_anything_changes(deployed: World) -> None:
         deployed.deploy()
     assert deployed.cloud.executed == []
     assert deployed.cloud.left_behind == []
-    assert deployed.deploy(options=Options(allow_replace=frozenset({"Data"}))).outcome == "done"
+    assert deployed.deploy(options=Options(allow_replace=frozenset({"Data"}))).outcome is DeployOutcome.DONE
 
 
 def test_stale_reads_are_not_taken_for_the_end(world: World) -> None:
     """Given reads that lag behind, when we deploy, then the old status is not taken for success or failure."""
     world.cloud.stale_reads = 3
-    assert world.deploy().outcome == "done"
+    assert world.deploy().outcome is DeployOutcome.DONE
     world.write("job.py", "print(2)\n")
     report = world.deploy()
-    assert report.outcome == "done"
-    assert next(r for r in report.results if r.stack == "job").state.status == "UPDATE_COMPLETE"
+    assert report.outcome is DeployOutcome.DONE
+    assert next(r for r in report.stacks if r.stack == "job").state.status == "UPDATE_COMPLETE"
 
 
 def test_a_locked_environment_is_left_alone(deployed: World) -> None:
@@ -225,7 +225,7 @@ def test_a_locked_environment_is_left_alone(deployed: World) -> None:
 def test_a_declined_plan_changes_nothing(deployed: World) -> None:
     """Given a change, when the operator says no, then no stack is executed and no change set is left."""
     deployed.write("job.py", "print(2)\n")
-    assert deployed.deploy(approve=lambda plan: False).outcome == "declined"
+    assert deployed.deploy(approve=lambda plan: False).outcome is DeployOutcome.DECLINED
     assert deployed.cloud.executed == []
     assert deployed.cloud.left_behind == []
 
@@ -234,8 +234,8 @@ def test_a_wrong_answer_is_recorded_and_fails_the_deployment(world: World) -> No
     """Given a release that computes wrong refunds, when we deploy it, then the record says so."""
     world.smoke = failing(SmokeOutcome.WRONG_ANSWER)
     report = world.deploy()
-    assert report.outcome == "smoke-failed"
-    assert world.deploy().outcome == "smoke-failed"  # not skipped: it has not passed
+    assert report.outcome is DeployOutcome.SMOKE_FAILED
+    assert world.deploy().outcome is DeployOutcome.SMOKE_FAILED  # not skipped: it has not passed
 
 
 def test_a_refused_change_set_says_where(deployed: World) -> None:
@@ -254,7 +254,7 @@ def test_a_stack_in_progress_is_waited_for_or_refused(deployed: World) -> None:
     """Given a stack that somebody else is updating, when we deploy, then we wait for it, or refuse when asked to."""
     deployed.cloud.set_status("shop-uat-job", "UPDATE_IN_PROGRESS")
     with pytest.raises(Refused, match="being updated"):
-        deployed.deploy(if_busy="fail")
+        deployed.deploy(if_busy=IfBusy.FAIL)
 
     def finish(name: str) -> None:
         if deployed.cloud.calls.count("describe") > 8:
@@ -263,7 +263,7 @@ def test_a_stack_in_progress_is_waited_for_or_refused(deployed: World) -> None:
 
     deployed.cloud.calls.clear()
     deployed.cloud.before_call = finish
-    assert deployed.deploy().outcome == "done"
+    assert deployed.deploy().outcome is DeployOutcome.DONE
 
 
 def test_every_end_is_told_once(world: World) -> None:
@@ -297,12 +297,12 @@ def test_an_interrupted_run_clears_up_and_the_next_one_attaches(deployed: World)
 
     deployed.cloud.after_execution = interrupt
     report = Deployment(ports, deployed.target(), DeployRequest()).run()
-    assert report.outcome == "interrupted"
+    assert report.outcome is DeployOutcome.INTERRUPTED
     assert outcomes(report)["job"] == "left running"
     assert outcomes(report)["report"] == "not started"
     assert deployed.cloud.left_behind == []
     assert "locks/uat.json" not in deployed.store.objects
     deployed.cloud.after_execution = lambda stack: None
     deployed.cloud.set_status("shop-uat-job", "UPDATE_COMPLETE")
-    assert deployed.deploy().outcome == "done"
+    assert deployed.deploy().outcome is DeployOutcome.DONE
     assert deployed.cloud.executed == ["job", "report"]

@@ -12,6 +12,7 @@ from deployments import World
 from deployer.commands.destroy import destroy
 from deployer.destruction import Destruction, Doomed, destruction_text
 from deployer.ledger import Ledger
+from deployer.pauses import Interrupted
 from deployer.templates import parse_template
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +87,17 @@ def test_the_ledger_records_the_end(world: World) -> None:
     assert current is not None and current.outcome == "destroyed"
     assert (newest.start["command"], newest.outcome) == ("destroy", "done")
     assert newest.end is not None and newest.end["stacks"] == ["report", "job", "store", "base"]
+
+
+def test_an_interrupted_destruction_says_what_goes_on(world: World) -> None:
+    """Given a stack that is being deleted, when Ctrl-C comes, then the exit code is the signal's and the stack is named."""
+    ports = world.ports()
+
+    before = doomed(world)
+    world.cloud.delete_stack = lambda stack, token: ports.pauses.stop(exit_code=130)  # type: ignore[method-assign]
+    with pytest.raises(Interrupted, match="interrupted; CloudFormation goes on deleting report") as caught:
+        Destruction(ports, world.target()).run(before)
+    assert caught.value.exit_code == 130
 
 
 def test_a_second_try_without_the_artifacts_stack_says_that_nothing_is_recorded(world: World) -> None:

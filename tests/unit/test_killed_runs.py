@@ -12,6 +12,7 @@ import pytest
 from deployments import World, passing
 
 from deployer import lock
+from deployer.results import DeployOutcome
 
 
 class Killed(BaseException):
@@ -85,12 +86,12 @@ def test_the_same_command_again_ends_in_the_same_state(
             assert at > 20
             return
         again = world.deploy()
-        assert again.outcome in ("done", "unchanged"), at
+        assert again.outcome in (DeployOutcome.DONE, DeployOutcome.UNCHANGED), at
         assert stacks(world) == expected, at
         assert Counter(world.cloud.executed) == executed, at
         assert world.cloud.left_behind == [], at
         # A run that dies when all is done but its lock leaves the lock to expire; the next change takes it over.
-        assert "locks/uat.json" not in world.store.objects or again.outcome == "unchanged", at
+        assert "locks/uat.json" not in world.store.objects or again.outcome is DeployOutcome.UNCHANGED, at
         runs = {key.split("/")[3] for key in world.store.objects if "/runs/" in key}
         ended = {key.split("/")[3] for key in world.store.objects if key.endswith("/end.json")}
         assert runs == ended, at

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from deployments import World
 from fake_cloud import FakeStore
 
 from deployer import lock
-from deployer.errors import Locked
+from deployer.errors import DataopsError, Locked
 from deployer.lock import LIFETIME_SECONDS, EnvironmentLock
 
 
@@ -98,10 +99,25 @@ def test_a_lost_lock_is_noticed_and_not_released() -> None:
 def test_the_heartbeat_tells_of_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a run that holds the lock, when somebody unlocks it, then the run hears of it."""
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.01)
-    store, lost = FakeStore(), threading.Event()
-    with EnvironmentLock(store, "uat").held("first", on_loss=lost.set):
+    store, lost = FakeStore(), SimpleQueue[str]()
+    with EnvironmentLock(store, "uat").held("first", on_loss=lost.put):
         store.objects.clear()
-        assert lost.wait(5)
+        assert lost.get(timeout=5) == "the lock was taken by another run"
+
+
+def test_a_store_that_does_not_answer_is_no_other_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a run that holds the lock, when the store is gone, then that is why it stops, and its end is not hidden by it."""
+    monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(lock, "LIFETIME_SECONDS", 0.05)
+    store, lost, said = FakeStore(), SimpleQueue[str](), []
+
+    def gone(name: str) -> None:
+        raise DataopsError("no answer")
+
+    with EnvironmentLock(store, "uat").held("first", say=said.append, on_loss=lost.put):
+        store.before_call = gone
+        assert lost.get(timeout=5) == "the lock could not be prolonged (no answer)"
+    assert said == ["the lock could not be released (no answer): it expires in 0 s at the latest"]
 
 
 def test_an_owner_whose_process_is_gone_is_no_owner(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +143,7 @@ def deploy_twenty_at_once(world: World) -> list[str]:
         target = world.target()
         together.wait()
         try:
-            return world.deploy(target).outcome
+            return world.deploy(target).outcome.value
         except Locked:
             return "locked"
 

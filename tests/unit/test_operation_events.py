@@ -20,6 +20,7 @@ from deployer.errors import DataopsError, Refused
 from deployer.failures import Ended, change_set_failed, change_set_warnings, stack_failed
 from deployer.plan import Options
 from deployer.plan_text import plan_text
+from deployer.results import DeployOutcome
 from deployer.templates import Template, parse_template
 
 STACK = "arn:aws:cloudformation:eu-west-1:111111111111:stack/lake-uat-glue/1"
@@ -329,7 +330,7 @@ def test_the_plan_shows_what_cloudformation_warns_of(tmp_path: Path) -> None:
 def test_a_warning_stops_no_deployment(tmp_path: Path) -> None:
     """Given a change that is warned about, then it is deployed, and the events are read once."""
     world = warned(tmp_path)
-    assert world.deploy().outcome == "done"
+    assert world.deploy().outcome is DeployOutcome.DONE
     assert world.cloud.calls.count("errors") == 1
 
 
@@ -355,7 +356,7 @@ def test_a_new_warning_makes_a_saved_plan_stale_and_one_that_is_gone_does_not(tm
     with pytest.raises(Refused, match=r"CloudFormation now warns about stack job: not our style \(Guard::Names\)"):
         world.deploy(saved_plan=without)
     world.cloud.told.clear()
-    assert world.deploy(saved_plan=with_warning).outcome == "done"
+    assert world.deploy(saved_plan=with_warning).outcome is DeployOutcome.DONE
 
 
 def test_a_failed_deployment_ends_with_the_cause_of_its_own_operation(tmp_path: Path) -> None:
@@ -468,7 +469,7 @@ def test_drift_is_reverted_although_the_ledger_sees_no_change(tmp_path: Path) ->
     """Given an unchanged release and a job changed by hand, when drift is reverted, then only that stack is updated."""
     world = drifted(tmp_path)
     report = world.deploy(options=WISH)
-    assert {r.stack: r.outcome.value for r in report.results if r.outcome.value != "unchanged"} == {"job": "done"}
+    assert {r.stack: r.outcome.value for r in report.stacks if r.outcome.value != "unchanged"} == {"job": "done"}
     assert set(world.cloud.reverting) == {"base", "store", "job", "report"}
     assert world.cloud.left_behind == []
 
@@ -479,4 +480,4 @@ def test_a_saved_plan_that_reverts_drift_is_another_plan(tmp_path: Path) -> None
     saved = world.plan(options=WISH).document()
     with pytest.raises(Refused, match="it was made with --revert-drift"):
         world.deploy(saved_plan=saved)
-    assert world.deploy(saved_plan=saved, options=WISH).outcome == "done"
+    assert world.deploy(saved_plan=saved, options=WISH).outcome is DeployOutcome.DONE

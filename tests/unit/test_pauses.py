@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from deployments import World, passing
 
+from deployer.assembly import stoppable
+from deployer.deployment import Deployment
+from deployer.deployment_text import failure_of, result_text
 from deployer.errors import Locked
 from deployer.events import Said
 from deployer.lock import EnvironmentLock
-from deployer.pauses import Deadline, Pauses, TimeIsUp
+from deployer.pauses import Deadline, Interrupted, Pauses, TimeIsUp
+from deployer.request import DeployRequest
+from deployer.results import DeployOutcome
 
 
 class Clock:
@@ -61,8 +69,8 @@ def test_a_stack_that_does_not_end_is_left_running(tmp_path: Path) -> None:
     """Given a stack that goes on, when the time is over, then it is left running, the rest is not started, and that is said."""
     world = slow(tmp_path)
     report = world.deploy()
-    assert report.outcome == "interrupted"
-    assert {r.stack: r.outcome.value for r in report.results}["job"] == "left running"
+    assert report.outcome is DeployOutcome.INTERRUPTED
+    assert {r.stack: r.outcome.value for r in report.stacks}["job"] == "left running"
     assert str(report.error) == "the time limit of 60 s (--timeout) is over"
     assert not EnvironmentLock(world.store, "uat").owner()
 
@@ -74,7 +82,7 @@ def test_the_same_command_goes_on_from_there(tmp_path: Path) -> None:
     world.cloud.after_execution = lambda stack: None
     world.cloud.set_status("shop-uat-job", "UPDATE_COMPLETE")
     world.deadline, executed = Deadline(), list(world.cloud.executed)
-    assert world.deploy().outcome == "done"
+    assert world.deploy().outcome is DeployOutcome.DONE
     assert world.cloud.executed == executed
 
 
@@ -102,5 +110,72 @@ def test_a_verdict_that_came_late_is_kept(tmp_path: Path) -> None:
 
     world.smoke = late  # type: ignore[assignment]
     report = world.deploy()
-    assert report.outcome == "done"
+    assert report.outcome is DeployOutcome.DONE
     assert report.smoke is not None and report.smoke.passed
+
+
+# Ctrl-C and SIGTERM.
+
+SIGNALS = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+
+
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+def test_a_signal_ends_the_next_pause_with_its_own_exit_code(number: signal.Signals, code: int, said: str) -> None:
+    """Given a run that a signal stops, then its interruption carries the exit code of the shell, and how to go on."""
+    pauses = Pauses()
+    with stoppable(pauses):
+        os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted, match=said) as caught:
+            pauses.pause(3600)
+    assert caught.value.exit_code == code
+    assert str(caught.value.hint).startswith("run the same command again")
+
+
+@pytest.mark.parametrize(("number", "code", "said"), SIGNALS)
+def test_an_interrupted_deployment_says_what_goes_on(
+    tmp_path: Path, number: signal.Signals, code: int, said: str
+) -> None:
+    """Given a deployment whose stack is under way, when a signal stops it, then the exit code is the signal's, and what
+    CloudFormation goes on with and how to get back to it is said."""
+    world = slow(tmp_path)
+    world.deadline, ports = Deadline(), world.ports()
+
+    def stop(stack: str) -> None:
+        world.cloud.set_status(stack, "UPDATE_IN_PROGRESS")
+        os.kill(os.getpid(), number)
+
+    world.cloud.after_execution = stop
+    with stoppable(ports.pauses):
+        result = Deployment(ports, world.target(), DeployRequest()).run()
+    assert result.outcome is DeployOutcome.INTERRUPTED
+    error = failure_of(result)
+    assert error is not None and error.exit_code == code
+    assert str(error) == f"{said}; CloudFormation goes on with job"
+    assert str(error.hint).startswith("run the same command again: it attaches to what is running")
+    assert f"not deployed to uat: interrupted after {result.seconds:.1f} s" in result_text(result)
+
+
+def test_an_interrupted_smoke_test_leaves_nothing_behind_in_cloudformation(tmp_path: Path) -> None:
+    """Given Ctrl-C during the smoke test, then the run ends as interrupted, with 130, and no stack goes on."""
+    world = World(tmp_path)
+    ports = replace(world.ports(), smoke=lambda *_: os.kill(os.getpid(), signal.SIGINT))  # type: ignore[arg-type]
+    with stoppable(ports.pauses):
+        result = Deployment(ports, world.target(), DeployRequest()).run()
+    error = failure_of(result)
+    assert error is not None and error.exit_code == 130
+    assert str(error) == "interrupted; CloudFormation has nothing left to do"
+    assert result.document()["outcome"] == "interrupted"
+
+
+def test_the_wait_for_the_lock_ends_with_a_signal(tmp_path: Path) -> None:
+    """Given a lock that is held, when Ctrl-C comes while it is waited for, then the wait is over at once."""
+    world = World(tmp_path)
+    world.deploy()
+    world.write("job.py", "print(2)\n")
+    EnvironmentLock(world.store, "uat").take("somebody-else")
+    ports = world.ports()
+    with stoppable(ports.pauses):
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted) as caught:
+            Deployment(ports, world.target(), DeployRequest(lock_timeout_seconds=3600)).run()
+    assert caught.value.exit_code == 130

@@ -15,6 +15,7 @@ from deployer.errors import DataopsError, Refused
 from deployer.pauses import Interrupted, Pauses
 from deployer.plan import Plan, Step, StepKind
 from deployer.plan_text import plan_text
+from deployer.results import DeployOutcome
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_a_saved_plan_is_carried_out(deployed: World) -> None:
     """Given a saved plan and an unchanged world, when it is deployed, then exactly it is done."""
     deployed.write("job.py", "print(2)\n")
     plan = saved(deployed)
-    assert deployed.deploy(saved_plan=plan).outcome == "done"
+    assert deployed.deploy(saved_plan=plan).outcome is DeployOutcome.DONE
     assert deployed.cloud.executed == ["job"]
 
 
@@ -172,7 +173,7 @@ def test_a_big_template_is_stored_before_its_change_set(deployed: World) -> None
     key = deployed.target().template_file("report").key
     assert urls == [f"https://s3.eu-west-1.amazonaws.com/artifacts/{key}"]
     assert stored_first == [True]
-    assert deployed.deploy().outcome == "done"
+    assert deployed.deploy().outcome is DeployOutcome.DONE
 
 
 def test_two_long_values_are_shown_where_they_differ(tmp_path: Path) -> None:
