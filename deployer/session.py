@@ -21,7 +21,6 @@ from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.exceptions import EndpointConnectionError
 
-from deployer.call_record import record
 from deployer.config import LOCAL, Environment, Project
 from deployer.errors import DataopsError, Refused, UsageError
 
@@ -60,15 +59,12 @@ class Session:
     `calls` lists every API call made, in order, as ("cloudformation", "DescribeStacks").
     """
 
-    def __init__(
-        self, project: Project, environment: Environment, access: Access, *, is_somebody_else: bool = False
-    ) -> None:
+    def __init__(self, project: Project, environment: Environment, access: Access) -> None:
         self.project = project
         self.environment = environment
-        self.command = ""  # what runs, for the record of calls
+        self.command = ""  # what runs, for the log of calls
         self.calls: list[tuple[str, str]] = []
         self._access = access
-        self._is_somebody_else = is_somebody_else  # the partner's calls need no right of ours
         self._clients: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._account: str | None = None
@@ -115,7 +111,7 @@ class Session:
         access = replace(self._access, profile=profile)
         if self._access.access_key_id is not None:
             access = replace(access, access_key_id=account or _LOCAL_ACCOUNT, profile=None)
-        return Session(self.project, environment, access, is_somebody_else=True)
+        return Session(self.project, environment, access)
 
     def as_role(self, role_arn: str, *, external_id: str, name: str) -> Session:
         """A session with the rights of a role that this session's account may take, for an hour at most."""
@@ -128,9 +124,7 @@ class Session:
             profile=None,
         )
         # The role lives in another account than the one that takes it: its ARN says in which.
-        return Session(
-            self.project, replace(self.environment, account=None, profile=None), access, is_somebody_else=True
-        )
+        return Session(self.project, replace(self.environment, account=None, profile=None), access)
 
     def _new_client(self, service: str) -> Any:
         if self._boto3 is None:
@@ -162,9 +156,7 @@ class Session:
 
     def _record(self, model: Any, **_: Any) -> None:
         self.calls.append((model.service_model.service_name, model.name))
-        if not self._is_somebody_else:
-            record(self.command, model.service_model.service_name, model.name)
-        _log.debug("%s %s", model.service_model.service_name, model.name)
+        _log.debug("%s: %s %s", self.command or "-", model.service_model.service_name, model.name)
 
 
 def connect(

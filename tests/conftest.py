@@ -7,16 +7,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
-from deployer.call_record import VARIABLE
+from call_record import FOLDER, VARIABLE, install
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the file of calls; programs that tests start inherit it."""
+    """Name the file of calls and watch for them; programs that tests start inherit both."""
     config.addinivalue_line("markers", "last: runs after all other tests")
     handle, path = tempfile.mkstemp(prefix="dataops-calls-")
     os.close(handle)
     os.environ.setdefault(VARIABLE, path)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH")]))
+    install()
     config.add_cleanup(Path(path).unlink)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+from call_record import FOLDER as RECORDING
 from pipeline import (
     ROOT,
     Comment,
@@ -113,6 +114,7 @@ class Run:
         environment = inherited | as_environment(open_variables)
         environment |= {name: expanded(value, variables) for name, value in step.variables.items()}
         environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTEST_ADDOPTS": "--collect-only"}
+        environment |= {"PYTHONPATH": str(RECORDING)}  # the AWS calls of its programs are written down
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-c", script],
             cwd=self.checkout,

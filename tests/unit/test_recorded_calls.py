@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from call_record import NO_COMMAND, VARIABLE, read, record
 
-from deployer.call_record import NO_COMMAND, VARIABLE, read, record
 from deployer.iam_policy import COMMANDS, Role, load_calls
 
 TESTS = Path(__file__).parents[1]
@@ -55,3 +57,28 @@ def test_a_call_of_the_deployer_counts_once(tmp_path: Path, monkeypatch: pytest.
     exec("for _ in range(2): record('plan', 's3', 'GetObject')\nrecord('', 's3', 'GetObject')", ours)  # noqa: S102  (as that module)
     assert (tmp_path / "calls").read_text(encoding="utf-8") == "plan s3 GetObject\n- s3 GetObject\n"
     assert read(tmp_path / "calls") == {("plan", "s3", "GetObject"), ("-", "s3", "GetObject")}
+
+
+STARTED = """
+from deployer.config import Environment, Project
+from deployer.session import Access, Session
+from pathlib import Path
+
+class Model:
+    name = "GetObject"
+    class service_model:
+        service_name = "s3"
+
+ours = Session(Project("p", Path(), {}, {}, {}), Environment("uat", region="eu-west-1"), Access())
+ours.command = "show"
+others = ours.as_account("1" * 12, None)
+code = "for session in (ours, others): session._record(Model)"
+exec(code, {"__name__": "deployer.something", "ours": ours, "others": others, "Model": Model})
+"""
+
+
+def test_a_program_that_a_test_starts_is_watched(tmp_path: Path) -> None:
+    """Given a program of its own, when its sessions call, then our calls are written down, and the partner's are not."""
+    calls = tmp_path / "calls"
+    subprocess.run([sys.executable, "-c", STARTED], env={**os.environ, VARIABLE: str(calls)}, check=True)
+    assert read(calls) == {("show", "s3", "GetObject")}

@@ -1,0 +1,104 @@
+"""Writes down which AWS calls the deployer's code makes while tests run, into the file that DATAOPS_CALLS_FILE names.
+
+One line for each kind of call: the command that runs ("-" when none does), service and operation. The deployer knows
+nothing of it: its sessions are watched, in the process of the tests and, by sitecustomize.py, in the programs they start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+VARIABLE = "DATAOPS_CALLS_FILE"
+NO_COMMAND = "-"
+SESSION = "deployer.session"
+FOLDER = Path(__file__).parent
+_LIBRARIES = ("boto3", "botocore", "s3transfer", "concurrent", "threading", __name__, SESSION)
+_OURS = ("deployer", "refunds_lake")
+
+_written: set[tuple[str, str]] = set()
+
+
+def install() -> None:
+    """Watch every session of this process, whether deployer.session has been imported or will be."""
+    if SESSION in sys.modules:
+        watch(sys.modules[SESSION])
+    else:
+        sys.meta_path.insert(0, _Watcher())
+
+
+class _Watcher(MetaPathFinder):
+    """Waits for the import of the session's module: until then nothing heavy is imported on its behalf."""
+
+    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname != SESSION:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        assert spec is not None and spec.loader is not None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            watch(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def watch(module: ModuleType) -> None:
+    """Record the calls of all sessions of the module, but for those of somebody else, whose rights are not ours."""
+    ours, others = module.Session._record, ("as_account", "as_role")
+
+    def recorded(session: Any, model: Any, **rest: Any) -> None:
+        ours(session, model, **rest)
+        if not getattr(session, "is_somebody_else", False):
+            record(session.command, model.service_model.service_name, model.name)
+
+    def marked(make: Any) -> Any:
+        def somebody_else(session: Any, *arguments: Any, **named: Any) -> Any:
+            made = make(session, *arguments, **named)
+            made.is_somebody_else = True
+            return made
+
+        return somebody_else
+
+    module.Session._record = recorded
+    for name in others:
+        setattr(module.Session, name, marked(getattr(module.Session, name)))
+
+
+def record(command: str, service: str, operation: str) -> None:
+    """Add a call to the file, once in a process; calls that a test makes with a session of ours do not count."""
+    path = os.environ.get(VARIABLE)
+    if not path or not _is_ours():
+        return
+    line = f"{command or NO_COMMAND} {service} {operation}\n"
+    if (path, line) not in _written:
+        _written.add((path, line))
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(line)  # one short write: lines of several processes do not mix
+
+
+def read(path: Path) -> set[tuple[str, str, str]]:
+    """What was written: command, service, operation."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {(command, service, operation) for command, service, operation in (line.split() for line in lines)}
+
+
+def _is_ours() -> bool:
+    """Whether the code that called boto3 is the deployer's or the job library's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        name = str(frame.f_globals.get("__name__", ""))
+        package = name.partition(".")[0]
+        if package not in _LIBRARIES and name not in _LIBRARIES:
+            return package in _OURS
+    return False
