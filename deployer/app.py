@@ -15,7 +15,7 @@ import click
 
 from deployer.errors import UsageError
 from deployer.nearest import nearest
-from deployer.output import document_text, write_result, write_talk
+from deployer.output import document_text, write_lines, write_result, write_talk
 
 if TYPE_CHECKING:
     from deployer.config import Environment, Project
@@ -66,7 +66,10 @@ class App:
     def emit(self, document: Mapping[str, Any], text: str) -> None:
         """The result, on stdout: the document with ``--output json``, else the text. Once in a run."""
         self.has_result = True
-        write_result(document_text(self.command, document) if self.output == "json" else text)
+        if self.output == "json":
+            write_result(document_text(self.command, document))
+        else:
+            write_lines(text)
 
     def confirm(self, question: str, *, yes: bool, hint: str = "--yes answers every question with yes") -> bool:
         """Ask, on stderr. `yes` answers; without it and without a terminal, UsageError with the hint."""

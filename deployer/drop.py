@@ -10,6 +10,7 @@ from deployer.delivery import Delivery, size_text
 from deployer.deployed_lake import Lake, MissingOutput
 from deployer.errors import UsageError
 from deployer.ingest import RawFile
+from deployer.printable import printable
 
 if TYPE_CHECKING:
     from deployer.session import Session
@@ -31,7 +32,7 @@ def deliver_s3(session: Session, lake: Lake, files: Sequence[RawFile], say: Call
         is_new = _put_new(s3, lake.raw_bucket, key, file)
         deliveries.append(Delivery(file.path, key, is_new, file.size_bytes))
         done = "delivered" if is_new else "skipped: the same content is there already today"
-        say(f"{number}/{len(files)} {file.path.name} ({size_text(file.size_bytes)}) {done}")
+        say(f"{number}/{len(files)} {printable(file.path.name)} ({size_text(file.size_bytes)}) {done}")
     return deliveries
 
 

@@ -1,4 +1,4 @@
-"""Writes a file so that a reader never finds half of it; what is in it is the caller's business.
+"""Writes a file that the operator names, into what is there; what is in it is the caller's business.
 
 Whether it can be written is asked first: a plan or a review takes minutes.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,19 +53,35 @@ def require_folder(path: Path | None) -> None:
         raise UsageError(f"there is no folder {path.parent}", hint="make it first, or name another file")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write the text beside the file, then take its place in one step. An OSError names the file."""
+def write_file(path: Path, text: str) -> None:
+    """Write a text to what is there: a file is replaced in one step, a link is followed, a device or a pipe written to.
+
+    An OSError names the file.
+    """
     with name_in_errors(path):
-        _write_beside(path, text)
+        status = path.stat() if path.exists() else None
+        if status is not None and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        if status is not None and (not stat.S_ISREG(status.st_mode) or status.st_nlink > 1):
+            _write_into(path, text)
+        else:
+            _write_beside(path.resolve(), text, stat.S_IMODE(status.st_mode) if status else 0o666 & ~_umask())
 
 
-def _write_beside(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _write_into(path: Path, text: str) -> None:
+    """For what must stay the same thing: a device, a pipe, a file with a second name."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def _write_beside(path: Path, text: str, mode: int) -> None:
+    """Write beside the file, then take its place: a reader never finds half of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     beside = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        beside.chmod(0o644 & ~_umask())
+        beside.chmod(mode)
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)

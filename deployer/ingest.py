@@ -5,8 +5,10 @@ How they travel is the business of routes.py, what is in them that of the job.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,11 @@ from pathlib import Path
 from refunds_lake.raw_files import FORMATS
 
 from deployer.errors import UsageError
+from deployer.printable import printable
 
 LARGEST_FILE_BYTES = 5 * 1024**3  # what S3 takes in one request
 HASH_LETTERS = 8
+LONGEST_STEM = 128  # whoever copies the object to a file has 255 for the whole name
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -51,7 +55,7 @@ class RawFile:
         Other content never meets an existing name, and the same content always does.
         """
         stem = _UNSAFE.sub("_", self.path.name[: -len(self.suffix)]).lstrip("._") or "file"
-        return f"{stem}-{content_hash(self.path)[:HASH_LETTERS]}{self.suffix}"
+        return f"{stem[:LONGEST_STEM]}-{content_hash(self.path)[:HASH_LETTERS]}{self.suffix}"
 
 
 def content_hash(path: Path) -> str:
@@ -71,22 +75,25 @@ def checked_files(paths: Sequence[Path]) -> list[RawFile]:
 
 def problem_of(path: Path) -> str | None:
     """Say why a file cannot be delivered, None when it can."""
-    if path.is_dir():
-        return f"{path}: is a directory; name the files in it, as in {path}/*"
-    if not path.exists():
-        return f"{path}: no such file"
-    if not path.is_file():
-        return f"{path}: is no regular file"
+    shown = printable(str(path))
+    try:
+        status = path.stat()
+    except OSError as error:
+        is_missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+        return f"{shown}: no such file" if is_missing else f"{shown}: cannot be read: {error.strerror}"
+    if stat.S_ISDIR(status.st_mode):
+        return f"{shown}: is a directory; name the files in it, as in {shown}/*"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{shown}: is no regular file"
     if not suffix_of(path):
-        return f"{path}: unknown suffix; known are {', '.join(FORMATS)}"
+        return f"{shown}: unknown suffix; known are {', '.join(FORMATS)}"
+    if status.st_size > LARGEST_FILE_BYTES:
+        return f"{shown}: is larger than 5 GiB; split it"
     try:
         with path.open("rb"):
-            pass
+            return None
     except OSError as error:
-        return f"{path}: cannot be read: {error.strerror}"
-    if path.stat().st_size > LARGEST_FILE_BYTES:
-        return f"{path}: is larger than 5 GiB; split it"
-    return None
+        return f"{shown}: cannot be read: {error.strerror}"
 
 
 def suffix_of(path: Path) -> str:

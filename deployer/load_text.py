@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from deployer.load import Load
 from deployer.manifests import counts_text
+from deployer.printable import printable
 
 PROBLEMS_SHOWN = 20
 
@@ -25,7 +26,7 @@ def load_lines(load: Load) -> list[str]:
 def _problem_lines(load: Load) -> list[str]:
     if not load.problems:
         return []
-    shown = [f"  {problem.key}: {problem.reason}" for problem in load.problems[:PROBLEMS_SHOWN]]
+    shown = [f"  {printable(problem.key)}: {printable(problem.reason)}" for problem in load.problems[:PROBLEMS_SHOWN]]
     more = len(load.problems) - len(shown)
     return [f"{len(load.problems)} files could not be read:", *shown, *([f"  and {more} more"] if more else [])]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.errors import DataopsError
+from deployer.printable import printable_lines
 
 JSON_VERSION = 1
 
@@ -19,14 +20,19 @@ def document_text(command: str, document: Mapping[str, Any]) -> str:
 
 
 def write_result(text: str) -> None:
-    """A result, on stdout."""
+    """A result, on stdout, as it is: data keeps every character."""
     sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
     sys.stdout.flush()
 
 
+def write_lines(text: str) -> None:
+    """A result for people, on stdout, with nothing in it that a terminal would act on."""
+    write_result(printable_lines(text))
+
+
 def write_talk(text: str) -> None:
-    """Progress, on stderr, at once."""
-    sys.stderr.write(text + "\n")
+    """Progress, on stderr, at once, with nothing in it that a terminal would act on."""
+    sys.stderr.write(printable_lines(text) + "\n")
     sys.stderr.flush()
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 
+from deployer.printable import printable
 from deployer.refunds import RefundRow, money
 from deployer.report import COLUMNS, RefundReport
+
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def render(report: RefundReport, form: str) -> str:
@@ -18,9 +21,9 @@ def render(report: RefundReport, form: str) -> str:
 
 
 def render_table(rows: Sequence[RefundRow]) -> str:
-    """Align customers left and amounts right, with a total line."""
+    """Align customers left and amounts right, with a total line; a customer is one line, whatever its id holds."""
     total = money(sum((row.total_refund for row in rows), Decimal("0.00")))
-    lines = [(row.customer_id, money(row.total_refund)) for row in rows]
+    lines = [(printable(row.customer_id), money(row.total_refund)) for row in rows]
     left = max(len(text) for text in [COLUMNS[0], "total", *(customer for customer, _ in lines)])
     right = max(len(text) for text in [COLUMNS[1], total, *(amount for _, amount in lines)])
     rule = ("-" * left, "-" * right)
@@ -28,13 +31,21 @@ def render_table(rows: Sequence[RefundRow]) -> str:
     return "".join(f"{name:<{left}}  {amount:>{right}}\n" for name, amount in table)
 
 
-def render_csv(rows: Sequence[RefundRow]) -> str:
-    """Write CSV with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((row.customer_id, money(row.total_refund)) for row in rows)
-    return text.getvalue()
+def render_csv(rows: Sequence[RefundRow], *, is_safe: bool = False) -> str:
+    """Write CSV (RFC 4180, lines end in LF) with a header. `is_safe` lets a spreadsheet take formulas for text."""
+    cell = _text_for_spreadsheets if is_safe else str
+    lines = [COLUMNS, *((cell(row.customer_id), money(row.total_refund)) for row in rows)]
+    return "".join(",".join(map(_csv_cell, line)) + "\n" for line in lines)
+
+
+def _csv_cell(text: str) -> str:
+    """Quote what RFC 4180 wants quoted. Python's writer lets a carriage return through when lines end in LF."""
+    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
+
+
+def _text_for_spreadsheets(text: str) -> str:
+    """A cell that would be computed gets an apostrophe in front: https://owasp.org/www-community/attacks/CSV_Injection."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 def render_json(rows: Sequence[RefundRow]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from deployer.errors import Refused
-from deployer.files import name_in_errors, write_atomically
+from deployer.files import name_in_errors, write_file
 from deployer.sample import Record, Sample
 
 OUR_NAMES = re.compile(r"(transactions|updates)-\d{4}-\d{2}\.(jsonl\.gz|csv)")
@@ -63,7 +63,7 @@ def _write(sample: Sample, folder: Path) -> dict[str, Any]:
                 as_csv = fields is not None and render.next_is_csv()
                 files.write(sent.month_index, render.bad(fields), as_csv=as_csv, update=False)
     document = answer_document(sample, files.names())
-    write_atomically(answer_path(folder), json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    write_file(answer_path(folder), json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     return document
 
 

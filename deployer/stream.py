@@ -15,6 +15,7 @@ from deployer.deployed_lake import Lake, MissingOutput
 from deployer.errors import DataopsError
 from deployer.ingest import BadFiles, RawFile
 from deployer.pauses import poll
+from deployer.printable import printable
 
 if TYPE_CHECKING:
     from deployer.session import Session
@@ -40,7 +41,7 @@ def deliver_stream(
     for number, file in enumerate(files, start=1):
         records = sum(_put_batch(lake, stream, file, batch) for batch in batches(stream_lines(file)))
         deliveries.append(Delivery(file.path, stream, True, file.size_bytes, records))
-        say(f"{number}/{len(files)} {file.path.name}: {records:,} records on the stream")
+        say(f"{number}/{len(files)} {printable(file.path.name)}: {records:,} records on the stream")
     return deliveries
 
 
@@ -52,13 +53,13 @@ def _stream_of(lake: Lake) -> str:
 
 def _stream_problem(file: RawFile) -> str | None:
     if file.format != "json":
-        return f"{file.path}: the stream takes JSON Lines only, one record a line"
+        return f"{printable(str(file.path))}: the stream takes JSON Lines only, one record a line"
     try:
         for number, line in enumerate(stream_lines(file), start=1):
             if len(line) + KEY_LETTERS > MOST_RECORD_BYTES:
-                return f"{file.path}: record {number} is longer than the 1 MiB that the stream takes"
+                return f"{printable(str(file.path))}: record {number} is longer than the 1 MiB that the stream takes"
     except (OSError, EOFError, zlib.error) as error:
-        return f"{file.path}: cannot be read: {error}"
+        return f"{printable(str(file.path))}: cannot be read: {error}"
     return None
 
 

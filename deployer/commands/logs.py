@@ -14,7 +14,7 @@ from deployer.errors import UsageError
 from deployer.jobs import find_run, follow_job, recent_runs
 from deployer.logs import JobLog
 from deployer.options import env_option, examples
-from deployer.output import write_result
+from deployer.output import write_lines
 
 FOLLOW_SECONDS = 6 * 3600
 
@@ -48,7 +48,7 @@ def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> None:
         return
     app.say(f"job run {chosen}")
     log, lines = JobLog(lake, chosen), list[str]()
-    say_line = lines.append if app.output == "json" else write_result
+    say_line = lines.append if app.output == "json" else write_lines
     for line in log.new_lines():
         say_line(line)
     if follow:

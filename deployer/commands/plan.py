@@ -10,7 +10,7 @@ import click
 from deployer.app import App
 from deployer.deployments import plan_target
 from deployer.environment import built_target, stored_target
-from deployer.files import require_folder, write_atomically
+from deployer.files import require_folder, write_file
 from deployer.options import env_option, examples, timeout_option
 from deployer.pauses import Deadline
 from deployer.plan import Options
@@ -56,7 +56,7 @@ def plan(
     options = Options(frozenset(recreate), frozenset(allow_replace), revert_drift)
     made = plan_target(session, target, options, say=app.say, deadline=Deadline(timeout))
     if out:
-        write_atomically(out, json.dumps(made.document(), indent=1) + "\n")
+        write_file(out, json.dumps(made.document(), indent=1) + "\n")
     app.emit(made.document(), plan_text(made))
     if made.risks or made.blocked:
         return 6

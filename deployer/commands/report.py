@@ -12,13 +12,14 @@ from deployer.app import App
 from deployer.deployed_lake import Lake
 from deployer.documents import as_document
 from deployer.environment import lake_of
-from deployer.files import require_folder, write_atomically
+from deployer.errors import UsageError
+from deployer.files import require_folder, write_file
 from deployer.manifests import recorded_runs
 from deployer.options import env_option, examples
 from deployer.output import write_result
 from deployer.refunds import RefundRow
 from deployer.report import RefundReport, checked_month, fetch_report
-from deployer.report_formats import RENDERERS, render, summary
+from deployer.report_formats import RENDERERS, render, render_csv, summary
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,19 @@ class ReportResult:
 @env_option
 @click.option("--month", metavar="YYYY-MM", help="Only refunds of this month; default: all time.")
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), help="Default: table.")
+@click.option(
+    "--csv-safe", is_flag=True, help="With --format csv: formulas in customer ids become text in spreadsheets."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
 @click.pass_obj
-def report(app: App, env_name: str, month: str | None, form: str | None, out: Path | None) -> None:
+def report(app: App, env_name: str, month: str | None, form: str | None, csv_safe: bool, out: Path | None) -> None:
     """Print the total refund per customer, of all time or of one month.
 
     Voided transactions and refunds in the month of their purchase are left out.
     """
     month = checked_month(month) if month is not None else None
+    if csv_safe and form != "csv":
+        raise UsageError("--csv-safe has a meaning for CSV only", hint="--format csv --csv-safe")
     app.environment(env_name)
     require_folder(out)
     lake = lake_of(app.connect(env_name))
@@ -59,9 +65,9 @@ def report(app: App, env_name: str, month: str | None, form: str | None, out: Pa
         app.say(why_empty(lake, found))
     app.say(summary(found))
 
-    text = render(found, form or "table")
+    text = render_csv(found.rows, is_safe=True) if csv_safe else render(found, form or "table")
     if out is not None:
-        write_atomically(out, text)
+        write_file(out, text)
         app.say(f"written to {out}")
     if app.output == "json" and form is None:
         result = ReportResult(env_name, month, found.rows, len(found.rows), found.total, found.bytes_scanned)

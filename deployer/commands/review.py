@@ -10,7 +10,7 @@ import click
 
 from deployer.app import App
 from deployer.documents import as_document
-from deployer.files import require_folder, write_atomically
+from deployer.files import require_folder, write_file
 from deployer.options import env_option, examples, timeout_option
 from deployer.pauses import Deadline
 from deployer.plan import Plan
@@ -88,7 +88,7 @@ def review(
     found = review_of(source, target, rebuild=rebuild, month=month, say=app.say, deadline=Deadline(timeout))
     text = review_page(found)
     if out:
-        write_atomically(out, text)
+        write_file(out, text)
         app.say(f"wrote {out}")
     app.emit(as_document(review_result(found)), "" if out else text)
 

@@ -8,7 +8,7 @@ import click
 
 from deployer.app import App
 from deployer.documents import as_document
-from deployer.files import require_folder, write_atomically
+from deployer.files import require_folder, write_file
 from deployer.finding import Level
 from deployer.findings import as_junit, as_text, validation_result
 from deployer.options import examples
@@ -39,7 +39,7 @@ def validate(app: App, junit_file: Path | None, strict: bool) -> int:
     require_folder(junit_file)
     checks = validate_project(app.project_dir, say=app.say)
     if junit_file is not None:
-        write_atomically(junit_file, as_junit(checks))
+        write_file(junit_file, as_junit(checks))
     result = validation_result(checks)
     app.emit(as_document(result), as_text(checks))
     is_clean = not any(check.skipped for check in checks) and all(f.level is Level.INFORMATION for f in result.findings)

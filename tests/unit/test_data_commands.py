@@ -102,6 +102,17 @@ def test_report_with_output_json_is_an_object(dataops: Run) -> None:
     assert out == "customer_id,total_refund\nanna,50.25\n"
 
 
+def test_report_for_a_spreadsheet(dataops: Run, session: Any) -> None:
+    """Given an id that a spreadsheet would compute, when safe CSV is asked for, then it is text; other formats have none."""
+    session.athena.results["refunds_base_test", "all time"] = [("=1+1", "50.25")]
+    _, out, _ = dataops("report", "--env", "test", "--format", "csv", "--csv-safe")
+    assert out == "customer_id,total_refund\n'=1+1,50.25\n"
+    _, out, _ = dataops("report", "--env", "test", "--format", "csv")
+    assert out == "customer_id,total_refund\n=1+1,50.25\n"
+    code, _, err = dataops("report", "--env", "test", "--csv-safe")
+    assert (code, "--format csv" in err) == (2, True)
+
+
 def test_report_into_a_file(dataops: Run, tmp_path: Path) -> None:
     """Given --out, when refunds are reported, then the file has them, stdout nothing, and no half file stays behind."""
     target = tmp_path / "refunds.csv"

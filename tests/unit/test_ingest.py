@@ -51,6 +51,27 @@ def test_all_bad_files_are_named_at_once(tmp_path: Path) -> None:
     assert caught.value.hint is not None and "nothing was delivered" in caught.value.hint
 
 
+def test_a_name_that_no_file_can_have_is_no_such_file() -> None:
+    """Given a name of 300 letters, when it is checked, then there is no such file, as for any other missing one."""
+    with pytest.raises(BadFiles) as caught:
+        checked_files([Path("x" * 300 + ".jsonl")])
+    assert caught.value.lines()[0].endswith(".jsonl: no such file")
+
+
+def test_a_loop_of_links_is_told(tmp_path: Path) -> None:
+    """Given a link to itself, when it is checked, then the error says why it cannot be read."""
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(BadFiles, match="cannot be read: .*symbolic links"):
+        checked_files([tmp_path / "loop.csv"])
+
+
+def test_the_longest_name_has_an_object_that_any_store_takes(tmp_path: Path) -> None:
+    """Given a file with the longest name there is, when its object is named, then the name fits into 255 letters."""
+    (file,) = checked_files([written(tmp_path, "x" * 249 + ".jsonl")])
+    assert len(file.object_name()) <= 255
+    assert file.object_name().endswith(".jsonl")
+
+
 def test_the_name_tells_the_content(tmp_path: Path) -> None:
     """Given files of one name, when their objects are named, then equal content gives equal names, other content not."""
     one, two, three = tmp_path / "1", tmp_path / "2", tmp_path / "3"

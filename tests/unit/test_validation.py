@@ -396,3 +396,10 @@ def test_a_value_is_held_against_what_the_template_allows(
     """Given what a parameter allows, when a value is held against it, then what breaks it is said."""
     assert list(violations(declared, value, is_secret=False)) == expected
     assert all(repr(value) not in line for line in violations(declared, value, is_secret=True))
+
+
+def test_a_wrong_dataops_yml_is_a_finding_of_validate_and_a_wrong_call_of_every_other_command(tmp_path: Path) -> None:
+    """Given a wrong dataops.yml, then validate ends with 1, as with any finding, and a command that needs it with 2."""
+    (tmp_path / "dataops.yml").write_text("project: lake\nenvironmnts: {}\n", encoding="utf-8")
+    assert cli.run(["--project-dir", str(tmp_path), "validate"]) == 1
+    assert cli.run(["--project-dir", str(tmp_path), "iam-policy", "--env", "uat"]) == 2
