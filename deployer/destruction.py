@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.cloud import StackState, describe_all
@@ -35,9 +35,6 @@ class Thing:
 
     def __str__(self) -> str:
         return f"{self.stack}/{self.logical_id}  {self.type}  {self.physical_id}".rstrip()
-
-    def document(self) -> dict[str, str]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

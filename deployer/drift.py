@@ -8,9 +8,8 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from deployer.cloud import Cloud, StackState
 from deployer.config import DriftIgnore
@@ -44,9 +43,6 @@ class DriftFinding:
             else ""
         )
         return f"{place} {self.what}{detail}" + (f"  (known: {self.ignored})" if self.ignored else "")
-
-    def document(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def find_drift(

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import click
 
 from deployer.app import App
 from deployer.assembly import ports_of, progress_of, stoppable
-from deployer.destruction import Destruction, destruction_text, keeps_ledger
+from deployer.destruction import Destruction, Thing, destruction_text, keeps_ledger
+from deployer.documents import as_document
 from deployer.environment import built_target
+from deployer.events import Progress
 from deployer.options import env_option, examples, yes_option
 from deployer.pauses import Pauses
+
+if TYPE_CHECKING:
+    from deployer.session import Session
+
+
+@dataclass(frozen=True)
+class DestroyResult:
+    """What became of an environment: its stacks that were deleted, and the resources that outlive theirs."""
+
+    environment: str
+    deleted: tuple[str, ...]
+    kept: tuple[Thing, ...]
+    ledger_kept: bool
+    declined: bool = False
 
 
 @click.command(epilog=examples("dataops destroy --env local", "dataops destroy --env local --yes"))
@@ -31,28 +48,40 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
     """
     session = app.connect(env_name)
     session.verify_identity()
-    pauses, progress = Pauses(), progress_of(app)
+    progress = progress_of(app)
     try:
-        destruction = Destruction(ports_of(session, progress, pauses, with_smoke=False), built_target(session))
-        doomed = destruction.doomed()
-        document: dict[str, Any] = {
-            "environment": env_name,
-            "deleted": [stack.stack for stack in doomed],
-            "kept": [thing.document() for stack in doomed for thing in stack.kept],
-            "ledger_kept": keeps_ledger(doomed),
-        }
-        if not doomed:
-            app.emit(document, f"nothing to do: environment {env_name} has no stacks")
-            return 0
-        app.say(destruction_text(session.environment, doomed))
-        if not app.ask(f"type {env_name} to delete these stacks", answer=env_name, yes=yes):
-            app.emit({**document, "deleted": [], "declined": True}, "nothing was deleted")
-            return 6
-        with stoppable(pauses):
-            destruction.run(doomed)
+        result = _destroyed(app, session, progress, yes=yes)
     finally:
         progress.close()
-    kept = len(document["kept"])
-    text = f"deleted {len(doomed)} stacks of {env_name}"
-    app.emit(document, text + (f"; kept {kept} resources with all that they hold" if kept else ""))
-    return 0
+    app.emit(as_document(result), destroy_text(result))
+    return 6 if result.declined else 0
+
+
+def _destroyed(app: App, session: Session, progress: Progress, *, yes: bool) -> DestroyResult:
+    pauses, name = Pauses(), session.environment.name
+    destruction = Destruction(ports_of(session, progress, pauses, with_smoke=False), built_target(session))
+    doomed = destruction.doomed()
+    result = DestroyResult(
+        name,
+        deleted=tuple(stack.stack for stack in doomed),
+        kept=tuple(thing for stack in doomed for thing in stack.kept),
+        ledger_kept=keeps_ledger(doomed),
+    )
+    if not doomed:
+        return result
+    app.say(destruction_text(session.environment, doomed))
+    if not app.ask(f"type {name} to delete these stacks", answer=name, yes=yes):
+        return replace(result, deleted=(), declined=True)
+    with stoppable(pauses):
+        destruction.run(doomed)
+    return result
+
+
+def destroy_text(result: DestroyResult) -> str:
+    """The end in one line."""
+    if result.declined:
+        return "nothing was deleted"
+    if not result.deleted:
+        return f"nothing to do: environment {result.environment} has no stacks"
+    text = f"deleted {len(result.deleted)} stacks of {result.environment}"
+    return text + (f"; kept {len(result.kept)} resources with all that they hold" if result.kept else "")

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
 import click
 
 from deployer.app import App
 from deployer.assembly import stoppable
 from deployer.aws_services import AwsServices
-from deployer.drift import expired, find_drift, require_deployed, with_known
+from deployer.documents import as_document
+from deployer.drift import DriftFinding, expired, find_drift, require_deployed, with_known
 from deployer.environment import cloud_of, evidence_of
 from deployer.options import env_option, examples
 from deployer.pauses import Pauses
 
 DRIFTED = 3
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """The differences of an environment; it has drifted when one of them is not known."""
+
+    environment: str
+    drifted: bool
+    findings: tuple[DriftFinding, ...]
 
 
 @click.command(epilog=examples("dataops drift --env prod", "dataops drift --env prod --output json"))
@@ -33,18 +44,20 @@ def drift(app: App, /, env_name: str) -> int:
     with stoppable(pauses):
         found = find_drift(cloud_of(session), services, evidence.states, evidence.current, pauses)
     today, ignores = dt.datetime.now(dt.UTC).date(), session.environment.drift_ignore
-    findings = with_known(found, ignores, today)
     for text in expired(ignores, today):
         app.say(text)
-    open_ones = [finding for finding in findings if not finding.ignored]
-    plural = "" if len(open_ones) == 1 else "s"
-    head = f"{len(open_ones)} difference{plural}" if open_ones else "no drift"
-    if known := len(findings) - len(open_ones):
-        head += f", {known} known"
-    app.emit(
-        {"environment": env_name, "drifted": bool(open_ones), "findings": [f.document() for f in findings]},
-        "\n".join([*map(str, findings), f"environment {env_name}: {head}"]),
-    )
-    if open_ones:
+    findings = with_known(found, ignores, today)
+    result = DriftResult(env_name, any(not finding.ignored for finding in findings), findings)
+    app.emit(as_document(result), drift_text(result))
+    if result.drifted:
         app.say(f"next: dataops plan --env {env_name} --revert-drift shows what a deployment with it would bring back")
-    return DRIFTED if open_ones else 0
+    return DRIFTED if result.drifted else 0
+
+
+def drift_text(result: DriftResult) -> str:
+    """A line for each difference, and their number."""
+    known = sum(bool(finding.ignored) for finding in result.findings)
+    unknown = len(result.findings) - known
+    head = f"{unknown} difference{'' if unknown == 1 else 's'}" if unknown else "no drift"
+    head += f", {known} known" if known else ""
+    return "\n".join([*map(str, result.findings), f"environment {result.environment}: {head}"])

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import click
 
 from deployer.app import App
+from deployer.documents import as_document
 from deployer.environment import artifacts_store
 from deployer.errors import Refused
 from deployer.lock import EnvironmentLock
 from deployer.options import env_option, examples, yes_option
+
+
+@dataclass(frozen=True)
+class UnlockResult:
+    """Whether a lock was removed, and of which run; `run` is None when none was."""
+
+    environment: str
+    unlocked: bool = False
+    declined: bool = False
+    run: str | None = None
 
 
 @click.command(epilog=examples("dataops unlock --env uat", "dataops unlock --env uat --yes"))
@@ -22,14 +34,15 @@ def unlock(app: App, /, env_name: str, yes: bool) -> int:
     lock = EnvironmentLock(artifacts_store(app.connect(env_name)), env_name)
     held = lock.owner()
     if held is None:
-        app.emit({"environment": env_name, "unlocked": False}, f"environment {env_name} is not locked")
+        app.emit(as_document(UnlockResult(env_name)), f"environment {env_name} is not locked")
         return 0
     owner, etag = held
     app.say(f"environment {env_name} is locked by {owner.describe(time.time())}")
     if not app.confirm("remove this lock? a run that is alive will stop", yes=yes):
-        app.emit({"environment": env_name, "unlocked": False, "declined": True}, "the lock stays")
+        app.emit(as_document(UnlockResult(env_name, declined=True)), "the lock stays")
         return 6
     if not lock.release(etag):
         raise Refused("the lock has changed hands meanwhile", hint="look again before you remove it")
-    app.emit({"environment": env_name, "unlocked": True, "run": owner.run}, f"removed the lock of run {owner.run}")
+    result = UnlockResult(env_name, unlocked=True, run=owner.run)
+    app.emit(as_document(result), f"removed the lock of run {owner.run}")
     return 0
