@@ -29,7 +29,7 @@ class ChangeSets:
         self._names: set[str] = set()
         self._guard = threading.Lock()
 
-    def asked(self, request: StackRequest, *, creates: bool) -> ChangeSet:
+    def ask_for(self, request: StackRequest, *, creates: bool) -> ChangeSet:
         """The change set of a request, when CloudFormation has computed it. One with nothing to do is deleted at once.
 
         Raises DataopsError, with the place in the template, for a request that CloudFormation refuses.
@@ -40,7 +40,7 @@ class ChangeSets:
             return self._settled[stack]
         if known:
             self.discard(stack)
-        made = self._made(request, self._name(request, creates=creates), creates=creates)
+        made = self._make(request, self._name(request, creates=creates), creates=creates)
         self._open[stack] = (request.digest, made)
         change_set = self._settled[stack] = await_change_set(self._cloud, made, self._pauses)
         if change_set.has_nothing_to_do:
@@ -64,7 +64,7 @@ class ChangeSets:
             self._names.add(name)
         return name
 
-    def _made(self, request: StackRequest, name: str, *, creates: bool) -> str:
+    def _make(self, request: StackRequest, name: str, *, creates: bool) -> str:
         """The id of our change set, also when an earlier try has made it."""
         reverts = self._reverts_drift and not creates
         try:
@@ -77,7 +77,7 @@ class ChangeSets:
         except DataopsError as error:
             raise request_refused(request.stack, error, self._target.templates[request.stack]) from error
 
-    def executed(self, stack: str) -> None:
+    def mark_executed(self, stack: str) -> None:
         """It is CloudFormation's business from now on."""
         self._open.pop(stack, None)
         self._settled.pop(stack, None)

@@ -50,22 +50,22 @@ class Deployment:
         """Raises DataopsError when it cannot begin; a failure on the way is in the result."""
         facts = self.facts()
         if self._is_done(facts):
-            return self._unchanged(facts)
-        facts = self._unbusy(facts)
+            return self._nothing_to_do(facts)
+        facts = self._await_others(facts)
         if facts.bucket is not None:
             return self._run_locked(facts.bucket, approved=False)
         first = deploy_first_stack(self._tools, facts)
         if first.bucket is None:
-            return replace(self._ended(first.outcome, first.stacks), plan=first.plan)
+            return replace(self._result(first.outcome, first.stacks), plan=first.plan)
         self._first = first.result
         return self._run_locked(first.bucket, approved=True)
 
     def _run_locked(self, bucket: str, *, approved: bool) -> DeployResult:
         store = self._ports.open_store(bucket)
         with self._tools.lock(store):
-            facts = self._unbusy(self.facts())  # somebody else may have deployed while we waited
+            facts = self._await_others(self.facts())  # somebody else may have deployed while we waited
             if self._is_done(facts):
-                return self._unchanged(facts)
+                return self._nothing_to_do(facts)
             return self._under_lock(store, facts, approved=approved)
 
     def _under_lock(self, store: RecordStore, facts: Facts, *, approved: bool) -> DeployResult:
@@ -75,11 +75,11 @@ class Deployment:
             plan = planner.plan()
             require_allowed(plan, self._request.saved_plan)
             if not approved and plan.has_changes and not self._request.approve(plan):
-                return replace(self._ended(DeployOutcome.DECLINED), plan=plan)
-            with record.kept(plan, facts):
-                return self._carried_out(store, facts, plan, planner, record)
+                return replace(self._result(DeployOutcome.DECLINED), plan=plan)
+            with record.keep(plan, facts):
+                return self._carry_out(store, facts, plan, planner, record)
 
-    def _carried_out(
+    def _carry_out(
         self, store: RecordStore, facts: Facts, plan: Plan, planner: Planner, record: RunRecord
     ) -> DeployResult:
         uploaded = store_release(store, self._target.release)
@@ -88,24 +88,24 @@ class Deployment:
         stacks = self._tools.executor(facts, planner.hand_over()).execute(plan, facts.states)
         renames = {stack: item["outputs"] for stack, item in self._target.release.manifest["stacks"].items()}
         result = replace(
-            self._ended(outcome_of(stacks.values()), self._with_first(stacks.values())),
+            self._result(outcome_of(stacks.values()), self._with_first(stacks.values())),
             plan=plan,
             uploaded_bytes=uploaded.bytes,
             outputs=outputs_of({name: stack.state for name, stack in stacks.items()}, renames),
         )
-        return self._concluded(record, facts, result)
+        return self._conclude(record, facts, result)
 
-    def _concluded(self, record: RunRecord, facts: Facts, result: DeployResult) -> DeployResult:
+    def _conclude(self, record: RunRecord, facts: Facts, result: DeployResult) -> DeployResult:
         """Smoke test and records. What is deployed is written last: until then a killed run is looked at again."""
         if result.outcome is DeployOutcome.DONE and self._ports.smoke is not None:
-            facts = replace(facts, current=record.deployed(facts, result))
-            result = self._tested(self._ports.smoke, result)
+            facts = replace(facts, current=record.set_deployed(facts, result))
+            result = self._test(self._ports.smoke, result)
         result = replace(result, seconds=time.monotonic() - self._started)
         record.end(result)
-        record.deployed(facts, result)
+        record.set_deployed(facts, result)
         return result
 
-    def _tested(self, smoke: Smoke, result: DeployResult) -> DeployResult:
+    def _test(self, smoke: Smoke, result: DeployResult) -> DeployResult:
         try:
             with self._ports.pauses.interruptible():
                 verdict = smoke(result.outputs, self._target.release)
@@ -118,7 +118,7 @@ class Deployment:
     def _is_done(self, facts: Facts) -> bool:
         return is_done(self._target, facts, self._request, with_smoke=self._ports.smoke is not None)
 
-    def _unbusy(self, facts: Facts) -> Facts:
+    def _await_others(self, facts: Facts) -> Facts:
         """The facts when nobody else is changing a stack."""
         if not facts.busy:
             return facts
@@ -127,11 +127,11 @@ class Deployment:
 
     # Results.
 
-    def _unchanged(self, facts: Facts) -> DeployResult:
+    def _nothing_to_do(self, facts: Facts) -> DeployResult:
         assert facts.current is not None
-        return replace(self._ended(DeployOutcome.UNCHANGED), smoke=facts.current.smoke, run=facts.current.run)
+        return replace(self._result(DeployOutcome.UNCHANGED), smoke=facts.current.smoke, run=facts.current.run)
 
-    def _ended(self, outcome: DeployOutcome, stacks: Iterable[StackResult] = ()) -> DeployResult:
+    def _result(self, outcome: DeployOutcome, stacks: Iterable[StackResult] = ()) -> DeployResult:
         stacks = tuple(stacks)
         return DeployResult(
             self._target.environment.name,

@@ -57,7 +57,7 @@ class Executor:
                 for stack in graph.get_ready():
                     # What is known so far holds all parents; the copy stays as it is while others end.
                     asked = (plan.step(stack), states.get(stack), dict(outputs))
-                    running[pool.submit(self._timed, *asked)] = stack
+                    running[pool.submit(self._run_timed, *asked)] = stack
                 if not running:
                     break  # what is left depends on a failure
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -68,7 +68,7 @@ class Executor:
         not_started = {step.stack: StackResult(step.stack, StackOutcome.NOT_STARTED) for step in plan.steps}
         return {stack: results.get(stack, result) for stack, result in not_started.items()}
 
-    def _timed(self, step: Step, state: StackState | None, outputs: Outputs) -> StackResult:
+    def _run_timed(self, step: Step, state: StackState | None, outputs: Outputs) -> StackResult:
         """The result of one stack, also when it is an error."""
         started, change = time.monotonic(), self._change(step, state)
         try:

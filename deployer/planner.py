@@ -100,11 +100,11 @@ class Planner:
         )
         match kind:
             case StepKind.CREATE | StepKind.RECREATE:
-                return self._created(step, values)
+                return self._plan_creation(step, values)
             case StepKind.UPDATE if digest and self._is_proven(stack, digest):
                 return replace(step, kind=StepKind.NOTHING)
             case StepKind.UPDATE:
-                return self._updated(step, values, request)
+                return self._plan_update(step, values, request)
             case _:
                 return step
 
@@ -112,14 +112,14 @@ class Planner:
         """Whether CloudFormation need not be asked. The ledger knows nothing of drift."""
         return not self._options.revert_drift and is_recorded(self._target, self._facts, stack, digest)
 
-    def _created(self, step: Step, values: Mapping[str, Value]) -> Step:
+    def _plan_creation(self, step: Step, values: Mapping[str, Value]) -> Step:
         after = render(self._target.templates[step.stack].document, _shown(values))
         return replace(step, changes=from_templates({}, after), permissions=iam_changes({}, after))
 
-    def _updated(self, step: Step, values: Mapping[str, Value], request: StackRequest) -> Step:
+    def _plan_update(self, step: Step, values: Mapping[str, Value], request: StackRequest) -> Step:
         state = self._facts.states[step.stack]
         assert state is not None
-        template, old = self._target.templates[step.stack], self._deployed(state)
+        template, old = self._target.templates[step.stack], self._deployed_template(state)
         before, after = render(old.document, state.parameters), render(template.document, _shown(values))
         warnings: tuple[Cause, ...] = ()
         if step.unknown:
@@ -139,13 +139,13 @@ class Planner:
             unknown_outputs=_unknown_outputs(old, template, changes, _changed(state.parameters, values)),
         )
 
-    def _deployed(self, state: StackState) -> Template:
+    def _deployed_template(self, state: StackState) -> Template:
         return parse_template(self._cloud.template_body(state.stack_id), Path(f"{state.name} (deployed)"))
 
     def _change_set(self, request: StackRequest) -> ChangeSet:
         if request.template_url:
             self._publish(request.stack)
-        return self._change_sets.asked(request, creates=False)
+        return self._change_sets.ask_for(request, creates=False)
 
 
 def _shown(values: Mapping[str, Value]) -> dict[str, str]:

@@ -39,7 +39,7 @@ class RunRecord:
                 discard(self._ports.cloud, [made for made, name in found if name.startswith(f"dataops-{run}-")])
 
     @contextmanager
-    def kept(self, plan: Plan, facts: Facts) -> Iterator[None]:
+    def keep(self, plan: Plan, facts: Facts) -> Iterator[None]:
         """The run's start in the ledger, and its end when it breaks off."""
         self._ledger.start(self._run, self._start(plan, facts))
         try:
@@ -53,7 +53,7 @@ class RunRecord:
     def end(self, result: DeployResult) -> None:
         self._ledger.end(self._run, {"finished_at": self._now(), **result.document()})
 
-    def deployed(self, facts: Facts, result: DeployResult) -> Current:
+    def set_deployed(self, facts: Facts, result: DeployResult) -> Current:
         """Record what is deployed from now on: stacks of this run as it left them, the others as they were recorded."""
         before = facts.current.stacks if facts.current else {}
         records = {stack.stack: stack.record for stack in result.stacks if stack.record}

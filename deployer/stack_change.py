@@ -54,11 +54,11 @@ class StackChange:
             return StackResult(step.stack, StackOutcome.UNCHANGED, self._found, request.digest)
         if step.kind is StepKind.BLOCKED:
             raise Refused(f"stack {step.stack} is in {step.note}")
-        return self._changed(request, self._recovered(self._found))
+        return self._change(request, self._recover(self._found))
 
     # A stuck stack.
 
-    def _recovered(self, state: StackState | None) -> StackState | None:
+    def _recover(self, state: StackState | None) -> StackState | None:
         """The stack in a state that can be changed."""
         step = self._step
         if state is None or step.kind in (StepKind.CREATE, StepKind.UPDATE, StepKind.NOTHING):
@@ -67,35 +67,35 @@ class StackChange:
         match step.kind:
             case StepKind.ROLL_BACK:
                 self._cloud.roll_back(state.stack_id, token=f"{self._context.run}-rollback")
-                return self._rolled_back(state)
+                return self._await_rollback(state)
             case StepKind.CONTINUE_ROLLBACK:
                 self._cloud.continue_rollback(state.stack_id, token=f"{self._context.run}-continue")
-                return self._rolled_back(state)
+                return self._await_rollback(state)
             case StepKind.RECREATE:
                 self._cloud.delete_stack(state.stack_id, token=f"{self._context.run}-delete")
                 left = await_stack(self._cloud, state.stack_id, self._pauses, before=state, deletes=True)
                 if left is not None:
-                    raise self._failed(state.stack_id, left, state)
+                    raise self._failure(state.stack_id, left, state)
                 return None
             case _:
                 raise Refused(
                     f"stack {step.stack} is in {step.note}", hint="wait for it, then run the same command again"
                 )
 
-    def _rolled_back(self, state: StackState) -> StackState:
+    def _await_rollback(self, state: StackState) -> StackState:
         """After a rollback the stack must be one that can be updated."""
         ended = await_stack(self._cloud, state.stack_id, self._pauses, before=state)
         if ended is None or ended.status not in _UPDATABLE_AFTER_ROLLBACK:
-            raise self._failed(state.stack_id, ended, state)
+            raise self._failure(state.stack_id, ended, state)
         return ended
 
     # The change itself.
 
-    def _changed(self, request: StackRequest, state: StackState | None) -> StackResult:
+    def _change(self, request: StackRequest, state: StackState | None) -> StackResult:
         stack, change_sets = self._step.stack, self._context.change_sets
         creates = state is None or row_of(state.status).handling is Handling.CREATE
         self._progress(StackStarted(stack, "create" if creates else "update"))
-        change_set = change_sets.asked(request, creates=creates)
+        change_set = change_sets.ask_for(request, creates=creates)
         if change_set.has_nothing_to_do:
             return StackResult(stack, StackOutcome.UNCHANGED, state, request.digest)
         if not creates:
@@ -103,15 +103,15 @@ class StackChange:
         with suppress(AlreadyThere):  # an answer was lost, or another first deploy was quicker: its end is what counts
             token = f"{self._context.run}-{stack}"
             self._cloud.execute_change_set(change_set.change_set_id, token=token, creates=creates)
-        change_sets.executed(stack)
+        change_sets.mark_executed(stack)
         self.is_running = True
         before = state or StackState(request.stack_name, change_set.stack_id, "REVIEW_IN_PROGRESS")
-        ended = self._ended(change_set, replace(before, status="REVIEW_IN_PROGRESS") if creates else before)
+        ended = self._await_end(change_set, replace(before, status="REVIEW_IN_PROGRESS") if creates else before)
         if ended is None or row_of(ended.status).outcome is not Outcome.SUCCEEDED:
-            raise self._failed(change_set.stack_id, ended, before)
+            raise self._failure(change_set.stack_id, ended, before)
         return StackResult(stack, StackOutcome.DONE, ended, request.digest)
 
-    def _ended(self, change_set: ChangeSet, before: StackState) -> StackState | None:
+    def _await_end(self, change_set: ChangeSet, before: StackState) -> StackState | None:
         return await_stack(
             self._cloud,
             change_set.stack_id or before.name,
@@ -132,7 +132,7 @@ class StackChange:
             self._context.change_sets.discard(step.stack)
             raise Refused(f"{risks[0]}", hint=f"if that is wanted: --allow-replace {risks[0].logical_id}")
 
-    def _failed(self, stack_id: str, state: StackState | None, before: StackState) -> StackFailed:
+    def _failure(self, stack_id: str, state: StackState | None, before: StackState) -> StackFailed:
         ended = Ended(self._step.stack, state.stack_id if state else stack_id, state, before)
         template = self._context.target.templates[self._step.stack]
         return stack_failed(self._cloud, ended, template, lambda text: self._progress(Said(text)))

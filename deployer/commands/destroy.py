@@ -50,14 +50,14 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
     session.verify_identity()
     progress = progress_of(app)
     try:
-        result = _destroyed(app, session, progress, yes=yes)
+        result = _destroy(app, session, progress, yes=yes)
     finally:
         progress.close()
     app.emit(as_document(result), destroy_text(result))
     return 6 if result.declined else 0
 
 
-def _destroyed(app: App, session: Session, progress: Progress, *, yes: bool) -> DestroyResult:
+def _destroy(app: App, session: Session, progress: Progress, *, yes: bool) -> DestroyResult:
     pauses, name = Pauses(), session.environment.name
     destruction = Destruction(ports_of(session, progress, pauses, with_smoke=False), built_target(session))
     doomed = destruction.doomed()
