@@ -22,9 +22,8 @@ from refunds_lake.columns import KINDS, UNREPEATED, names
 from refunds_lake.detail import details
 from refunds_lake.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, hash_of
 from refunds_lake.lookup import Found, Lookup, Picked
-from refunds_lake.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED
+from refunds_lake.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED, count_rows
 from refunds_lake.objects import ObjectStore, StoredObject, parquet_files
-from refunds_lake.parquet_footer import read_footer
 from refunds_lake.search import REFERRED, Ids, Wanted
 from refunds_lake.staging import Piece
 from refunds_lake.tables import TableSet
@@ -284,7 +283,7 @@ class Changes:
 def _piece(store: ObjectStore, staged: StoredObject) -> Piece:
     """A file of details, as Spark has staged it."""
     month = staged.key.rpartition("/")[0].rpartition("month=")[2]
-    rows = read_footer(store, staged.key, staged.size).rows
+    rows = count_rows(store, staged.key, staged.size)
     return Piece("refund_detail", month, staged.key, staged.size, 0, rows)
 
 

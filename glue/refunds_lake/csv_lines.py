@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from refunds_lake.contract import FIELDS
 from refunds_lake.lines import Block
-from refunds_lake.raw_files import FIELDS
 from refunds_lake.records import BYTE_ORDER_MARK, CSV_MALFORMED, LINE_BYTES, Lines, LoneRecord, Records, line_of
 
 _WELL_QUOTED: Final = re.compile(r'(?:"(?:[^"]++|"")*+"|[^",\r]*+)(?:,(?:"(?:[^"]++|"")*+"|[^",\r]*+))*+')

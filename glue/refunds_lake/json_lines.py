@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
+from refunds_lake.contract import BLANKS, FIELDS, IDS
 from refunds_lake.lines import Block
-from refunds_lake.raw_files import FIELDS
-from refunds_lake.records import BLANKS, IDS, NOT_JSON, Lines, LoneRecord, Records, line_of
+from refunds_lake.records import NOT_JSON, Lines, LoneRecord, Records, line_of
 
 _OPEN, _CLOSE = b"{}"
 _SCHEMA: Final = pa.schema([(name, pa.string()) for name in FIELDS])

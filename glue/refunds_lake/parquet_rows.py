@@ -11,12 +11,21 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from refunds_lake.raw_files import FIELDS
+from refunds_lake.contract import FIELDS
 from refunds_lake.records import LoneRecord, Records
 
+_MOST_ENTRIES: Final = 10_000
+"""A list in a footer, of columns or row groups, may have so many: Arrow makes room for as many as a list says, and before
+version 24 columns within each other take its stack."""
 _FAR_MILLIS: Final = 10**15
 """Later than any year of four digits."""
+
+
+def open_parquet(body: Any) -> pq.ParquetFile:
+    """A Parquet file by its footer; raises OSError or ArrowException when that cannot be read."""
+    return pq.ParquetFile(body, thrift_container_size_limit=_MOST_ENTRIES)
 
 
 def from_parquet(batches: Iterable[pa.RecordBatch]) -> Iterator[Records]:
@@ -25,7 +34,10 @@ def from_parquet(batches: Iterable[pa.RecordBatch]) -> Iterator[Records]:
     for batch in batches:
         numbers = pa.array(np.arange(first, first + len(batch)))
         first += len(batch)
-        columns = {name.lower(): batch.column(name) for name in batch.schema.names}
+        # By place: columns that are not wanted may come along, and have one name.
+        columns = {
+            name.lower(): batch.column(place) for place, name in enumerate(batch.schema.names) if name.lower() in FIELDS
+        }
         texts = {
             name: _as_text(columns[name]) if name in columns else pa.nulls(len(batch), pa.string()) for name in FIELDS
         }
@@ -56,6 +68,8 @@ def _as_text(column: pa.Array) -> pa.Array:
             moments = pc.min_element_wise(_FAR_MILLIS, moments, skip_nulls=False).cast(pa.timestamp("ms"))
         return moments.cast(pa.timestamp("us"), safe=False).cast(pa.string())
     if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_null(column.type):
         return column.cast(pa.string())
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()

@@ -9,45 +9,48 @@ import csv
 import dataclasses
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+import pyarrow as pa
+
+from refunds_lake.contract import CSV, FIELDS, FORMATS, JSON, PARQUET, REQUIRED
 from refunds_lake.lines import Unreadable
-from refunds_lake.objects import ObjectMissing, ObjectStore, StoredObject, utc_text
-from refunds_lake.parquet_footer import NotParquet, read_footer
+from refunds_lake.objects import ObjectStore, StoredObject, utc_text
+from refunds_lake.parquet_rows import open_parquet
+from refunds_lake.raw_source import RawSource
 from refunds_lake.runs import Problem, State
 
-JSON, CSV, PARQUET = "json", "csv", "parquet"
-FORMATS: Final[Mapping[str, str]] = {
-    ".json": JSON,
-    ".jsonl": JSON,
-    ".ndjson": JSON,
-    ".json.gz": JSON,
-    ".jsonl.gz": JSON,
-    ".ndjson.gz": JSON,
-    ".csv": CSV,
-    ".csv.gz": CSV,
-    ".parquet": PARQUET,
-}
-FIELDS: Final = ("id", "type", "timestamp", "amount", "customer_id", "merchant_id", "parent_id")
-REQUIRED: Final = FIELDS[:4]
-"""Columns that a CSV or Parquet file must have; the others matter to some of the types only."""
+_TEXT, _TIMESTAMP, _DECIMAL, _INTEGER, _NULL = "text", "timestamp", "decimal", "integer", "null"
 PARQUET_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
-    "timestamp": ("string", "timestamp", "timestamp_ntz"),
-    "amount": ("string", "decimal", "int", "bigint"),
+    "timestamp": (_TEXT, _TIMESTAMP),
+    "amount": (_TEXT, _DECIMAL, _INTEGER),
+}
+"""What a column of a Parquet file may be; others of the fields must be text. Any of them may have no value at all."""
+_IS_A: Final[Mapping[str, tuple[Callable[[pa.DataType], bool], ...]]] = {
+    _TEXT: (
+        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+    ),
+    _TIMESTAMP: (pa.types.is_timestamp,),
+    _DECIMAL: (pa.types.is_decimal,),
+    _INTEGER: (pa.types.is_signed_integer,),
+    _NULL: (pa.types.is_null,),
 }
 _HEADER_BYTES: Final = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
 class RawFile:
-    """An object that the run is to read; `columns` are a CSV file's header or a Parquet file's columns and types."""
+    """An object that the run is to read."""
 
     stored: StoredObject
     format: str
-    columns: tuple[tuple[str, str], ...] = ()
+    columns: tuple[str, ...] = ()
+    """Those of a CSV file, in lower case."""
     header: str = ""
+    """The line that says so."""
     rows: int | None = None
     """How many records there must be, where the file itself says it."""
 
@@ -79,12 +82,12 @@ def inspect(store: ObjectStore, objects: Sequence[StoredObject]) -> tuple[list[R
     """Sort the objects into files to read and problems."""
 
     def outcome(each: StoredObject) -> RawFile | Problem:
+        source = RawSource(store, each)
         try:
-            return describe(store, each)
+            with source.blamed():
+                return describe(source, each)
         except Unreadable as error:
             return Problem(each.key, str(error))
-        except ObjectMissing:
-            return Problem(each.key, "it disappeared between the listing and the reading")
 
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(outcome, objects))
@@ -94,8 +97,8 @@ def inspect(store: ObjectStore, objects: Sequence[StoredObject]) -> tuple[list[R
     )
 
 
-def describe(store: ObjectStore, stored: StoredObject) -> RawFile:
-    """Format and columns of an object; raises Unreadable, or ObjectMissing."""
+def describe(source: RawSource, stored: StoredObject) -> RawFile:
+    """Format and columns of an object; raises Unreadable, or what is wrong with the bytes or the bucket."""
     name = stored.key.rpartition("/")[2]
     format_ = next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
     if format_ is None:
@@ -107,12 +110,12 @@ def describe(store: ObjectStore, stored: StoredObject) -> RawFile:
     if stored.size == 0:
         raise Unreadable("the object is empty (0 bytes)")
     if format_ == PARQUET:
-        return _describe_parquet(store, stored)
-    return _describe_csv(store, stored) if format_ == CSV else RawFile(stored, JSON)
+        return _describe_parquet(source, stored)
+    return _describe_csv(source, stored) if format_ == CSV else RawFile(stored, JSON)
 
 
-def _describe_csv(store: ObjectStore, stored: StoredObject) -> RawFile:
-    head = b"".join(_head(store, stored))
+def _describe_csv(source: RawSource, stored: StoredObject) -> RawFile:
+    head = b"".join(_head(source, stored))
     line, newline, _ = head.partition(b"\n")
     if not newline and len(head) >= _HEADER_BYTES:
         raise Unreadable(f"the header line is longer than {_HEADER_BYTES} bytes")
@@ -125,12 +128,12 @@ def _describe_csv(store: ObjectStore, stored: StoredObject) -> RawFile:
     except csv.Error as error:
         raise Unreadable(f"the header line is not CSV: {error}") from error
     _check_columns(names)
-    return RawFile(stored, CSV, columns=tuple((name, "string") for name in names), header=text)
+    return RawFile(stored, CSV, columns=tuple(names), header=text)
 
 
-def _head(store: ObjectStore, stored: StoredObject) -> Iterator[bytes]:
+def _head(source: RawSource, stored: StoredObject) -> Iterator[bytes]:
     """The beginning of a text object, decompressed; it may be in several members of a gzip."""
-    body = store.read_range(stored.key, 0, _HEADER_BYTES - 1)
+    body = source.head(_HEADER_BYTES)
     if not stored.key.endswith(".gz"):
         yield body
         return
@@ -147,18 +150,21 @@ def _head(store: ObjectStore, stored: StoredObject) -> Iterator[bytes]:
         raise Unreadable(f"not a readable gzip file: {error}") from error
 
 
-def _describe_parquet(store: ObjectStore, stored: StoredObject) -> RawFile:
-    try:
-        footer = read_footer(store, stored.key, stored.size)
-    except NotParquet as error:
-        raise Unreadable(str(error)) from error
-    columns = [(name.lower(), type_) for name, type_ in footer.columns]
-    _check_columns([name for name, _ in columns])
-    for name, type_ in columns:
-        wanted = PARQUET_TYPES.get(name, ("string",))
-        if name in FIELDS and type_.partition("(")[0] not in wanted:
-            raise Unreadable(f"column {name} is {type_}, it must be {' or '.join(wanted)}")
-    return RawFile(stored, PARQUET, columns=tuple(columns), rows=footer.rows)
+def _describe_parquet(source: RawSource, stored: StoredObject) -> RawFile:
+    with source.blamed("its footer cannot be read"):
+        file = open_parquet(source.ranges())
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    _check_columns([name.lower() for name in schema.names])
+    for name, type_ in zip(schema.names, schema.types, strict=True):
+        wanted = PARQUET_TYPES.get(name.lower(), (_TEXT,))
+        if name.lower() in FIELDS and not any(_is_a(type_, kind) for kind in (*wanted, _NULL)):
+            raise Unreadable(f"column {name.lower()} is {type_}, it must be {' or '.join(wanted)}")
+    return RawFile(stored, PARQUET, rows=rows)
+
+
+def _is_a(type_: pa.DataType, kind: str) -> bool:
+    plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return any(holds(plain) for holds in _IS_A[kind])
 
 
 def _check_columns(names: Sequence[str]) -> None:

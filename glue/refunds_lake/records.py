@@ -14,16 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from refunds_lake.contract import BLANKS, FIELDS, IDS
 from refunds_lake.lines import Block
-from refunds_lake.raw_files import FIELDS
 
 LINE_BYTES: Final = 1 << 20
 """A longer line is rejected, with its beginning as its raw text."""
 _RAW_TEXT_LETTERS: Final = 1 << 16
-IDS: Final = ("id", "customer_id", "merchant_id", "parent_id")
-"""The fields that must be texts; numbers or lists there are named as such."""
 NOT_JSON, CSV_MALFORMED, LINE_TOO_LONG = "not_json", "csv_malformed", "line_too_long"
-BLANKS: Final = " \t\r\n"
 BYTE_ORDER_MARK: Final = "\ufeff"
 _LF, _CR = b"\n\r"
 

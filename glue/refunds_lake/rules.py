@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refunds_lake.columns import KINDS
-from refunds_lake.records import IDS, Records
+from refunds_lake.contract import BLANKS, IDS
+from refunds_lake.records import Records
 
 ID_LENGTH: Final = 64
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -33,7 +34,6 @@ AMOUNT: Final = r"^[0-9]{1,16}(?:\.[0-9]{1,2})?\z"
 MOMENT: Final = pa.timestamp("us", "UTC")
 MONEY: Final = pa.decimal128(18, 2)
 REJECTED: Final = "rejected"
-_BLANKS: Final = " \t\r\n"
 _PARTS: Final = re.compile(
     r"(\d+)-(\d+)-(\d+)[T ](\d+):(\d+):(\d+)(?:\.(\d{1,6})\d*)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII
 )
@@ -163,7 +163,7 @@ def reasons_of(broken_rules: Mapping[str, pa.Array]) -> pa.Array:
 
 
 def _trimmed(text: pa.Array) -> pa.Array:
-    return pc.ascii_trim(text, _BLANKS)
+    return pc.ascii_trim(text, BLANKS)
 
 
 def _lowered(text: pa.Array) -> pa.Array:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -20,20 +19,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from refunds_lake.columns import KINDS
-from refunds_lake.csv_lines import from_csv
 from refunds_lake.hashes import repeated
-from refunds_lake.json_lines import from_json
-from refunds_lake.lines import Unreadable, blocks
+from refunds_lake.lines import Unreadable
 from refunds_lake.months import Months
-from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore, RangeReader
-from refunds_lake.parquet_rows import from_parquet
-from refunds_lake.raw_files import CSV, JSON, RawFile
+from refunds_lake.objects import ObjectStore, RangeReader
+from refunds_lake.raw_files import RawFile
+from refunds_lake.raw_records import read
+from refunds_lake.raw_source import RawSource
 from refunds_lake.records import Records
 from refunds_lake.rules import MOMENT, REJECTED, Cleaned, Rule, broken, reasons_of
 
 PART_BYTES: Final = 32 << 20
 _ROW_GROUP_BYTES: Final = 16 << 20
-_PARQUET_ROWS: Final = 1 << 15
 _PLACE: Final = ("file", "ingested_at", "source_file", "line_number", "month")
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "purchase": (*_PLACE, "id", "id_hash", "timestamp", "amount", "customer_id", "merchant_id"),
@@ -109,28 +106,27 @@ class Stage:
         parts = {kind: _Part(self.base, f"{self.prefix}kind={kind}/{portion.number:05}", kind) for kind in _COLUMNS}
         for number, file in portion.files:
             found: Counter[Place] = Counter()
-            read_records = 0
             only = pa.array(portion.only[number], pa.int64()) if number in portion.only else None
             try:
-                for records in read(self.raw, file):
-                    read_records += len(records)
-                    for kind, rows in self._judged(records, number, file):
-                        wanted = rows if only is None else rows.filter(pc.is_in(rows["line_number"], only))
-                        parts[kind].add(wanted)
-                        found.update(_counted(wanted, number, kind))
-                _check_rows(file, read_records)
+                for kind, rows in self._judged_file(number, file):
+                    wanted = rows if only is None else rows.filter(pc.is_in(rows["line_number"], only))
+                    parts[kind].add(wanted)
+                    found.update(_counted(wanted, number, kind))
             except Unreadable as error:
                 problems[number] = str(error)
-            except ObjectMissing:
-                problems[number] = "it disappeared between the listing and the reading"
-            except ObjectReplaced:
-                problems[number] = "it was replaced between the listing and the reading"
             else:
                 counts += found
         for part in parts.values():
             part.close()
         pa.default_memory_pool().release_unused()
         return Staged(counts, tuple(piece for part in parts.values() for piece in part.pieces), problems)
+
+    def _judged_file(self, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
+        """The records of a file by kind; raises Unreadable when anything is wrong with it, perhaps after many of them."""
+        source = RawSource(self.raw, file.stored)
+        with source.blamed():
+            for records in read(source, file):
+                yield from self._judged(records, number, file)
 
     def _judged(self, records: Records, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
         """The records by kind, as columns of their parts."""
@@ -213,30 +209,6 @@ def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
 def too_late(last_modified: datetime) -> datetime:
     """From when on a transaction is later than the day after its delivery."""
     return (last_modified + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def read(store: ObjectStore, file: RawFile) -> Iterator[Records]:
-    """The records of a file; raises Unreadable, ObjectMissing or ObjectReplaced, perhaps after many of them."""
-    chunks = store.chunks(file.key, etag=file.stored.etag)
-    if file.format in (JSON, CSV):
-        names = [name for name, _ in file.columns]
-        for block in blocks(chunks, is_gzip=file.is_gzip):
-            yield from from_json(block) if file.format == JSON else from_csv(block, names, file.header)
-        return
-    with tempfile.TemporaryFile() as spool:
-        for chunk in chunks:
-            spool.write(chunk)
-        try:
-            rows = pq.ParquetFile(spool)
-            names = [name for name in rows.schema_arrow.names if name.lower() in dict(file.columns)]
-            yield from from_parquet(rows.iter_batches(_PARQUET_ROWS, columns=names))
-        except (OSError, pa.ArrowException) as error:
-            raise Unreadable("the Parquet file is corrupt") from error
-
-
-def _check_rows(file: RawFile, found: int) -> None:
-    if file.rows is not None and found != file.rows:
-        raise Unreadable(f"the Parquet file is corrupt: {found} rows read, its footer says {file.rows}")
 
 
 def _counted(rows: pa.Table, number: int, kind: str) -> Counter[Place]:

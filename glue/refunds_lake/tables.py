@@ -15,9 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from refunds_lake.columns import SORTED_BY, TABLES, UNREPEATED, ZSTD_LEVEL, ddl, names
 from refunds_lake.frames import empty_frame
-from refunds_lake.month_files import MonthFile, planned
+from refunds_lake.month_files import MonthFile, count_rows, planned
 from refunds_lake.objects import ObjectStore, StoredObject, parquet_files
-from refunds_lake.parquet_footer import read_footer
 from refunds_lake.runs import Month, Tables
 from refunds_lake.staging import Piece
 from refunds_lake.workers import on_workers
@@ -147,7 +146,7 @@ class TableSet:
     def _check_month(self, table: str, month: str, rows: int, run_id: str) -> Month:
         prefix = self.written_prefix(table, month, run_id)
         files = list(self.store.listing(prefix))
-        found = sum(read_footer(self.store, each.key, each.size).rows for each in parquet_files(files))
+        found = sum(count_rows(self.store, each.key, each.size) for each in parquet_files(files))
         if found != rows:
             raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
         return Month(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
+import struct
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deliveries import as_parquet
 from lake_fakes import DirectoryStore
 from lakehouse import NOW, Lakehouse, purchase, refund
@@ -34,9 +37,14 @@ def test_broken_files_are_named_and_the_others_are_read(lakehouse: Lakehouse) ->
             ("no-amount.csv", b"id,type,timestamp\na,b,c\n", "no column amount"),
             ("twice.csv", b"id,type,timestamp,amount,id\na,b,c,d,e\n", "more than once"),
             ("text.parquet", b"PAR1 this is no parquet file PAR1", "footer"),
-            ("cut.parquet", as_parquet(good)[:-9], "does not end like"),
-            ("double.parquet", as_parquet([{"amount": 1.5}], amount=pa.float64()), "amount is <float>"),
-            ("number.parquet", as_parquet([{"id": 5}], id=pa.int64()), "id is bigint"),
+            ("cut.parquet", as_parquet(good)[:-9], "magic bytes not found"),
+            ("double.parquet", as_parquet([{"amount": 1.5}], amount=pa.float64()), "amount is double"),
+            ("number.parquet", as_parquet([{"id": 5}], id=pa.int64()), "id is int64"),
+            (
+                "bomb.parquet",
+                b"PAR1\x19\xf1\xff\xff\xff\xff\x07" + struct.pack("<I", 7) + b"PAR1",
+                "its footer cannot be read",
+            ),
         ]
     }
     lakehouse.deliver("good.json", [*good, "", "x"])
@@ -84,6 +92,20 @@ def test_a_huge_line_is_named_before_it_takes_the_memory(lakehouse: Lakehouse) -
     assert [row["id"] for row in lakehouse.rows("purchase")] == ["p1"]
     rejected = {(row["line_number"], row["reasons"][0], len(row["raw_text"])) for row in lakehouse.rows("rejected")}
     assert rejected == {(1, "line_too_long", 1 << 16), (2, "id_missing", 2)}
+
+
+def test_columns_without_values_and_columns_that_are_not_needed_are_no_problem(lakehouse: Lakehouse) -> None:
+    """Given a file of purchases as pandas writes it, with another column twice, then it is loaded."""
+    good = pa.Table.from_pylist([{**purchase("p1"), "parent_id": None}])
+    assert pa.types.is_null(good.schema.field("parent_id").type)
+    sink = io.BytesIO()
+    pq.write_table(pa.table([*good.columns, *[pa.array(["y"])] * 2], names=[*good.schema.names, "x", "x"]), sink)
+    lakehouse.deliver("pandas.parquet", sink.getvalue())
+    outcome = lakehouse.run()
+    assert not outcome.problems
+    assert [(row["id"], row["source_file"].rpartition("/")[2]) for row in lakehouse.rows("purchase")] == [
+        ("p1", "pandas.parquet")
+    ]
 
 
 def test_parquet_types_are_taken_as_they_are(lakehouse: Lakehouse) -> None:

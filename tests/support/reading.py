@@ -15,6 +15,7 @@ from refunds_lake import rules
 from refunds_lake.months import Months
 from refunds_lake.objects import ObjectMissing, StoredObject
 from refunds_lake.raw_files import describe
+from refunds_lake.raw_source import RawSource
 from refunds_lake.staging import Portion, Stage
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -54,17 +55,22 @@ class MemoryStore:
 
 
 def staged(
-    objects: Mapping[str, bytes], *, zone: str = "UTC", chunk_bytes: int = 1 << 20
+    objects: Mapping[str, bytes],
+    *,
+    zone: str = "UTC",
+    chunk_bytes: int = 1 << 20,
+    raw: MemoryStore | None = None,
+    base: MemoryStore | None = None,
 ) -> tuple[list[Row], dict[str, str]]:
     """The records of some objects in order, each with file (its place among the objects) and kind; and the problems."""
     store: Any = MemoryStore(chunk_bytes)
     store.objects.update(objects)
-    files = [
-        describe(store, StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)))
-        for key, body in objects.items()
-    ]
-    base: Any = MemoryStore(chunk_bytes)
-    stage = Stage(store, base, "", Months.of(zone), rules.RULES, lambda _, ids: pa.nulls(len(ids), pa.int64()))
+    stored = [StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)) for key, body in objects.items()]
+    files = [describe(RawSource(store, each), each) for each in stored]
+    if raw is not None:
+        raw.objects.update(objects)
+    base = base or MemoryStore(chunk_bytes)
+    stage = Stage(raw or store, base, "", Months.of(zone), rules.RULES, lambda _, ids: pa.nulls(len(ids), pa.int64()))
     result = stage(Portion(0, tuple(enumerate(files))))
     rows = []
     for key, body in base.objects.items():

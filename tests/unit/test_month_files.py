@@ -20,6 +20,7 @@ from refunds_lake.month_files import ADDED, REMOVED, REPLACED, Writer, planned
 from refunds_lake.months import Months
 from refunds_lake.objects import StoredObject
 from refunds_lake.raw_files import describe
+from refunds_lake.raw_source import RawSource
 from refunds_lake.search import Ids, index_key
 from refunds_lake.staging import Portion, Stage, Staged
 
@@ -40,10 +41,8 @@ def stage(base: MemoryStore, records: dict[str, list[Any]], *, broken: bytes = b
         raw.objects[key] = "".join(json.dumps(line) + "\n" for line in lines).encode()
     last = next(reversed(raw.objects))
     raw.objects[last] += broken
-    files = [
-        describe(raw, StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)))
-        for key, body in raw.objects.items()
-    ]
+    stored = [StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)) for key, body in raw.objects.items()]
+    files = [describe(RawSource(raw, each), each) for each in stored]
     work: Any = base
     everything = Stage(raw, work, "records/", Months.of("UTC"), rules.RULES, hashes.hashed)
     return everything(Portion(0, tuple(enumerate(files))))
