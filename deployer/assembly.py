@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from deployer.app import App
 from deployer.attempts import test_with_retries
 from deployer.deployed_lake import Lake, lake_from
 from deployer.environment import cloud_of, store_of
-from deployer.events import Progress, Said
+from deployer.events import Doing, Progress, Said
+from deployer.jobs import Watcher
 from deployer.pauses import Pauses
-from deployer.progress import Lines, LiveTerminal, NdJson
 from deployer.release import Release
 from deployer.request import Ports, Smoke
 from deployer.verdict import Verdict
@@ -36,8 +34,7 @@ def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke
 
 
 def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
-    def say(text: str) -> None:
-        progress(Said(text))
+    watcher = Watcher(lambda text: progress(Said(text)), lambda text, seconds: progress(Doing(text, seconds)))
 
     def run(outputs: Mapping[str, str], release: Release) -> Verdict:
         from deployer.smoke import run_smoke_test  # with botocore behind it, which a command's help does without
@@ -47,20 +44,13 @@ def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
 
         deadline = pauses.deadline
         return test_with_retries(
-            lambda: run_smoke_test(open_lake, say=say, release=release, deadline=deadline),
+            lambda: run_smoke_test(open_lake, watcher, release=release, deadline=deadline),
             pause=pauses.pause,
-            say=say,
+            say=watcher.say,
             left=deadline.left,
         )
 
     return run
-
-
-def progress_of(app: App, *, ndjson: bool = False) -> Progress:
-    """Live on a terminal, plain lines elsewhere, ndjson on stdout when asked for."""
-    if ndjson:
-        return NdJson(sys.stdout)
-    return LiveTerminal() if sys.stderr.isatty() and not app.verbose else Lines(app.say, verbose=bool(app.verbose))
 
 
 @contextmanager

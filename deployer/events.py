@@ -1,4 +1,4 @@
-"""What a deployment tells while it goes: frozen events, and the port that receives them. How they are shown is progress.py's."""
+"""What a deployment or a job tells while it goes: frozen events, and the port that receives them. How they are shown is progress.py's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,15 @@ class StackEnded:
     detail: str = ""
 
 
-Event = Said | StackStarted | ResourceMoved | StackEnded
+@dataclass(frozen=True)
+class Doing:
+    """What a job does at this moment, and since how many seconds it runs; empty when it is over."""
+
+    text: str
+    seconds: float
+
+
+Event = Said | Doing | StackStarted | ResourceMoved | StackEnded
 
 
 class Progress(Protocol):

@@ -6,18 +6,21 @@ What the job did to the tables is in its manifest, which manifests.py reads.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer.aws_calls import translated
 from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, Locked
-from deployer.logs import JobLog
+from deployer.logs import STREAM_KINDS, JobLog
 from deployer.pauses import poll
 
 # https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html
 ACTIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
-SAY_AGAIN_SECONDS = 30
+SHOW_AGAIN_SECONDS = 30
+PROGRESS_KINDS = ("output",)  # where the script's own lines are
+PROGRESS = "progress: "  # of the job
+Say = Callable[[str], None]
 
 
 class JobTimedOut(DataopsError):
@@ -44,26 +47,50 @@ class JobRun:
         return self.state == "SUCCEEDED"
 
 
-def run_when_free(
-    lake: Lake,
-    arguments: Mapping[str, str],
-    *,
-    say: Callable[[str], None],
-    left: Callable[[], float],
-) -> JobRun:
+@dataclass(frozen=True)
+class Watcher:
+    """Who watches a run: `say` takes what lasts, `show` what goes on now and since how many seconds ("" when it is over).
+
+    `say_line` takes every line of the log, None for none.
+    """
+
+    say: Say
+    show: Callable[[str, float], None]
+    say_line: Say | None = None
+
+    @classmethod
+    def of_lines(cls, say: Say, *, say_line: Say | None = None) -> Watcher:
+        """A watcher that takes everything as lines."""
+
+        def show(text: str, seconds: float) -> None:
+            if text:
+                say(f"{text}, {seconds:.0f} s")
+
+        return cls(say, show, say_line)
+
+    def prefixed(self, prefix: str) -> Watcher:
+        """The same watcher, told of whose job it is."""
+        return replace(
+            self,
+            say=lambda text: self.say(prefix + text),
+            show=lambda text, seconds: self.show(text and prefix + text, seconds),
+        )
+
+
+def run_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher, *, left: Callable[[], float]) -> JobRun:
     """Run the job once, after the end of a run that is active; `left` are the seconds that each wait may take now.
 
     Our own run is stopped when we break off: nobody needs it any more. Raises JobTimedOut when the time is over.
     """
-    run_id = _started_when_free(lake, arguments, say=say, left=left)
-    say(f"job run {run_id} started")
+    run_id = _start_when_free(lake, arguments, watcher, left=left)
+    watcher.say(f"job run {run_id} started")
     seconds = left()
     try:
-        return follow_job(lake, run_id, say=say, timeout_seconds=seconds)
+        return follow_job(lake, run_id, watcher, timeout_seconds=seconds)
     except BaseException as error:
-        ending = _stopped(lake, run_id)
+        ending = _stop_ours(lake, run_id)
         if not isinstance(error, JobTimedOut):
-            say(f"job run {run_id} {ending}")
+            watcher.say(f"job run {run_id} {ending}")
             raise
         raise JobTimedOut(
             f"run {run_id} had not ended after {seconds:.0f} s and {ending}",
@@ -72,7 +99,7 @@ def run_when_free(
         ) from error
 
 
-def _stopped(lake: Lake, run_id: str) -> str:
+def _stop_ours(lake: Lake, run_id: str) -> str:
     """Stop a run that we give up; how that went. It never hides why we give up."""
     try:
         stop_run(lake, run_id)
@@ -81,20 +108,14 @@ def _stopped(lake: Lake, run_id: str) -> str:
     return "was stopped"
 
 
-def _started_when_free(
-    lake: Lake,
-    arguments: Mapping[str, str],
-    *,
-    say: Callable[[str], None],
-    left: Callable[[], float],
-) -> str:
+def _start_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher, *, left: Callable[[], float]) -> str:
     try:
         return start_job(lake, arguments)
     except Locked:
         active = active_run(lake)
     if active is not None:
-        say(f"waiting for job run {active.id}, which is active")
-        follow_job(lake, active.id, say=say, timeout_seconds=left())
+        watcher.say(f"waiting for job run {active.id}, which is active")
+        follow_job(lake, active.id, watcher, timeout_seconds=left())
     return start_job(lake, arguments)
 
 
@@ -113,32 +134,44 @@ def start_job(lake: Lake, arguments: Mapping[str, str]) -> str:
 
 
 def follow_job(
-    lake: Lake,
-    run_id: str,
-    *,
-    say: Callable[[str], None],
-    timeout_seconds: float,
-    log: JobLog | None = None,
-    say_log: Callable[[str], None] | None = None,
+    lake: Lake, run_id: str, watcher: Watcher, *, timeout_seconds: float, log: JobLog | None = None
 ) -> JobRun:
-    """Wait for the end of a run; say each state that it enters, and now and then that it still lives."""
-    last_said, last_state = 0.0, ""
+    """Wait for the end of a run: its states and what the job says of its progress are shown, after a silence again.
+
+    One call for the state and one for the log in each poll; two for the log when every line is wanted.
+    """
+    log = log or JobLog(lake, run_id, STREAM_KINDS if watcher.say_line else PROGRESS_KINDS)
+    state, step, shown_at = "", "", 0.0
     for waited in poll(timeout_seconds):
         run = read_run(lake, run_id)
-        if log is not None and say_log is not None:
-            for line in log.new_lines():
-                say_log(line)
+        steps = _new_steps(log, watcher)
         if not run.is_active:
-            say(f"job run {run.state} after {run.seconds:.0f} s")
+            watcher.show("", waited)
+            watcher.say(f"job run {run.state} after {run.seconds:.0f} s")
             return run
-        if run.state != last_state or waited - last_said >= SAY_AGAIN_SECONDS:
-            say(f"job run {run.state}, {waited:.0f} s")
-            last_said, last_state = waited, run.state
+        if run.state != state:
+            steps = [f"job run {run.state}", *steps]
+        elif not steps and waited - shown_at >= SHOW_AGAIN_SECONDS:
+            steps = [step]
+        for step in steps:
+            watcher.show(step, waited)
+            shown_at = waited
+        state = run.state
     raise JobTimedOut(
         f"run {run_id} has not ended after {timeout_seconds:.0f} s, it goes on",
         where=lake.job,
         hint=f"dataops logs --env {lake.environment} --run {run_id} --follow",
     )
+
+
+def _new_steps(log: JobLog, watcher: Watcher) -> list[str]:
+    """Read what came to the log; return what the job says of its progress."""
+    lines = log.new_lines()
+    if watcher.say_line is not None:
+        for line in lines:
+            watcher.say_line(line)
+        return []  # they are among the lines
+    return [line.removeprefix(PROGRESS) for line in lines if line.startswith(PROGRESS)]
 
 
 def read_run(lake: Lake, run_id: str) -> JobRun:

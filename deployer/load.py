@@ -16,8 +16,8 @@ from refunds_lake.runs import BACKFILL, COUNTS, Manifest, Problem
 
 from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, Locked, UsageError
-from deployer.jobs import JobRun, follow_job, start_job
-from deployer.logs import JobLog, last_lines
+from deployer.jobs import JobRun, Watcher, follow_job, start_job
+from deployer.logs import last_lines
 from deployer.manifests import manifest_of, touched_months
 from deployer.report import checked_month
 
@@ -75,24 +75,18 @@ def replay_arguments(reason: str | None) -> dict[str, str]:
     return {"--replay": "true", "--replay_reason": reason}
 
 
-def load(
-    lake: Lake,
-    arguments: Mapping[str, str],
-    *,
-    say: Callable[[str], None],
-    say_log: Callable[[str], None] | None = None,
-) -> Load:
+def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:
     """Run the job on the live tables to its end. Raises LoadFailed with the cause, Locked when a run is active."""
     run_id = start_job(lake, arguments)
-    say(f"job run {run_id} started")
-    log = JobLog(lake, run_id) if say_log is not None else None
+    watcher.say(f"job run {run_id} started")
     try:
-        run = follow_job(lake, run_id, say=say, timeout_seconds=TIMEOUT_SECONDS, log=log, say_log=say_log)
+        run = follow_job(lake, run_id, watcher, timeout_seconds=TIMEOUT_SECONDS)
     except KeyboardInterrupt:
-        say(f"job run {run_id} goes on; to follow it: dataops logs --env {lake.environment} --run {run_id} --follow")
+        follow = f"dataops logs --env {lake.environment} --run {run_id} --follow"
+        watcher.say(f"job run {run_id} goes on; to follow it: {follow}")
         raise
     if not run.succeeded:
-        raise _failure(lake, run, say)
+        raise _failure(lake, run, watcher.say)
     manifest = manifest_of(lake, lake.live, run.id)
     if "--from_month" in arguments and (manifest is None or manifest.kind != BACKFILL):
         raise LoadFailed(

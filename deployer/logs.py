@@ -35,11 +35,11 @@ class JobLog:
     _since: dict[str, int] = field(default_factory=dict)
     _seen: dict[str, set[str]] = field(default_factory=dict)
 
-    def new_lines(self) -> Iterator[str]:
-        """Yield the lines that were not yielded before, in order of time."""
-        lines = [line for kind in self.kinds for line in self._new_events(kind)]
-        for line in sorted(lines, key=lambda line: line.time_milliseconds):
-            yield from line.text.rstrip("\n").split("\n")
+    def new_lines(self) -> list[str]:
+        """Return the lines that were not returned before, in order of time."""
+        events = [event for kind in self.kinds for event in self._new_events(kind)]
+        in_order = sorted(events, key=lambda event: event.time_milliseconds)
+        return [line for event in in_order for line in event.text.rstrip("\n").split("\n")]
 
     def _new_events(self, kind: str) -> list[LogLine]:
         since, seen = self._since.get(kind, 0), self._seen.get(kind, set())
@@ -67,4 +67,4 @@ class JobLog:
 
 def last_lines(lake: Lake, run_id: str, *, kind: str = "error", count: int = 10) -> list[str]:
     """Return the last lines of a run's log, as the cause of a failure is there more often than not."""
-    return list(JobLog(lake, run_id, (kind,)).new_lines())[-count:]
+    return JobLog(lake, run_id, (kind,)).new_lines()[-count:]

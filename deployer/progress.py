@@ -13,9 +13,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TextIO
 
-from deployer.events import Event, Progress, ResourceMoved, Said, StackEnded, StackStarted
+from deployer.app import App
+from deployer.events import Doing, Event, Progress, ResourceMoved, Said, StackEnded, StackStarted
+from deployer.printable import printable, printable_lines
 
 VERSION = 1
+JOB = "job"  # the name of what runs where no stack does
 
 
 class Lines(Progress):
@@ -36,6 +39,8 @@ def line_of(event: Event) -> str:
     match event:
         case Said(text):
             return text
+        case Doing(text, seconds):
+            return f"{text}, {seconds:.0f} s" if text else ""
         case StackStarted(stack, what):
             return f"  {stack:<16} {what} ..."
         case ResourceMoved(stack, logical_id, type_, status, reason):
@@ -77,6 +82,10 @@ class LiveTerminal(Progress):
                     self._running.pop(stack, None)
                     self._print(line_of(event))
                     return
+                case Doing(text, seconds) if text:
+                    self._running[JOB] = (self._clock() - seconds, text)
+                case Doing():
+                    self._running.pop(JOB, None)
                 case Said(text):
                     self._print(text)
                     return
@@ -97,7 +106,7 @@ class LiveTerminal(Progress):
 
     def _print(self, text: str) -> None:
         self._wipe()
-        self._out.write(text + "\n")
+        self._out.write(printable_lines(text) + "\n")
         self._paint()
 
     def _wipe(self) -> None:
@@ -110,7 +119,7 @@ class LiveTerminal(Progress):
         width = self._columns() - 1  # a line that wraps would be two to go back over
         for stack, (since, what) in self._running.items():
             line = f"  {stack:<16} {self._clock() - since:5.1f} s  {what}"
-            self._out.write(line[:width] + "\n")
+            self._out.write(printable(line)[:width] + "\n")
         self._drawn = len(self._running)
         self._out.flush()
 
@@ -130,3 +139,10 @@ class NdJson(Progress):
 
     def close(self) -> None:
         pass
+
+
+def progress_of(app: App, *, ndjson: bool = False) -> Progress:
+    """Live on a terminal, plain lines elsewhere, ndjson on stdout when asked for."""
+    if ndjson:
+        return NdJson(sys.stdout)
+    return LiveTerminal() if sys.stderr.isatty() and not app.verbose else Lines(app.say, verbose=bool(app.verbose))

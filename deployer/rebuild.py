@@ -18,7 +18,7 @@ from deployer.aws_calls import translated
 from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError
 from deployer.identity import new_run_id, utc_now
-from deployer.jobs import run_when_free
+from deployer.jobs import Watcher, run_when_free
 from deployer.lock import EnvironmentLock
 from deployer.logs import last_lines
 from deployer.manifests import manifest_of
@@ -164,7 +164,7 @@ def _run(lake: Lake, store: RecordStore, code: JobCode, *, say: Say, deadline: D
         "--database": lake.side.database,
         "--full_refresh": "true",
     }
-    run = run_when_free(lake, arguments, say=say, left=lambda: deadline.left(TIMEOUT_SECONDS))
+    run = run_when_free(lake, arguments, Watcher.of_lines(say), left=lambda: deadline.left(TIMEOUT_SECONDS))
     if not run.succeeded:
         lines = "; ".join(last_lines(lake, run.id)[-2:])
         raise DataopsError(

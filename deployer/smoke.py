@@ -20,7 +20,7 @@ from deployer.deployed_lake import Lake, MissingOutput
 from deployer.errors import DataopsError
 from deployer.faults import speaks_of_the_code, speaks_of_the_query
 from deployer.fixtures import INGEST_DATE, Fixtures, load_fixtures
-from deployer.jobs import JobRun, JobTimedOut, run_when_free
+from deployer.jobs import JobRun, JobTimedOut, Watcher, run_when_free
 from deployer.logs import last_lines
 from deployer.manifests import counts_text, manifest_of
 from deployer.pauses import Deadline
@@ -48,8 +48,8 @@ class NotJudged(Exception):
 
 def run_smoke_test(
     open_lake: Callable[[], Lake],
+    watcher: Watcher,
     *,
-    say: Callable[[str], None],
     release: Release,
     deadline: Deadline | None = None,
 ) -> Verdict:
@@ -60,7 +60,7 @@ def run_smoke_test(
     At the deadline the verdict is TIMEOUT, and neither a job run nor a query is left behind.
     """
     started = time.monotonic()
-    verdict = _judged(open_lake, say=say, release=release, deadline=deadline or Deadline())
+    verdict = _judged(open_lake, watcher, release=release, deadline=deadline or Deadline())
     return replace(verdict, seconds=time.monotonic() - started)
 
 
@@ -69,12 +69,10 @@ def _run_name(release_id: str) -> str:
     return f"{release_id[:16]}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{uuid.uuid4().hex[:8]}"
 
 
-def _judged(
-    open_lake: Callable[[], Lake], *, say: Callable[[str], None], release: Release, deadline: Deadline
-) -> Verdict:
+def _judged(open_lake: Callable[[], Lake], watcher: Watcher, *, release: Release, deadline: Deadline) -> Verdict:
     fixtures = load_fixtures(release)
     try:
-        return _test(open_lake(), fixtures, say=say, run_name=_run_name(release.id), deadline=deadline)
+        return _test(open_lake(), fixtures, watcher, run_name=_run_name(release.id), deadline=deadline)
     except WrongAnswer as wrong:
         return Verdict(SmokeOutcome.WRONG_ANSWER, str(wrong), rows=wrong.rows, differences=wrong.differences)
     except (MissingOutput, NoRefundReport) as missing:  # the release does not give what its own test needs: no try will
@@ -91,20 +89,20 @@ def _judged(
 def _test(
     lake: Lake,
     fixtures: Fixtures,
+    watcher: Watcher,
     *,
-    say: Callable[[str], None],
     run_name: str,
     deadline: Deadline,
 ) -> Verdict:
     raw_prefix = f"smoke/{run_name}/transactions/"
     _upload(lake, raw_prefix, fixtures)
-    say(f"smoke test: {len(fixtures.files)} raw files uploaded, starting the job")
-    run = _run_job(lake, raw_prefix, say=say, deadline=deadline)
+    watcher.say(f"smoke test: {len(fixtures.files)} raw files uploaded, starting the job")
+    run = _run_job(lake, raw_prefix, watcher.prefixed("smoke test: "), deadline=deadline)
     _require_counts(lake, run, fixtures)
-    rows, scanned = _require_reports(lake, fixtures, say=say, deadline=deadline)
+    rows, scanned = _require_reports(lake, fixtures, say=watcher.say, deadline=deadline)
     live = fetch_report(lake, lake.live, timeout_seconds=deadline.left(QUERY_TIMEOUT_SECONDS))
     scanned += live.bytes_scanned
-    say(f"smoke test: the live report runs, {len(live.rows):,} customers, {live.bytes_scanned:,} bytes scanned")
+    watcher.say(f"smoke test: the live report runs, {len(live.rows):,} customers, {live.bytes_scanned:,} bytes scanned")
     message = f"{len(rows)} customers, {money(sum((row.total_refund for row in rows), Decimal()))}, equal to the cent"
     return Verdict(SmokeOutcome.PASS, message, rows=rows, bytes_scanned=scanned)
 
@@ -115,7 +113,7 @@ def _upload(lake: Lake, raw_prefix: str, fixtures: Fixtures) -> None:
         lake.s3.put_object(Bucket=lake.raw_bucket, Key=key, Body=body)
 
 
-def _run_job(lake: Lake, raw_prefix: str, *, say: Callable[[str], None], deadline: Deadline) -> JobRun:
+def _run_job(lake: Lake, raw_prefix: str, watcher: Watcher, *, deadline: Deadline) -> JobRun:
     arguments = {
         "--raw_prefix": raw_prefix,
         "--base_prefix": lake.side.prefix,
@@ -126,7 +124,7 @@ def _run_job(lake: Lake, raw_prefix: str, *, say: Callable[[str], None], deadlin
     run = run_when_free(
         lake,
         arguments,
-        say=lambda text: say(f"smoke test: {text}"),
+        watcher,
         left=lambda: deadline.left(JOB_TIMEOUT_SECONDS),
     )
     if run.succeeded:

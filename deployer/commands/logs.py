@@ -11,7 +11,7 @@ from deployer.deployed_lake import Lake
 from deployer.documents import as_document
 from deployer.environment import lake_of
 from deployer.errors import UsageError
-from deployer.jobs import find_run, follow_job, recent_runs
+from deployer.jobs import Watcher, find_run, follow_job, recent_runs
 from deployer.logs import JobLog
 from deployer.options import env_option, examples
 from deployer.output import write_lines
@@ -52,7 +52,8 @@ def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> None:
     for line in log.new_lines():
         say_line(line)
     if follow:
-        follow_job(lake, chosen, say=app.say, timeout_seconds=FOLLOW_SECONDS, log=log, say_log=say_line)
+        watcher = Watcher.of_lines(app.say, say_line=say_line)
+        follow_job(lake, chosen, watcher, timeout_seconds=FOLLOW_SECONDS, log=log)
     if app.output == "json":
         app.emit(as_document(LogResult(env_name, chosen, tuple(lines))), "")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from deployer.app import App
+from deployer.commands.run import load_watched
 from deployer.documents import as_document
-from deployer.environment import lake_of
-from deployer.load import load, replay_arguments
+from deployer.load import replay_arguments
 from deployer.load_text import replay_lines
 from deployer.options import env_option, examples
 
@@ -27,5 +27,5 @@ def replay(app: App, env_name: str, reason: str | None) -> None:
     The totals change by exactly what is no longer rejected.
     """
     arguments = replay_arguments(reason)
-    done = load(lake_of(app.connect(env_name)), arguments, say=app.say, say_log=app.say if app.verbose else None)
+    done = load_watched(app, env_name, arguments)
     app.emit(as_document(done), "\n".join(replay_lines(done, reason)))

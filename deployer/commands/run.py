@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from deployer.app import App
 from deployer.documents import as_document
 from deployer.environment import lake_of
-from deployer.load import load, load_arguments
+from deployer.events import Doing, Said
+from deployer.jobs import Watcher
+from deployer.load import Load, load, load_arguments
 from deployer.load_text import load_lines
 from deployer.options import env_option, examples
+from deployer.progress import progress_of
 
 
 @click.command(
@@ -26,6 +31,20 @@ from deployer.options import env_option, examples
 def run(app: App, env_name: str, full_refresh: bool, from_month: str | None, to_month: str | None) -> None:
     """Load new raw files into the base tables: start the job, follow it, print what it counted."""
     arguments = load_arguments(full_refresh=full_refresh, from_month=from_month, to_month=to_month)
-    done = load(lake_of(app.connect(env_name)), arguments, say=app.say, say_log=app.say if app.verbose else None)
+    done = load_watched(app, env_name, arguments)
     app.say(f"next: dataops report --env {env_name}")
     app.emit(as_document(done), "\n".join(load_lines(done)))
+
+
+def load_watched(app: App, env_name: str, arguments: Mapping[str, str]) -> Load:
+    """Run the job, and show what it does while it does it; with -v its whole log."""
+    lake, progress = lake_of(app.connect(env_name)), progress_of(app)
+    watcher = Watcher(
+        say=lambda text: progress(Said(text)),
+        show=lambda text, seconds: progress(Doing(text, seconds)),
+        say_line=app.say if app.verbose else None,
+    )
+    try:
+        return load(lake, arguments, watcher)
+    finally:
+        progress.close()

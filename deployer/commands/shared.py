@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.app import App
-from deployer.assembly import ports_of, progress_of, stoppable
+from deployer.assembly import ports_of, stoppable
 from deployer.choices import Choices, OnSmokeFailure
 from deployer.deployment import Deployment
 from deployer.deployment_text import failure_of, result_text
@@ -18,6 +18,7 @@ from deployer.errors import DataopsError
 from deployer.pauses import Deadline, Pauses
 from deployer.plan import Plan
 from deployer.plan_text import plan_text, summary
+from deployer.progress import progress_of
 from deployer.release import short
 from deployer.request import DeployRequest, Ports
 from deployer.results import DeployOutcome, DeployResult

@@ -136,6 +136,8 @@ class FakeGlue:
     runs: list[dict[str, Any]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     polls_until_done: int = 1
+    on_poll: Callable[[], None] = lambda: None
+    asked: int = 0
     exceptions: Any = field(
         default_factory=lambda: SimpleNamespace(
             ConcurrentRunsExceededException=ConcurrentRuns, EntityNotFoundException=EntityNotFound
@@ -165,11 +167,14 @@ class FakeGlue:
         return {"JobRunId": run_id}
 
     def get_job_run(self, JobName: str, RunId: str) -> dict[str, Any]:
+        self.asked += 1
         for run in self.runs:
             if run["Id"] == RunId:
                 if run["polls"] == 0 and run["JobRunState"] == "RUNNING":
                     run.update({"JobRunState": "SUCCEEDED", "ExecutionTime": 7, **run["end"]})
                 run["polls"] -= 1
+                if self.asked > 1:
+                    self.on_poll()
                 return {"JobRun": run}
         raise client_error(EntityNotFound, "EntityNotFoundException")
 
@@ -189,6 +194,7 @@ class FakeLogs:
 
     events: list[tuple[str, int, str]] = field(default_factory=list)
     missing: frozenset[str] = frozenset()
+    asked: list[str] = field(default_factory=list)
     exceptions: Any = field(default_factory=lambda: SimpleNamespace(ResourceNotFoundException=NoLogGroup))
 
     def get_paginator(self, operation: str) -> Any:
@@ -196,6 +202,7 @@ class FakeLogs:
         return SimpleNamespace(paginate=self._filter)
 
     def _filter(self, logGroupName: str, logStreamNamePrefix: str, startTime: int) -> Iterator[dict[str, Any]]:
+        self.asked.append(logGroupName)
         if logGroupName in self.missing:
             raise client_error(NoLogGroup, "ResourceNotFoundException")
         for number, (group, time, text) in enumerate(self.events):

@@ -7,7 +7,7 @@ from fake_aws import FakeGlue, FakeLogs, FakeSession
 
 from deployer import pauses
 from deployer.errors import Locked
-from deployer.jobs import JobTimedOut, active_run, find_run, follow_job, recent_runs, run_when_free, start_job
+from deployer.jobs import JobTimedOut, Watcher, active_run, find_run, follow_job, recent_runs, run_when_free, start_job
 from deployer.logs import JobLog, last_lines
 
 
@@ -18,10 +18,12 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(session: Any, said: list[str] | None = None, **options: Any) -> Any:
-    say = said.append if said is not None else lambda text: None
+    watcher = Watcher.of_lines(
+        said.append if said is not None else lambda text: None, say_line=options.pop("say_line", None)
+    )
     options = {"timeout_seconds": 60, **options}
     run_id = start_job(session.lake, {"--full_refresh": "true"})
-    return follow_job(session.lake, run_id, say=say, **options)
+    return follow_job(session.lake, run_id, watcher, **options)
 
 
 def test_a_run_that_succeeds() -> None:
@@ -59,7 +61,7 @@ def test_a_run_that_does_not_end() -> None:
 
 
 def when_free(session: Any, said: list[str], seconds: float) -> Any:
-    return run_when_free(session.lake, {}, say=said.append, left=lambda: seconds)
+    return run_when_free(session.lake, {}, Watcher.of_lines(said.append), left=lambda: seconds)
 
 
 def test_a_run_of_ours_that_does_not_end_is_stopped() -> None:
@@ -124,8 +126,53 @@ def test_a_log_that_does_not_exist_yet_is_empty() -> None:
 
 
 def test_log_lines_are_said_while_the_run_goes_on() -> None:
-    """Given a log, when its run is followed, then its lines are said."""
-    session: Any = FakeSession(logs=FakeLogs(events=[("/job/output", 1, "this run: read 5")]))
-    lines: list[str] = []
-    run(session, log=JobLog(session.lake, "jr_00000000"), say_log=lines.append)
-    assert lines == ["this run: read 5"]
+    """Given a watcher of the whole log, when a run is followed, then its lines are said as they are, progress too."""
+    events = [("/job/output", 1, "progress: 49 objects to read"), ("/job/error", 2, "WARN slow")]
+    session: Any = FakeSession(logs=FakeLogs(events=events))
+    said, lines = list[str](), list[str]()
+    run(session, said, say_line=lines.append)
+    assert lines == ["progress: 49 objects to read", "WARN slow"]
+    assert said == ["job run RUNNING, 0 s", "job run SUCCEEDED after 7 s"]
+
+
+def test_the_jobs_own_progress_is_shown_while_it_runs() -> None:
+    """Given a job that tells how far it is, when its run is followed, then that is shown, and nothing else of its log."""
+    logs = FakeLogs(events=[("/job/output", 1, "progress: 49 objects to read"), ("/job/output", 2, '{"run_id": null}')])
+    session: Any = FakeSession(logs=logs, glue=FakeGlue(polls_until_done=3))
+    later = [("/job/output", 3, "progress: writing purchase (24 months)")]
+    session.glue.on_poll = lambda: logs.events.extend(later[:1]) or later.clear()
+    said: list[str] = []
+    run(session, said)
+    assert said == [
+        "job run RUNNING, 0 s",
+        "49 objects to read, 0 s",
+        "writing purchase (24 months), 0 s",
+        "job run SUCCEEDED after 7 s",
+    ]
+
+
+def test_a_poll_asks_the_log_once() -> None:
+    """Given a run that is followed, then each poll asks Glue once and the log once."""
+    logs = FakeLogs()
+    session: Any = FakeSession(logs=logs, glue=FakeGlue(polls_until_done=4))
+    run(session)
+    assert logs.asked == ["/job/output"] * 5
+    assert session.glue.asked == 5
+
+
+def test_after_a_silence_it_is_said_that_the_job_still_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a job that says nothing for long, then what it last said is shown again, with the time that went by."""
+    logs = FakeLogs(events=[("/job/output", 1, "progress: writing purchase (24 months)")])
+    session: Any = FakeSession(logs=logs, glue=FakeGlue(polls_until_done=4))
+    monkeypatch.setattr("deployer.jobs.poll", lambda timeout: iter((0, 20, 35, 50, 66)))
+    said: list[str] = []
+    run(session, said)
+    assert said[1:-1] == ["writing purchase (24 months), 0 s", "writing purchase (24 months), 35 s"]
+
+
+def test_a_terminal_is_told_when_the_run_is_over() -> None:
+    """Given a watcher that shows one thing at a time, then an empty text takes it away at the end."""
+    session, shown = FakeSession(), list[str]()
+    run_id = start_job(session.lake, {})
+    follow_job(session.lake, run_id, Watcher(print, lambda text, seconds: shown.append(text)), timeout_seconds=60)
+    assert shown == ["job run RUNNING", ""]

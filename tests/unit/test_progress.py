@@ -6,7 +6,7 @@ import io
 import json
 import re
 
-from deployer.events import Event, ResourceMoved, Said, StackEnded, StackStarted
+from deployer.events import Doing, Event, ResourceMoved, Said, StackEnded, StackStarted
 from deployer.progress import Lines, LiveTerminal, NdJson
 
 EVENTS: tuple[tuple[float, Event], ...] = (
@@ -107,3 +107,27 @@ def test_programs_get_one_object_per_event() -> None:
     first, *_, last = (json.loads(line) for line in out.getvalue().splitlines())
     assert first == {"version": 1, "event": "Said", "text": "uploaded 2 artifacts, 10 bytes"}
     assert (last["event"], last["stack"], last["outcome"], last["seconds"]) == ("StackEnded", "catalog", "failed", 2.0)
+
+
+def test_a_job_is_one_line_that_refreshes_on_a_terminal() -> None:
+    """Given a job that tells what it does, then a terminal has one line of it with its time, and none when it is over."""
+    time, out = [0.0], io.StringIO()
+    live = LiveTerminal(out, interval_seconds=60, clock=lambda: time[0], columns=lambda: 80)
+    for seconds, text in ((10.0, "49 objects to read"), (12.5, "writing purchase (24 months)"), (13.0, "")):
+        time[0] = seconds
+        live(Doing(text, seconds))
+    live(Said("job run SUCCEEDED after 13 s"))
+    live.close()
+    assert out.getvalue() == (
+        "  job               10.0 s  49 objects to read\n"
+        "\x1b[1F\x1b[J  job               12.5 s  writing purchase (24 months)\n"
+        "\x1b[1F\x1b[Jjob run SUCCEEDED after 13 s\n"
+    )
+
+
+def test_a_job_is_a_line_for_each_step_elsewhere() -> None:
+    """Given no terminal, then each step is a line with the time that went by, and the end of it none."""
+    lines: list[str] = []
+    for event in (Doing("49 objects to read", 10.0), Doing("", 13.0)):
+        Lines(lines.append)(event)
+    assert lines == ["49 objects to read, 10 s"]

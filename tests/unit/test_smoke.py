@@ -16,6 +16,7 @@ from deployer import pauses
 from deployer.deployed_lake import lake_from
 from deployer.errors import ConfigError
 from deployer.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
+from deployer.jobs import Watcher
 from deployer.pauses import Deadline
 from deployer.release import Release, ReleaseFile
 from deployer.smoke import run_smoke_test
@@ -75,7 +76,9 @@ class World:
         self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
 
     def test(self, deadline: Deadline | None = None) -> Any:
-        return run_smoke_test(lambda: self.session.lake, say=self.said.append, release=self.release, deadline=deadline)
+        return run_smoke_test(
+            lambda: self.session.lake, Watcher.of_lines(self.said.append), release=self.release, deadline=deadline
+        )
 
 
 def test_the_fixtures_have_the_answer_that_they_claim() -> None:
@@ -319,7 +322,17 @@ def test_a_release_without_the_outputs_that_its_test_needs_does_not_pass() -> No
     world = World()
     outputs = {name: value for name, value in OUTPUTS.items() if name != "SmokeDatabaseName"}
     verdict = run_smoke_test(
-        lambda: lake_from("uat", outputs, world.session.client), say=world.said.append, release=world.release
+        lambda: lake_from("uat", outputs, world.session.client),
+        Watcher.of_lines(world.said.append),
+        release=world.release,
     )
     assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
     assert verdict.message == "environment uat: no deployed stack has an output SmokeDatabaseName"
+
+
+def test_the_jobs_progress_is_shown_as_the_tests() -> None:
+    """Given a job that tells how far it is, when the smoke test runs it, then that is shown under the test's name."""
+    world = World()
+    world.session.logs.events = [("/job/output", 1, "progress: 3 objects to read")]
+    world.test()
+    assert "smoke test: 3 objects to read, 0 s" in world.said
