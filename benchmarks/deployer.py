@@ -30,7 +30,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests" / "support")
 
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 
-from deployer.templates import load_template
+from deployer.project.templates import load_template
 
 FLOOR = """\
 import sys, boto3

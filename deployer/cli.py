@@ -19,14 +19,14 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from deployer.app import App
-from deployer.aws_errors import explain
+from deployer.aws.translation import explain
 from deployer.errors import DataopsError, UsageError
 from deployer.files import explain_file
 from deployer.nearest import nearest
-from deployer.options import add_global_options, global_options
-from deployer.output import error_document, write_error, write_talk
-from deployer.streams import guard_streams
+from deployer.terminal.app import App
+from deployer.terminal.options import add_global_options, global_options
+from deployer.terminal.output import error_document, write_error, write_talk
+from deployer.terminal.streams import guard_streams
 
 # command -> module, name in the module, what it does
 COMMANDS: dict[str, tuple[str, str, str]] = {

@@ -9,12 +9,12 @@ from datetime import datetime
 import click
 from refunds_lake.runs import Manifest, in_force
 
-from deployer import upkeep
-from deployer.app import App
+from deployer.composition.environment import lake_of
 from deployer.documents import as_document
-from deployer.environment import lake_of
 from deployer.errors import Refused
-from deployer.options import env_option, examples, yes_option
+from deployer.lake import published_tables as upkeep
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples, yes_option
 
 KEEP_DAYS = 30
 

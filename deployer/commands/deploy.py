@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from deployer.app import App
-from deployer.choices import Choices, guard_options, revert_drift_option
-from deployer.commands.shared import carry_out
-from deployer.environment import built_target
+from deployer.commands.carry_out import carry_out
+from deployer.composition.environment import built_target
+from deployer.deploying.request import DeployRequest
 from deployer.errors import UsageError
-from deployer.identity import commit_of
-from deployer.options import env_option, examples
-from deployer.plan import Options
-from deployer.request import DeployRequest
+from deployer.ledger.identity import commit_of
+from deployer.planning.plan import Options
+from deployer.terminal.app import App
+from deployer.terminal.choices import Choices, guard_options, revert_drift_option
+from deployer.terminal.options import env_option, examples
 
 SAVED_PLAN = {"version", "environment", "release", "deployed_release", "steps"}  # what every version of a plan has
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.app import App
-from deployer.assembly import ports_of, stoppable
-from deployer.destruction import Destruction, Thing, destruction_text, keeps_ledger
+from deployer.composition.environment import built_target
+from deployer.composition.ports import ports_of, stoppable
+from deployer.deploying.destruction import Destruction, Thing, destruction_text, keeps_ledger
+from deployer.deploying.events import Progress
 from deployer.documents import as_document
-from deployer.environment import built_target
-from deployer.events import Progress
-from deployer.options import env_option, examples, yes_option
 from deployer.pauses import Pauses
-from deployer.progress import progress_of
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples, yes_option
+from deployer.terminal.progress import progress_of
 
 if TYPE_CHECKING:
-    from deployer.session import Session
+    from deployer.aws.session import Session
 
 
 @dataclass(frozen=True)

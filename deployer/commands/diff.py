@@ -8,16 +8,16 @@ from typing import Any
 
 import click
 
-from deployer.app import App
-from deployer.artifacts import fetch_file, fetch_manifest, matching_release
 from deployer.commands.show import deployed_release
+from deployer.composition.environment import artifacts_store
 from deployer.documents import as_document
-from deployer.environment import artifacts_store
-from deployer.ledger import Ledger
-from deployer.options import env_option, examples
-from deployer.release import short
-from deployer.release_diff import ChangedFile, changed_files, settings_changed
-from deployer.store import RecordStore
+from deployer.ledger.ledger import Ledger
+from deployer.ledger.store import RecordStore
+from deployer.release.artifacts import fetch_file, fetch_manifest, matching_release
+from deployer.release.diff import ChangedFile, changed_files, settings_changed
+from deployer.release.release import short
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)

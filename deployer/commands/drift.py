@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import click
 
-from deployer.app import App
-from deployer.assembly import stoppable
-from deployer.aws_services import AwsServices
+from deployer.aws.services import AwsServices
+from deployer.composition.environment import cloud_of, evidence_of
+from deployer.composition.ports import stoppable
 from deployer.documents import as_document
-from deployer.drift import DriftFinding, expired, find_drift, require_deployed, with_known
-from deployer.environment import cloud_of, evidence_of
-from deployer.options import env_option, examples
 from deployer.pauses import Pauses
+from deployer.planning.drift import DriftFinding, expired, find_drift, require_deployed, with_known
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 DRIFTED = 3
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from deployer.app import App
+from deployer.composition.environment import ledger_of
 from deployer.documents import as_document
-from deployer.environment import ledger_of
-from deployer.ledger import DeployRun
-from deployer.options import env_option, examples
-from deployer.release import short, short_commit
+from deployer.ledger.ledger import DeployRun
+from deployer.release.release import short, short_commit
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)

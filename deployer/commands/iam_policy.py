@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from deployer.app import App
 from deployer.documents import as_document
-from deployer.iam_policy import Role, managed_policies, policy
-from deployer.options import env_option, examples
-from deployer.templates import load_templates
+from deployer.project.templates import load_templates
+from deployer.security.iam_policy import Role, managed_policies, policy
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)

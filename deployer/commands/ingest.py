@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from deployer.app import App
-from deployer.delivery import Delivery, size_text
+from deployer.composition.environment import lake_of
 from deployer.documents import as_document
-from deployer.environment import lake_of
 from deployer.errors import UsageError
-from deployer.ingest import checked_files
-from deployer.options import env_option, examples
-from deployer.routes import ROUTES
-from deployer.stream import stream_keys, wait_for_stream
+from deployer.lake.delivery.delivery import Delivery, size_text
+from deployer.lake.delivery.files import checked_files
+from deployer.lake.delivery.routes import ROUTES
+from deployer.lake.delivery.stream import stream_keys, wait_for_stream
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)

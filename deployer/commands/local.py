@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 
 from deployer import local
-from deployer.app import App
 from deployer.documents import as_document
 from deployer.local.paths import LocalPaths
-from deployer.options import examples, yes_option
+from deployer.terminal.app import App
+from deployer.terminal.options import examples, yes_option
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import click
 
-from deployer.app import App
-from deployer.deployed_lake import Lake
+from deployer.composition.environment import lake_of
 from deployer.documents import as_document
-from deployer.environment import lake_of
 from deployer.errors import UsageError
-from deployer.jobs import Watcher, find_run, follow_job, recent_runs
-from deployer.logs import JobLog
-from deployer.options import env_option, examples
-from deployer.output import write_lines
+from deployer.lake.deployed_lake import Lake
+from deployer.lake.job_logs import JobLog
+from deployer.lake.jobs import Watcher, find_run, follow_job, recent_runs
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
+from deployer.terminal.output import write_lines
 
 FOLLOW_SECONDS = 6 * 3600
 

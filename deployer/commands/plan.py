@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from deployer.app import App
-from deployer.deployments import plan_target
-from deployer.environment import built_target, stored_target
+from deployer.composition.deployments import plan_target
+from deployer.composition.environment import built_target, stored_target
 from deployer.files import require_folder, write_file
-from deployer.options import env_option, examples, timeout_option
 from deployer.pauses import Deadline
-from deployer.plan import Options
-from deployer.plan_text import plan_text
+from deployer.planning.plan import Options
+from deployer.planning.plan_text import plan_text
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples, timeout_option
 
 CHANGES_PENDING = 3
 

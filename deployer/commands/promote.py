@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
-from deployer.app import App
-from deployer.artifacts import fetch_release
-from deployer.choices import Choices, guard_options
-from deployer.commands.shared import carry_out
-from deployer.environment import artifacts_store, evidence_of, release_target
+from deployer.commands.carry_out import carry_out
+from deployer.composition.environment import artifacts_store, evidence_of, release_target
+from deployer.deploying.promotion import refusals
+from deployer.deploying.request import DeployRequest
 from deployer.errors import Refused, UsageError
-from deployer.options import env_option, examples
-from deployer.promotion import refusals
-from deployer.release import short
-from deployer.request import DeployRequest
+from deployer.release.artifacts import fetch_release
+from deployer.release.release import short
+from deployer.terminal.app import App
+from deployer.terminal.choices import Choices, guard_options
+from deployer.terminal.options import env_option, examples
 
 
 @click.command(epilog=examples("dataops promote --env prod", "dataops promote --env prod --release 3f1c09aa --yes"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from deployer.app import App
 from deployer.commands.run import load_watched
 from deployer.documents import as_document
-from deployer.load import replay_arguments
-from deployer.load_text import replay_lines
-from deployer.options import env_option, examples
+from deployer.lake.load_text import replay_lines
+from deployer.lake.loads import replay_arguments
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @click.command(

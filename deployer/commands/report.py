@@ -8,18 +8,18 @@ from pathlib import Path
 
 import click
 
-from deployer.app import App
-from deployer.deployed_lake import Lake
+from deployer.composition.environment import lake_of
 from deployer.documents import as_document
-from deployer.environment import lake_of
 from deployer.errors import UsageError
 from deployer.files import require_folder, write_file
-from deployer.manifests import recorded_runs
-from deployer.options import env_option, examples
-from deployer.output import write_result
+from deployer.lake.deployed_lake import Lake
+from deployer.lake.refund_report import RefundReport, checked_month, fetch_report
+from deployer.lake.report_formats import RENDERERS, render, render_csv, summary
+from deployer.lake.run_manifests import recorded_runs
 from deployer.refunds import RefundRow
-from deployer.report import RefundReport, checked_month, fetch_report
-from deployer.report_formats import RENDERERS, render, render_csv, summary
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
+from deployer.terminal.output import write_result
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import click
 
-from deployer.app import App
 from deployer.documents import as_document
 from deployer.files import require_folder, write_file
-from deployer.options import env_option, examples, timeout_option
+from deployer.lake.refund_report import checked_month
+from deployer.lake.report_comparison import CustomerDifference
 from deployer.pauses import Deadline
-from deployer.plan import Plan
-from deployer.rebuild import MonthRebuild
-from deployer.release_diff import ChangedFile
-from deployer.report import checked_month
-from deployer.report_comparison import CustomerDifference
-from deployer.review import review_of
-from deployer.review_page import Review, review_page
-from deployer.verdict import Verdict
+from deployer.planning.plan import Plan
+from deployer.release.diff import ChangedFile
+from deployer.release.verdict import Verdict
+from deployer.review.gather import review_of
+from deployer.review.markdown_page import Review, review_page
+from deployer.review.month_rebuild import MonthRebuild
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples, timeout_option
 
 
 @dataclass(frozen=True)

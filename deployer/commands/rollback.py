@@ -6,14 +6,14 @@ from functools import partial
 
 import click
 
-from deployer.app import App
-from deployer.artifacts import fetch_release, matching_release
-from deployer.choices import Choices, guard_options
-from deployer.commands.shared import carry_out
-from deployer.deployments import commit_of_release, last_good_release
-from deployer.environment import artifacts_store, release_target
-from deployer.options import env_option, examples
-from deployer.request import DeployRequest
+from deployer.commands.carry_out import carry_out
+from deployer.composition.deployments import commit_of_release, last_good_release
+from deployer.composition.environment import artifacts_store, release_target
+from deployer.deploying.request import DeployRequest
+from deployer.release.artifacts import fetch_release, matching_release
+from deployer.terminal.app import App
+from deployer.terminal.choices import Choices, guard_options
+from deployer.terminal.options import env_option, examples
 
 
 @click.command(epilog=examples("dataops rollback --env prod", "dataops rollback --env prod --to 3f1c09aa --yes"))

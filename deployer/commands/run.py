@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import click
 
-from deployer.app import App
+from deployer.composition.environment import lake_of
+from deployer.deploying.events import Doing, Said
 from deployer.documents import as_document
-from deployer.environment import lake_of
-from deployer.events import Doing, Said
-from deployer.jobs import Watcher
-from deployer.load import Load, load, load_arguments
-from deployer.load_text import load_lines
-from deployer.options import env_option, examples
-from deployer.progress import progress_of
+from deployer.lake.jobs import Watcher
+from deployer.lake.load_text import load_lines
+from deployer.lake.loads import Load, load, load_arguments
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
+from deployer.terminal.progress import progress_of
 
 
 @click.command(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from deployer.app import App
 from deployer.documents import as_document
-from deployer.options import examples
-from deployer.sample import DEFAULT_END, Sample
-from deployer.sample_files import answer_path, write_sample
+from deployer.lake.sample.sample_files import answer_path, write_sample
+from deployer.lake.sample.transactions import DEFAULT_END, Sample
+from deployer.terminal.app import App
+from deployer.terminal.options import examples
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from deployer.app import App
-from deployer.artifacts import fetch_manifest, matching_release
 from deployer.commands.history import history_text, recorded_run
+from deployer.composition.environment import artifacts_store
 from deployer.documents import as_document
-from deployer.environment import artifacts_store
 from deployer.errors import DataopsError
-from deployer.ledger import Current, Ledger
-from deployer.options import env_option, examples
+from deployer.ledger.ledger import Current, Ledger
+from deployer.release.artifacts import fetch_manifest, matching_release
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import click
 
-from deployer.app import App
-from deployer.cloud import StackState
+from deployer.cloudformation.port import StackState
+from deployer.cloudformation.statuses import row_of
+from deployer.composition.environment import evidence_of, lock_owner
 from deployer.documents import as_document
-from deployer.environment import evidence_of, lock_owner
-from deployer.ledger import Current
-from deployer.lock import Owner
-from deployer.options import env_option, examples
-from deployer.release import short, short_commit
-from deployer.statuses import row_of
+from deployer.ledger.ledger import Current
+from deployer.ledger.lock import Owner
+from deployer.release.release import short, short_commit
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)

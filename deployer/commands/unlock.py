@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import click
 
-from deployer.app import App
+from deployer.composition.environment import artifacts_store
 from deployer.documents import as_document
-from deployer.environment import artifacts_store
 from deployer.errors import Refused
-from deployer.lock import EnvironmentLock
-from deployer.options import env_option, examples, yes_option
+from deployer.ledger.lock import EnvironmentLock
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples, yes_option
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from deployer.app import App
 from deployer.documents import as_document
 from deployer.files import require_folder, write_file
-from deployer.finding import Level
-from deployer.findings import as_junit, as_text, validation_result
-from deployer.options import examples
-from deployer.validation import validate_project
+from deployer.project.finding import Level
+from deployer.terminal.app import App
+from deployer.terminal.options import examples
+from deployer.validation.findings import as_junit, as_text, validation_result
+from deployer.validation.validate import validate_project
 
 
 @click.command(

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from five_stacks import NAMES, bare_emulator, session_of, write_project
 
-from deployer import assembly
-from deployer.app import App
 from deployer.cli import run
-from deployer.environment import artifacts_store
-from deployer.lock import EnvironmentLock
-from deployer.verdict import SmokeOutcome, Verdict
+from deployer.composition import ports as assembly
+from deployer.composition.environment import artifacts_store
+from deployer.ledger.lock import EnvironmentLock
+from deployer.release.verdict import SmokeOutcome, Verdict
+from deployer.terminal.app import App
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 
-from deployer.aws import AwsCloud
-from deployer.environment import artifacts_store, cloud_of, stack_outputs
+from deployer.aws.cloudformation import AwsCloud
+from deployer.aws.session import Session
+from deployer.composition.environment import artifacts_store, cloud_of, stack_outputs
+from deployer.deploying.results import DeployOutcome
 from deployer.errors import DataopsError
-from deployer.results import DeployOutcome
-from deployer.session import Session
 
 WRITES = ("Create", "Update", "Delete", "Put", "Execute")
 

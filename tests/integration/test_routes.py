@@ -12,14 +12,14 @@ import pytest
 from moto import mock_aws
 
 from deployer import pauses
-from deployer.config import Environment, Partner, Project
-from deployer.delivery import Deliver, Delivery
-from deployer.deployed_lake import NEEDED, Lake, lake_from
-from deployer.drop import deliver_s3
+from deployer.aws.session import Access, Session
 from deployer.errors import DataopsError, UsageError
-from deployer.ingest import BadFiles, RawFile, checked_files
-from deployer.session import Access, Session
-from deployer.stream import deliver_stream, stream_keys, wait_for_stream
+from deployer.lake.delivery.delivery import Deliver, Delivery
+from deployer.lake.delivery.drop import deliver_s3
+from deployer.lake.delivery.files import BadFiles, RawFile, checked_files
+from deployer.lake.delivery.stream import deliver_stream, stream_keys, wait_for_stream
+from deployer.lake.deployed_lake import NEEDED, Lake, lake_from
+from deployer.project.config import Environment, Partner, Project
 
 PARAMETERS = {"PartnerExternalId": "agreed-with-partner"}
 PROJECT = Project("lake", Path("/project"), {}, {}, {})

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
 
-from deployer.environment import artifacts_store, ledger_of
-from deployer.lock import EnvironmentLock
+from deployer.composition.environment import artifacts_store, ledger_of
+from deployer.ledger.lock import EnvironmentLock
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,17 @@ from typing import Any
 
 from fake_cloud import FakeCloud, FakeStore
 
-from deployer.config import parse_project
-from deployer.deployment import Deployment
-from deployer.events import Event
+from deployer.deploying.deployment import Deployment
+from deployer.deploying.events import Event
+from deployer.deploying.request import DeployRequest, Ports
+from deployer.deploying.results import DeployResult
+from deployer.ledger.store import RecordStore
 from deployer.pauses import Deadline, Pauses
-from deployer.plan import Plan
-from deployer.release import build_release
-from deployer.request import DeployRequest, Ports
-from deployer.results import DeployResult
-from deployer.store import RecordStore
-from deployer.target import Target, target_of
-from deployer.verdict import SmokeOutcome, Verdict
+from deployer.planning.plan import Plan
+from deployer.project.config import parse_project
+from deployer.release.release import build_release
+from deployer.release.target import Target, target_of
+from deployer.release.verdict import SmokeOutcome, Verdict
 
 DATAOPS_YML = """\
 project: shop

@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from deployer.deployed_lake import Lake, lake_from
+from deployer.lake.deployed_lake import Lake, lake_from
 
 ROOT = Path(__file__).parents[2]
 OUTPUTS = {

@@ -13,9 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deployer.cloud import AlreadyThere, ChangeSet, Cloud, Drift, OperationError, StackEvent, StackRequest, StackState
-from deployer.store import RecordStore, Stored
-from deployer.templates import parse_template
+from deployer.cloudformation.port import (
+    AlreadyThere,
+    ChangeSet,
+    Cloud,
+    Drift,
+    OperationError,
+    StackEvent,
+    StackRequest,
+    StackState,
+)
+from deployer.ledger.store import RecordStore, Stored
+from deployer.project.templates import parse_template
 
 
 @dataclass

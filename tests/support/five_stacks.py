@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployer.assembly import ports_of
-from deployer.config import load_project
-from deployer.deployment import Deployment
-from deployer.environment import built_target
+from deployer.aws.session import Access, Session
+from deployer.composition.environment import built_target
+from deployer.composition.ports import ports_of
+from deployer.deploying.deployment import Deployment
+from deployer.deploying.request import DeployRequest
+from deployer.deploying.results import DeployResult
 from deployer.pauses import Pauses
-from deployer.progress import Lines
-from deployer.request import DeployRequest
-from deployer.results import DeployResult
-from deployer.session import Access, Session
+from deployer.project.config import load_project
+from deployer.terminal.progress import Lines
 
 NAMES = ("base", "ingest", "glue", "catalog", "athena")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
-from deployer.config import Project, parse_project
-from deployer.templates import Template, parse_template
+from deployer.project.config import Project, parse_project
+from deployer.project.templates import Template, parse_template
 
 ENVIRONMENT = 'uat: {account: "111111111111", region: ap-southeast-2}'
 STACKS = "a: {template: a.yaml}"

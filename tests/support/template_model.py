@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployer.templates import Template, load_template
+from deployer.project.templates import Template, load_template
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES: dict[str, Template] = {path.stem: load_template(path) for path in sorted(ROOT.glob("templates/*.yaml"))}

@@ -6,8 +6,8 @@ import pytest
 from fake_aws import Failure, FakeAthena, FakeSession
 
 from deployer import pauses
-from deployer.athena import FailureKind, QueryFailed, QueryTimedOut, deployed_sql, quoted, run_query
 from deployer.errors import DataopsError
+from deployer.lake.queries import FailureKind, QueryFailed, QueryTimedOut, deployed_sql, quoted, run_query
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore import exceptions as raised
 
-from deployer.aws_errors import explain
+from deployer.aws.translation import explain
 from deployer.errors import DataopsError, Refused
 
 

@@ -15,8 +15,10 @@ import pipeline
 import pytest
 from pipeline import ROOT, as_environment, azure_devops, scripts, stages, steps
 
-from deployer import cli, rebuild, smoke
-from deployer.config import load_project
+from deployer import cli
+from deployer.lake.smoke import smoke_test as smoke
+from deployer.project.config import load_project
+from deployer.review import month_rebuild as rebuild
 
 SCRIPTS = list(scripts())
 CHECK = ["--builtin-schema", "vendor.azure-pipelines", "--data-transform", "azure-pipelines"]

@@ -10,12 +10,12 @@ import botocore.session
 import pytest
 from botocore.stub import Stubber
 
-from deployer.aws import AwsCloud
-from deployer.changes import Action, Replacement, from_change_set, from_templates
-from deployer.guards import STATEFUL_TYPES, data_risks
-from deployer.iam_changes import iam_changes
-from deployer.render import render, visible_parameters
-from deployer.templates import parse_template
+from deployer.aws.cloudformation import AwsCloud
+from deployer.planning.data_guard import STATEFUL_TYPES, data_risks
+from deployer.planning.permission_changes import iam_changes
+from deployer.planning.render import render, visible_parameters
+from deployer.planning.resource_changes import Action, Replacement, from_change_set, from_templates
+from deployer.project.templates import parse_template
 
 MODEL = botocore.session.get_session().get_service_model("cloudformation")
 

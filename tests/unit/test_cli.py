@@ -20,9 +20,9 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 
 from deployer import cli
-from deployer.app import App
 from deployer.errors import ConfigError, DataopsError, Locked, Refused, SmokeTestFailed, UsageError
-from deployer.options import declared_environments, env_option
+from deployer.terminal.app import App
+from deployer.terminal.options import declared_environments, env_option
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN = (
@@ -127,7 +127,9 @@ def test_every_command_shows_examples(name: str, capfd: pytest.CaptureFixture[st
     subcommands = command.commands if isinstance(command, click.Group) else {}
     for path in [[name, sub] for sub in subcommands] or [[name]]:
         text = help_of(capfd, *path)
-        assert re.search(r"Examples:\n\s+dataops ", text), f"{' '.join(path)} needs deployer.options.examples\n{text}"
+        assert re.search(r"Examples:\n\s+dataops ", text), (
+            f"{' '.join(path)} needs deployer.terminal.options.examples\n{text}"
+        )
 
 
 # How a run ends.

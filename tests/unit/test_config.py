@@ -11,7 +11,9 @@ import pytest
 import yaml
 from project_files import FULL, config_text, project
 
-from deployer.config import (
+from deployer.errors import ConfigError
+from deployer.nearest import nearest
+from deployer.project.config import (
     Artifact,
     ArtifactKind,
     DriftIgnore,
@@ -21,9 +23,7 @@ from deployer.config import (
     load_project,
     parse_project,
 )
-from deployer.errors import ConfigError
-from deployer.nearest import nearest
-from deployer.schema import FROM_ENVIRONMENT, PROJECT, Items, Record, Shape, Table, Value
+from deployer.project.shapes import FROM_ENVIRONMENT, PROJECT, Items, Record, Shape, Table, Value
 
 ROOT = Path(__file__).parents[2]
 

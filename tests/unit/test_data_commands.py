@@ -11,9 +11,10 @@ import pytest
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
 from refunds_lake.runs import BACKFILL, INCREMENT, REPLAY, InputObject, Manifest, Month, Problem, manifest_key
 
-from deployer import environment, pauses
-from deployer.app import App
+from deployer import pauses
 from deployer.cli import run
+from deployer.composition import environment
+from deployer.terminal.app import App
 
 Run = Callable[..., tuple[int, str, str]]
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

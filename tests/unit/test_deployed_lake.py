@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fake_aws import OUTPUTS
 
-from deployer.deployed_lake import NEEDED, MissingOutput, TableSet, lake_from
-from deployer.stream import deliver_stream
+from deployer.lake.delivery.stream import deliver_stream
+from deployer.lake.deployed_lake import NEEDED, MissingOutput, TableSet, lake_from
 
 
 def no_client(service: str) -> Any:

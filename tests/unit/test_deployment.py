@@ -8,14 +8,14 @@ import pytest
 from deployments import PASSED, World, failing, passing
 from fake_cloud import FakeCloud
 
-from deployer.deployment import Deployment
+from deployer.deploying.deployment import Deployment
+from deployer.deploying.events import StackEnded, StackStarted
+from deployer.deploying.request import DeployRequest, IfBusy
+from deployer.deploying.results import DeployOutcome, StackOutcome
 from deployer.errors import DataopsError, Locked, Refused
-from deployer.events import StackEnded, StackStarted
-from deployer.lock import EnvironmentLock
-from deployer.plan import Options
-from deployer.request import DeployRequest, IfBusy
-from deployer.results import DeployOutcome, StackOutcome
-from deployer.verdict import SmokeOutcome
+from deployer.ledger.lock import EnvironmentLock
+from deployer.planning.plan import Options
+from deployer.release.verdict import SmokeOutcome
 
 
 @pytest.fixture

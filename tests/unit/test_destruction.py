@@ -10,10 +10,10 @@ import pytest
 from deployments import World
 
 from deployer.commands.destroy import destroy
-from deployer.destruction import Destruction, Doomed, destruction_text
-from deployer.ledger import Ledger
+from deployer.deploying.destruction import Destruction, Doomed, destruction_text
+from deployer.ledger.ledger import Ledger
 from deployer.pauses import Interrupted
-from deployer.templates import parse_template
+from deployer.project.templates import parse_template
 
 ROOT = Path(__file__).parents[2]
 

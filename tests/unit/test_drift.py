@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from deployments import World
 
-from deployer.cloud import Drift, describe_all
-from deployer.config import DriftIgnore
-from deployer.deployed_services import DeployedServices
-from deployer.drift import DriftFinding, expired, find_drift, with_known
-from deployer.ledger import Ledger
+from deployer.cloudformation.port import Drift, describe_all
+from deployer.ledger.ledger import Ledger
 from deployer.pauses import Pauses
+from deployer.planning.deployed_services import DeployedServices
+from deployer.planning.drift import DriftFinding, expired, find_drift, with_known
+from deployer.project.config import DriftIgnore
 
 TABLE = """\
 Resources:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.athena import FailureKind, QueryFailed
-from deployer.faults import speaks_of_the_code, speaks_of_the_query
+from deployer.lake.queries import FailureKind, QueryFailed
+from deployer.lake.smoke.faults import speaks_of_the_code, speaks_of_the_query
 
 OF_THE_CODE = [
     "CheckFailed: the run does not add up, nothing is published: {'read': 3}",

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from deployer import cli
-from deployer.app import App
-from deployer.options import GlobalOption, complete_environment
+from deployer.terminal.app import App
+from deployer.terminal.options import GlobalOption, complete_environment
 
 
 def leaves(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:

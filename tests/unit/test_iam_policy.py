@@ -13,9 +13,10 @@ from calls_in_code import calls_in_code
 from project_files import project, template
 
 from deployer import cli
-from deployer.config import load_project
 from deployer.errors import ConfigError
-from deployer.iam_policy import (
+from deployer.project.config import load_project
+from deployer.project.templates import load_templates, parse_template
+from deployer.security.iam_policy import (
     COMMANDS,
     MANAGED_POLICY_CHARACTERS,
     Role,
@@ -23,8 +24,7 @@ from deployer.iam_policy import (
     managed_policies,
     policy,
 )
-from deployer.resource_actions import ACTIONS
-from deployer.templates import load_templates, parse_template
+from deployer.security.resource_actions import ACTIONS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = load_project(ROOT)

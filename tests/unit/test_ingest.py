@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer.delivery import size_text
-from deployer.ingest import BadFiles, checked_files
-from deployer.stream import MOST_BATCH_BYTES, MOST_RECORDS, batches, stream_lines
+from deployer.lake.delivery.delivery import size_text
+from deployer.lake.delivery.files import BadFiles, checked_files
+from deployer.lake.delivery.stream import MOST_BATCH_BYTES, MOST_RECORDS, batches, stream_lines
 
 KNOWN = ["a.json", "a.jsonl", "a.ndjson", "a.csv", "a.json.gz", "a.jsonl.gz", "a.ndjson.gz", "a.csv.gz", "a.parquet"]
 

@@ -7,8 +7,17 @@ from fake_aws import FakeGlue, FakeLogs, FakeSession
 
 from deployer import pauses
 from deployer.errors import Locked
-from deployer.jobs import JobTimedOut, Watcher, active_run, find_run, follow_job, recent_runs, run_when_free, start_job
-from deployer.logs import JobLog, last_lines
+from deployer.lake.job_logs import JobLog, last_lines
+from deployer.lake.jobs import (
+    JobTimedOut,
+    Watcher,
+    active_run,
+    find_run,
+    follow_job,
+    recent_runs,
+    run_when_free,
+    start_job,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +173,7 @@ def test_after_a_silence_it_is_said_that_the_job_still_lives(monkeypatch: pytest
     """Given a job that says nothing for long, then what it last said is shown again, with the time that went by."""
     logs = FakeLogs(events=[("/job/output", 1, "progress: writing purchase (24 months)")])
     session: Any = FakeSession(logs=logs, glue=FakeGlue(polls_until_done=4))
-    monkeypatch.setattr("deployer.jobs.poll", lambda timeout: iter((0, 20, 35, 50, 66)))
+    monkeypatch.setattr("deployer.lake.jobs.poll", lambda timeout: iter((0, 20, 35, 50, 66)))
     said: list[str] = []
     run(session, said)
     assert said[1:-1] == ["writing purchase (24 months), 0 s", "writing purchase (24 months), 35 s"]

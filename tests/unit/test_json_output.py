@@ -35,12 +35,12 @@ from deployer.commands import (
     unlock,
 )
 from deployer.documents import as_document
-from deployer.findings import ValidationResult
-from deployer.ledger import Current, Ledger
-from deployer.load import Load
-from deployer.plan import Plan
+from deployer.lake.loads import Load
+from deployer.ledger.ledger import Current, Ledger
+from deployer.planning.plan import Plan
 from deployer.refunds import RefundRow
-from deployer.verdict import Verdict
+from deployer.release.verdict import Verdict
+from deployer.validation.findings import ValidationResult
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "json-output.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from deployments import World, passing
 
-from deployer import lock
-from deployer.results import DeployOutcome
+from deployer.deploying.results import DeployOutcome
+from deployer.ledger import lock
 
 
 class Killed(BaseException):

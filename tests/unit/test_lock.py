@@ -11,9 +11,9 @@ import pytest
 from deployments import World
 from fake_cloud import FakeStore
 
-from deployer import lock
 from deployer.errors import DataopsError, Locked
-from deployer.lock import LIFETIME_SECONDS, EnvironmentLock
+from deployer.ledger import lock
+from deployer.ledger.lock import LIFETIME_SECONDS, EnvironmentLock
 
 
 class Clock:

@@ -13,15 +13,15 @@ import pytest
 from botocore.stub import Stubber
 from deployments import World
 
-from deployer.aws import AwsCloud
-from deployer.changes import from_change_set
-from deployer.cloud import OperationError, StackRequest
+from deployer.aws.cloudformation import AwsCloud
+from deployer.cloudformation.failures import Ended, change_set_failed, change_set_warnings, stack_failed
+from deployer.cloudformation.port import OperationError, StackRequest
+from deployer.deploying.results import DeployOutcome
 from deployer.errors import DataopsError, Refused
-from deployer.failures import Ended, change_set_failed, change_set_warnings, stack_failed
-from deployer.plan import Options
-from deployer.plan_text import plan_text
-from deployer.results import DeployOutcome
-from deployer.templates import Template, parse_template
+from deployer.planning.plan import Options
+from deployer.planning.plan_text import plan_text
+from deployer.planning.resource_changes import from_change_set
+from deployer.project.templates import Template, parse_template
 
 STACK = "arn:aws:cloudformation:eu-west-1:111111111111:stack/lake-uat-glue/1"
 CHANGE_SET = "arn:aws:cloudformation:eu-west-1:111111111111:changeSet/dataops-1-glue/1"

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from deployments import World, passing
 
-from deployer.assembly import stoppable
-from deployer.deployment import Deployment
-from deployer.deployment_text import failure_of, result_text
+from deployer.composition.ports import stoppable
+from deployer.deploying.deployment import Deployment
+from deployer.deploying.events import Said
+from deployer.deploying.request import DeployRequest
+from deployer.deploying.results import DeployOutcome
 from deployer.errors import Locked
-from deployer.events import Said
-from deployer.lock import EnvironmentLock
+from deployer.ledger.lock import EnvironmentLock
 from deployer.pauses import Deadline, Interrupted, Pauses, TimeIsUp
-from deployer.request import DeployRequest
-from deployer.results import DeployOutcome
+from deployer.terminal.deployment_text import failure_of, result_text
 
 
 class Clock:

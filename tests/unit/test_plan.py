@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from deployments import TEMPLATES, World
 
-from deployer.changes import Action, PropertyChange, ResourceChange
-from deployer.cloud import StackRequest
+from deployer.cloudformation.port import StackRequest
+from deployer.deploying.results import DeployOutcome
 from deployer.errors import DataopsError, Refused
 from deployer.pauses import Interrupted, Pauses
-from deployer.plan import Plan, Step, StepKind
-from deployer.plan_text import plan_text
-from deployer.results import DeployOutcome
+from deployer.planning.plan import Plan, Step, StepKind
+from deployer.planning.plan_text import plan_text
+from deployer.planning.resource_changes import Action, PropertyChange, ResourceChange
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_an_interrupted_plan_leaves_nothing_behind(deployed: World, monkeypatch:
     ports = deployed.ports()
     monkeypatch.setattr(deployed, "ports", lambda: type(ports)(**{**vars(ports), "pauses": pauses}))
     deployed.cloud.after_call = lambda name: pauses.stop() if name == "create_change_set" else None
-    monkeypatch.setattr("deployer.change_sets.await_change_set", lambda cloud, made, p: p.check())
+    monkeypatch.setattr("deployer.planning.change_sets.await_change_set", lambda cloud, made, p: p.check())
     with pytest.raises(Interrupted):
         deployed.plan()
     assert deployed.cloud.left_behind == []

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.errors import DataopsError
-from deployer.ingest import BadFiles, checked_files
-from deployer.load import Load, Problem
-from deployer.load_text import load_lines
-from deployer.output import write_error, write_lines, write_talk
+from deployer.lake.delivery.files import BadFiles, checked_files
+from deployer.lake.load_text import load_lines
+from deployer.lake.loads import Load, Problem
+from deployer.lake.refund_report import RefundReport
+from deployer.lake.report_formats import render, render_csv
 from deployer.printable import printable
 from deployer.refunds import RefundRow
-from deployer.report import RefundReport
-from deployer.report_formats import render, render_csv
+from deployer.terminal.output import write_error, write_lines, write_talk
 
 
 @pytest.mark.parametrize(

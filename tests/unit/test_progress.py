@@ -6,8 +6,8 @@ import io
 import json
 import re
 
-from deployer.events import Doing, Event, ResourceMoved, Said, StackEnded, StackStarted
-from deployer.progress import Lines, LiveTerminal, NdJson
+from deployer.deploying.events import Doing, Event, ResourceMoved, Said, StackEnded, StackStarted
+from deployer.terminal.progress import Lines, LiveTerminal, NdJson
 
 EVENTS: tuple[tuple[float, Event], ...] = (
     (0.0, Said("uploaded 2 artifacts, 10 bytes")),

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from deployments import World, failing, passing
 
-from deployer.cloud import describe_all
-from deployer.ledger import Ledger
-from deployer.promotion import Evidence, previous_release, refusals
-from deployer.verdict import SmokeOutcome
+from deployer.cloudformation.port import describe_all
+from deployer.deploying.promotion import Evidence, previous_release, refusals
+from deployer.ledger.ledger import Ledger
+from deployer.release.verdict import SmokeOutcome
 
 
 def evidence_of(world: World, **changes: Any) -> Evidence:

@@ -11,12 +11,12 @@ from fake_aws import OUTPUTS
 from refunds_lake.catalog import GlueCatalog
 from refunds_lake.objects import S3Store
 
-from deployer.athena import QueryTimedOut, run_query
-from deployer.aws import AwsCloud
-from deployer.config import Environment, Project
-from deployer.deployed_lake import lake_from
-from deployer.jobs import stop_run
-from deployer.session import Access, Session
+from deployer.aws.cloudformation import AwsCloud
+from deployer.aws.session import Access, Session
+from deployer.lake.deployed_lake import lake_from
+from deployer.lake.jobs import stop_run
+from deployer.lake.queries import QueryTimedOut, run_query
+from deployer.project.config import Environment, Project
 
 STACK = "arn:aws:cloudformation:eu-west-1:111111111111:stack/lake-uat-glue/1"
 TABLE = {"Table": {"Name": "refund", "PartitionKeys": [{"Name": "month"}], "StorageDescriptor": {"Columns": []}}}

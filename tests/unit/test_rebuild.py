@@ -13,11 +13,11 @@ from fake_cloud import FakeStore
 from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
 
 from deployer import pauses
-from deployer.lock import EnvironmentLock
+from deployer.lake.report_comparison import CustomerDifference
+from deployer.ledger.lock import EnvironmentLock
 from deployer.pauses import Deadline
-from deployer.rebuild import LATEST_MONTH, JobCode, MonthRebuild, rebuild_month
-from deployer.release import ReleaseFile
-from deployer.report_comparison import CustomerDifference
+from deployer.release.release import ReleaseFile
+from deployer.review.month_rebuild import LATEST_MONTH, JobCode, MonthRebuild, rebuild_month
 
 LIVE, SIDE = OUTPUTS["BaseDatabaseName"], OUTPUTS["SmokeDatabaseName"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from call_record import NO_COMMAND, VARIABLE, read, record
 
-from deployer.iam_policy import COMMANDS, Role, load_calls
+from deployer.security.iam_policy import COMMANDS, Role, load_calls
 
 TESTS = Path(__file__).parents[1]
 COMMAND_ROLES = {command: role for role, commands in COMMANDS.items() for command in commands}
@@ -60,8 +60,8 @@ def test_a_call_of_the_deployer_counts_once(tmp_path: Path, monkeypatch: pytest.
 
 
 STARTED = """
-from deployer.config import Environment, Project
-from deployer.session import Access, Session
+from deployer.project.config import Environment, Project
+from deployer.aws.session import Access, Session
 from pathlib import Path
 
 class Model:

@@ -11,9 +11,9 @@ import pytest
 from deployments import World
 from fake_cloud import FakeStore
 
-from deployer.artifacts import fetch_release, matching_release, store_release
 from deployer.errors import DataopsError, Refused
-from deployer.release import build_release, zip_directory
+from deployer.release.artifacts import fetch_release, matching_release, store_release
+from deployer.release.release import build_release, zip_directory
 
 
 def released(world: World) -> object:
@@ -124,7 +124,7 @@ def test_an_unclear_or_unknown_id_is_an_error(tmp_path: Path) -> None:
 
 def test_the_checkout_of_this_repository_makes_a_release() -> None:
     """Every file that dataops.yml names exists and is listed."""
-    from deployer.config import load_project
+    from deployer.project.config import load_project
 
     root = Path(__file__).resolve().parents[2]
     release = build_release(load_project(root, {}))

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from fake_aws import FakeAthena, FakeSession
 
-from deployer.athena import QueryFailed
 from deployer.errors import UsageError
+from deployer.lake.queries import QueryFailed
+from deployer.lake.refund_report import RefundReport, checked_month, fetch_report
+from deployer.lake.report_formats import render, summary
 from deployer.refunds import RefundRow
-from deployer.report import RefundReport, checked_month, fetch_report
-from deployer.report_formats import render, summary
 
 ROWS = (RefundRow("anna", Decimal("50.25")), RefundRow('kim, the "first"', Decimal("10000000000000000.00")))
 

@@ -12,11 +12,11 @@ from deployments import World, passing
 
 from deployer.commands.review import review_result
 from deployer.documents import as_document
-from deployer.ledger import Ledger
-from deployer.rebuild import MonthRebuild
-from deployer.release_diff import ChangedFile, FileChange, changed_files
-from deployer.report_comparison import ReportComparison
-from deployer.review_page import Review, review_page
+from deployer.lake.report_comparison import ReportComparison
+from deployer.ledger.ledger import Ledger
+from deployer.release.diff import ChangedFile, FileChange, changed_files
+from deployer.review.markdown_page import Review, review_page
+from deployer.review.month_rebuild import MonthRebuild
 
 
 def page_of(world: World) -> Review:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer.cloud import StackEvent
-from deployer.root_cause import likely_fix, property_in, root_cause
-from deployer.templates import parse_template
+from deployer.cloudformation.port import StackEvent
+from deployer.cloudformation.root_cause import likely_fix, property_in, root_cause
+from deployer.project.templates import parse_template
 
 TEMPLATE = parse_template(
     """\

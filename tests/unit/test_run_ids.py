@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from deployer.identity import new_run_id
+from deployer.ledger.identity import new_run_id
 
 NOON = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
 

@@ -9,9 +9,9 @@ import pytest
 from sql_harness import answer
 
 from deployer.errors import Refused, UsageError
-from deployer.ingest import checked_files
-from deployer.sample import DEFAULT_END, Calendar, Sample, Sent
-from deployer.sample_files import answer_path, write_sample
+from deployer.lake.delivery.files import checked_files
+from deployer.lake.sample.sample_files import answer_path, write_sample
+from deployer.lake.sample.transactions import DEFAULT_END, Calendar, Sample, Sent
 
 
 def made(

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from project_files import FULL
 
-from deployer.config import parse_project
 from deployer.errors import ConfigError
-from deployer.schema import ENVIRONMENT_NAME, SCHEMA_FILE, json_schema, schema_text
-from deployer.templates import parse_template
+from deployer.project.config import parse_project
+from deployer.project.shapes import ENVIRONMENT_NAME, SCHEMA_FILE, json_schema, schema_text
+from deployer.project.templates import parse_template
 
 jsonschema = pytest.importorskip("jsonschema")
 ROOT = Path(__file__).parents[2]
@@ -37,8 +37,8 @@ def loader_accepts(document: Any) -> bool:
 
 
 def test_the_file_is_made_from_the_table() -> None:
-    """Given the shipped schema, when it is made again, then it is the same: ``python -m deployer.schema``."""
-    assert resources.files("deployer").joinpath(SCHEMA_FILE).read_text(encoding="utf-8") == schema_text()
+    """Given the shipped schema, when it is made again, then it is the same: ``python -m deployer.project.shapes``."""
+    assert resources.files("deployer.project").joinpath(SCHEMA_FILE).read_text(encoding="utf-8") == schema_text()
 
 
 def test_it_is_a_valid_schema_and_dataops_yml_names_it() -> None:

@@ -14,9 +14,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import EndpointConnectionError
 
 from deployer import local
-from deployer.config import Environment, Partner, Project
+from deployer.aws.session import Access, Session, connect
 from deployer.errors import DataopsError, Refused, UsageError
-from deployer.session import Access, Session, connect
+from deployer.project.config import Environment, Partner, Project
 
 PROJECT = Project("lake", Path("/project"), {}, {}, {})
 UAT = Environment("uat", account="111111111111", region="eu-west-1")

@@ -13,14 +13,14 @@ from refunds_lake.runs import FULL_REFRESH, Manifest, Problem, manifest_key
 from sql_harness import answer
 
 from deployer import pauses
-from deployer.deployed_lake import lake_from
 from deployer.errors import ConfigError
-from deployer.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
-from deployer.jobs import Watcher
+from deployer.lake.deployed_lake import lake_from
+from deployer.lake.jobs import Watcher
+from deployer.lake.smoke.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
+from deployer.lake.smoke.smoke_test import run_smoke_test
 from deployer.pauses import Deadline
-from deployer.release import Release, ReleaseFile
-from deployer.smoke import run_smoke_test
-from deployer.verdict import SmokeOutcome
+from deployer.release.release import Release, ReleaseFile
+from deployer.release.verdict import SmokeOutcome
 
 FOLDER = ROOT / FIXTURES_PREFIX
 SMOKE_DATABASE = OUTPUTS["SmokeDatabaseName"]

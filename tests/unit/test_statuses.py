@@ -5,9 +5,9 @@ from __future__ import annotations
 import botocore.session
 import pytest
 
-from deployer.cloud import StackState
-from deployer.plan import StepKind, kind_of
-from deployer.statuses import STATUSES, Handling, Outcome, row_of
+from deployer.cloudformation.port import StackState
+from deployer.cloudformation.statuses import STATUSES, Handling, Outcome, row_of
+from deployer.planning.plan import StepKind, kind_of
 
 KINDS = {
     None: StepKind.CREATE,

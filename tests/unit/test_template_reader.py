@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployer.errors import ConfigError
-from deployer.templates import Output, Parameter, Resource, load_template, load_templates, parse_template
+from deployer.project.templates import Output, Parameter, Resource, load_template, load_templates, parse_template
 
 BODY = """\
 AWSTemplateFormatVersion: 2010-09-09
@@ -134,7 +134,7 @@ def test_a_missing_template_is_told(tmp_path: Path) -> None:
 
 def test_stacks_may_share_a_template(tmp_path: Path) -> None:
     """Given two stacks of one template, when the project's templates are loaded, then it is read once."""
-    from deployer.config import parse_project
+    from deployer.project.config import parse_project
 
     (tmp_path / "t.yaml").write_text(BODY, encoding="utf-8")
     text = "project: x\nenvironments: {a: {endpoint: local}}\nstacks: {a: {template: t.yaml}, b: {template: t.yaml}}"

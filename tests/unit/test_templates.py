@@ -25,12 +25,12 @@ from template_model import (
     statements,
 )
 
-from deployer.config import load_project
-from deployer.guards import STATEFUL_TYPES
 from deployer.local.glue.job_runs import log_group_prefix
-from deployer.release import ARTIFACTS_PREFIX
-from deployer.templates import load_templates
-from deployer.wiring import wire
+from deployer.planning.data_guard import STATEFUL_TYPES
+from deployer.project.config import load_project
+from deployer.project.templates import load_templates
+from deployer.project.wiring import wire
+from deployer.release.release import ARTIFACTS_PREFIX
 
 PROJECT = load_project(ROOT)
 BUCKETS = all_resources("AWS::S3::Bucket")

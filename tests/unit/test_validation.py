@@ -13,10 +13,10 @@ import pytest
 
 from deployer import cli
 from deployer.errors import Location
-from deployer.finding import Finding, Level
-from deployer.findings import Check, as_junit
-from deployer.parameter_values import violations
-from deployer.validation import Linter, validate_project
+from deployer.project.finding import Finding, Level
+from deployer.validation.findings import Check, as_junit
+from deployer.validation.parameter_values import violations
+from deployer.validation.validate import Linter, validate_project
 
 ROOT = Path(__file__).parents[2]
 
@@ -281,7 +281,7 @@ def test_newer_python_than_glues_is_found(project_dir: Path, monkeypatch: pytest
     """Given syntax that Glue's Python does not know, when this Python knows it, then it is found all the same."""
     (project_dir / "glue/job.py").write_text("match 1:\n    case _:\n        pass\n", encoding="utf-8")
     assert found(project_dir) == []
-    monkeypatch.setattr("deployer.validation.GLUE_PYTHON", (3, 9))
+    monkeypatch.setattr("deployer.validation.validate.GLUE_PYTHON", (3, 9))
     (line,) = found(project_dir)
     assert line.startswith("glue/job.py:")
     assert "Pattern matching is only supported in Python 3.10" in line
@@ -292,7 +292,7 @@ def test_newer_python_than_glues_is_found(project_dir: Path, monkeypatch: pytest
 
 @pytest.fixture
 def without_cfn_lint(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployer.lint.lint", no_lint)
+    monkeypatch.setattr("deployer.validation.cfn_lint.lint", no_lint)
 
 
 def run(project_dir: Path, *arguments: str) -> int:

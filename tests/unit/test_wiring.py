@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from project_files import config_text, project, template
 
-from deployer.config import Environment, Project, StackSpec, load_project
-from deployer.templates import Template, load_templates
-from deployer.wiring import BuiltIn, FromArtifact, FromOutput, Given, TemplateDefault, Wiring, wire
+from deployer.project.config import Environment, Project, StackSpec, load_project
+from deployer.project.templates import Template, load_templates
+from deployer.project.wiring import BuiltIn, FromArtifact, FromOutput, Given, TemplateDefault, Wiring, wire
 
 ROOT = Path(__file__).parents[2]
 

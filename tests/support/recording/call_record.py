@@ -17,7 +17,7 @@ from typing import Any
 
 VARIABLE = "DATAOPS_CALLS_FILE"
 NO_COMMAND = "-"
-SESSION = "deployer.session"
+SESSION = "deployer.aws.session"
 FOLDER = Path(__file__).parent
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "concurrent", "threading", __name__, SESSION)
 _OURS = ("deployer", "refunds_lake")
@@ -26,7 +26,7 @@ _written: set[tuple[str, str]] = set()
 
 
 def install() -> None:
-    """Watch every session of this process, whether deployer.session has been imported or will be."""
+    """Watch every session of this process, whether deployer.aws.session has been imported or will be."""
     if SESSION in sys.modules:
         watch(sys.modules[SESSION])
     else:

@@ -1,0 +1,228 @@
+"""The one way to AWS, or to the local cloud: every client of the deployer is made here, guarded and recorded.
+
+What the calls are and mean is left to their callers.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+from botocore.exceptions import EndpointConnectionError
+
+from deployer.errors import DataopsError, Refused, UsageError
+from deployer.project.config import LOCAL, Environment, Project
+
+_log = logging.getLogger(__name__)
+
+_LOCAL_ACCOUNT = "000000000000"  # the emulator's account for an access key id that is no account id
+_POOL = 32  # stacks and artifacts go side by side
+_REFUSALS = (
+    4  # so often, over about four seconds, a program on this machine may refuse a connection: it may be restarting
+)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where requests go, and as whom; None is what boto3 finds by itself."""
+
+    url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+    profile: str | None = None
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether requests stay on loopback."""
+        host = urlsplit(self.url or "").hostname or ""
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+
+class Session:
+    """Clients of one account and region. The first client proves who it is before anything else is called.
+
+    `calls` lists every API call made, in order, as ("cloudformation", "DescribeStacks").
+    """
+
+    def __init__(self, project: Project, environment: Environment, access: Access) -> None:
+        self.project = project
+        self.environment = environment
+        self.command = ""  # what runs, for the log of calls
+        self.calls: list[tuple[str, str]] = []
+        self._access = access
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._account: str | None = None
+        self._boto3: boto3.Session | None = None
+        self._is_endpoint_gone = False
+
+    @property
+    def region(self) -> str:
+        return self.environment.region
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, the same one each time; safe to share between threads.
+
+        Raises Refused when the credentials belong to another account than the environment declares.
+        """
+        with self._lock:
+            if service != "sts" and self.environment.account is not None:
+                self.verify_identity()
+            if service not in self._clients:
+                self._clients[service] = self._new_client(service)
+            return self._clients[service]
+
+    def verify_identity(self) -> str:
+        """The account of the credentials, asked once. Raises Refused when it is not the declared one."""
+        with self._lock:
+            if self._account is None:
+                _refuse_another_region(self.environment)
+                account = str(self.client("sts").get_caller_identity()["Account"])
+                _refuse_another_account(self.environment, account)
+                self._account = account
+            return self._account
+
+    def as_partner(self) -> Session:
+        """A session of the environment's partner. Raises UsageError when dataops.yml names none."""
+        partner = self.environment.partner
+        if partner is None:
+            hint = f"add `partner: {{profile: ...}}` to environment {self.environment.name} in dataops.yml"
+            raise UsageError(f"environment {self.environment.name} names no partner", hint=hint)
+        return self.as_account(partner.account, partner.profile)
+
+    def as_account(self, account: str | None, profile: str | None) -> Session:
+        """A session of somebody else, the partner, at the same endpoint and in the same region."""
+        environment = replace(self.environment, account=account, profile=profile)
+        access = replace(self._access, profile=profile)
+        if self._access.access_key_id is not None:
+            access = replace(access, access_key_id=account or _LOCAL_ACCOUNT, profile=None)
+        return Session(self.project, environment, access)
+
+    def as_role(self, role_arn: str, *, external_id: str, name: str) -> Session:
+        """A session with the rights of a role that this session's account may take, for an hour at most."""
+        taken = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name, ExternalId=external_id)
+        access = replace(
+            self._access,
+            access_key_id=taken["Credentials"]["AccessKeyId"],
+            secret_access_key=taken["Credentials"]["SecretAccessKey"],
+            session_token=taken["Credentials"]["SessionToken"],
+            profile=None,
+        )
+        # The role lives in another account than the one that takes it: its ARN says in which.
+        return Session(self.project, replace(self.environment, account=None, profile=None), access)
+
+    def _new_client(self, service: str) -> Any:
+        if self._boto3 is None:
+            self._boto3 = self._new_boto3_session()
+        return self._boto3.client(service, endpoint_url=self._access.url, config=_client_config(self._access))
+
+    def _new_boto3_session(self) -> boto3.Session:
+        access = self._access
+        has_keys_of_its_own = access.is_on_this_machine and access.access_key_id is not None
+        session = boto3.Session(
+            botocore_session=_without_settings_of_the_user() if has_keys_of_its_own else None,
+            aws_access_key_id=access.access_key_id,
+            aws_secret_access_key=access.secret_access_key,
+            aws_session_token=access.session_token,
+            profile_name=access.profile,
+            region_name=self.region,
+        )
+        session.events.register("before-call", self._record)
+        if access.is_on_this_machine:
+            session.events.register("needs-retry", self._give_up_on_who_has_ended)
+        return session
+
+    def _give_up_on_who_has_ended(self, attempts: int, caught_exception: Exception | None, **_: Any) -> None:
+        """On this machine nobody listens where a program has ended: asking for minutes, as botocore does, helps nobody."""
+        if isinstance(caught_exception, EndpointConnectionError):
+            self._is_endpoint_gone |= attempts >= _REFUSALS
+            if self._is_endpoint_gone:
+                raise caught_exception
+
+    def _record(self, model: Any, **_: Any) -> None:
+        self.calls.append((model.service_model.service_name, model.name))
+        _log.debug("%s: %s %s", self.command or "-", model.service_model.service_name, model.name)
+
+
+def connect(
+    project: Project,
+    environment: Environment,
+    *,
+    start_local: bool = True,
+    say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
+) -> Session:
+    """A session of an environment; starts the local cloud first where the environment lives there."""
+    return Session(project, environment, _access(project, environment, start_local=start_local, say=say))
+
+
+def _access(project: Project, environment: Environment, *, start_local: bool, say: Callable[[str], None]) -> Access:
+    if environment.endpoint != LOCAL:
+        return Access(url=environment.endpoint, profile=environment.profile)
+    from deployer import local  # here, and not above: most environments have no use for it
+
+    endpoint = local.start(project.directory, say=say) if start_local else local.find(project.directory)
+    if endpoint is None:
+        raise DataopsError("the local cloud does not run", hint=f"dataops deploy --env {environment.name}")
+    return Access(endpoint.url, environment.account or _LOCAL_ACCOUNT, endpoint.secret_access_key)
+
+
+def _client_config(access: Access) -> Config:
+    from deployer.version import version
+
+    settings: dict[str, Any] = {
+        "retries": {"mode": "adaptive", "total_max_attempts": 8},
+        "user_agent_extra": f"dataops/{version()}",
+        "max_pool_connections": _POOL,
+        "connect_timeout": 10,
+    }
+    if access.url is not None:  # the name of a bucket is no host name there
+        settings["s3"] = {"addressing_style": "path"}
+    if access.is_on_this_machine:  # no proxy has a business between two programs of one machine
+        settings["proxies"] = {}
+    return Config(**settings)
+
+
+def _without_settings_of_the_user() -> botocore.session.Session:
+    """A botocore session that reads no AWS_* variable and none of the files in ~/.aws."""
+    defaults = BOTOCORE_DEFAUT_SESSION_VARIABLES | dict.fromkeys(
+        ("config_file", "credentials_file"), (None, None, os.devnull, None)
+    )
+    variables = {name: (None, None, default, convert) for name, (_, _, default, convert) in defaults.items()}
+    return botocore.session.Session(session_vars=variables)
+
+
+def _refuse_another_region(environment: Environment) -> None:
+    """A region in the process's variables that is not the declared one is somebody's mistake: whose, we cannot know."""
+    if environment.endpoint is not None:
+        return
+    for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        region = os.environ.get(variable)
+        if region and region != environment.region:
+            raise Refused(
+                f"environment {environment.name} is in {environment.region}, but {variable} says {region}",
+                hint=f"unset {variable}, or correct `region` in dataops.yml",
+            )
+
+
+def _refuse_another_account(environment: Environment, account: str) -> None:
+    if environment.account is not None and account != environment.account:
+        raise Refused(
+            f"environment {environment.name} is account {environment.account}, "
+            f"but these credentials belong to account {account}",
+            hint="use the credentials of that account: `profile` in dataops.yml, or AWS_PROFILE",
+        )

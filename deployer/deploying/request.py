@@ -1,0 +1,59 @@
+"""What goes into a deployment: the ports it acts through, and the operator's request."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.cloudformation.port import Cloud
+from deployer.deploying.events import Progress
+from deployer.ledger.identity import utc_now
+from deployer.ledger.store import RecordStore
+from deployer.pauses import Pauses
+from deployer.planning.plan import Options, Plan
+from deployer.release.release import Release
+from deployer.release.verdict import Verdict
+
+Smoke = Callable[[Mapping[str, str], Release], Verdict]  # tests what is deployed, by the outputs of its stacks
+OpenStore = Callable[[str], RecordStore]
+
+
+class IfBusy(enum.Enum):
+    """What to do about a stack that somebody else is changing."""
+
+    ATTACH = "attach"  # wait, and show what happens to it
+    WAIT = "wait"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything outside the program that a deployment touches."""
+
+    cloud: Cloud
+    open_store: OpenStore
+    smoke: Smoke | None
+    progress: Progress
+    pauses: Pauses = field(default_factory=Pauses)
+    now: Callable[[], dt.datetime] = utc_now
+
+
+@dataclass(frozen=True)
+class DeployRequest:
+    """What the operator asked for. `approve` shows the plan and asks; `saved_plan` is the only plan to be carried out.
+
+    `notes` are for the record (account, region, where it was promoted from), as is `commit`, which is asked only when
+    there is something to record.
+    """
+
+    command: str = "deploy"
+    options: Options = field(default_factory=Options)
+    approve: Callable[[Plan], bool] = lambda _: True
+    saved_plan: Mapping[str, Any] | None = None
+    lock_timeout_seconds: float = 0.0
+    if_busy: IfBusy = IfBusy.ATTACH
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    commit: Callable[[], str] = lambda: ""

@@ -1,0 +1,126 @@
+"""How stacks and their deployment ended: one frozen result per stack, the worst of them as the outcome of the whole."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.cloudformation.port import StackState
+from deployer.errors import DataopsError
+from deployer.ledger.ledger import StackRecord
+from deployer.pauses import Interrupted
+from deployer.planning.plan import Plan
+from deployer.release.verdict import Verdict
+
+
+class StackOutcome(enum.Enum):
+    """How one stack ended."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    REFUSED = "refused"
+    LEFT_RUNNING = "left running"
+    NOT_STARTED = "not started"
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """One stack after the run; `error` is why it failed or was refused."""
+
+    stack: str
+    outcome: StackOutcome
+    state: StackState | None = None
+    digest: str = ""
+    seconds: float = 0.0
+    error: DataopsError | None = None
+
+    @property
+    def record(self) -> StackRecord | None:
+        """What the ledger keeps of it."""
+        if not self.is_good or self.state is None:
+            return None
+        return StackRecord(self.state.stack_id, self.state.status, self.state.last_updated, self.digest)
+
+    @property
+    def is_good(self) -> bool:
+        return self.outcome in (StackOutcome.DONE, StackOutcome.UNCHANGED)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "stack": self.stack,
+            "outcome": self.outcome.value,
+            "seconds": round(self.seconds, 2),
+            "status": self.state.status if self.state else None,
+            "error": str(self.error) if self.error else None,
+        }
+
+
+class DeployOutcome(enum.Enum):
+    """How a deployment ended."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    REFUSED = "refused"
+    DECLINED = "declined"
+    INTERRUPTED = "interrupted"
+    SMOKE_FAILED = "smoke-failed"
+
+
+@dataclass(frozen=True)
+class DeployResult:
+    """A deployment after its end; `interruption` is what broke it off."""
+
+    environment: str
+    release: str
+    outcome: DeployOutcome
+    run: str = ""
+    plan: Plan | None = None
+    stacks: tuple[StackResult, ...] = ()
+    smoke: Verdict | None = None
+    uploaded_bytes: int = 0
+    seconds: float = 0.0
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    interruption: Interrupted | None = None
+
+    @property
+    def error(self) -> DataopsError | None:
+        """The first failure."""
+        return next((stack.error for stack in self.stacks if stack.error is not None), None)
+
+    @property
+    def left_running(self) -> tuple[str, ...]:
+        """Stacks that CloudFormation goes on with."""
+        return tuple(stack.stack for stack in self.stacks if stack.outcome is StackOutcome.LEFT_RUNNING)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "release": self.release,
+            "outcome": self.outcome.value,
+            "run": self.run,
+            "stacks": [stack.document() for stack in self.stacks],
+            "smoke": self.smoke.document() if self.smoke else None,
+            "uploaded_bytes": self.uploaded_bytes,
+            "seconds": round(self.seconds, 2),
+            "error": str(self.error) if self.error else None,
+        }
+
+
+def interruption_of(stacks: Iterable[StackResult]) -> Interrupted | None:
+    """What broke off the work on the stacks, when something did."""
+    return next((stack.error for stack in stacks if isinstance(stack.error, Interrupted)), None)
+
+
+def outcome_of(stacks: Iterable[StackResult]) -> DeployOutcome:
+    """The worst of the stacks."""
+    stacks = tuple(stacks)
+    outcomes = {stack.outcome for stack in stacks}
+    if interruption_of(stacks):
+        return DeployOutcome.INTERRUPTED
+    if StackOutcome.FAILED in outcomes:
+        return DeployOutcome.FAILED
+    return DeployOutcome.REFUSED if StackOutcome.REFUSED in outcomes else DeployOutcome.DONE

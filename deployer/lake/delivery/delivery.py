@@ -1,0 +1,41 @@
+"""What every route into the raw bucket promises: files in, one delivery each out.
+
+Which files may go is decided in ingest.py before a route sees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deployer.lake.delivery.files import RawFile
+from deployer.lake.deployed_lake import Lake
+
+if TYPE_CHECKING:
+    from deployer.aws.session import Session
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one file; not delivered is one whose content was there already. The stream counts records."""
+
+    file: Path
+    target: str
+    delivered: bool
+    bytes: int
+    records: int | None = None
+
+
+# A route takes the session as well as the lake: its sender may be somebody else, with rights of its own.
+Deliver = Callable[["Session", Lake, Sequence[RawFile], Callable[[str], None]], list[Delivery]]
+
+
+def size_text(size_bytes: int) -> str:
+    """Write a size for people."""
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    if size_bytes < 1_000_000:
+        return f"{size_bytes / 1000:.0f} kB"
+    return f"{size_bytes / 1_000_000:.1f} MB"

@@ -1,0 +1,11 @@
+"""The routes by which files reach the raw bucket, each as its sender uses it on AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from deployer.lake.delivery.delivery import Deliver
+from deployer.lake.delivery.drop import deliver_s3
+from deployer.lake.delivery.stream import deliver_stream
+
+ROUTES: Mapping[str, Deliver] = {"s3": deliver_s3, "stream": deliver_stream}

@@ -1,0 +1,154 @@
+"""Route 4, the stream: each line of a file becomes a record of Kinesis, which Firehose writes to the raw bucket later."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from deployer.errors import DataopsError
+from deployer.lake.delivery.delivery import Delivery
+from deployer.lake.delivery.files import BadFiles, RawFile
+from deployer.lake.deployed_lake import Lake, MissingOutput
+from deployer.pauses import poll
+from deployer.printable import printable
+
+if TYPE_CHECKING:
+    from deployer.aws.session import Session
+
+# https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html
+MOST_RECORDS = 500
+MOST_BATCH_BYTES = 5 * 1024**2
+MOST_RECORD_BYTES = 1024**2  # with the partition key
+KEY_LETTERS = 32
+PUT_ATTEMPTS = 8
+STREAM_PREFIX = "transactions/source=stream/"
+
+
+def deliver_stream(
+    session: Session, lake: Lake, files: Sequence[RawFile], say: Callable[[str], None]
+) -> list[Delivery]:
+    """Put each line of the files onto the stream, once all files are known to fit."""
+    problems = [problem for file in files if (problem := _stream_problem(file)) is not None]
+    if problems:
+        raise BadFiles(problems, hint="nothing was delivered; route s3 takes all formats and any length of line")
+    stream = _stream_of(lake)
+    deliveries = []
+    for number, file in enumerate(files, start=1):
+        records = sum(_put_batch(lake, stream, file, batch) for batch in batches(stream_lines(file)))
+        deliveries.append(Delivery(file.path, stream, True, file.size_bytes, records))
+        say(f"{number}/{len(files)} {printable(file.path.name)}: {records:,} records on the stream")
+    return deliveries
+
+
+def _stream_of(lake: Lake) -> str:
+    if lake.stream is None:
+        raise MissingOutput(["TransactionStreamName"], lake.environment)
+    return lake.stream
+
+
+def _stream_problem(file: RawFile) -> str | None:
+    if file.format != "json":
+        return f"{printable(str(file.path))}: the stream takes JSON Lines only, one record a line"
+    try:
+        for number, line in enumerate(stream_lines(file), start=1):
+            if len(line) + KEY_LETTERS > MOST_RECORD_BYTES:
+                return f"{printable(str(file.path))}: record {number} is longer than the 1 MiB that the stream takes"
+    except (OSError, EOFError, zlib.error) as error:
+        return f"{printable(str(file.path))}: cannot be read: {error}"
+    return None
+
+
+def stream_lines(file: RawFile) -> Iterator[bytes]:
+    """Yield the lines of a JSON Lines file without their ends; blank lines are no records."""
+    with gzip.open(file.path) if file.suffix.endswith(".gz") else file.path.open("rb") as lines:
+        for line in lines:
+            if record := line.strip():
+                yield record
+
+
+def batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Group records into requests that Kinesis takes."""
+    batch: list[bytes] = []
+    size_bytes = 0
+    for line in lines:
+        line_bytes = len(line) + KEY_LETTERS
+        if batch and (len(batch) == MOST_RECORDS or size_bytes + line_bytes > MOST_BATCH_BYTES):
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(line)
+        size_bytes += line_bytes
+    if batch:
+        yield batch
+
+
+def _put_batch(lake: Lake, stream: str, file: RawFile, batch: list[bytes]) -> int:
+    """Put records until all are taken: PutRecords answers 200 also when it took only some."""
+    waiting = [{"Data": line, "PartitionKey": hashlib.sha256(line).hexdigest()[:KEY_LETTERS]} for line in batch]
+    codes: set[str] = set()
+    for attempt in range(PUT_ATTEMPTS):
+        if attempt:
+            time.sleep(min(0.1 * 2**attempt, 5.0))
+        answer = lake.kinesis.put_records(StreamName=stream, Records=waiting)
+        results = list(zip(waiting, answer["Records"], strict=True))
+        codes = {result["ErrorCode"] for _, result in results if result.get("ErrorCode")}
+        waiting = [record for record, result in results if result.get("ErrorCode")]
+        if not waiting:
+            return len(batch)
+    raise DataopsError(
+        f"the stream did not take {len(waiting)} records: {', '.join(sorted(codes))}",
+        where=str(file.path),
+        hint="run the same command again: what is delivered twice counts once",
+    )
+
+
+def stream_keys(lake: Lake) -> set[str]:
+    """Return the objects that the stream delivered on this day (UTC) and later."""
+    # Keys sort by day: whatever comes behind today's first possible key is of today or later.
+    today = f"{STREAM_PREFIX}ingest_date={datetime.now(UTC):%Y-%m-%d}"
+    paginator = lake.s3.get_paginator("list_objects_v2")
+    pages = paginator.paginate(Bucket=lake.raw_bucket, Prefix=STREAM_PREFIX, StartAfter=today)
+    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+
+
+def wait_for_stream(
+    lake: Lake,
+    before: set[str],
+    records: int,
+    *,
+    say: Callable[[str], None],
+    timeout_seconds: float,
+) -> None:
+    """Wait until as many lines as were sent have arrived in objects that were not there before.
+
+    Another sender's records count too: it may end early, never late.
+    """
+    arrived, counted = 0, set(before)
+    for _ in poll(timeout_seconds, longest_pause_seconds=10.0):
+        for key in sorted(stream_keys(lake) - counted):
+            arrived += _line_count(lake, key)
+            counted.add(key)
+            say(f"{arrived:,} of {records:,} records are in the raw bucket")
+        if arrived >= records:
+            return
+    raise DataopsError(
+        f"only {arrived:,} of {records:,} records arrived within {timeout_seconds:g} s",
+        hint="Firehose writes when its buffer is full or old enough; look again later, or at delivery-errors/",
+    )
+
+
+def _line_count(lake: Lake, key: str) -> int:
+    body = lake.s3.get_object(Bucket=lake.raw_bucket, Key=key)["Body"].read()
+    try:
+        text = gzip.decompress(body) if key.endswith(".gz") else body
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataopsError(
+            f"the stream delivered an object that is no gzip: {error}",
+            where=f"s3://{lake.raw_bucket}/{key}",
+            hint="see CompressionFormat of the delivery stream in templates/ingest.yaml",
+        ) from error
+    return sum(1 for line in text.split(b"\n") if line.strip())

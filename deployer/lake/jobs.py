@@ -1,0 +1,214 @@
+"""Starts a Glue job, follows its run and its log to the end, and says what became of it.
+
+What the job did to the tables is in its manifest, which manifests.py reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployer.aws.calls import translated
+from deployer.errors import DataopsError, Locked
+from deployer.lake.deployed_lake import Lake
+from deployer.lake.job_logs import STREAM_KINDS, JobLog
+from deployer.pauses import poll
+
+# https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html
+ACTIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
+SHOW_AGAIN_SECONDS = 30
+PROGRESS_KINDS = ("output",)  # where the script's own lines are
+PROGRESS = "progress: "  # of the job
+Say = Callable[[str], None]
+
+
+class JobTimedOut(DataopsError):
+    """A job run did not end in time; it may still be running."""
+
+
+@dataclass(frozen=True)
+class JobRun:
+    """One run of a job; error is Glue's message, None when there is none."""
+
+    id: str
+    state: str
+    error: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the run has not ended."""
+        return self.state in ACTIVE_STATES
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run did what it was asked for."""
+        return self.state == "SUCCEEDED"
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who watches a run: `say` takes what lasts, `show` what goes on now and since how many seconds ("" when it is over).
+
+    `say_line` takes every line of the log, None for none.
+    """
+
+    say: Say
+    show: Callable[[str, float], None]
+    say_line: Say | None = None
+
+    @classmethod
+    def of_lines(cls, say: Say, *, say_line: Say | None = None) -> Watcher:
+        """A watcher that takes everything as lines."""
+
+        def show(text: str, seconds: float) -> None:
+            if text:
+                say(f"{text}, {seconds:.0f} s")
+
+        return cls(say, show, say_line)
+
+    def prefixed(self, prefix: str) -> Watcher:
+        """The same watcher, told of whose job it is."""
+        return replace(
+            self,
+            say=lambda text: self.say(prefix + text),
+            show=lambda text, seconds: self.show(text and prefix + text, seconds),
+        )
+
+
+def run_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher, *, left: Callable[[], float]) -> JobRun:
+    """Run the job once, after the end of a run that is active; `left` are the seconds that each wait may take now.
+
+    Our own run is stopped when we break off: nobody needs it any more. Raises JobTimedOut when the time is over.
+    """
+    run_id = _start_when_free(lake, arguments, watcher, left=left)
+    watcher.say(f"job run {run_id} started")
+    seconds = left()
+    try:
+        return follow_job(lake, run_id, watcher, timeout_seconds=seconds)
+    except BaseException as error:
+        ending = _stop_ours(lake, run_id)
+        if not isinstance(error, JobTimedOut):
+            watcher.say(f"job run {run_id} {ending}")
+            raise
+        raise JobTimedOut(
+            f"run {run_id} had not ended after {seconds:.0f} s and {ending}",
+            where=lake.job,
+            hint=f"its log says how far it came: dataops logs --env {lake.environment} --run {run_id}",
+        ) from error
+
+
+def _stop_ours(lake: Lake, run_id: str) -> str:
+    """Stop a run that we give up; how that went. It never hides why we give up."""
+    try:
+        stop_run(lake, run_id)
+    except DataopsError as error:
+        return f"could not be stopped ({error}): it goes on to its own time limit"
+    return "was stopped"
+
+
+def _start_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher, *, left: Callable[[], float]) -> str:
+    try:
+        return start_job(lake, arguments)
+    except Locked:
+        active = active_run(lake)
+    if active is not None:
+        watcher.say(f"waiting for job run {active.id}, which is active")
+        follow_job(lake, active.id, watcher, timeout_seconds=left())
+    return start_job(lake, arguments)
+
+
+def start_job(lake: Lake, arguments: Mapping[str, str]) -> str:
+    """Start a run and return its id. Raises Locked when the job runs already."""
+    try:
+        return str(lake.glue.start_job_run(JobName=lake.job, Arguments=dict(arguments))["JobRunId"])
+    except lake.glue.exceptions.ConcurrentRunsExceededException as error:
+        active = active_run(lake)
+        named = f"run {active.id}" if active else "another run"
+        raise Locked(
+            f"{named} of the job is active already",
+            where=lake.job,
+            hint=f"wait for it: dataops logs --env {lake.environment} --follow",
+        ) from error
+
+
+def follow_job(
+    lake: Lake, run_id: str, watcher: Watcher, *, timeout_seconds: float, log: JobLog | None = None
+) -> JobRun:
+    """Wait for the end of a run: its states and what the job says of its progress are shown, after a silence again.
+
+    One call for the state and one for the log in each poll; two for the log when every line is wanted.
+    """
+    log = log or JobLog(lake, run_id, STREAM_KINDS if watcher.say_line else PROGRESS_KINDS)
+    state, step, shown_at = "", "", 0.0
+    for waited in poll(timeout_seconds):
+        run = read_run(lake, run_id)
+        steps = _new_steps(log, watcher)
+        if not run.is_active:
+            watcher.show("", waited)
+            watcher.say(f"job run {run.state} after {run.seconds:.0f} s")
+            return run
+        if run.state != state:
+            steps = [f"job run {run.state}", *steps]
+        elif not steps and waited - shown_at >= SHOW_AGAIN_SECONDS:
+            steps = [step]
+        for step in steps:
+            watcher.show(step, waited)
+            shown_at = waited
+        state = run.state
+    raise JobTimedOut(
+        f"run {run_id} has not ended after {timeout_seconds:.0f} s, it goes on",
+        where=lake.job,
+        hint=f"dataops logs --env {lake.environment} --run {run_id} --follow",
+    )
+
+
+def _new_steps(log: JobLog, watcher: Watcher) -> list[str]:
+    """Read what came to the log; return what the job says of its progress."""
+    lines = log.new_lines()
+    if watcher.say_line is not None:
+        for line in lines:
+            watcher.say_line(line)
+        return []  # they are among the lines
+    return [line.removeprefix(PROGRESS) for line in lines if line.startswith(PROGRESS)]
+
+
+def read_run(lake: Lake, run_id: str) -> JobRun:
+    """Ask for the state of one run."""
+    return _job_run(lake.glue.get_job_run(JobName=lake.job, RunId=run_id)["JobRun"])
+
+
+def find_run(lake: Lake, run_id: str) -> JobRun | None:
+    """Ask for a run that may not exist."""
+    try:
+        return read_run(lake, run_id)
+    except lake.glue.exceptions.EntityNotFoundException:
+        return None
+
+
+def recent_runs(lake: Lake, *, limit: int = 20) -> list[JobRun]:
+    """Return the latest runs, newest first."""
+    found = lake.glue.get_job_runs(JobName=lake.job, MaxResults=limit)["JobRuns"]
+    newest_first = sorted(found, key=lambda run: str(run.get("StartedOn", "")), reverse=True)
+    return [_job_run(run) for run in newest_first]
+
+
+def active_run(lake: Lake) -> JobRun | None:
+    """Return the run that is going on, if any."""
+    return next((run for run in recent_runs(lake) if run.is_active), None)
+
+
+@translated
+def stop_run(lake: Lake, run_id: str) -> None:
+    """Ask Glue to stop a run; a run that has ended is fine."""
+    lake.glue.batch_stop_job_run(JobName=lake.job, JobRunIds=[run_id])
+
+
+def _job_run(found: Mapping[str, Any]) -> JobRun:
+    return JobRun(
+        id=found["Id"],
+        state=found["JobRunState"],
+        error=found.get("ErrorMessage") or None,
+        seconds=float(found.get("ExecutionTime", 0) or 0),
+    )

@@ -1,0 +1,66 @@
+"""A refund report as people and programs read it: a table, CSV or JSON; a pure function of its rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+
+from deployer.lake.refund_report import COLUMNS, RefundReport
+from deployer.printable import printable
+from deployer.refunds import RefundRow, money
+
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def render(report: RefundReport, form: str) -> str:
+    """Render a report as table, csv or json; the text ends with a line break."""
+    return RENDERERS[form](report.rows)
+
+
+def render_table(rows: Sequence[RefundRow]) -> str:
+    """Align customers left and amounts right, with a total line; a customer is one line, whatever its id holds."""
+    total = money(sum((row.total_refund for row in rows), Decimal("0.00")))
+    lines = [(printable(row.customer_id), money(row.total_refund)) for row in rows]
+    left = max(len(text) for text in [COLUMNS[0], "total", *(customer for customer, _ in lines)])
+    right = max(len(text) for text in [COLUMNS[1], total, *(amount for _, amount in lines)])
+    rule = ("-" * left, "-" * right)
+    table = [COLUMNS, rule, *lines, rule, ("total", total)]
+    return "".join(f"{name:<{left}}  {amount:>{right}}\n" for name, amount in table)
+
+
+def render_csv(rows: Sequence[RefundRow], *, is_safe: bool = False) -> str:
+    """Write CSV (RFC 4180, lines end in LF) with a header. `is_safe` lets a spreadsheet take formulas for text."""
+    cell = _text_for_spreadsheets if is_safe else str
+    lines = [COLUMNS, *((cell(row.customer_id), money(row.total_refund)) for row in rows)]
+    return "".join(",".join(map(_csv_cell, line)) + "\n" for line in lines)
+
+
+def _csv_cell(text: str) -> str:
+    """Quote what RFC 4180 wants quoted. Python's writer lets a carriage return through when lines end in LF."""
+    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
+
+
+def _text_for_spreadsheets(text: str) -> str:
+    """A cell that would be computed gets an apostrophe in front: https://owasp.org/www-community/attacks/CSV_Injection."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def render_json(rows: Sequence[RefundRow]) -> str:
+    """Write a JSON list, one customer a line."""
+    if not rows:
+        return "[]\n"
+    lines = (json.dumps(row.document(), ensure_ascii=False) for row in rows)
+    return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+RENDERERS = {"table": render_table, "csv": render_csv, "json": render_json}
+
+
+def summary(report: RefundReport) -> str:
+    """Say in one line what was reported and what it cost to read."""
+    customers = "1 customer" if len(report.rows) == 1 else f"{len(report.rows):,} customers"
+    scanned = f"{report.bytes_scanned:,} bytes scanned"
+    return f"{report.title}: {customers}, {money(report.total)} in total; {scanned}"

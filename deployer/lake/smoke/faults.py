@@ -1,0 +1,93 @@
+"""Whether a failure in a smoke test speaks of the release: two lists of the ways in which code and queries say they are wrong.
+
+Whatever is not on a list judged nothing: a lock that is held, a JVM that died, a full disk, a denied right, a bucket that
+is gone. So a failure that nobody has thought of never rolls a sound release back.
+"""
+
+from __future__ import annotations
+
+import builtins
+import re
+from typing import Final
+
+from deployer.lake.queries import CUTOFF_TEXT, FailureKind, QueryFailed
+
+_MISTAKES: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+_WRONG_CODE: Final = frozenset(
+    [
+        # The job's own checks, and a script that ends itself.
+        "ArgumentsRefused",
+        "CheckFailed",
+        "SettingsRefused",
+        "SystemExit",
+        # Mistakes in Python code. OSError, MemoryError and their like are the machine's.
+        *(name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, _MISTAKES)),
+        # What decimal, Arrow and Spark say of code that asks for what does not exist or does not fit.
+        "InvalidOperation",
+        "ArrowInvalid",
+        "ArrowKeyError",
+        "ArrowNotImplementedError",
+        "ArrowTypeError",
+        "AnalysisException",
+        "ParseException",
+        "PySparkAttributeError",
+        "PySparkTypeError",
+        "PySparkValueError",
+    ]
+)
+_WRAPPER: Final = "WorkerFailed"
+"""The job's word for a task that failed in a worker; its message is the worker's error."""
+
+_OF_A_LOST_MACHINE: Final = re.compile(
+    r"PATH_NOT_FOUND|JavaPackage|SparkContext|'NoneType' object has no attribute '_?j?(sc|vm)'"
+)
+"""Errors of the types above that a dead JVM or a vanished store gives rise to."""
+
+_GLUES_WORDS: Final = re.compile(
+    r"(?:Error Category: \w+; ?)?(?:Failed Line Number: \d+; ?)?(?P<type>[\w.]*):? ?", re.MULTILINE
+)
+
+_OF_A_QUERY: Final = re.compile(
+    r": (?:AMBIGUOUS_NAME|COLUMN_NOT_FOUND|DIVISION_BY_ZERO|DUPLICATE_COLUMN_NAME|EXPRESSION_NOT_AGGREGATE|EXPRESSION_NOT_SCALAR"
+    r"|FUNCTION_NOT_FOUND|HIVE_BAD_DATA|HIVE_PARTITION_SCHEMA_MISMATCH|INVALID_ARGUMENTS|INVALID_CAST_ARGUMENT"
+    r"|INVALID_FUNCTION_ARGUMENT|INVALID_LITERAL|INVALID_PARAMETER_USAGE|MISMATCHED_COLUMN_ALIASES|MISSING_COLUMN_NAME"
+    r"|NOT_SUPPORTED|NUMERIC_VALUE_OUT_OF_RANGE|SCHEMA_NOT_FOUND|SUBQUERY_MULTIPLE_ROWS|SYNTAX_ERROR|TABLE_NOT_FOUND"
+    r"|TYPE_MISMATCH)\b|: line \d+:\d+: "
+)
+"""Trino's names of what is wrong with a query or the data that it reads, https://trino.io/docs/current/develop/; a position
+in the text alone is how Athena refuses to start one.
+"""
+
+
+def speaks_of_the_code(error: str) -> bool:
+    """Return whether the message with which a job run failed says that the job's code or its result is wrong.
+
+    Glue's message is the type of the exception that ended the script, and what it said.
+    """
+    return _type_of(error) in _WRONG_CODE and not _OF_A_LOST_MACHINE.search(error)
+
+
+def _type_of(error: str) -> str:
+    """The name of the exception without its module; where a task failed in a worker, that of the task's error."""
+    found = _GLUES_WORDS.match(error)
+    assert found is not None  # every part of it may be absent
+    name = found["type"].rpartition(".")[2]
+    return _type_of(error[found.end() :]) if name == _WRAPPER else name
+
+
+def speaks_of_the_query(failure: QueryFailed) -> bool:
+    """Return whether Athena's words say that the query itself cannot be right, or that it breaks its workgroup's limit."""
+    text = str(failure)
+    return failure.kind is FailureKind.USER and (CUTOFF_TEXT in text.lower() or bool(_OF_A_QUERY.search(text)))

@@ -1,0 +1,221 @@
+"""The plan as data: one frozen step per stack, shared by plan, deploy, promote and rollback.
+Pure: facts come in from planner.py, execute.py acts on the steps, plan_text.py prints them.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deployer.cloudformation.port import StackState
+from deployer.cloudformation.root_cause import Cause
+from deployer.cloudformation.statuses import Handling, row_of
+from deployer.errors import Refused
+from deployer.ledger.store import canonical
+from deployer.planning.data_guard import DataRisk
+from deployer.planning.permission_changes import PermissionChange
+from deployer.planning.resource_changes import ResourceChange
+
+VERSION = 1
+
+
+class StepKind(enum.Enum):
+    """What happens to one stack."""
+
+    NOTHING = "nothing to do"
+    CREATE = "create"
+    UPDATE = "update"
+    ROLL_BACK = "roll back, then update"
+    CONTINUE_ROLLBACK = "continue the rollback, then update"
+    RECREATE = "delete and create again"
+    WAIT = "wait for the operation in progress, then update"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the operator allows, and wants besides."""
+
+    recreate: frozenset[str] = frozenset()
+    allow_replace: frozenset[str] = frozenset()
+    revert_drift: bool = False
+
+
+@dataclass(frozen=True)
+class PlannedFrom:
+    """The stack as the plan saw it."""
+
+    stack_id: str
+    status: str
+    last_updated: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stack of a plan. `digest` is None while a parameter is known after apply only."""
+
+    stack: str
+    stack_name: str
+    kind: StepKind
+    parents: tuple[str, ...] = ()
+    base: PlannedFrom | None = None
+    digest: str | None = None
+    changes: tuple[ResourceChange, ...] = ()
+    permissions: tuple[PermissionChange, ...] = ()
+    risks: tuple[DataRisk, ...] = ()
+    warnings: tuple[Cause, ...] = ()  # of CloudFormation's validation: they stop nothing
+    unknown: tuple[str, ...] = ()
+    unknown_outputs: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def acts(self) -> bool:
+        return self.kind is not StepKind.NOTHING
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "stack": self.stack,
+            "stack_name": self.stack_name,
+            "action": self.kind.name.lower(),
+            "parents": list(self.parents),
+            "base": asdict(self.base) if self.base else None,
+            "digest": self.digest,
+            "changes": [change.document() for change in self.changes],
+            "iam": [
+                {**asdict(p.permission), "added": p.is_added, "broadening": p.is_broadening} for p in self.permissions
+            ],
+            "data_risks": [asdict(risk) for risk in self.risks],
+            "warnings": [asdict(warning) for warning in self.warnings],
+            "known_after_apply": list(self.unknown),
+            "note": self.note,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All layers of one environment, in the order in which they may start."""
+
+    environment: str
+    release: str
+    deployed_release: str | None
+    steps: tuple[Step, ...]
+    reverts_drift: bool = False
+
+    @property
+    def has_changes(self) -> bool:
+        return any(step.acts for step in self.steps)
+
+    @property
+    def risks(self) -> tuple[DataRisk, ...]:
+        return tuple(risk for step in self.steps for risk in step.risks)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What CloudFormation's validation warns of, stack by stack."""
+        return tuple(f"{step.stack}/{warning}" for step in self.steps for warning in step.warnings)
+
+    @property
+    def blocked(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.kind is StepKind.BLOCKED)
+
+    def step(self, stack: str) -> Step:
+        return next(step for step in self.steps if step.stack == stack)
+
+    def document(self) -> dict[str, Any]:
+        """Plain JSON values, so that a saved plan equals the one that it was saved from."""
+        document: dict[str, Any] = json.loads(json.dumps(self._document()))
+        return document
+
+    def _document(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "environment": self.environment,
+            "release": self.release,
+            "deployed_release": self.deployed_release,
+            "has_changes": self.has_changes,
+            "reverts_drift": self.reverts_drift,
+            "steps": [step.document() for step in self.steps],
+        }
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(canonical(self.document())).hexdigest()
+
+
+def planned_from(state: StackState | None) -> PlannedFrom | None:
+    return PlannedFrom(state.stack_id, state.status, state.last_updated) if state else None
+
+
+def kind_of(state: StackState | None, *, may_recreate: bool) -> tuple[StepKind, str]:
+    """The step that a stack's status asks for, with what to tell the operator. NOTHING is found later, by its changes."""
+    row = row_of(state.status if state else None)
+    status = f"{state.status}: {row.meaning}" if state else ""
+    match row.handling:
+        case Handling.CREATE:
+            return StepKind.CREATE, ""
+        case Handling.UPDATE:
+            return StepKind.UPDATE, ""
+        case Handling.ROLL_BACK:
+            return StepKind.ROLL_BACK, status
+        case Handling.CONTINUE_ROLLBACK:
+            return StepKind.CONTINUE_ROLLBACK, status
+        case Handling.WAIT:
+            return StepKind.WAIT, status
+        case Handling.RECREATE if may_recreate:
+            return StepKind.RECREATE, status
+        case _:
+            return StepKind.BLOCKED, f"{status}; {row.way_out}"
+
+
+def staleness(planned: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+    """What makes a saved plan another one than a plan made now (both as documents); empty when it may be applied."""
+    found = []
+    if planned.get("version") != now["version"]:
+        return ("it was written by another version of dataops",)
+    if planned["environment"] != now["environment"]:
+        found.append(f"it was made for environment {planned['environment']}")
+    if planned.get("reverts_drift", False) != now["reverts_drift"]:
+        found.append(f"it was made {'without' if now['reverts_drift'] else 'with'} --revert-drift")
+    if planned["release"] != now["release"]:
+        found.append(f"the release is {now['release'][:12]}, the plan was made for {planned['release'][:12]}")
+    if planned["deployed_release"] != now["deployed_release"]:
+        is_, was = (str(document["deployed_release"])[:12] for document in (now, planned))
+        found.append(f"release {is_} is deployed now, it was {was}")
+    before, after = ({step["stack"]: step for step in document["steps"]} for document in (planned, now))
+    found += [f"stack {name} is new" for name in after if name not in before]
+    found += [f"stack {name} is gone from dataops.yml" for name in before if name not in after]
+    found += [why for name in before if name in after and (why := _stale_step(before[name], after[name]))]
+    return tuple(found)
+
+
+def _stale_step(planned: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    name = planned["stack"]
+    if planned["base"] != now["base"]:
+        was, is_ = (
+            f"{b['status']} since {b['last_updated']}" if b else "not there" for b in (planned["base"], now["base"])
+        )
+        return f"stack {name} was {was}, it is {is_}"
+    if planned["digest"] != now["digest"]:
+        return f"the template, parameters or tags of stack {name} have changed"
+    warned = planned.get("warnings", ())
+    if new := [warning["reason"] for warning in now["warnings"] if warning not in warned]:
+        return f"CloudFormation now warns about stack {name}: {'; '.join(new)}"
+    if {**planned, "warnings": None} != {**now, "warnings": None}:  # a warning that is gone changes nothing
+        return f"CloudFormation would now do something else to stack {name} (changed by hand, or a value that it reads)"
+    return ""
+
+
+def require_allowed(plan: Plan, saved_plan: Mapping[str, Any] | None) -> None:
+    """Raise Refused for a plan that is not the saved one any more, is blocked, or would lose data. Nothing was changed yet."""
+    if saved_plan is not None and (why := staleness(saved_plan, plan.document())):
+        raise Refused("the plan is stale: " + "; ".join(why), hint="make a new plan with dataops plan --out FILE")
+    if plan.blocked:
+        step = plan.blocked[0]
+        raise Refused(f"stack {step.stack} cannot be deployed: {step.note}")
+    if plan.risks:
+        allow = " ".join(f"--allow-replace {risk.logical_id}" for risk in plan.risks)
+        raise Refused("; ".join(map(str, plan.risks)), hint=f"if that is wanted: {allow}")
