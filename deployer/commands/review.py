@@ -12,10 +12,10 @@ from deployer.documents import as_document
 from deployer.files import require_folder, write_file
 from deployer.lake.refund_report import checked_month
 from deployer.lake.report_comparison import CustomerDifference
+from deployer.ledger.verdict import Verdict
 from deployer.pauses import Deadline
 from deployer.planning.plan import Plan
 from deployer.release.diff import ChangedFile
-from deployer.release.verdict import Verdict
 from deployer.review.gather import review_of
 from deployer.review.markdown_page import Review, review_page
 from deployer.review.month_rebuild import MonthRebuild

@@ -13,9 +13,9 @@ from deployer.deploying.request import Ports, Smoke
 from deployer.lake.deployed_lake import Lake, lake_from
 from deployer.lake.jobs import Watcher
 from deployer.lake.smoke.attempts import test_with_retries
+from deployer.ledger.verdict import Verdict
 from deployer.pauses import Pauses
 from deployer.release.release import Release
-from deployer.release.verdict import Verdict
 
 if TYPE_CHECKING:
     from deployer.aws.session import Session

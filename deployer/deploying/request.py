@@ -12,10 +12,10 @@ from deployer.cloudformation.port import Cloud
 from deployer.deploying.events import Progress
 from deployer.ledger.identity import utc_now
 from deployer.ledger.store import RecordStore
+from deployer.ledger.verdict import Verdict
 from deployer.pauses import Pauses
 from deployer.planning.plan import Options, Plan
 from deployer.release.release import Release
-from deployer.release.verdict import Verdict
 
 Smoke = Callable[[Mapping[str, str], Release], Verdict]  # tests what is deployed, by the outputs of its stacks
 OpenStore = Callable[[str], RecordStore]

@@ -10,9 +10,9 @@ from typing import Any
 from deployer.cloudformation.port import StackState
 from deployer.errors import DataopsError
 from deployer.ledger.ledger import StackRecord
+from deployer.ledger.verdict import Verdict
 from deployer.pauses import Interrupted
 from deployer.planning.plan import Plan
-from deployer.release.verdict import Verdict
 
 
 class StackOutcome(enum.Enum):

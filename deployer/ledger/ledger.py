@@ -14,7 +14,7 @@ from typing import Any
 from deployer.cloudformation.port import StackState
 from deployer.errors import DataopsError
 from deployer.ledger.store import RecordStore, readable
-from deployer.release.verdict import Verdict
+from deployer.ledger.verdict import Verdict
 
 VERSION = 1
 

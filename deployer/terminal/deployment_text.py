@@ -7,9 +7,9 @@ from typing import assert_never
 from deployer.deploying.results import DeployOutcome, DeployResult
 from deployer.errors import DataopsError, Refused
 from deployer.lake.report_formats import render_table
+from deployer.ledger.verdict import Verdict
 from deployer.pauses import Interrupted
 from deployer.release.release import short
-from deployer.release.verdict import Verdict
 
 
 def result_text(result: DeployResult) -> str:

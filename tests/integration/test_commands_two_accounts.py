@@ -14,7 +14,7 @@ from deployer.cli import run
 from deployer.composition import ports as assembly
 from deployer.composition.environment import artifacts_store
 from deployer.ledger.lock import EnvironmentLock
-from deployer.release.verdict import SmokeOutcome, Verdict
+from deployer.ledger.verdict import SmokeOutcome, Verdict
 from deployer.terminal.app import App
 
 

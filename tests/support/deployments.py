@@ -15,12 +15,12 @@ from deployer.deploying.events import Event
 from deployer.deploying.request import DeployRequest, Ports
 from deployer.deploying.results import DeployResult
 from deployer.ledger.store import RecordStore
+from deployer.ledger.verdict import SmokeOutcome, Verdict
 from deployer.pauses import Deadline, Pauses
 from deployer.planning.plan import Plan
 from deployer.project.config import parse_project
 from deployer.release.release import build_release
 from deployer.release.target import Target, target_of
-from deployer.release.verdict import SmokeOutcome, Verdict
 
 DATAOPS_YML = """\
 project: shop

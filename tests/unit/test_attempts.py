@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import pytest
 
 from deployer.lake.smoke import attempts
+from deployer.ledger.verdict import SmokeOutcome, Verdict
 from deployer.pauses import Interrupted
-from deployer.release.verdict import SmokeOutcome, Verdict
 
 PASSED, WRONG, BROKEN, LATE = (Verdict(outcome, outcome.name) for outcome in SmokeOutcome)
 BAD_MINUTE = Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, "S3 had a bad minute")

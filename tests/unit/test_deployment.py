@@ -14,8 +14,8 @@ from deployer.deploying.request import DeployRequest, IfBusy
 from deployer.deploying.results import DeployOutcome, StackOutcome
 from deployer.errors import DataopsError, Locked, Refused
 from deployer.ledger.lock import EnvironmentLock
+from deployer.ledger.verdict import SmokeOutcome
 from deployer.planning.plan import Options
-from deployer.release.verdict import SmokeOutcome
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ from deployer.commands import (
 from deployer.documents import as_document
 from deployer.lake.loads import Load
 from deployer.ledger.ledger import Current, Ledger
+from deployer.ledger.verdict import Verdict
 from deployer.planning.plan import Plan
 from deployer.refunds import RefundRow
-from deployer.release.verdict import Verdict
 from deployer.validation.findings import ValidationResult
 
 ROOT = Path(__file__).parents[2]

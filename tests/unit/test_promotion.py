@@ -13,7 +13,7 @@ from deployments import World, failing, passing
 from deployer.cloudformation.port import describe_all
 from deployer.deploying.promotion import Evidence, previous_release, refusals
 from deployer.ledger.ledger import Ledger
-from deployer.release.verdict import SmokeOutcome
+from deployer.ledger.verdict import SmokeOutcome
 
 
 def evidence_of(world: World, **changes: Any) -> Evidence:

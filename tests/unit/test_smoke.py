@@ -18,9 +18,9 @@ from deployer.lake.deployed_lake import lake_from
 from deployer.lake.jobs import Watcher
 from deployer.lake.smoke.fixtures import FIXTURES_PREFIX, Fixtures, load_fixtures
 from deployer.lake.smoke.smoke_test import run_smoke_test
+from deployer.ledger.verdict import SmokeOutcome
 from deployer.pauses import Deadline
 from deployer.release.release import Release, ReleaseFile
-from deployer.release.verdict import SmokeOutcome
 
 FOLDER = ROOT / FIXTURES_PREFIX
 SMOKE_DATABASE = OUTPUTS["SmokeDatabaseName"]

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from deployer.ledger.verdict import SmokeOutcome, Verdict
 from deployer.refunds import RefundRow
-from deployer.release.verdict import SmokeOutcome, Verdict
 
 ROWS = (RefundRow("anna", Decimal("50.25")), RefundRow("zoë", Decimal("3.30")))
 WRONG = Verdict(

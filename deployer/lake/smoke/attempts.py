@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from deployer.release.verdict import Verdict
+from deployer.ledger.verdict import Verdict
 
 ATTEMPTS = 3
 WARM_UP_SECONDS = 5.0  # doubles: a role or a partition may take a moment to be seen everywhere

@@ -25,10 +25,10 @@ from deployer.lake.report_comparison import Totals, differing_customers, totals
 from deployer.lake.run_manifests import counts_text, manifest_of
 from deployer.lake.smoke.faults import speaks_of_the_code, speaks_of_the_query
 from deployer.lake.smoke.fixtures import INGEST_DATE, Fixtures, load_fixtures
+from deployer.ledger.verdict import SmokeOutcome, Verdict
 from deployer.pauses import Deadline
 from deployer.refunds import RefundRow, money
 from deployer.release.release import Release
-from deployer.release.verdict import SmokeOutcome, Verdict
 
 JOB_TIMEOUT_SECONDS = 1800.0  # of each wait: for a run that is active, and for our own
 
