@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 from call_record import FOLDER, VARIABLE, install
+from hypothesis import settings
+
+# Machines are noisy: what a property says does not depend on how long an example takes.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

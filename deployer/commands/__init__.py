@@ -1,1 +1,5 @@
-"""One module for each command; cli.py imports it when the command is used, and it imports heavy modules when it runs."""
+"""One module per command of `dataops`: options in, one call, one result out.
+
+A command may ask the person and print; it takes no decision that another command could need. Modules import at their
+top: `cli` loads a command only when it is used.
+"""

@@ -1,0 +1,4 @@
+"""Everyday work with a deployed lake: deliveries, job runs, queries, the refund report, published tables.
+
+It may call AWS through the clients of a `DeployedLake`. It changes no stack.
+"""

@@ -1,0 +1,4 @@
+"""What can be known before AWS is asked: configuration, linters, wiring, SQL and scripts, as findings with a place.
+
+It may read the files of the project. It needs no credentials and no network.
+"""

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,3 +24,8 @@ def test_linter_finds_nothing(name: str) -> None:
     command = [sys.executable, "-m", *LINTERS[name]]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, f"{' '.join(command)}\n{run.stdout}\n{run.stderr}"
+
+
+def test_rooms_import_only_what_they_may() -> None:
+    """Given the contracts of .importlinter, when all imports are read, then each contract is kept."""
+    assert lint_imports(config_filename=str(ROOT / ".importlinter"), no_cache=True) == 0

@@ -1,0 +1,1 @@
+"""Sample transactions with the known answer, from a seed. It writes files on this machine only."""
