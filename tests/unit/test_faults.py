@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
+from fake_aws import ROOT
 
 from deployer.lake.queries import FailureKind, QueryFailed
-from deployer.lake.smoke.faults import speaks_of_the_code, speaks_of_the_query
+from deployer.lake.smoke.faults import CHECKS_OF_THE_JOB, WRAPPER_OF_THE_JOB, speaks_of_the_code, speaks_of_the_query
 
 OF_THE_CODE = [
     "CheckFailed: the run does not add up, nothing is published: {'read': 3}",
@@ -88,3 +91,11 @@ def test_a_query_counts_against_the_release_when_it_cannot_be_right(
     kind: FailureKind, message: str, is_of_the_query: bool
 ) -> None:
     assert speaks_of_the_query(QueryFailed(message, kind=kind)) == is_of_the_query
+
+
+def test_the_job_has_the_failures_that_are_listed() -> None:
+    """Given the sources of the job, then each failure that counts against a release is one of its own, under that name."""
+    sources = (ROOT / "glue").rglob("*.py")
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in sources]
+    classes = {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    assert {*CHECKS_OF_THE_JOB, WRAPPER_OF_THE_JOB} <= classes

@@ -25,13 +25,11 @@ _MISTAKES: Final = (
     TypeError,
     ValueError,
 )
+CHECKS_OF_THE_JOB: Final = frozenset({"ArgumentsRefused", "CheckFailed", "SettingsRefused"})
 _WRONG_CODE: Final = frozenset(
     [
-        # The job's own checks, and a script that ends itself.
-        "ArgumentsRefused",
-        "CheckFailed",
-        "SettingsRefused",
-        "SystemExit",
+        *CHECKS_OF_THE_JOB,
+        "SystemExit",  # a script that ends itself
         # Mistakes in Python code. OSError, MemoryError and their like are the machine's.
         *(name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, _MISTAKES)),
         # What decimal, Arrow and Spark say of code that asks for what does not exist or does not fit.
@@ -47,7 +45,7 @@ _WRONG_CODE: Final = frozenset(
         "PySparkValueError",
     ]
 )
-_WRAPPER: Final = "WorkerFailed"
+WRAPPER_OF_THE_JOB: Final = "WorkerFailed"
 """The job's word for a task that failed in a worker; its message is the worker's error."""
 
 _OF_A_LOST_MACHINE: Final = re.compile(
@@ -84,7 +82,7 @@ def _type_of(error: str) -> str:
     found = _GLUES_WORDS.match(error)
     assert found is not None  # every part of it may be absent
     name = found["type"].rpartition(".")[2]
-    return _type_of(error[found.end() :]) if name == _WRAPPER else name
+    return _type_of(error[found.end() :]) if name == WRAPPER_OF_THE_JOB else name
 
 
 def speaks_of_the_query(failure: QueryFailed) -> bool:
