@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from deployer.documents import as_document
+from deployer.files import write_file
 from deployer.project.templates import load_templates
 from deployer.security.iam_policy import Role, managed_policies, policy
 from deployer.terminal.app import App
@@ -60,6 +61,6 @@ def iam_policy(app: App, env_name: str, role_name: str, out_dir: Path | None) ->
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
         for name, part in managed_policies(result.policy).items():
-            (out_dir / name).write_text(json.dumps(part, indent=2) + "\n", encoding="utf-8")
+            write_file(out_dir / name, json.dumps(part, indent=2) + "\n")
             app.say(f"wrote {out_dir / name}")
     app.emit(as_document(result), json.dumps(result.policy, indent=2))

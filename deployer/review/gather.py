@@ -30,6 +30,7 @@ from deployer.review.month_rebuild import (
     error_sentence,
     rebuild_month,
 )
+from deployer.validation.validate import validate_project
 
 if TYPE_CHECKING:
     from deployer.aws.session import Session
@@ -143,8 +144,6 @@ def _by_both_jobs(
 
 def _validation(session: Session, release: str, say: Say) -> list[str] | None:
     """Findings about the checkout, when it is the release that is reviewed."""
-    from deployer.validation.validate import validate_project
-
     try:
         if built_target(session).release.id != release:
             return None
