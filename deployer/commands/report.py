@@ -5,21 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from deployer.composition.environment import lake_of
+from deployer.composition.environment import lake_of, ledger_of
 from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.files import require_folder, write_file
 from deployer.lake.deployed_lake import Lake
+from deployer.lake.finance_facts import gather_page
+from deployer.lake.finance_page import render_page
 from deployer.lake.refund_report import RefundReport, checked_month, fetch_report
 from deployer.lake.report_formats import RENDERERS, render, render_csv, summary
 from deployer.lake.run_manifests import recorded_runs
+from deployer.ledger.identity import utc_now
 from deployer.refunds import RefundRow
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
 from deployer.terminal.output import write_result
+
+if TYPE_CHECKING:
+    from deployer.aws.session import Session
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class ReportResult:
         "dataops report --env local",
         "dataops report --env local --month 2026-10 --format json",
         "dataops report --env prod --format csv --out refunds.csv",
+        "dataops report --env prod --month 2026-10 --html october.html",
     )
 )
 @env_option
@@ -48,8 +56,11 @@ class ReportResult:
     "--csv-safe", is_flag=True, help="With --format csv: formulas in customer ids become text in spreadsheets."
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page for finance to this file.")
 @click.pass_obj
-def report(app: App, env_name: str, month: str | None, form: str | None, csv_safe: bool, out: Path | None) -> None:
+def report(
+    app: App, env_name: str, month: str | None, form: str | None, csv_safe: bool, out: Path | None, html: Path | None
+) -> None:
     """Print the total refund per customer, of all time or of one month.
 
     Voided transactions and refunds in the month of their purchase are left out.
@@ -59,7 +70,9 @@ def report(app: App, env_name: str, month: str | None, form: str | None, csv_saf
         raise UsageError("--csv-safe has a meaning for CSV only", hint="--format csv --csv-safe")
     app.environment(env_name)
     require_folder(out)
-    lake = lake_of(app.connect(env_name))
+    require_folder(html)
+    session = app.connect(env_name)
+    lake = lake_of(session)
     found = fetch_report(lake, lake.live, month)
     if not found.rows:
         app.say(why_empty(lake, found))
@@ -69,11 +82,20 @@ def report(app: App, env_name: str, month: str | None, form: str | None, csv_saf
     if out is not None:
         write_file(out, text)
         app.say(f"written to {out}")
+    if html is not None:
+        write_file(html, render_page(gather_page(lake, found, deployed_release(session), utc_now())))
+        app.say(f"page written to {html}")
     if app.output == "json" and form is None:
         result = ReportResult(env_name, month, found.rows, len(found.rows), found.total, found.bytes_scanned)
         app.emit(as_document(result), "")
-    elif out is None:
+    elif out is None and (html is None or form is not None):
         write_result(text)
+
+
+def deployed_release(session: Session) -> str:
+    """Return the id of the release that is deployed now, empty when none is recorded."""
+    current = ledger_of(session).current()
+    return current.release if current else ""
 
 
 def why_empty(lake: Lake, found: RefundReport) -> str:
