@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deployer.aws.calls import translated
 from deployer.lake.deployed_lake import Lake
 
 # Glue writes what the script prints to .../output and Spark's own log to .../error.
@@ -35,6 +36,7 @@ class JobLog:
     _since: dict[str, int] = field(default_factory=dict)
     _seen: dict[str, set[str]] = field(default_factory=dict)
 
+    @translated
     def new_lines(self) -> list[str]:
         """Return the lines that were not returned before, in order of time."""
         events = [event for kind in self.kinds for event in self._new_events(kind)]

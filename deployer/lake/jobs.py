@@ -13,7 +13,7 @@ from deployer.aws.calls import translated
 from deployer.errors import DataopsError, Locked
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.job_logs import STREAM_KINDS, JobLog
-from deployer.pauses import poll
+from deployer.pauses import Interrupted, poll
 
 # https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html
 ACTIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
@@ -140,11 +140,11 @@ def follow_job(
 
     One call for the state and one for the log in each poll; two for the log when every line is wanted.
     """
-    log = log or JobLog(lake, run_id, STREAM_KINDS if watcher.say_line else PROGRESS_KINDS)
+    told = _Told(log or JobLog(lake, run_id, STREAM_KINDS if watcher.say_line else PROGRESS_KINDS), watcher)
     state, step, shown_at = "", "", 0.0
     for waited in poll(timeout_seconds):
         run = read_run(lake, run_id)
-        steps = _new_steps(log, watcher)
+        steps = told.new_steps()
         if not run.is_active:
             watcher.show("", waited)
             watcher.say(f"job run {run.state} after {run.seconds:.0f} s")
@@ -164,14 +164,30 @@ def follow_job(
     )
 
 
-def _new_steps(log: JobLog, watcher: Watcher) -> list[str]:
-    """Read what came to the log; return what the job says of its progress."""
-    lines = log.new_lines()
-    if watcher.say_line is not None:
+class _Told:
+    """What a job tells of itself in its log. A log that cannot be read ends no run: that is said once."""
+
+    def __init__(self, log: JobLog, watcher: Watcher) -> None:
+        self._log, self._watcher, self._can_be_read = log, watcher, True
+
+    def new_steps(self) -> list[str]:
+        """Return the steps that were told since the last call; a watcher of every line gets them as lines."""
+        lines = self._new_lines() if self._can_be_read else []
+        if self._watcher.say_line is None:
+            return [line.removeprefix(PROGRESS) for line in lines if line.startswith(PROGRESS)]
         for line in lines:
-            watcher.say_line(line)
-        return []  # they are among the lines
-    return [line.removeprefix(PROGRESS) for line in lines if line.startswith(PROGRESS)]
+            self._watcher.say_line(line)
+        return []
+
+    def _new_lines(self) -> list[str]:
+        try:
+            return self._log.new_lines()
+        except Interrupted:
+            raise
+        except DataopsError as error:
+            self._can_be_read = False
+            self._watcher.say(f"the job's log cannot be read, its run goes on: {error}")
+            return []
 
 
 def read_run(lake: Lake, run_id: str) -> JobRun:

@@ -195,6 +195,7 @@ class FakeLogs:
     events: list[tuple[str, int, str]] = field(default_factory=list)
     missing: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
+    refuses: bool = False
     exceptions: Any = field(default_factory=lambda: SimpleNamespace(ResourceNotFoundException=NoLogGroup))
 
     def get_paginator(self, operation: str) -> Any:
@@ -203,6 +204,8 @@ class FakeLogs:
 
     def _filter(self, logGroupName: str, logStreamNamePrefix: str, startTime: int) -> Iterator[dict[str, Any]]:
         self.asked.append(logGroupName)
+        if self.refuses:
+            raise client_error(ClientError, "AccessDeniedException", "no right to logs")
         if logGroupName in self.missing:
             raise client_error(NoLogGroup, "ResourceNotFoundException")
         for number, (group, time, text) in enumerate(self.events):

@@ -185,3 +185,14 @@ def test_a_terminal_is_told_when_the_run_is_over() -> None:
     run_id = start_job(session.lake, {})
     follow_job(session.lake, run_id, Watcher(print, lambda text, seconds: shown.append(text)), timeout_seconds=60)
     assert shown == ["job run RUNNING", ""]
+
+
+def test_a_log_that_cannot_be_read_ends_no_run() -> None:
+    """Given a role without the right to read logs, when a run is followed, then that is said once, and the run goes on."""
+    session: Any = FakeSession(logs=FakeLogs(refuses=True), glue=FakeGlue(polls_until_done=3))
+    said: list[str] = []
+    assert run(session, said).succeeded
+    assert [line for line in said if "log cannot be read" in line] == [
+        "the job's log cannot be read, its run goes on: AWS denies operation: no right to logs"
+    ]
+    assert len(session.logs.asked) == 1
