@@ -24,7 +24,7 @@ class LocalCloud:
 
     paths: LocalPaths
     ports: dict[str, int]
-    #: What a completion wants done when the process ends in an orderly way.
+    #: What a completion wants done when the process ends in an orderly way, before the state is saved for the last time.
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
     @property

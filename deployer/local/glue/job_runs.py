@@ -24,6 +24,8 @@ from deployer.local.glue.spark_settings import Archives, cache_directory
 Data = dict[str, Any]
 ACTIVE = ("STARTING", "RUNNING", "STOPPING", "WAITING")
 DEFAULT_LOG_GROUP_PREFIX = "/aws-glue/jobs"
+#: How long stopped runs may take to reach their last state when the local cloud ends.
+END_SECONDS = 5.0
 
 
 def install(cloud: LocalCloud) -> None:
@@ -37,7 +39,7 @@ def install(cloud: LocalCloud) -> None:
     archives = Archives(cache_directory(os.environ))
     threading.Thread(target=archives.make_base, daemon=True).start()
     runs = JobRuns(glue, cloud, archives)
-    cloud.at_end.append(runs.kill_all)
+    cloud.at_end.append(runs.end_all)
     replace(glue, "_start_job_run", lambda data: runs.start(data))
     replace(glue, "_get_job_run", lambda data: runs.describe(data))
     replace(glue, "_get_job_runs", lambda data: runs.list_runs(data))
@@ -135,10 +137,13 @@ class JobRuns:
                 errors.append({**named, "ErrorDetail": detail})
         return self._glue.json_response({"SuccessfulSubmissions": done, "Errors": errors})
 
-    def kill_all(self) -> None:
-        """End every run's processes; their runs are settled when the state is loaded again."""
+    def end_all(self) -> None:
+        """Stop every run and wait until it says so; one that takes too long has failed when the state is loaded again."""
         for process in list(self._processes.values()):
             process.kill()
+        deadline = time.monotonic() + END_SECONDS
+        while self._processes and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _process(self, job: Data, run: Data, arguments: dict[str, str]) -> JobProcess:
         spec = RunSpec(

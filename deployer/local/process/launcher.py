@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +24,7 @@ from deployer.local.emulator.private_parts import WRITTEN_AGAINST, EmulatorChang
 from deployer.local.paths import LocalPaths
 from deployer.local.process import endpoint as endpoints
 from deployer.local.process.guard import Guard
+from deployer.local.process.leftovers import end_processes_of
 
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
 COMPLETIONS = (
@@ -40,6 +41,8 @@ COMPLETIONS = (
 KEEP_LOG_BYTES = 10 << 20
 #: How long open connections may take to finish when the local cloud is stopped.
 GRACE_SECONDS = 3.0
+#: How long jobs may then take to end, and the state to be saved.
+ENDING_SECONDS = 8.0
 
 
 def main(root: Path) -> None:
@@ -57,21 +60,35 @@ def main(root: Path) -> None:
         raise SystemExit(str(error)) from error
     endpoint = endpoints.describe(os.getpid(), ports, WRITTEN_AGAINST, uuid.uuid4().hex, endpoints.code_fingerprint())
     guarded = Guard(app, port=ports["gateway"], health=endpoints.health(endpoint, paths.root))
-
-    async def announced(scope: Scope, receive: Receive, send: Send) -> None:
-        async def announce(message: MutableMapping[str, Any]) -> None:
-            await send(message)
-            if message["type"] == "lifespan.startup.complete":
-                endpoints.write(paths.endpoint, endpoint)
-
-        await guarded(scope, receive, announce if scope["type"] == "lifespan" else send)
-
-    asyncio.run(serve(announced, listener))
-    for end in cloud.at_end:
-        end()
+    living = around_life(guarded, started=lambda: endpoints.write(paths.endpoint, endpoint), ending=cloud.at_end)
+    asyncio.run(serve(living, listener))
     lock.close()
     # Worker threads of the emulator may still run and would keep the process alive; the state is saved.
     os._exit(0)
+
+
+def around_life(app: App, *, started: Callable[[], None], ending: Sequence[Callable[[], None]]) -> App:
+    """`app`, with something to do when it has started, and before it ends (in another thread: it may need the loop)."""
+
+    async def living(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_later() -> MutableMapping[str, Any]:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                for end in ending:
+                    await asyncio.to_thread(end)
+            return message
+
+        async def send_and_tell(message: MutableMapping[str, Any]) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                started()
+
+        if scope["type"] == "lifespan":
+            await app(scope, receive_later, send_and_tell)
+        else:
+            await app(scope, receive, send)
+
+    return living
 
 
 def take_state(paths: LocalPaths) -> IO[str]:
@@ -86,9 +103,10 @@ def take_state(paths: LocalPaths) -> IO[str]:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
-    for leftovers in (paths.temporary, paths.runs):
-        shutil.rmtree(leftovers, ignore_errors=True)
-        leftovers.mkdir()
+    end_processes_of(paths.runs)
+    for scratch in (paths.temporary, paths.runs):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
     if paths.log.exists() and paths.log.stat().st_size > KEEP_LOG_BYTES:
         os.truncate(paths.log, 0)
     return lock
@@ -146,7 +164,7 @@ async def serve(app: App, listener: socket.socket) -> None:
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = GRACE_SECONDS
-    config.shutdown_timeout = GRACE_SECONDS
+    config.shutdown_timeout = ENDING_SECONDS
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -16,7 +16,12 @@ from deployer.local.emulator.private_parts import UnknownState
 from deployer.local.paths import LocalPaths
 from deployer.local.state.store import StateStore
 
-SLEEPING_SCRIPT = b"import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
+SLEEPING_SCRIPT = b"""
+import subprocess, sys, time
+helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print("begun", helper.pid, flush=True)
+time.sleep(600)
+"""
 
 
 def make_a_bit_of_everything(cloud: Cloud, bucket: str) -> Json:
@@ -91,7 +96,8 @@ def check_everything(cloud: Cloud, bucket: str, made: Json) -> None:
 
 def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     """Given acknowledged changes in every service, a running job and a running query, when the process is killed,
-    then everything is there, the job and the query have failed with a reason, and a clean stop keeps it too.
+    then everything is there, the job and the query have failed with a reason, and a clean stop keeps it too and has
+    stopped the job; of neither job a process is left.
     """
     bucket = own_cloud.bucket()
     made = make_a_bit_of_everything(own_cloud, bucket)
@@ -107,12 +113,13 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     glue.create_job(Name="sleeper", Role="r", Command=command)
     run_id = glue.start_job_run(JobName="sleeper")["JobRunId"]
     eventually(lambda: log_lines(own_cloud, run_id), seconds=20)
-    child = driver_of(run_id)
+    child, helper = driver_of(run_id), helper_of(own_cloud, run_id)
     assert child is not None
 
     own_cloud.kill()
     eventually(lambda: not Path(f"/proc/{child}").exists(), seconds=5)
     own_cloud.restart()
+    assert not is_running(helper)
 
     check_everything(own_cloud, bucket, made)
     run = own_cloud.client("glue").get_job_run(JobName="sleeper", RunId=run_id)["JobRun"]
@@ -121,12 +128,16 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     second_run = own_cloud.client("glue").start_job_run(JobName="sleeper")["JobRunId"]
     assert second_run != run_id
     eventually(lambda: log_lines(own_cloud, second_run), seconds=20)
+    helper = helper_of(own_cloud, second_run)
     identity = own_cloud.client("sts", session=credentials).get_caller_identity()
     assert identity["Account"] == "9" * 12
 
     assert local.stop(own_cloud.project_dir)
-    eventually(lambda: driver_of(second_run) is None, seconds=5)
+    assert driver_of(second_run) is None
+    assert not is_running(helper)
     own_cloud.restart()
+    run = own_cloud.client("glue").get_job_run(JobName="sleeper", RunId=second_run)["JobRun"]
+    assert (run["JobRunState"], "ErrorMessage" in run, "CompletedOn" in run) == ("STOPPED", False, True)
     check_everything(own_cloud, bucket, made)
 
 
@@ -149,6 +160,19 @@ def driver_of(run_id: str) -> int | None:
         except OSError:
             continue
     return None
+
+
+def helper_of(cloud: Cloud, run_id: str) -> int:
+    """The process that the run has started in a session of its own."""
+    return int(log_lines(cloud, run_id)[0].removeprefix("begun "))
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there and not only waits to be forgotten (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_no_response_without_its_state(own_cloud: Cloud) -> None:
