@@ -11,27 +11,26 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 import boto3
 from pyspark.sql import SparkSession
-from refunds_lake.catalog import CatalogError, GlueCatalog
+from refunds_lake.catalog import GlueCatalog
+from refunds_lake.context import JobContext, JobOutcome, JobSettings
 from refunds_lake.job import run
-from refunds_lake.lock import LockHeld, LockLost
-from refunds_lake.objects import S3Store
-from refunds_lake.runs import ManifestError
+from refunds_lake.lock import GlueJobRuns
+from refunds_lake.objects import S3ObjectStore
+from refunds_lake.runs import RunKind
+from refunds_lake.said import ERROR, PROBLEM, PROGRESS, WARNING, JobFailure
 from refunds_lake.session import SETTINGS, quiet
-from refunds_lake.tables import CheckFailed
-from refunds_lake.workers import WorkerFailed
-from refunds_lake.world import Outcome, Settings, SettingsRefused, World
 
 NAMESPACE = "RefundsLake"
 UNSET = "-"
 """Glue has no empty arguments: this one stands for none."""
 
 
-class ArgumentsRefused(Exception):
+class ArgumentsRefused(JobFailure):
     """The arguments do not fit together; the message says which."""
 
 
@@ -42,19 +41,6 @@ class Parser(argparse.ArgumentParser):
         raise ArgumentsRefused(message)
 
 
-EXPECTED = (
-    ArgumentsRefused,
-    CatalogError,
-    CheckFailed,
-    LockHeld,
-    LockLost,
-    ManifestError,
-    SettingsRefused,
-    WorkerFailed,
-)
-"""Failures whose message says all that there is to say."""
-
-
 def main(arguments: Sequence[str]) -> None:
     """Run once; returns when the tables are up to date and raises what went wrong otherwise.
 
@@ -63,8 +49,8 @@ def main(arguments: Sequence[str]) -> None:
     """
     try:
         _run(arguments)
-    except EXPECTED as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+    except JobFailure as error:
+        print(f"{ERROR}{error}", file=sys.stderr, flush=True)
         raise error.with_traceback(None) from None
 
 
@@ -76,26 +62,27 @@ def _run(arguments: Sequence[str]) -> None:
         builder = builder.config(name, value)
     spark = builder.getOrCreate()
     quiet(spark)
-    s3 = boto3.client("s3")
-    world = World(
+    s3, glue = boto3.client("s3"), boto3.client("glue")
+    context = JobContext(
         spark=spark,
-        raw=S3Store(s3, options.raw_bucket),
-        base=S3Store(s3, options.base_bucket),
-        catalog=GlueCatalog(boto3.client("glue"), options.database),
+        raw=S3ObjectStore(s3, options.raw_bucket),
+        base=S3ObjectStore(s3, options.base_bucket),
+        catalog=GlueCatalog(glue, options.database),
         clock=lambda: datetime.now(UTC),
-        say=lambda text: print(text, flush=True),
+        say=lambda text: print(f"{PROGRESS}{text}", flush=True),
+        is_over=GlueJobRuns(glue, options.JOB_NAME).is_over,
     )
-    settings = Settings(
+    settings = JobSettings(
         raw_prefix=options.raw_prefix,
         base_prefix=options.base_prefix,
         reporting_time_zone=options.reporting_time_zone,
         job_run_id=options.JOB_RUN_ID or f"local{os.getpid()}",
-        full_refresh=options.full_refresh,
-        months=_months(options),
-        replay=options.replay,
+        kind=_kind(options),
+        months=None if options.from_month == UNSET else (options.from_month, options.to_month),
         replay_reason=options.replay_reason if options.replay_reason != UNSET else None,
+        retention=timedelta(days=options.retention_days),
     )
-    outcome = run(settings, world)
+    outcome = run(settings, context)
     _report(outcome, options.JOB_NAME, (datetime.now(UTC) - started).total_seconds())
 
 
@@ -114,6 +101,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--to_month", type=_month, default=UNSET)
     parser.add_argument("--replay", type=_truth, default=False)
     parser.add_argument("--replay_reason", default=UNSET)
+    parser.add_argument("--retention_days", type=_days, default=30)
     options = parser.parse_known_args(arguments)[0]
     if (options.from_month == UNSET) != (options.to_month == UNSET):
         parser.error("--from_month and --to_month belong together")
@@ -122,8 +110,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _months(options: argparse.Namespace) -> tuple[str, str] | None:
-    return None if options.from_month == UNSET else (options.from_month, options.to_month)
+def _kind(options: argparse.Namespace) -> RunKind:
+    if options.from_month != UNSET:
+        return RunKind.BACKFILL
+    if options.replay:
+        return RunKind.REPLAY
+    return RunKind.FULL_REFRESH if options.full_refresh else RunKind.INCREMENT
 
 
 def _month(text: str) -> str:
@@ -132,27 +124,39 @@ def _month(text: str) -> str:
     return text
 
 
+def _days(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 1 on")
+    return int(text)
+
+
 def _truth(text: str) -> bool:
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() == "true"
 
 
-def _report(outcome: Outcome, job_name: str, duration_seconds: float) -> None:
+def _report(outcome: JobOutcome, job_name: str, duration_seconds: float) -> None:
     """Counts for people, for programs (one JSON line) and for CloudWatch."""
     counts = dict(outcome.manifest.counts) if outcome.manifest else dict.fromkeys(outcome.state.counts, 0)
     for problem in outcome.problems:
-        print(f"problem: {problem.key}: {problem.reason}", flush=True)
+        print(f"{PROBLEM}{problem.key}: {problem.reason}", flush=True)
     if outcome.manifest is None:
         print("nothing new to read; the tables are as they were", flush=True)
     print("this run: " + ", ".join(f"{name} {value}" for name, value in counts.items()), flush=True)
     print("in total: " + ", ".join(f"{name} {value}" for name, value in outcome.state.counts.items()), flush=True)
+    if outcome.swept:
+        print(f"swept {outcome.swept} files that no month has needed since their retention began", flush=True)
+    if outcome.sweep_failure:
+        print(f"{WARNING}old months could not be swept, the next run tries again: {outcome.sweep_failure}", flush=True)
     document = {
         "run_id": outcome.manifest.run_id if outcome.manifest else None,
         "counts": counts,
         "cumulative": dict(outcome.state.counts),
         "problems": [{"key": problem.key, "reason": problem.reason} for problem in outcome.problems],
         "recovered": outcome.recovered,
+        "swept": outcome.swept,
+        "sweep_failure": outcome.sweep_failure,
         "duration_seconds": round(duration_seconds, 1),
     }
     print(json.dumps(document), flush=True)
@@ -172,7 +176,7 @@ def _report(outcome: Outcome, job_name: str, duration_seconds: float) -> None:
     try:
         boto3.client("cloudwatch").put_metric_data(Namespace=NAMESPACE, MetricData=data)
     except Exception as error:  # noqa: BLE001 - the tables are published; a metric that is missing must not fail the run, but be seen
-        print(f"warning: the metrics could not be sent to CloudWatch: {error}", flush=True)
+        print(f"{WARNING}the metrics could not be sent to CloudWatch: {error}", flush=True)
 
 
 if __name__ == "__main__":

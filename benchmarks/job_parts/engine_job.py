@@ -33,7 +33,9 @@ def run_once(raw: Path, base: Path, *, full_refresh: bool) -> dict[str, object]:
     """Start Spark as base_tables.py does, run the job, and say what it counted, how long it took and what it moved."""
     started = time.monotonic()
     from pyspark.sql import SparkSession
-    from refunds_lake.job import Settings, World, run
+    from refunds_lake.context import JobContext, JobSettings
+    from refunds_lake.job import run
+    from refunds_lake.runs import RunKind
     from refunds_lake.session import SETTINGS
 
     builder = SparkSession.builder.appName("base-tables")
@@ -44,15 +46,17 @@ def run_once(raw: Path, base: Path, *, full_refresh: bool) -> dict[str, object]:
     ready = time.monotonic()
     read_before, written_before = io_bytes(descendants(os.getpid()))
     steps: list[tuple[float, str]] = []
-    world = World(
+    context = JobContext(
         spark=spark,
         raw=DirectoryStore(RAW_BUCKET, raw),
         base=DirectoryStore(BASE_BUCKET, base),
         catalog=FileCatalog(base.with_suffix(".catalog.json")),
         clock=lambda: datetime.now(UTC),
         say=lambda text: steps.append((round(time.monotonic() - ready, 2), text)),
+        is_over=lambda run_id: None,
     )
-    outcome = run(Settings("transactions/", "base/", "UTC", f"bench{os.getpid()}", full_refresh=full_refresh), world)
+    kind = RunKind.FULL_REFRESH if full_refresh else RunKind.INCREMENT
+    outcome = run(JobSettings("transactions/", "base/", "UTC", f"bench{os.getpid()}", kind), context)
     done = time.monotonic()
     read_after, written_after = io_bytes(descendants(os.getpid()))
     threads = cpu_seconds_by_thread(descendants(os.getpid()))
@@ -64,7 +68,7 @@ def run_once(raw: Path, base: Path, *, full_refresh: bool) -> dict[str, object]:
         "run_seconds": round(done - ready, 2),
         "bytes_read": read_after - read_before,
         "bytes_written": written_after - written_before,
-        "months": {table: len(months) for table, months in outcome.manifest.tables.items()},
+        "months": {table: len(months) for table, months in outcome.manifest.changed.items()},
         "steps": steps,
         "cpu_seconds_by_thread": threads,
     }

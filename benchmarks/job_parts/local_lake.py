@@ -96,9 +96,11 @@ class FileCatalog:
     def months(self, table: str) -> dict[str, str]:
         return self._read().get(table, {})
 
-    def point(self, table: str, locations: Mapping[str, str]) -> None:
+    def create(self, table: str, locations: Mapping[str, str]) -> None:
         pointers = self._read()
         self._write({**pointers, table: {**pointers.get(table, {}), **locations}})
+
+    update = create
 
     def drop(self, table: str, months: Iterable[str]) -> None:
         pointers, gone = self._read(), set(months)

@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from refunds_lake.lock import ACTIVE_STATES
+from refunds_lake.said import PROGRESS
+
 from deployer.aws.calls import translated
 from deployer.errors import DataopsError, Locked
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.job_logs import STREAM_KINDS, JobLog
 from deployer.pauses import Interrupted, poll
 
-# https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html
-ACTIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
 SHOW_AGAIN_SECONDS = 30
 PROGRESS_KINDS = ("output",)  # where the script's own lines are
-PROGRESS = "progress: "  # of the job
 Say = Callable[[str], None]
 
 

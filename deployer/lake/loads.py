@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from refunds_lake.runs import BACKFILL, COUNTS, Manifest, Problem
+from refunds_lake import said
+from refunds_lake.lock import AT_WORK
+from refunds_lake.runs import COUNTS, Manifest, Problem, RunKind
 
 from deployer.errors import DataopsError, Locked, UsageError
 from deployer.lake.deployed_lake import Lake
@@ -22,8 +24,6 @@ from deployer.lake.refund_report import checked_month
 from deployer.lake.run_manifests import manifest_of, touched_months
 
 TIMEOUT_SECONDS = 6 * 3600
-LOCK_TEXT = "is at work on these tables"  # of refunds_lake.lock.LockHeld
-ERROR_PREFIX = "error: "  # of glue/base_tables.py
 
 
 class LoadFailed(DataopsError):
@@ -88,7 +88,7 @@ def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:
     if not run.succeeded:
         raise _failure(lake, run, watcher.say)
     manifest = manifest_of(lake, lake.live, run.id)
-    if "--from_month" in arguments and (manifest is None or manifest.kind != BACKFILL):
+    if "--from_month" in arguments and manifest is not None and manifest.kind is not RunKind.BACKFILL:
         raise LoadFailed(
             "the deployed job does not rebuild single months; it loaded new files only",
             where=lake.job,
@@ -96,8 +96,8 @@ def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:
         )
     if manifest is not None:
         return _with_new(lake, run, manifest)
-    said = job_result(last_lines(lake, run.id, kind="output"))
-    problems = tuple(Problem(each["key"], each["reason"]) for each in said.get("problems", ()))
+    result = job_result(last_lines(lake, run.id, kind="output"))
+    problems = tuple(Problem(each["key"], each["reason"]) for each in result.get("problems", ()))
     return Load(lake.environment, run.id, run.state, run.seconds, nothing_new=True, problems=problems)
 
 
@@ -133,9 +133,9 @@ def _failure(lake: Lake, run: JobRun, say: Callable[[str], None]) -> DataopsErro
     for line in lines:
         say(f"  {line}")
     # The job says what is wrong in a line of its own; Glue then only knows that it ended.
-    said = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
-    cause = said[-1] if said else run.error or "Glue gives no reason"
-    if LOCK_TEXT in cause:
+    failures = [line.removeprefix(said.ERROR) for line in lines if line.startswith(said.ERROR)]
+    cause = failures[-1] if failures else run.error or "Glue gives no reason"
+    if AT_WORK in cause:
         return Locked(cause, where=lake.job, hint=f"dataops logs --env {lake.environment} --follow")
     return LoadFailed(
         f"job run {run.id} ended {run.state}: {cause}",

@@ -6,7 +6,7 @@ The library of the job does it, under the lock that it shares with the job; here
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,29 +14,33 @@ from typing import TYPE_CHECKING
 
 from refunds_lake import upkeep
 from refunds_lake.catalog import CatalogError, GlueCatalog
-from refunds_lake.lock import Lock, LockHeld, LockLost
-from refunds_lake.runs import Manifest, ManifestError, read_manifests
+from refunds_lake.history import read_history
+from refunds_lake.lock import GlueJobRuns, IsOver, Lock, LockHeld
+from refunds_lake.publish import Overtaken
+from refunds_lake.runs import Manifest, ManifestError
 
 from deployer.errors import DataopsError, Locked, Refused
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.run_manifests import base_store
 
 if TYPE_CHECKING:
-    from refunds_lake.objects import S3Store
+    from refunds_lake.objects import S3ObjectStore
 
 
 @dataclass(frozen=True)
 class Tables:
     """The live tables of an environment: their bucket, their catalog and their prefix."""
 
-    store: S3Store
+    store: S3ObjectStore
     catalog: GlueCatalog
     prefix: str
     environment: str
+    is_over: IsOver
 
     def lock(self) -> Lock:
         """Return the lock that is shared with the job, not taken yet."""
-        return Lock(self.store, upkeep.lock_key(self.prefix), f"dataops-{getpass.getuser()}", clock=now)
+        holder = f"dataops-{getpass.getuser()}"
+        return Lock(self.store, upkeep.lock_key(self.prefix), holder, clock=now, is_over=self.is_over)
 
 
 def now() -> datetime:
@@ -46,7 +50,13 @@ def now() -> datetime:
 
 def live_tables(lake: Lake) -> Tables:
     """Return the live tables."""
-    return Tables(base_store(lake), GlueCatalog(lake.glue, lake.live.database), lake.live.prefix, lake.environment)
+    return Tables(
+        store=base_store(lake),
+        catalog=GlueCatalog(lake.glue, lake.live.database),
+        prefix=lake.live.prefix,
+        environment=lake.environment,
+        is_over=GlueJobRuns(lake.glue, lake.job).is_over,
+    )
 
 
 @contextmanager
@@ -54,7 +64,7 @@ def as_dataops_errors(environment: str) -> Iterator[None]:
     """Raise the library's errors as errors of the command line."""
     try:
         yield
-    except (LockHeld, LockLost) as error:
+    except (LockHeld, Overtaken) as error:
         raise Locked(str(error), hint=f"dataops logs --env {environment} --follow") from error
     except upkeep.RollbackRefused as error:
         raise Refused(str(error), hint=f"dataops data runs --env {environment}") from error
@@ -62,51 +72,48 @@ def as_dataops_errors(environment: str) -> Iterator[None]:
         raise DataopsError(str(error), hint=f"dataops data rebuild-catalog --env {environment}") from error
 
 
-def all_runs(tables: Tables) -> list[Manifest]:
+def all_runs(tables: Tables) -> Sequence[Manifest]:
     """Return every recorded run, oldest first."""
     with as_dataops_errors(tables.environment):
-        return read_manifests(tables.store, tables.prefix)
+        return read_history(tables.store, tables.prefix).manifests
 
 
 def rebuild(tables: Tables) -> dict[str, int]:
-    """Point the catalog to what the manifests say is published; returns table -> number of months."""
-    with as_dataops_errors(tables.environment):
-        live = upkeep.rebuild_catalog(tables.store, tables.catalog, tables.prefix, tables.lock())
+    """Let the catalog show what the newest manifest names; returns table -> number of months."""
+    with as_dataops_errors(tables.environment), tables.lock():
+        live = upkeep.rebuild_catalog(tables.store, tables.catalog, tables.prefix)
     return {table: len(months) for table, months in live.items()}
 
 
 def plan_rollback(tables: Tables, run_id: str) -> upkeep.RollbackPlan:
     """Return what a rollback would do. Raises Refused when it cannot be done."""
     with as_dataops_errors(tables.environment):
-        return upkeep.plan_rollback(read_manifests(tables.store, tables.prefix), run_id)
+        return upkeep.plan_rollback(read_history(tables.store, tables.prefix).manifests, run_id)
 
 
 def roll_back(tables: Tables, run_id: str) -> Manifest:
     """Undo a run and every later one."""
-    with as_dataops_errors(tables.environment):
+    with as_dataops_errors(tables.environment), tables.lock():
         return upkeep.roll_back(
-            tables.store,
-            tables.catalog,
-            tables.prefix,
-            run_id,
-            tables.lock(),
-            clock=now,
-            requested_by=getpass.getuser(),
+            tables.store, tables.catalog, tables.prefix, run_id, clock=now, requested_by=getpass.getuser()
         )
 
 
 def sweep(tables: Tables, *, keep_days: int, dry_run: bool) -> list[str]:
-    """Delete, or only name, the files that have been superseded for longer than some days."""
+    """Delete, or only name, the files that have been live no more for longer than some days."""
     keep = timedelta(days=keep_days)
     with as_dataops_errors(tables.environment):
         if dry_run:
-            return upkeep.sweepable(tables.store, tables.prefix, now=now(), keep=keep)
-        return upkeep.sweep(tables.store, tables.prefix, tables.lock(), now=now(), keep=keep)
+            manifests = read_history(tables.store, tables.prefix).manifests
+            return upkeep.sweepable(tables.store, tables.prefix, manifests, now=now(), keep=keep)
+        with tables.lock():
+            manifests = read_history(tables.store, tables.prefix).manifests
+            return upkeep.sweep(tables.store, tables.prefix, manifests, now=now(), keep=keep)
 
 
 def plan_lines(plan: upkeep.RollbackPlan) -> list[str]:
     """Say for people what a rollback means."""
-    months = sorted({month for table in plan.tables.values() for month in table})
+    months = sorted({month for table in plan.changed.values() for month in table})
     return [
         f"undoes {len(plan.undone)} runs: {', '.join(plan.undone)}",
         f"returns to {plan.returns_to or 'empty tables'}",

@@ -5,22 +5,23 @@ The manifest's format and what it means belong to refunds_lake.runs; waiting for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from refunds_lake.objects import S3Store
-from refunds_lake.runs import COUNTS, Manifest, read_manifests
+from refunds_lake.history import read_history
+from refunds_lake.objects import S3ObjectStore
+from refunds_lake.runs import COUNTS, Manifest
 
 from deployer.lake.deployed_lake import Lake, TableSet
 
 
-def base_store(lake: Lake) -> S3Store:
+def base_store(lake: Lake) -> S3ObjectStore:
     """Return the bucket of the tables."""
-    return S3Store(lake.s3, lake.base_bucket)
+    return S3ObjectStore(lake.s3, lake.base_bucket)
 
 
-def recorded_runs(lake: Lake, tables: TableSet) -> list[Manifest]:
+def recorded_runs(lake: Lake, tables: TableSet) -> Sequence[Manifest]:
     """Return all manifests of a table set, oldest first."""
-    return read_manifests(base_store(lake), tables.prefix)
+    return read_history(base_store(lake), tables.prefix).manifests
 
 
 def manifest_of(lake: Lake, tables: TableSet, job_run_id: str) -> Manifest | None:
@@ -37,5 +38,6 @@ def counts_text(counts: Mapping[str, int]) -> str:
 
 def touched_months(manifest: Manifest) -> tuple[str, ...]:
     """Return the months of transactions that a run published or emptied; those of rejected are months of ingestion."""
-    tables = [months for table, months in manifest.tables.items() if table != "rejected"]
-    return tuple(sorted({month for months in tables for month in months}))
+    return tuple(
+        sorted({month for table, months in manifest.changed.items() if table != "rejected" for month in months})
+    )

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from refunds_lake.columns import PARTITION_KEY, Columns
-
-T = TypeVar("T")
+from refunds_lake.said import JobFailure
 
 BATCH: int = 100
 """Entries per BatchCreatePartition and BatchUpdatePartition call, AWS's limit."""
 
 
-class CatalogError(Exception):
+class CatalogError(JobFailure):
     """The catalog refused a change; the message names table, month and reason."""
 
 
@@ -30,8 +29,11 @@ class Catalog(Protocol):
     def months(self, table: str) -> dict[str, str]:
         """Month -> location of every published month."""
 
-    def point(self, table: str, locations: Mapping[str, str]) -> None:
-        """Let each month be read from its location, whether the month is published already or not."""
+    def create(self, table: str, locations: Mapping[str, str]) -> None:
+        """Add months, each to be read from its location; raises CatalogError for one that is there."""
+
+    def update(self, table: str, locations: Mapping[str, str]) -> None:
+        """Let months that are there be read from their locations; raises CatalogError for one that is not."""
 
     def drop(self, table: str, months: Iterable[str]) -> None:
         """Remove months from the table; months that are not there are fine."""
@@ -48,34 +50,23 @@ class GlueCatalog:
         return tuple((column["Name"], column["Type"]) for column in self._storage(table)["Columns"])
 
     def months(self, table: str) -> dict[str, str]:
-        pages = self._client.get_paginator("get_partitions").paginate(DatabaseName=self._database, TableName=table)
+        pages = self._client.get_paginator("get_partitions").paginate(
+            DatabaseName=self._database, TableName=table, ExcludeColumnSchema=True
+        )
         return {
             partition["Values"][0]: partition["StorageDescriptor"]["Location"]
             for page in pages
             for partition in page["Partitions"]
         }
 
-    def point(self, table: str, locations: Mapping[str, str]) -> None:
-        if not locations:
-            return
-        storage = self._storage(table)
+    def create(self, table: str, locations: Mapping[str, str]) -> None:
+        for entries in self._batches(table, locations):
+            self._check(table, self._client.batch_create_partition, PartitionInputList=entries)
 
-        def described(month: str) -> dict[str, Any]:
-            return {"Values": [month], "StorageDescriptor": {**storage, "Location": locations[month]}}
-
-        def update(months: list[str]) -> list[dict[str, Any]]:
-            entries = [{"PartitionValueList": [month], "PartitionInput": described(month)} for month in months]
-            return self._errors(self._client.batch_update_partition, table, Entries=entries)
-
-        def create(months: list[str]) -> list[dict[str, Any]]:
-            return self._errors(
-                self._client.batch_create_partition, table, PartitionInputList=[described(month) for month in months]
-            )
-
-        absent = self._batches(update, table, sorted(locations), meanwhile="EntityNotFoundException")
-        present = self._batches(create, table, absent, meanwhile="AlreadyExistsException")
-        if leftover := self._batches(update, table, present, meanwhile="EntityNotFoundException"):
-            raise CatalogError(f"{self._database}.{table}: {leftover[0]} comes and goes; is another writer at work?")
+    def update(self, table: str, locations: Mapping[str, str]) -> None:
+        for entries in self._batches(table, locations):
+            moved = [{"PartitionValueList": each["Values"], "PartitionInput": each} for each in entries]
+            self._check(table, self._client.batch_update_partition, Entries=moved)
 
     def drop(self, table: str, months: Iterable[str]) -> None:
         for month in months:
@@ -97,27 +88,18 @@ class GlueCatalog:
         storage: dict[str, Any] = response["Table"]["StorageDescriptor"]
         return storage
 
-    def _errors(self, call: Callable[..., dict[str, Any]], table: str, **arguments: Any) -> list[dict[str, Any]]:
-        return list(call(DatabaseName=self._database, TableName=table, **arguments).get("Errors") or [])
+    def _batches(self, table: str, locations: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
+        """Partitions as Glue wants them, described as the table is but for their locations, in calls' sizes."""
+        storage = self._storage(table) if locations else {}
+        months = iter(sorted(locations))
+        while some := list(itertools.islice(months, BATCH)):
+            yield [{"Values": [each], "StorageDescriptor": {**storage, "Location": locations[each]}} for each in some]
 
-    def _batches(
-        self, call: Callable[[list[str]], list[dict[str, Any]]], table: str, months: list[str], *, meanwhile: str
-    ) -> list[str]:
-        """Call in batches; the months that fail with the `meanwhile` code, any other failure is an error."""
-        turned_away = []
-        for batch in _batched(months, BATCH):
-            for entry in call(batch):
-                month = entry["PartitionValueList" if "PartitionValueList" in entry else "PartitionValues"][0]
-                detail = entry.get("ErrorDetail", {})
-                if detail.get("ErrorCode") != meanwhile:
-                    raise CatalogError(
-                        f"{self._database}.{table} month {month}: {detail.get('ErrorCode')} {detail.get('ErrorMessage')}"
-                    )
-                turned_away.append(month)
-        return turned_away
-
-
-def _batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(itertools.islice(iterator, size)):
-        yield batch
+    def _check(self, table: str, call: Callable[..., dict[str, Any]], **arguments: Any) -> None:
+        """Call; Glue answers well and lists the partitions that it refused."""
+        for entry in call(DatabaseName=self._database, TableName=table, **arguments).get("Errors") or []:
+            month = entry["PartitionValueList" if "PartitionValueList" in entry else "PartitionValues"][0]
+            detail = entry.get("ErrorDetail", {})
+            raise CatalogError(
+                f"{self._database}.{table} month {month}: {detail.get('ErrorCode')} {detail.get('ErrorMessage')}"
+            )

@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from refunds_lake.batch import Batch
-from refunds_lake.columns import KINDS, UNREPEATED, names
+from refunds_lake.columns import KINDS, UNREPEATED
 from refunds_lake.detail import details
 from refunds_lake.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, hash_of
 from refunds_lake.lookup import Found, Lookup, Picked
@@ -43,17 +43,6 @@ class Details:
 
     pieces: tuple[Piece, ...]
     """The details that were made: those of new refunds, and of others that they replace."""
-    rows: Mapping[str, int]
-    """Touched month -> how many rows it has afterwards."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Change:
-    """New content of `rejected`, month by month: rows that leave, rows that come, how many."""
-
-    arriving: DataFrame
-    leaving: DataFrame | None
-    """Keys, under the table's column names, of stored rows that go (a replaced row arrives again); None for no rows."""
     rows: Mapping[str, int]
     """Touched month -> how many rows it has afterwards."""
 
@@ -157,13 +146,6 @@ class Changes:
         )
 
     @cached_property
-    def _alone(self) -> Counter[tuple[str, str]]:
-        """(kind, month) -> records whose id comes once and is new."""
-        alone = self._batch.transactions_by_month()
-        alone.subtract(self._picked.counts)
-        return alone
-
-    @cached_property
     def duplicate(self) -> int:
         """Records with the content that stands already."""
         return sum(row["duplicate"] for row in self._tally)
@@ -177,17 +159,16 @@ class Changes:
 
     def transactions(self, kind: str) -> Mapping[str, int]:
         """Touched month of purchase, void or refund -> how many rows it has afterwards."""
-        rows: Counter[str] = Counter()
-        for (of_kind, month), count in self._alone.items():
-            if of_kind == kind and count:
-                rows[month] += count
+        picked = {month: count for (of_kind, month), count in self._picked.counts.items() if of_kind == kind}
+        alone = self._batch.by_month(kind)
+        alone.subtract(picked)
+        rows = Counter({month: count for month, count in alone.items() if count})
         for entry in self._tally:
             if entry["kind"] == kind and entry["is_changed"]:
                 rows[entry["to"]] += entry["ids"]
                 if entry["away"] is not None:
                     rows[entry["away"]] -= entry["ids"]
-        touched = set(rows)
-        return {month: self._tables.rows(kind, month) + rows[month] for month in touched}
+        return {month: self._tables.rows(kind, month) + count for month, count in rows.items()}
 
     def write_decisions(self, uri: str) -> bool:
         """Write what `month_files` must know to write the months: which records do not count, and what comes instead.
@@ -291,12 +272,3 @@ def _versioned(kind: str, rows: DataFrame) -> DataFrame:
     """Stored rows of a table as VERSIONED columns."""
     missing = [F.lit(None).cast("string").alias(name) for name in VERSIONED if name not in {*rows.columns, "kind"}]
     return rows.select("*", F.lit(kind).alias("kind"), *missing).select(*VERSIONED)
-
-
-def next_content(tables: TableSet, table: str, change: Change) -> DataFrame:
-    """All rows of the touched months as they will be."""
-    arriving = change.arriving.select(*names(table), "month").where(F.col("month").isin(*change.rows))
-    stored = tables.read(table, set(change.rows))
-    if change.leaving is not None:
-        stored = stored.join(change.leaving, on=change.leaving.columns, how="left_anti")
-    return arriving.unionByName(stored.select(*arriving.columns))

@@ -1,116 +1,106 @@
-"""One run at a time: a lock object in the bucket, taken with a conditional write, kept alive by a heartbeat.
+"""One run at a time: a lock object in the bucket, taken with a conditional write, so that a second run refuses early.
 
-A lock that a dead run has left expires. S3 decides who wins; nothing here waits.
+A courtesy: what keeps two writers apart is the number of a manifest. So a lock blocks nobody for a run that is over; Glue is
+asked about job runs, the lock of anybody else expires.
 """
 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from refunds_lake.objects import ObjectMissing, ObjectStore, PreconditionFailed, utc_moment, utc_text
+from refunds_lake.said import JobFailure
+
+AT_WORK: Final = "is at work on these tables"
+"""In the message of every LockHeld."""
+LIFETIME: Final = timedelta(minutes=5)
+ACTIVE_STATES: Final = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
+"""https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html"""
+
+IsOver = Callable[[str], bool | None]
+"""Whether a run is over; None where nobody knows such a run."""
 
 
-class LockHeld(Exception):
-    """Another run is at work; the message names it and says until when its lock holds."""
-
-
-class LockLost(Exception):
-    """The lock expired under this run and another run has taken it; nothing more may be published."""
+class LockHeld(JobFailure):
+    """Another run is at work; the message names it."""
 
 
 class Lock:
-    """A context manager that holds the lock; `assert_held` before anything that readers can see."""
+    """A context manager that holds the lock."""
 
     def __init__(
-        self,
-        store: ObjectStore,
-        key: str,
-        holder: str,
-        *,
-        clock: Callable[[], datetime],
-        lifetime: timedelta = timedelta(minutes=5),
+        self, store: ObjectStore, key: str, holder: str, *, clock: Callable[[], datetime], is_over: IsOver
     ) -> None:
         self._store = store
         self._key = key
         self._holder = holder
         self._clock = clock
-        self._lifetime = lifetime
+        self._is_over = is_over
         self._etag = ""
-        self._writing = threading.Lock()
-        self._stop = threading.Event()
-        self._heartbeat = threading.Thread(target=self._beat, name="lock-heartbeat", daemon=True)
 
     def __enter__(self) -> Self:
         try:
             self._etag = self._store.put(self._key, self._body(), only_if_absent=True)
         except PreconditionFailed:
             self._take_over()
-        self._heartbeat.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._heartbeat.join()
         try:
             if self._store.get(self._key)[1] == self._etag:
                 self._store.delete([self._key])
         except ObjectMissing:
             pass
 
-    def assert_held(self) -> None:
-        """Renew the lock now; raises LockLost when another run has it."""
-        with self._writing:
-            try:
-                self._etag = self._store.put(self._key, self._body(), only_if_etag=self._etag)
-            except PreconditionFailed as error:
-                raise LockLost(f"the lock {self._key} expired under this run and another run has taken it") from error
-
     def _take_over(self) -> None:
-        """Replace a lock that has expired, or that an earlier attempt of this same job run has left."""
+        try:
+            self._etag = self._store.put(self._key, self._body(), **self._condition())
+        except PreconditionFailed as error:
+            raise LockHeld(
+                f"another run {AT_WORK}, it has just taken the lock {self._key}. Start again later."
+            ) from error
+
+    def _condition(self) -> dict[str, Any]:
+        """What must hold for the lock to be replaced; raises LockHeld while its holder is at work."""
         try:
             body, etag = self._store.get(self._key)
         except ObjectMissing:
-            return self._retry_once()
-        holder, expires_at = _parse(body)
-        same_job_run = holder.partition("_attempt_")[0] == self._holder.partition("_attempt_")[0]
-        if expires_at > self._clock() and not same_job_run:
-            raise LockHeld(
-                f"run {holder} is at work on these tables; its lock {self._key} holds until {utc_text(expires_at)}. "
-                "Wait for it; if that run is dead, start again after that time."
-            )
-        try:
-            self._etag = self._store.put(self._key, self._body(), only_if_etag=etag)
-        except PreconditionFailed as error:
-            raise LockHeld(f"another run has just taken the lock {self._key}; start again when it is done") from error
-
-    def _retry_once(self) -> None:
-        try:
-            self._etag = self._store.put(self._key, self._body(), only_if_absent=True)
-        except PreconditionFailed as error:
-            raise LockHeld(f"another run has just taken the lock {self._key}; start again when it is done") from error
+            return {"only_if_absent": True}
+        document = json.loads(body)
+        holder, expires_at = str(document["holder"]), utc_moment(document["expires_at"])
+        if holder.partition("_attempt_")[0] != self._holder.partition("_attempt_")[0]:
+            is_over = self._is_over(holder)
+            if is_over is False:
+                raise LockHeld(f"run {holder} {AT_WORK}. Start again when it has ended.")
+            if is_over is None and self._clock() < expires_at:
+                raise LockHeld(f"run {holder} {AT_WORK}. Its lock {self._key} holds until {utc_text(expires_at)}.")
+        return {"only_if_etag": etag}
 
     def _body(self) -> bytes:
         now = self._clock()
-        document = {"holder": self._holder, "renewed_at": utc_text(now), "expires_at": utc_text(now + self._lifetime)}
+        document = {"holder": self._holder, "taken_at": utc_text(now), "expires_at": utc_text(now + LIFETIME)}
         return json.dumps(document).encode()
 
-    def _beat(self) -> None:
-        while not self._stop.wait(self._lifetime.total_seconds() / 4):
-            try:
-                self.assert_held()
-            except LockLost:
-                return
-            except Exception as error:  # noqa: BLE001 - passing S3 errors; publishing asserts the lock
-                print(f"warning: could not renew the lock {self._key}: {error}", flush=True)
 
+class GlueJobRuns:
+    """The runs of one Glue job through a boto3 client."""
 
-def _parse(body: bytes) -> tuple[str, datetime]:
-    document = json.loads(body)
-    return str(document["holder"]), utc_moment(document["expires_at"])
+    def __init__(self, client: Any, job_name: str) -> None:
+        self._client = client
+        self._job_name = job_name
+
+    def is_over(self, run_id: str) -> bool | None:
+        """Whether a run of the job has ended; None for what is no run of it."""
+        if not run_id.startswith("jr_"):
+            return None
+        try:
+            response = self._client.get_job_run(JobName=self._job_name, RunId=run_id)
+        except self._client.exceptions.EntityNotFoundException:
+            return None
+        return str(response["JobRun"]["JobRunState"]) not in ACTIVE_STATES

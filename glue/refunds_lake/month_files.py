@@ -2,7 +2,7 @@
 
 Runs in a Python worker of Spark's. Rows come from the pieces that were staged and from the month as it stands; of
 transactions a small set of decisions says which of them go and what comes instead, details stand until they are made
-again. Which ones is for `changes`; here nothing is compared or counted. Files of transactions get an index of their ids,
+again, rejected records until they are judged again. Which ones is for `changes`; here nothing is compared or counted. Files of transactions get an index of their ids,
 for `search`.
 """
 
@@ -35,7 +35,13 @@ _TYPES: Final[Mapping[str, pa.DataType]] = {
     "amount": MONEY,
     "counted": pa.bool_(),
     "source_file": pa.dictionary(pa.int32(), pa.string()),
+    "reasons": pa.list_(pa.string()),
+    "line_number": pa.int64(),
 }
+_PLAIN: Final = {"source_file": pa.string()}
+"""What Arrow does not sort by as it is."""
+_LISTS: Final[Mapping[str, str]] = {"reasons": "reasons.list.element"}
+"""How the file's own schema names the values of a list."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +94,7 @@ class Writer:
     def __call__(self, file: MonthFile) -> None:
         decisions = self._decisions(file)
         columns = names(file.table)
-        staged = _without(self._staged(file.pieces, columns), decisions.get(REPLACED))
+        staged = _without(_staged(self.base, file.pieces, columns, self.broken), decisions.get(REPLACED))
         stored = _without(_stored(self.base, file.stored, columns), decisions.get(REMOVED))
         added = [decisions[ADDED]] if file.is_first and ADDED in decisions else []
         rows = _together((*staged, *stored, *added), columns)
@@ -96,16 +102,6 @@ class Writer:
             etag = self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
             self.base.put(index_key(file.key, etag), Ids.of(rows, self.hashed).to_bytes())
         pa.default_memory_pool().release_unused()
-
-    def _staged(self, pieces: Sequence[Piece], columns: Sequence[str]) -> Iterator[pa.Table]:
-        row_groups: dict[tuple[str, int], list[int]] = {}
-        for piece in pieces:
-            row_groups.setdefault((piece.key, piece.size), []).append(piece.row_group)
-        for (key, size), groups in row_groups.items():
-            with RangeReader(self.base, key, size) as body:
-                part = pq.ParquetFile(body, read_dictionary=["source_file"], pre_buffer=True)
-                rows = part.read_row_groups(groups, columns=["file", *columns], use_threads=False)
-            yield without(rows, self.broken)
 
     def _decisions(self, file: MonthFile) -> dict[str, pa.Table]:
         if self.decided is None:
@@ -140,6 +136,48 @@ class DetailWriter:
         if len(rows):
             self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
         pa.default_memory_pool().release_unused()
+
+
+@dataclasses.dataclass(frozen=True)
+class RejectedWriter:
+    """Writes files of months of rejected records; travels to the workers."""
+
+    base: ObjectStore
+    broken: frozenset[int]
+    """Numbers of raw files whose staged records do not count."""
+    run_id: str
+    """Of the run that rejects what was staged."""
+    replayed: Mapping[str, tuple[int, ...]]
+    """Key of an object -> its lines that were judged again: what stands of them goes."""
+
+    def __call__(self, file: MonthFile) -> None:
+        columns = names(file.table)
+        staged_columns = [name for name in columns if name != "run_id"]
+        staged = (
+            rows.append_column("run_id", pa.repeat(self.run_id, len(rows)))
+            for rows in _staged(self.base, file.pieces, staged_columns, self.broken)
+        )
+        rows = _together((*staged, *map(self._standing, _stored(self.base, file.stored, columns))), columns)
+        if len(rows):
+            self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
+
+    def _standing(self, stored: pa.Table) -> pa.Table:
+        lines = zip(stored["source_file"].to_pylist(), stored["line_number"].to_pylist(), strict=True)
+        again = {key: frozenset(numbers) for key, numbers in self.replayed.items()}
+        return stored.filter(pa.array([number not in again.get(key, ()) for key, number in lines], pa.bool_()))
+
+
+def _staged(
+    base: ObjectStore, pieces: Sequence[Piece], columns: Sequence[str], broken: frozenset[int]
+) -> Iterator[pa.Table]:
+    row_groups: dict[tuple[str, int], list[int]] = {}
+    for piece in pieces:
+        row_groups.setdefault((piece.key, piece.size), []).append(piece.row_group)
+    for (key, size), groups in row_groups.items():
+        with RangeReader(base, key, size) as body:
+            part = pq.ParquetFile(body, read_dictionary=["source_file"], pre_buffer=True)
+            rows = part.read_row_groups(groups, columns=["file", *columns], use_threads=False)
+        yield without(rows, broken)
 
 
 def count_rows(base: ObjectStore, key: str, size: int) -> int:
@@ -179,7 +217,8 @@ def _schema(columns: Collection[str]) -> pa.Schema:
 
 def _parquet(rows: pa.Table, order: Sequence[str]) -> bytes:
     rows = rows.unify_dictionaries().combine_chunks()
-    rows = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in order]))
+    keys = {name: pc.cast(rows[name], _PLAIN.get(name, rows.schema.field(name).type)) for name in order}
+    rows = rows.take(pc.sort_indices(pa.table(keys), [(name, "ascending") for name in order]))
     body = io.BytesIO()
     pq.write_table(
         rows,
@@ -187,7 +226,7 @@ def _parquet(rows: pa.Table, order: Sequence[str]) -> bytes:
         row_group_size=len(rows),
         compression="zstd",
         compression_level=ZSTD_LEVEL,
-        use_dictionary=[name for name in rows.schema.names if name not in UNREPEATED],
+        use_dictionary=[_LISTS.get(name, name) for name in rows.schema.names if name not in UNREPEATED],
         store_decimal_as_integer=True,
         store_schema=False,
     )

@@ -69,7 +69,7 @@ class ObjectStore(Protocol):
         """Remove objects; those that are gone already are fine. Raises OSError naming what could not be removed."""
 
 
-class S3Store:
+class S3ObjectStore:
     """An S3 bucket through a boto3 client."""
 
     def __init__(self, client: Any, bucket: str) -> None:
@@ -157,10 +157,10 @@ class S3Store:
 
 
 @cache
-def _store_elsewhere(bucket: str, region: str | None) -> S3Store:
+def _store_elsewhere(bucket: str, region: str | None) -> S3ObjectStore:
     import boto3
 
-    return S3Store(boto3.client("s3", region_name=region), bucket)
+    return S3ObjectStore(boto3.client("s3", region_name=region), bucket)
 
 
 @cache

@@ -1,61 +1,77 @@
-"""Make a run's months visible: intent, pointers, manifest, in this order, so that a crash anywhere can be rolled forward.
+"""Make a run's months visible: its manifest is the commit, and the catalog follows the newest manifest.
 
-The files are written and checked before; here only pointers move. Rollback and retention live in `upkeep`.
+The files are written and checked before; here only pointers move. A process that dies behind the commit leaves a catalog that
+lags behind, and the next one to begin lets it follow. Rollback and retention live in `upkeep`.
 """
 
 from __future__ import annotations
 
-import contextlib
-
 from refunds_lake.catalog import Catalog
 from refunds_lake.columns import TABLES
-from refunds_lake.lock import Lock
+from refunds_lake.history import manifest_key, newer_than
 from refunds_lake.objects import ObjectMissing, ObjectStore, PreconditionFailed
-from refunds_lake.runs import Manifest, Tables, manifest_key, parse_manifest, runs_prefix, write_checkpoint
+from refunds_lake.runs import Manifest, Tables, parse_manifest
+from refunds_lake.said import JobFailure
 
 
-def intent_key(base_prefix: str) -> str:
-    """The file that holds the manifest of a publication under way."""
-    return f"{runs_prefix(base_prefix)}_publishing.json"
+class Overtaken(JobFailure):
+    """Another run has published since this one has read what is live; nothing of this one is published."""
 
 
-def publish(store: ObjectStore, catalog: Catalog, base_prefix: str, manifest: Manifest, lock: Lock) -> None:
-    """Publish a run whose files are complete; afterwards it is on the record.
+def publish(store: ObjectStore, catalog: Catalog, base_prefix: str, manifest: Manifest) -> None:
+    """Publish a run whose files are complete; raises Overtaken when its number is taken.
 
     Readers see each month change at once, and table after table: purchase, void, refund, refund_detail, rejected.
     """
-    lock.assert_held()
-    store.put(intent_key(base_prefix), manifest.as_json(), only_if_absent=True)
-    _carry_out(store, catalog, base_prefix, manifest)
+    commit(store, base_prefix, manifest)
+    follow(store, catalog, base_prefix, manifest)
 
 
-def recover(store: ObjectStore, catalog: Catalog, base_prefix: str, lock: Lock) -> Manifest | None:
-    """Finish the publication that a dead run has left, if there is one, and return its manifest.
-
-    The intent is written only when every file is in place, so carrying it out again gives what that run would have.
-    """
-    key = intent_key(base_prefix)
+def commit(store: ObjectStore, base_prefix: str, manifest: Manifest) -> None:
+    """Put the manifest under its number: the one step that publishes, once and for all or not at all."""
+    key = manifest_key(base_prefix, manifest.number)
     try:
-        body, _ = store.get(key)
-    except ObjectMissing:
-        return None
-    lock.assert_held()
-    manifest = parse_manifest(body, key)
-    _carry_out(store, catalog, base_prefix, manifest)
-    return manifest
+        store.put(key, manifest.as_json(), only_if_absent=True)
+    except PreconditionFailed as error:
+        if not _holds(store, key, manifest.run_id):  # else an answer got lost, and the client has asked again
+            raise Overtaken(
+                f"another run has published as number {manifest.number} while run {manifest.run_id} was at work; nothing of "
+                "this one is published. Start it again."
+            ) from error
 
 
-def move_pointers(catalog: Catalog, tables: Tables) -> None:
-    """Let each month be read from its new location, table after table in publishing order."""
+def follow(store: ObjectStore, catalog: Catalog, base_prefix: str, newest: Manifest) -> int:
+    """Let the catalog show what the newest manifest names; returns how many months that moved.
+
+    Another run may have published meanwhile, so where something moved it is asked for once more.
+    """
+    moved = reconcile(catalog, newest.tables)
+    if moved and (newer := newer_than(store, base_prefix, newest.number)):
+        moved += follow(store, catalog, base_prefix, newer)
+    return moved
+
+
+def reconcile(catalog: Catalog, live: Tables, *, afresh: bool = False) -> int:
+    """Let the catalog show these months and no others, each described `afresh` or only where it lies elsewhere.
+
+    Returns how many months that changed. Doing it again changes nothing.
+    """
+    changes = 0
     for table in TABLES:
-        months = tables.get(table, {})
-        catalog.point(table, {month: each.location for month, each in months.items() if each.location is not None})
-        catalog.drop(table, [month for month, each in months.items() if each.location is None])
+        found = catalog.months(table)
+        wanted = {month: each.location for month, each in live.get(table, {}).items()}
+        moving = {m: to for m, to in wanted.items() if m in found and (afresh or found[m] != to)}
+        coming = {m: to for m, to in wanted.items() if m not in found}
+        leaving = sorted(found.keys() - wanted.keys())
+        catalog.update(table, moving)
+        catalog.create(table, coming)
+        catalog.drop(table, leaving)
+        changes += len(moving) + len(coming) + len(leaving)
+    return changes
 
 
-def _carry_out(store: ObjectStore, catalog: Catalog, base_prefix: str, manifest: Manifest) -> None:
-    move_pointers(catalog, manifest.tables)
-    with contextlib.suppress(PreconditionFailed):  # a dead run got as far as recording itself
-        store.put(manifest_key(base_prefix, manifest.run_id), manifest.as_json(), only_if_absent=True)
-    store.delete([intent_key(base_prefix)])
-    write_checkpoint(store, base_prefix)
+def _holds(store: ObjectStore, key: str, run_id: str) -> bool:
+    try:
+        return parse_manifest(store.get(key)[0], key).run_id == run_id
+    except ObjectMissing:
+        return False

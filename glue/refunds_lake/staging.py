@@ -45,11 +45,10 @@ _WRITING: Final[Mapping[str, Any]] = {
     "store_decimal_as_integer": True,
 }
 STAGED: Final = (
-    "file int, ingested_at timestamp, source_file string, line_number bigint, month string, "
-    "id string, id_hash bigint, timestamp timestamp, amount decimal(18,2), "
-    "parent_id string, customer_id string, merchant_id string, raw_text string, reasons array<string>"
+    "file int, ingested_at timestamp, source_file string, month string, id string, id_hash bigint, "
+    "timestamp timestamp, amount decimal(18,2), parent_id string, customer_id string, merchant_id string"
 )
-"""The columns of all kinds, as a Spark schema."""
+"""The columns of transactions, as a Spark schema."""
 
 Place = tuple[int, str, str]
 """File, kind and month: that of the transaction, of a rejected record that of its ingestion."""

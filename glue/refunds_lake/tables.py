@@ -9,26 +9,20 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 
-from refunds_lake.columns import SORTED_BY, TABLES, UNREPEATED, ZSTD_LEVEL, ddl, names
+from refunds_lake.columns import TABLES, ddl, names
 from refunds_lake.frames import empty_frame
 from refunds_lake.month_files import MonthFile, count_rows, planned
 from refunds_lake.objects import ObjectStore, StoredObject, parquet_files
 from refunds_lake.runs import Month, Tables
+from refunds_lake.said import JobFailure
 from refunds_lake.staging import Piece
 from refunds_lake.workers import on_workers
 
-_WRITING: Final = {
-    "compression": "zstd",
-    "parquet.compression.codec.zstd.level": str(ZSTD_LEVEL),
-    **{f"parquet.enable.dictionary#{name}": "false" for name in UNREPEATED},
-}
 
-
-class CheckFailed(Exception):
+class CheckFailed(JobFailure):
     """What was written is not what was meant to be written; nothing has been published."""
 
 
@@ -54,18 +48,6 @@ class TableSet:
         """Where a month lies now, or None."""
         published = self.live.get(table, {}).get(month)
         return published.location if published else None
-
-    def after(self, published: Tables) -> TableSet:
-        """The tables as they will be when these months are published."""
-        live = {
-            table: {
-                month: each
-                for month, each in {**self.live.get(table, {}), **published.get(table, {})}.items()
-                if each.location is not None
-            }
-            for table in TABLES
-        }
-        return dataclasses.replace(self, live=live)
 
     def read(self, table: str, months: Collection[str] | None = None) -> DataFrame:
         """The rows of the given months, or of all, with their month."""
@@ -108,53 +90,30 @@ class TableSet:
         total = sum(each.size for each in objects)
         return {each: self.rows(table, month) * each.size // total for each in objects}
 
-    def write(self, table: str, rows: DataFrame, run_id: str) -> None:
-        """Write rows to the run's own prefix of each of their months."""
-        order = ["month", "run", *SORTED_BY[table]]
-        columns = [f"`{name}`" for name in (*names(table), "month")]
-        (
-            self.spark.sql(
-                f"select /*+ rebalance(month) */ {', '.join(columns)}, '{run_id}' as run from {{rows}}", rows=rows
-            )
-            .sortWithinPartitions(*order)
-            .write.mode("append")
-            .partitionBy("month", "run")
-            .options(**_WRITING)
-            .parquet(self.store.uri(f"{self.prefix}{table}/"))
-        )
-
     def written_prefix(self, table: str, month: str, run_id: str) -> str:
         return f"{self.prefix}{table}/month={month}/run={run_id}/"
 
-    def check_written(self, expected: Mapping[str, Mapping[str, int]], run_id: str) -> dict[str, dict[str, Month]]:
+    def check_written(self, expected: Mapping[str, Mapping[str, int]], run_id: str) -> Tables:
         """The months of a run as they can be published; raises CheckFailed unless each holds its expected rows.
 
         Files are listed and their footers read from the bucket, as a reader of the table would find them.
         """
         wanted = [(table, month, rows) for table in TABLES for month, rows in sorted(expected.get(table, {}).items())]
-
-        def checked(entry: tuple[str, str, int]) -> tuple[str, str, Month]:
-            table, month, rows = entry
-            return table, month, self._check_month(table, month, rows, run_id)
-
         with ThreadPoolExecutor(8) as pool:
-            outcome: dict[str, dict[str, Month]] = {}
-            for table, month, published in pool.map(checked, wanted):
-                outcome.setdefault(table, {})[month] = published
-        return outcome
+            found = pool.map(lambda each: self._check_month(each[0], each[1], each[2], run_id), wanted)
+        months: dict[str, dict[str, Month]] = {}
+        for (table, month, _), written in zip(wanted, found, strict=True):
+            if written is not None:
+                months.setdefault(table, {})[month] = written
+        return months
 
-    def _check_month(self, table: str, month: str, rows: int, run_id: str) -> Month:
+    def _check_month(self, table: str, month: str, rows: int, run_id: str) -> Month | None:
         prefix = self.written_prefix(table, month, run_id)
         files = list(self.store.listing(prefix))
         found = sum(count_rows(self.store, each.key, each.size) for each in parquet_files(files))
         if found != rows:
             raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
-        return Month(
-            location=self.store.uri(prefix) if rows else None,
-            rows=rows,
-            previous_location=self.location(table, month),
-            checksum=checksum(files, prefix) if rows else None,
-        )
+        return Month(self.store.uri(prefix), rows, checksum(files, prefix)) if rows else None
 
 
 def checksum(files: Collection[StoredObject], prefix: str) -> str:

@@ -9,13 +9,15 @@ from typing import Final, Generic, TypeVar
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
 
+from refunds_lake.said import JobFailure
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 _SHARES_PER_CORE: Final = 4
 """Each share of the tasks costs a worker some 60 ms: Spark has it read the directories of its libraries' archives again."""
 
 
-class WorkerFailed(Exception):
+class WorkerFailed(JobFailure):
     """A task failed as often as Spark tries it; the message is that of its error."""
 
 

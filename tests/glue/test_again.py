@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 
 import pyarrow.compute as pc
 import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund
-from refunds_lake import again, batch, rules
+from refunds_lake import rules
+from refunds_lake.runs import RunKind
+from refunds_lake.tables import CheckFailed
 
 
 def test_a_replay_after_a_fix_changes_the_totals_by_what_was_repaired(
@@ -24,7 +25,7 @@ def test_a_replay_after_a_fix_changes_the_totals_by_what_was_repaired(
         before = lakehouse.run().state
     assert dict(before.counts) == {"read": 7, "kept": 2, "duplicate": 0, "superseded": 0, "rejected": 5}
 
-    outcome = lakehouse.run(replay=True, replay_reason="strict")
+    outcome = lakehouse.run(RunKind.REPLAY, replay_reason="strict")
 
     assert dict(outcome.manifest.counts) == {"read": 0, "kept": 2, "duplicate": 1, "superseded": 0, "rejected": -3}
     assert outcome.state.counts["read"] == 7
@@ -36,7 +37,7 @@ def test_a_replay_after_a_fix_changes_the_totals_by_what_was_repaired(
     ]
     assert {row["refund_id"]: row["reason"] for row in lakehouse.rows("refund_detail")} == {"r1": None, "s3": None}
     incremental = lakehouse.tables()
-    lakehouse.run(full_refresh=True)
+    lakehouse.run(RunKind.FULL_REFRESH)
     assert lakehouse.tables() == incremental
 
 
@@ -51,7 +52,7 @@ def test_months_are_rebuilt_from_raw_and_the_others_stay(lakehouse: Lakehouse) -
         lakehouse.base.delete([file.key])
     assert lakehouse.tables() != good
 
-    outcome = lakehouse.run(months=("2026-09", "2026-10"))
+    outcome = lakehouse.run(RunKind.BACKFILL, months=("2026-09", "2026-10"))
 
     assert lakehouse.tables() == good
     assert set(outcome.manifest.counts.values()) == {0}
@@ -59,64 +60,46 @@ def test_months_are_rebuilt_from_raw_and_the_others_stay(lakehouse: Lakehouse) -
     assert lakehouse.run().manifest.counts["kept"] == 1
 
 
-class Broken(Exception):
-    """What kills a run in a test."""
+def test_a_rebuild_needs_every_object_that_is_in_the_tables(lakehouse: Lakehouse) -> None:
+    """Given that one was deleted or replaced since, then nothing is published: versions may have lain in it."""
+    key = lakehouse.deliver("a.json", [purchase("p1")])
+    lakehouse.run()
+    lakehouse.deliver("a.json", [purchase("p2")], at=NOW + timedelta(seconds=5))
+    before = dict(lakehouse.catalog.tables["purchase"])
+    with pytest.raises(CheckFailed, match=f"1 raw objects .* gone or replaced, the first is {key}"):
+        lakehouse.run(RunKind.BACKFILL, months=("2026-09", "2026-10"))
+    assert lakehouse.catalog.tables["purchase"] == before
 
 
-def test_a_rebuild_that_broke_off_resumes_from_what_it_had_read(
+def test_a_replay_leaves_the_lines_of_objects_that_are_gone(
     lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a rebuild that died while writing, when it is started again, then no object is parsed again, and it ends well."""
-    lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1"), "", "nope"])
-    lakehouse.run()
-    good = lakehouse.tables()
-
-    def breaks(*_: Any, **__: Any) -> None:
-        raise Broken
-
+    """Given two objects with rejected lines, one of them gone, when they are replayed, then the other's alone are repaired."""
+    strict: Mapping[str, rules.Rule] = {**rules.RULES, "strict": lambda record: pc.starts_with(record.ids["id"], "s")}
+    gone = lakehouse.deliver("gone.json", [purchase("s1")])
+    lakehouse.deliver("there.json", [purchase("s2"), purchase("s3", timestamp="2026-08-01T00:00:00Z")])
     with monkeypatch.context() as patched:
-        patched.setattr(again, "write", breaks)
-        with pytest.raises(Broken):
-            lakehouse.run(months=("2026-09", "2026-10"))
-    lakehouse.now += timedelta(minutes=10)  # the lock has expired
-    with monkeypatch.context() as patched:
-        patched.setattr(batch, "read_batch", breaks)
-        lakehouse.run(months=("2026-09", "2026-10"))
-    assert "resumed a rebuild that broke off: 1 objects had been read" in lakehouse.said
-    assert lakehouse.tables() == good
-    assert list(lakehouse.base.listing("base/_staging/")) == []
-
-
-@pytest.mark.parametrize("what", ["swept in part", "another zone", "another delivery"])
-def test_a_rebuild_resumes_from_nothing_else(lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """Given that what was read is not all there, or not what would be read now, then everything is read again."""
-    lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1")])
-    lakehouse.run()
-    with monkeypatch.context() as patched:
-        patched.setattr(again, "write", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            lakehouse.run(months=("2026-09", "2026-10"))
-    lakehouse.now += timedelta(minutes=10)
-    zone = "UTC"
-    if what == "swept in part":
-        staged = [each.key for each in lakehouse.base.listing("base/_staging/") if "/records/" in each.key]
-        lakehouse.base.delete(staged[:1])
-    elif what == "another zone":
-        zone = "Asia/Tokyo"
-        lakehouse.run(full_refresh=True, reporting_time_zone=zone)
-    else:
-        lakehouse.deliver("b.json", [purchase("p2")], at=NOW + timedelta(seconds=5))
+        patched.setattr(rules, "RULES", strict)
         lakehouse.run()
-    good = lakehouse.tables()
-    lakehouse.run(months=("2026-09", "2026-10"), reporting_time_zone=zone)
-    assert not [text for text in lakehouse.said if text.startswith("resumed")]
-    assert lakehouse.tables() == good
+    lakehouse.raw.delete([gone])
+    outcome = lakehouse.run(RunKind.REPLAY)
+    assert [problem.key for problem in outcome.problems] == [gone]
+    assert [row["source_file"] for row in lakehouse.rows("rejected")] == [gone]
+    assert [row["id"] for row in lakehouse.rows("purchase")] == ["s3", "s2"]
+    assert dict(outcome.manifest.counts) == {"read": 0, "kept": 2, "duplicate": 0, "superseded": 0, "rejected": -2}
+
+
+def test_a_replay_of_nothing_publishes_nothing(lakehouse: Lakehouse) -> None:
+    """Given no rejected record, when they are replayed, then there is no run to record."""
+    lakehouse.deliver("a.json", [purchase("p1")])
+    lakehouse.run()
+    assert lakehouse.run(RunKind.REPLAY).manifest is None
 
 
 def test_a_refresh_from_another_prefix_misses_nothing(lakehouse: Lakehouse) -> None:
     """Smoke tests refresh the side tables from a prefix of their own each time: what the last one read is not gone."""
     for route in ("first", "second"):
         lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1")], route=route)
-        outcome = lakehouse.run(full_refresh=True, raw_prefix=f"transactions/source={route}/")
+        outcome = lakehouse.run(RunKind.FULL_REFRESH, raw_prefix=f"transactions/source={route}/")
         assert outcome.problems == ()
         assert dict(outcome.manifest.counts)["kept"] == 2

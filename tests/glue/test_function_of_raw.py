@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from lakehouse import Lakehouse, normal
 from refunds_lake.columns import KINDS
+from refunds_lake.runs import RunKind
 
 
 def put(lakehouse: Lakehouse, raws: list[oracle.Raw]) -> None:
@@ -56,7 +57,7 @@ def test_splits_orders_and_full_refresh_agree_with_the_oracle(spark: Any, tmp_pa
         assert lakehouse.run(reporting_time_zone=zone).manifest is None
         if zone == "UTC":
             lakehouse.raw.delete([raws[0].key])
-            outcome = lakehouse.run(reporting_time_zone=zone, full_refresh=True)
+            outcome = lakehouse.run(RunKind.FULL_REFRESH, reporting_time_zone=zone)
             check_counts(lakehouse, outcome)
             assert normal(lakehouse.tables()) == normal(oracle.lake(raws[1:], zone))
             assert [problem.key for problem in outcome.problems] == [raws[0].key]

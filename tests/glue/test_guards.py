@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from refunds_lake import agreement, changes
 from refunds_lake.changes import Changes
 from refunds_lake.lookup import Found
+from refunds_lake.runs import RunKind
 from refunds_lake.search import NONE, Ids
 from refunds_lake.tables import CheckFailed, TableSet
 
@@ -36,10 +37,10 @@ def published(lakehouse: Lakehouse) -> Any:
     return copy.deepcopy(lakehouse.catalog.tables), [each.key for each in lakehouse.base.listing("base/_runs/")]
 
 
-def refused(lakehouse: Lakehouse, says: str, **settings: Any) -> None:
+def refused(lakehouse: Lakehouse, says: str, kind: RunKind = RunKind.INCREMENT, **settings: Any) -> None:
     before = published(lakehouse)
     with pytest.raises(CheckFailed, match=says):
-        lakehouse.run(**settings)
+        lakehouse.run(kind, **settings)
     assert published(lakehouse) == before
 
 
@@ -75,7 +76,12 @@ def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
     with monkeypatch.context() as fault:
         fault.setattr(TableSet, "write_months", confused)
         refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds")
-        refused(lakehouse, r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds", months=("2026-10", "2026-10"))
+        refused(
+            lakehouse,
+            r"disagrees .* 2026-10 customer c1: -1.00 in \+0 refunds",
+            RunKind.BACKFILL,
+            months=("2026-10", "2026-10"),
+        )
     lakehouse.run()
     reasons = {row["refund_id"]: row["reason"] for row in lakehouse.rows("refund_detail")}
     assert reasons == {"r1": "voided_refund", "r2": "same_month", "r3": None, "r4": None}

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from lakehouse import Lakehouse, purchase, refund
-from refunds_lake import lookup, runs
+from refunds_lake import lookup
 from refunds_lake.hashes import hashed
 from refunds_lake.lookup import Lookup
 from refunds_lake.search import Wanted
@@ -33,8 +33,8 @@ def test_only_months_that_were_not_looked_through_are_read(
 
     monkeypatch.setattr(lookup, "on_workers", counted)
     lakehouse.deliver("a.json", [purchase("p1", timestamp="2026-08-05T00:00:00Z"), purchase("p2"), refund("r1", "p1")])
-    lakehouse.run()
-    before = TableSet(lakehouse.spark, lakehouse.base, "base/", runs.read_state(lakehouse.base, "base/").live)
+    live = lakehouse.run().state.live
+    before = TableSet(lakehouse.spark, lakehouse.base, "base/", live)
     asked.clear()
     look = Lookup(lakehouse.spark, lakehouse.base, "base/_staging/test/")
 
@@ -51,8 +51,8 @@ def test_only_months_that_were_not_looked_through_are_read(
     assert found(before, Wanted(wanted("p3"))) == []
     assert asked == [2, 2]
     lakehouse.deliver("b.json", [purchase("p3", timestamp="2026-10-06T00:00:00Z")])
-    lakehouse.run()
-    after = TableSet(lakehouse.spark, lakehouse.base, "base/", runs.read_state(lakehouse.base, "base/").live)
+    live = lakehouse.run().state.live
+    after = TableSet(lakehouse.spark, lakehouse.base, "base/", live)
     asked.clear()
     assert found(after, Wanted(wanted("p3"))) == ["p3"]
     assert asked == [1]

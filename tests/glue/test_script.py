@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 from refunds_lake import job, runs
+from refunds_lake.context import JobOutcome
 from refunds_lake.lock import LockHeld
 from refunds_lake.session import quiet
-from refunds_lake.world import Outcome
 
 SCRIPT = Path(__file__).parents[2] / "glue" / "base_tables.py"
 ARGUMENTS = [
@@ -32,7 +32,7 @@ ARGUMENTS = [
 def start(monkeypatch: pytest.MonkeyPatch, outcome: Any, *arguments: str) -> None:
     """Run the script's file with the work taken out of it, as Glue does: any exception out of here fails the run."""
 
-    def run(settings: Any, world: Any) -> Any:
+    def run(settings: Any, context: Any) -> Any:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -48,11 +48,21 @@ def test_success_is_a_script_that_returns(
     spark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Given a run with nothing to do, when the script ends, then without SystemExit, which Glue takes for a failure."""
-    start(monkeypatch, Outcome(None, (runs.Problem("a.txt", "unknown suffix"),), runs.State()))
+    start(monkeypatch, JobOutcome(None, (runs.Problem("a.txt", "unknown suffix"),), runs.State()))
     said = capsys.readouterr().out
     assert "problem: a.txt: unknown suffix" in said
     assert "nothing new to read" in said
     assert "warning" not in said
+
+
+def test_a_sweep_that_failed_is_said_and_fails_nothing(
+    spark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a run whose sweep failed, when the script ends, then it is a success with a warning and in the result."""
+    start(monkeypatch, JobOutcome(None, (), runs.State(), sweep_failure="OSError: could not delete x"))
+    said = capsys.readouterr().out
+    assert "warning: old months could not be swept, the next run tries again: OSError: could not delete x" in said
+    assert '"sweep_failure": "OSError: could not delete x"' in said
 
 
 def test_failure_is_an_exception_with_the_reason(
@@ -71,6 +81,7 @@ def test_failure_is_an_exception_with_the_reason(
         (["--full_refresh", "perhaps"], "'perhaps' is neither true nor false"),
         (["--from_month", "2026-13", "--to_month", "2026-12"], "'2026-13' is no month"),
         (["--full_refresh", "true", "--replay", "true"], "exclude each other"),
+        (["--retention_days", "0"], "'0' is no number of days from 1 on"),
     ],
 )
 def test_arguments_that_do_not_fit_are_named(

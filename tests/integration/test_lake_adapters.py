@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -13,8 +14,10 @@ from botocore.exceptions import IncompleteReadError
 from moto import mock_aws
 from refunds_lake.catalog import Catalog, CatalogError, GlueCatalog
 from refunds_lake.columns import TABLES
-from refunds_lake.lock import Lock, LockHeld, LockLost
-from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore, PreconditionFailed, S3Store
+from refunds_lake.lock import GlueJobRuns, Lock, LockHeld
+from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore, PreconditionFailed, S3ObjectStore
+from refunds_lake.publish import reconcile
+from refunds_lake.runs import Month
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REGION = "ap-southeast-2"
@@ -32,7 +35,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture
 def store(s3: Any) -> ObjectStore:
-    return S3Store(s3, "lake")
+    return S3ObjectStore(s3, "lake")
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_what_is_not_there_is_said_by_name(store: ObjectStore) -> None:
 def test_other_failures_are_not_taken_for_a_missing_object(s3: Any) -> None:
     """Given a bucket that is not there, when a key is read, then it is an error and no ObjectMissing."""
     with pytest.raises(s3.exceptions.ClientError, match="NoSuchBucket"):
-        S3Store(s3, "no-such-bucket").get("a")
+        S3ObjectStore(s3, "no-such-bucket").get("a")
 
 
 def test_listings_and_deletions_go_beyond_a_page(store: ObjectStore) -> None:
@@ -156,7 +159,7 @@ def test_a_body_that_breaks_off_is_read_on_from_where_it_broke(s3: Any, store: O
     """Given three connections that break, one of them at once, when an object is read, then no byte is lost or doubled."""
     etag = store.put("big", BODY)
     client = breaking(s3, [1_500_000, 0, 700_001])
-    assert b"".join(S3Store(client, "lake").chunks("big", etag=etag)) == BODY
+    assert b"".join(S3ObjectStore(client, "lake").chunks("big", etag=etag)) == BODY
     assert [call.get("Range") for call in client.calls] == [
         None, "bytes=1500000-", "bytes=1500000-", "bytes=2200001-"
     ]  # fmt: skip
@@ -167,7 +170,7 @@ def test_a_body_that_breaks_off_again_and_again_is_an_error(s3: Any, store: Obje
     etag = store.put("big", BODY)
     client = breaking(s3, [5] * 4)
     with pytest.raises(IncompleteReadError):
-        list(S3Store(client, "lake").chunks("big", etag=etag))
+        list(S3ObjectStore(client, "lake").chunks("big", etag=etag))
     assert len(client.calls) == 4
 
 
@@ -176,7 +179,7 @@ def test_an_object_that_was_replaced_is_told_from_the_listed_one(s3: Any, store:
     etag = store.put("big", BODY)
     with pytest.raises(ObjectReplaced, match="big"):
         next(store.chunks("big", etag="another"))
-    chunks = S3Store(breaking(s3, [1_200_000]), "lake").chunks("big", etag=etag)
+    chunks = S3ObjectStore(breaking(s3, [1_200_000]), "lake").chunks("big", etag=etag)
     found = [next(chunks), next(chunks)]
     store.put("big", BODY[::-1])
     with pytest.raises(ObjectReplaced, match="big"):
@@ -187,7 +190,7 @@ def test_an_object_that_was_replaced_is_told_from_the_listed_one(s3: Any, store:
 def test_an_object_that_is_deleted_while_it_is_read_is_missing(s3: Any, store: ObjectStore) -> None:
     """Given a body that breaks off and an object that is gone by then, then ObjectMissing carries its key."""
     etag = store.put("big", BODY)
-    chunks = S3Store(breaking(s3, [7]), "lake").chunks("big", etag=etag)
+    chunks = S3ObjectStore(breaking(s3, [7]), "lake").chunks("big", etag=etag)
     assert next(chunks) == BODY[:7]
     store.delete(["big"])
     with pytest.raises(ObjectMissing, match="big"):
@@ -211,42 +214,72 @@ def test_an_object_that_cannot_be_removed_is_named(s3: Any) -> None:
     """Given S3's answer with an error for one key, when objects are deleted, then that key is named."""
     error = {"Errors": [{"Key": "b", "Code": "AccessDenied", "Message": "Access Denied"}]}
     with pytest.raises(OSError, match="could not delete b: Access Denied"):
-        S3Store(Intervening(s3, "delete_objects", lambda *_: error), "lake").delete(["a", "b"])
+        S3ObjectStore(Intervening(s3, "delete_objects", lambda *_: error), "lake").delete(["a", "b"])
 
 
 # -- the lock, over S3
 
 
+def lock(store: ObjectStore, holder: str, is_over: Any = lambda run_id: False) -> Lock:
+    return Lock(store, "_lock.json", holder, clock=lambda: NOW, is_over=is_over)
+
+
 def test_of_two_runs_one_has_the_lock(store: ObjectStore) -> None:
-    """Given a living lock, when another run comes, then it is refused; when the lock has expired, then it takes over."""
-
-    def lock(holder: str, now: datetime) -> Lock:
-        return Lock(store, "_lock.json", holder, clock=lambda: now)
-
-    first = lock("jr_1", NOW).__enter__()
-    with pytest.raises(LockHeld, match="run jr_1 is at work"), lock("jr_2", NOW + timedelta(minutes=4)):
+    """Given a run at work, when another one comes, then it is refused; when the first is over, then it takes over."""
+    first = lock(store, "jr_1").__enter__()
+    with pytest.raises(LockHeld, match="run jr_1 is at work"), lock(store, "jr_2"):
         pass
-    with lock("jr_3", NOW + timedelta(minutes=6)):
-        with pytest.raises(LockLost):
-            first.assert_held()
+    with lock(store, "jr_3", lambda run_id: run_id == "jr_1"):
         first.__exit__(None, None, None)
-        with pytest.raises(LockHeld, match="run jr_3 is at work"), lock("jr_4", NOW + timedelta(minutes=6)):
+        with pytest.raises(LockHeld, match="run jr_3 is at work"), lock(store, "jr_4"):
             pass
     assert list(store.listing("")) == []
 
 
 def test_two_runs_that_take_over_at_once_do_not_both_get_it(s3: Any) -> None:
-    """Given an expired lock, when another run replaces it between our look and our write, then we are refused."""
-    Lock(S3Store(s3, "lake"), "_lock.json", "jr_dead", clock=lambda: NOW).__enter__()._stop.set()
+    """Given a dead run's lock, when another run replaces it between our look and our write, then we are refused."""
+    lock(S3ObjectStore(s3, "lake"), "jr_dead").__enter__()
 
     def overtaken(real: Any, arguments: dict[str, Any], times: int) -> Any:
         if times == 2:  # the first write found the dead run's lock
             real(**{**arguments, "Body": b'{"holder": "jr_other"}'})
         return real(**arguments)
 
-    slow = S3Store(Intervening(s3, "put_object", overtaken), "lake")
-    with pytest.raises(LockHeld, match="another run has just taken"):
-        Lock(slow, "_lock.json", "jr_slow", clock=lambda: NOW + timedelta(minutes=6)).__enter__()
+    slow = S3ObjectStore(Intervening(s3, "put_object", overtaken), "lake")
+    with pytest.raises(LockHeld, match="it has just taken the lock"):
+        lock(slow, "jr_slow", lambda run_id: True).__enter__()
+
+
+def test_a_lock_that_is_given_back_meanwhile_is_free(s3: Any, store: ObjectStore) -> None:
+    """Given a run that ends between our write and our look, then the lock is ours."""
+    first = lock(store, "jr_1").__enter__()
+
+    def ending(real: Any, arguments: dict[str, Any], times: int) -> Any:
+        if times == 1:
+            first.__exit__(None, None, None)
+        return real(**arguments)
+
+    with lock(S3ObjectStore(Intervening(s3, "get_object", ending), "lake"), "jr_2"):
+        assert b"jr_2" in store.get("_lock.json")[0]
+
+
+@pytest.mark.parametrize(
+    ("state", "is_over"),
+    [(state, False) for state in ("STARTING", "RUNNING", "STOPPING", "WAITING")]
+    + [(state, True) for state in ("STOPPED", "SUCCEEDED", "FAILED", "TIMEOUT", "ERROR", "EXPIRED")],
+)
+def test_glue_says_whether_a_run_is_over(state: str, is_over: bool) -> None:
+    """Given a job run in a state, when it holds the lock, then it is over or not."""
+    client = SimpleNamespace(get_job_run=lambda **asked: {"JobRun": {"JobRunState": state, "asked": asked}})
+    assert GlueJobRuns(client, "base-tables").is_over("jr_1") is is_over
+
+
+def test_glue_does_not_know_people_and_runs_of_long_ago(glue: Any) -> None:
+    """Given a holder that is no run of the job, then nobody knows whether it is over; people are not even asked for."""
+    glue.create_job(Name="base-tables", Role="r", Command={"Name": "glueetl"})
+    runs = GlueJobRuns(glue, "base-tables")
+    assert runs.is_over("jr_of_last_year") is None
+    assert GlueJobRuns(None, "base-tables").is_over("dataops-ann") is None
 
 
 # -- Glue
@@ -254,16 +287,15 @@ def test_two_runs_that_take_over_at_once_do_not_both_get_it(s3: Any) -> None:
 MONTHS = {f"{year}-{month:02d}": f"s3://lake/{year}/{month}" for year in range(2001, 2022) for month in range(1, 13)}
 
 
-def test_more_months_than_a_call_takes_are_pointed_moved_and_dropped(glue: Any) -> None:
-    """Given 252 months, when they are pointed at, moved and dropped, then all are, at most 100 per call."""
+def test_more_months_than_a_call_takes_are_created_moved_and_dropped(glue: Any) -> None:
+    """Given 252 months, when they are created, moved and dropped, then all are, at most 100 per call."""
     counting = Intervening(glue, "batch_create_partition", lambda real, arguments, times: real(**arguments))
     catalog: Catalog = GlueCatalog(counting, "refunds")
-    catalog.point("refund", MONTHS)
+    catalog.create("refund", MONTHS)
     assert [len(call["PartitionInputList"]) for call in counting.calls] == [100, 100, 52]
     assert catalog.months("refund") == MONTHS
     moved = {month: f"{location}/moved" for month, location in MONTHS.items()}
-    moved["2022-01"] = "s3://lake/new"
-    catalog.point("refund", moved)
+    catalog.update("refund", moved)
     assert catalog.months("refund") == moved
     catalog.drop("refund", [*moved, "1999-01"])
     assert catalog.months("refund") == {}
@@ -272,7 +304,7 @@ def test_more_months_than_a_call_takes_are_pointed_moved_and_dropped(glue: Any) 
 def test_a_month_has_the_columns_and_the_format_of_its_table(glue: Any) -> None:
     """Given a table, when a month is published, then it is described as the table is, but for its location."""
     catalog = GlueCatalog(glue, "refunds")
-    catalog.point("refund", {"2026-09": "s3://lake/x"})
+    catalog.create("refund", {"2026-09": "s3://lake/x"})
     [partition] = glue.get_partitions(DatabaseName="refunds", TableName="refund")["Partitions"]
     table = glue.get_table(DatabaseName="refunds", Name="refund")["Table"]
     assert partition["StorageDescriptor"] == {**table["StorageDescriptor"], "Location": "s3://lake/x"}
@@ -282,31 +314,34 @@ def test_a_month_has_the_columns_and_the_format_of_its_table(glue: Any) -> None:
 def test_a_table_that_is_missing_or_other_is_named(glue: Any) -> None:
     """Given no table, or one with another partition key, when a month is published, then the message says so."""
     with pytest.raises(CatalogError, match=r"no table refunds\.void; deploy the catalog first"):
-        GlueCatalog(glue, "refunds").point("void", {"2026-09": "s3://lake/x"})
+        GlueCatalog(glue, "refunds").create("void", {"2026-09": "s3://lake/x"})
     glue.create_table(DatabaseName="refunds", TableInput={"Name": "void", "StorageDescriptor": {"Columns": []}})
     with pytest.raises(CatalogError, match=r"partitioned by \[\], not by \['month'\]"):
         GlueCatalog(glue, "refunds").columns("void")
 
 
-@pytest.mark.parametrize("call", ["batch_update_partition", "batch_create_partition"])
-def test_one_refused_month_in_a_successful_answer_is_an_error(glue: Any, call: str) -> None:
+@pytest.mark.parametrize("change", ["update", "create"])
+def test_one_refused_month_in_a_successful_answer_is_an_error(glue: Any, change: str) -> None:
     """Given an answer that carries an error for one month, when months are published, then it is named with its reason."""
     detail = {"ErrorCode": "InternalServiceException", "ErrorMessage": "try later"}
-    key = "PartitionValueList" if "update" in call else "PartitionValues"
+    key = "PartitionValueList" if change == "update" else "PartitionValues"
     answer = {"Errors": [{key: ["2026-09"], "ErrorDetail": detail}]}
-    catalog = GlueCatalog(Intervening(glue, call, lambda *_: answer), "refunds")
+    catalog = GlueCatalog(Intervening(glue, f"batch_{change}_partition", lambda *_: answer), "refunds")
     with pytest.raises(CatalogError, match=r"refunds\.refund month 2026-09: InternalServiceException try later"):
-        catalog.point("refund", {"2026-09": "s3://lake/x"})
+        getattr(catalog, change)("refund", {"2026-09": "s3://lake/x"})
 
 
-def test_a_month_that_another_writer_creates_meanwhile_is_moved(glue: Any) -> None:
-    """Given a month that appears between the two calls, when it is published, then it is where this writer wants it."""
-
-    def overtaken(real: Any, arguments: dict[str, Any], times: int) -> Any:
-        GlueCatalog(glue, "refunds").point("refund", {"2026-09": "s3://lake/theirs"})
-        return real(**arguments)
-
-    GlueCatalog(Intervening(glue, "batch_create_partition", overtaken), "refunds").point(
-        "refund", {"2026-09": "s3://lake/ours"}
-    )
-    assert GlueCatalog(glue, "refunds").months("refund") == {"2026-09": "s3://lake/ours"}
+def test_the_catalog_is_asked_before_it_is_changed(glue: Any) -> None:
+    """Given months that come, move, stay and go, when the catalog follows, then each is one kind of call, and none is guessed."""
+    for table in TABLES.keys() - {"refund"}:
+        described = glue.get_table(DatabaseName="refunds", Name="refund")["Table"]
+        columns = {"StorageDescriptor": described["StorageDescriptor"], "PartitionKeys": described["PartitionKeys"]}
+        glue.create_table(DatabaseName="refunds", TableInput={"Name": table, **columns})
+    catalog = GlueCatalog(glue, "refunds")
+    catalog.create("refund", {"2026-07": "s3://lake/stays", "2026-08": "s3://lake/moves", "2026-09": "s3://lake/goes"})
+    months = {"2026-07": "s3://lake/stays", "2026-08": "s3://lake/moved", "2026-10": "s3://lake/comes"}
+    live = {"refund": {month: Month(location, 1, None) for month, location in months.items()}}
+    assert reconcile(catalog, live) == 3
+    assert catalog.months("refund") == months
+    untouched = GlueCatalog(Intervening(glue, "batch_update_partition", lambda *_: 1 / 0), "refunds")
+    assert reconcile(untouched, live) == 0

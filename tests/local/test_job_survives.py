@@ -20,9 +20,8 @@ import oracle
 import pyarrow.parquet as pq
 from local_cloud import Cloud, Jobs, Json, Lake, eventually
 from refunds_lake.columns import TABLES
-from refunds_lake.objects import ObjectMissing, S3Store, utc_moment
-from refunds_lake.publish import intent_key
-from refunds_lake.upkeep import lock_key
+from refunds_lake.history import read_history
+from refunds_lake.objects import S3ObjectStore
 
 ROOT = Path(__file__).parents[2]
 MONTHLY = (ROOT / "athena" / "monthly_refunds.sql").read_text()
@@ -37,7 +36,8 @@ def _after_a_while(change):
         change(*arguments)
     return changed
 
-GlueCatalog.point, GlueCatalog.drop = _after_a_while(GlueCatalog.point), _after_a_while(GlueCatalog.drop)
+for _name in ("update", "create", "drop"):
+    setattr(GlueCatalog, _name, _after_a_while(getattr(GlueCatalog, _name)))
 """
 """Added to the job's catalog module: publishing takes seconds, so that a test can meet it."""
 Report = tuple[tuple[str | None, ...], ...]
@@ -124,7 +124,7 @@ class Lakehouse:
         assert run["JobRunState"] == "SUCCEEDED", run
 
     def run_and_kill(self, when: Callable[[], bool]) -> None:
-        """Start a run, stop its processes when its intent appears, let them go on by milliseconds, kill -9 them at `when`."""
+        """Start a run, stop its processes when it has committed, let them go on by milliseconds, kill -9 them at `when`."""
         run_id = self.start()
         group = eventually(lambda: process_group(run_id), seconds=60)
         eventually(lambda: self.publishing() == run_id, seconds=400)
@@ -136,21 +136,17 @@ class Lakehouse:
         assert self.publishing() == run_id, "the publication was over before it could be killed"
         os.killpg(group, signal.SIGKILL)
         assert self.jobs.ended(self.job, run_id)["JobRunState"] == "FAILED"
-        self.let_the_lock_expire()
 
     def publishing(self) -> str | None:
-        """The job run whose intent is there."""
-        try:
-            return str(json.loads(S3Store(self.s3, self.base).get(intent_key(BASE))[0])["job_run_id"])
-        except ObjectMissing:
+        """The job run that has committed and whose months the catalog does not show yet."""
+        manifests = read_history(S3ObjectStore(self.s3, self.base), BASE).manifests
+        if not manifests:
             return None
-
-    def let_the_lock_expire(self) -> None:
-        """Five minutes later, without waiting."""
-        held = json.loads(self.s3.get_object(Bucket=self.base, Key=lock_key(BASE))["Body"].read())
-        expired = {**held, "expires_at": "2024-01-01T00:00:00.000000Z"}
-        assert utc_moment(held["expires_at"]) > utc_moment(expired["expires_at"])
-        self.s3.put_object(Bucket=self.base, Key=lock_key(BASE), Body=json.dumps(expired).encode())
+        live = {
+            table: {month: each.location for month, each in manifests[-1].tables.get(table, {}).items()}
+            for table in TABLES
+        }
+        return None if live == {table: self.pointers(table) for table in TABLES} else manifests[-1].job_run_id
 
     def pointers(self, table: str) -> dict[str, str]:
         pages = self.glue.get_paginator("get_partitions").paginate(DatabaseName=self.database, TableName=table)
@@ -165,7 +161,7 @@ class Lakehouse:
         """A table as its pointers show it, as a multiset of rows."""
         found: Counter[str] = Counter()
         for month, location in self.pointers(table).items():
-            for entry in S3Store(self.s3, self.base).listing(location.removeprefix(f"s3://{self.base}/")):
+            for entry in S3ObjectStore(self.s3, self.base).listing(location.removeprefix(f"s3://{self.base}/")):
                 body = self.s3.get_object(Bucket=self.base, Key=entry.key)["Body"].read()
                 found.update(comparable({**row, "month": month}) for row in pq.read_table(io.BytesIO(body)).to_pylist())
         return found
@@ -174,7 +170,7 @@ class Lakehouse:
         """The tables that the delivered objects make, computed in plain Python."""
         raws = [
             oracle.Raw(each.key, self.s3.get_object(Bucket=self.raw, Key=each.key)["Body"].read(), each.last_modified)
-            for each in S3Store(self.s3, self.raw).listing("transactions/")
+            for each in S3ObjectStore(self.s3, self.raw).listing("transactions/")
         ]
         return {table: Counter(map(comparable, rows)) for table, rows in oracle.lake(raws).items()}
 
@@ -222,8 +218,8 @@ def process_group(run_id: str) -> int | None:
 
 
 def test_readers_see_old_or_new_months_while_runs_are_killed_and_repaired(local_cloud: Cloud) -> None:
-    """Given corrections that move and empty months, when runs die at the intent and between two tables, then no reader
-    sees anything but a month as it was or as it will be, and the next runs end in the tables of the raw objects.
+    """Given corrections that move and empty months, when runs die at their commit and between two tables, then no reader
+    sees anything but a month as it was or as it will be, and the next runs, which need not wait, end in the tables of the raw objects.
     """
     lakehouse = Lakehouse(local_cloud)
     lakehouse.deliver("a", FIRST)
@@ -233,14 +229,14 @@ def test_readers_see_old_or_new_months_while_runs_are_killed_and_repaired(local_
     with lakehouse.watched() as seen:
         lakehouse.deliver("b", MOVES)
         lakehouse.run_and_kill(when=lambda: True)
-        killed_at_intent = len(seen)
+        killed_at_commit = len(seen)
         lakehouse.deliver("c", EMPTIES)
         lakehouse.run_and_kill(when=lambda: "2024-09" not in lakehouse.pointers("refund"))
         assert "2024-09" in lakehouse.pointers("refund_detail")
         lakehouse.run()
 
     assert {month: lakehouse.report(month) for month in MONTHS} == STAGES[2]
-    assert killed_at_intent > 0
+    assert killed_at_commit > 0
     assert {(month, report) for month, report in seen} <= {(m, s[m]) for s in STAGES for m in MONTHS}
     assert {table: lakehouse.rows(table) for table in TABLES} == lakehouse.expected_rows()
     assert lakehouse.publishing() is None

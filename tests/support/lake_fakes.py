@@ -90,7 +90,12 @@ class MemoryCatalog:
     def months(self, table: str) -> dict[str, str]:
         return dict(self.tables[table])
 
-    def point(self, table: str, locations: Mapping[str, str]) -> None:
+    def create(self, table: str, locations: Mapping[str, str]) -> None:
+        assert not locations.keys() & self.tables[table].keys(), "a partition that is there cannot be created"
+        self.tables[table].update(locations)
+
+    def update(self, table: str, locations: Mapping[str, str]) -> None:
+        assert locations.keys() <= self.tables[table].keys(), "a partition that is not there cannot be updated"
         self.tables[table].update(locations)
 
     def drop(self, table: str, months: Iterable[str]) -> None:

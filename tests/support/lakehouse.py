@@ -17,8 +17,9 @@ from typing import Any
 from lake_fakes import DirectoryStore, MemoryCatalog
 from pyspark.sql import SparkSession
 from refunds_lake.columns import TABLES
+from refunds_lake.context import JobContext, JobOutcome, JobSettings
 from refunds_lake.job import run
-from refunds_lake.world import Outcome, Settings, World
+from refunds_lake.runs import RunKind
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -51,14 +52,22 @@ class Lakehouse:
 
     # -- whens
 
-    def run(self, **settings: Any) -> Outcome:
-        """Run the job."""
+    def run(self, kind: RunKind = RunKind.INCREMENT, **settings: Any) -> JobOutcome:
+        """Run the job; a job run that this one finds at work is over."""
         self._runs += 1
         self.now += timedelta(minutes=1)
-        defaults = Settings("transactions/", "base/", "UTC", f"jr_{self._runs:08d}")
+        defaults = JobSettings("transactions/", "base/", "UTC", f"jr_{self._runs:08d}", kind)
         return run(
-            Settings(**{**defaults.__dict__, **settings}),
-            World(self.spark, self.raw, self.base, self.catalog, lambda: self.now, self.said.append),
+            JobSettings(**{**defaults.__dict__, **settings}),
+            JobContext(
+                self.spark,
+                self.raw,
+                self.base,
+                self.catalog,
+                lambda: self.now,
+                self.said.append,
+                lambda run_id: run_id.startswith("jr_"),
+            ),
         )
 
     # -- thens
@@ -141,7 +150,6 @@ class Worlds:
         self.lakehouse.base = DirectoryStore(self.lakehouse.base.root)
         self.lakehouse.catalog = MemoryCatalog()
         self.lakehouse.catalog.tables = {table: dict(months) for table, months in world[1].items()}
-        self.lakehouse.now += timedelta(minutes=10)  # a dead run's lock has expired
 
 
 def normal(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Counter[str]]:

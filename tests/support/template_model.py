@@ -149,10 +149,11 @@ def statements(resource: Resource) -> list[Mapping[str, Json]]:
 
 
 def role_rights(template: str, role: str) -> list[Mapping[str, Json]]:
-    """The statements of the managed policies that a role lists, all of which stand in its template."""
+    """The statements of the managed policies that a role lists or that name it, all of which stand in its template."""
     physical = {Filled(template).value({"Ref": r.id}): r for r in Filled(template).resources()}
-    listed = one_resource(template, role).properties["ManagedPolicyArns"]
-    return [statement for arn in listed for statement in statements(physical[arn])]
+    listed = [physical[arn] for arn in one_resource(template, role).properties["ManagedPolicyArns"]]
+    naming = [r for r in physical.values() if Filled(template).value({"Ref": role}) in r.properties.get("Roles", ())]
+    return [statement for policy in (*listed, *naming) for statement in statements(policy)]
 
 
 def policy_allows(

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
-from refunds_lake.runs import BACKFILL, INCREMENT, REPLAY, InputObject, Manifest, Month, Problem, manifest_key
+from refunds_lake.history import manifest_key
+from refunds_lake.runs import InputObject, Manifest, Month, Problem, RunKind
 
 from deployer import pauses
 from deployer.cli import run
@@ -19,9 +20,11 @@ from deployer.terminal.app import App
 Run = Callable[..., tuple[int, str, str]]
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 MANIFEST = Manifest(
+    number=1,
     run_id="20261101T000000Z-00000000",
+    parent=None,
     job_run_id="jr_00000000",
-    kind=INCREMENT,
+    kind=RunKind.INCREMENT,
     started_at=NOW,
     finished_at=NOW,
     reporting_time_zone="UTC",
@@ -29,9 +32,10 @@ MANIFEST = Manifest(
     counts={"read": 5, "kept": 2, "duplicate": 1, "superseded": 1, "rejected": 1},
     problems=(Problem("transactions/b.xyz", "unknown suffix"),),
     tables={
-        "purchase": {"2026-10": Month("s3://base/x/", 1, None, None), "2026-09": Month("s3://base/y/", 1, None, None)},
-        "rejected": {"2026-11": Month("s3://base/z/", 1, None, None)},
+        "purchase": {"2026-10": Month("s3://base/x/", 1, None), "2026-09": Month("s3://base/y/", 1, None)},
+        "rejected": {"2026-11": Month("s3://base/z/", 1, None)},
     },
+    changed={"purchase": ("2026-09", "2026-10"), "rejected": ("2026-11",)},
 )
 
 
@@ -60,7 +64,7 @@ def records(session: Any, manifest: Manifest) -> Callable[[str, Mapping[str, str
     """Let the job record a manifest when it starts."""
 
     def on_start(run_id: str, arguments: Mapping[str, str]) -> None:
-        session.s3.objects["base", manifest_key("base/", manifest.run_id)] = manifest.as_json()
+        session.s3.objects["base", manifest_key("base/", manifest.number)] = manifest.as_json()
 
     return on_start
 
@@ -159,7 +163,7 @@ def test_report_before_any_run_is_empty_and_says_why(dataops: Run, session: Any)
 
 def test_report_of_a_month_without_refunds(dataops: Run, session: Any) -> None:
     """Given runs but no refund in a month, when it is reported, then it says so and does not blame a missing run."""
-    session.s3.objects["base", manifest_key("base/", MANIFEST.run_id)] = MANIFEST.as_json()
+    session.s3.objects["base", manifest_key("base/", MANIFEST.number)] = MANIFEST.as_json()
     code, out, err = dataops("report", "--env", "test", "--month", "2020-01", "--format", "csv")
     assert (code, out) == (0, "customer_id,total_refund\n")
     assert "no customer has refunds of 2020-01" in err
@@ -243,7 +247,7 @@ def test_run_of_some_months_only(dataops: Run, session: Any) -> None:
     session.glue = FakeGlue(on_start=records(session, MANIFEST))
     code, _, err = dataops("run", "--env", "test", "--from", "2026-01", "--to", "2026-02")
     assert code == 1 and "--full-refresh" in err
-    session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, kind=BACKFILL)))
+    session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, kind=RunKind.BACKFILL)))
     assert dataops("run", "--env", "test", "--from", "2026-01", "--to", "2026-02")[0] == 0
     assert session.glue.runs[0]["Arguments"] == {"--from_month": "2026-01", "--to_month": "2026-02"}
 
@@ -276,7 +280,7 @@ def test_replay_asks_the_job_for_rejected_records(
 ) -> None:
     """Given rejected records, when they are replayed, then the job is asked for them and what it repaired is printed."""
     repaired = {"read": 0, "kept": 1, "duplicate": 0, "superseded": 0, "rejected": -1}
-    session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, kind=REPLAY, counts=repaired)))
+    session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, kind=RunKind.REPLAY, counts=repaired)))
     code, out, _ = dataops("replay", "--env", "test", *options)
     assert (code, session.glue.runs[0]["Arguments"]) == (0, expected)
     assert "0 read = 1 kept + 0 duplicate + 0 superseded + -1 rejected" in out
@@ -353,7 +357,7 @@ def test_sample_says_where_the_answer_is(dataops: Run, tmp_path: Path) -> None:
 
 def test_data_runs_lists_the_newest_first(dataops: Run, session: Any) -> None:
     """Given recorded runs, when they are listed, then each says its counts and whether it is in force."""
-    session.s3.objects["base", manifest_key("base/", MANIFEST.run_id)] = MANIFEST.as_json()
+    session.s3.objects["base", manifest_key("base/", MANIFEST.number)] = MANIFEST.as_json()
     code, out, _ = dataops("data", "runs", "--env", "test")
     assert code == 0
     assert out.split() == [MANIFEST.run_id, "increment", "5", "read", "2", "kept", "in", "force"]
@@ -368,7 +372,7 @@ def test_data_rollback_of_an_unknown_run(dataops: Run) -> None:
 
 def test_data_rollback_asks_first(dataops: Run, session: Any) -> None:
     """Given no terminal and no --yes, when a run is to be rolled back, then the plan is shown and nothing changes."""
-    session.s3.objects["base", manifest_key("base/", MANIFEST.run_id)] = MANIFEST.as_json()
+    session.s3.objects["base", manifest_key("base/", MANIFEST.number)] = MANIFEST.as_json()
     before = dict(session.s3.objects)
     code, _, err = dataops("data", "rollback", "--env", "test", "--run", MANIFEST.run_id)
     assert code == 2

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from reading import NOW, MemoryStore
 from refunds_lake import hashes, month_files, rules, staging
-from refunds_lake.month_files import ADDED, REMOVED, REPLACED, Writer, planned
+from refunds_lake.month_files import ADDED, REMOVED, REPLACED, RejectedWriter, Writer, planned
 from refunds_lake.months import Months
 from refunds_lake.objects import StoredObject
 from refunds_lake.raw_files import describe
@@ -170,3 +170,31 @@ def test_a_month_without_rows_has_no_file() -> None:
     result = stage(base, {"a.json": [purchase("p1")]})
     write(base, result, NEXT, decided=decide(base, [{"decision": REPLACED, "id": "p1"}]))
     assert rows(base, NEXT) == []
+
+
+def test_rejected_records_stand_until_they_are_judged_again(small: None) -> None:
+    """Given a month of rejected records, when lines of it are replayed, then only what is rejected now takes their place."""
+    base, month = MemoryStore(1 << 16), f"{NOW:%Y-%m}"
+    stands, following = (f"base/rejected/month={month}/run={run}/" for run in ("stands", "next"))
+
+    def reject(result: Staged, run_id: str, prefix: str, stored: Any, replayed: Any) -> list[dict[str, Any]]:
+        pieces = [piece for piece in result.pieces if piece.kind == "rejected"]
+        for file in planned("rejected", month, prefix, pieces, stored):
+            RejectedWriter(base, frozenset(), run_id, replayed)(file)
+        assert not [key for key in base.objects if key.startswith("base/_ids/")], "nobody looks for ids in it"
+        found = [pq.read_table(io.BytesIO(base.objects[each.key])).to_pylist() for each in parts(base, prefix)]
+        for of_file in found:
+            assert of_file == sorted(of_file, key=lambda row: (row["source_file"], row["line_number"]))
+        return sorted((row for rows in found for row in rows), key=lambda row: (row["source_file"], row["line_number"]))
+
+    first = reject(stage(base, {"a.json": [1, 2, 3], "b.json": [purchase(""), 5]}), "r1", stands, {}, {})
+    assert [(row["source_file"], row["line_number"], row["raw_text"], row["reasons"]) for row in first] == [
+        ("a.json", 1, "1", ["not_json"]), ("a.json", 2, "2", ["not_json"]), ("a.json", 3, "3", ["not_json"]),
+        ("b.json", 1, json.dumps(purchase("")), ["id_missing"]), ("b.json", 2, "5", ["not_json"]),
+    ]  # fmt: skip
+    assert {(row["run_id"], row["ingested_at"]) for row in first} == {("r1", NOW)}
+    stored = dict.fromkeys(parts(base, stands), 5)
+    second = reject(stage(base, {"a.json": ["still"]}), "r2", following, stored, {"a.json": (1, 3), "b.json": (2,)})
+    assert [(row["source_file"], row["line_number"], row["run_id"]) for row in second] == [
+        ("a.json", 1, "r2"), ("a.json", 2, "r1"), ("b.json", 1, "r1"),
+    ]  # fmt: skip

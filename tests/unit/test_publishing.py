@@ -11,23 +11,32 @@ from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
-from refunds_lake.lock import Lock, LockHeld, LockLost
-from refunds_lake.publish import publish, recover
+from refunds_lake.history import manifest_key, newer_than, read_history
+from refunds_lake.lock import Lock, LockHeld
+from refunds_lake.publish import Overtaken, follow, publish, reconcile
 from refunds_lake.runs import (
-    FULL_REFRESH,
-    INCREMENT,
     InputObject,
     Manifest,
+    ManifestError,
     Month,
-    fold,
-    live_partitions,
+    RunKind,
+    State,
+    changes_between,
+    in_force,
     new_run_id,
     parse_manifest,
-    read_manifests,
-    read_state,
-    write_checkpoint,
+    state_of,
 )
-from refunds_lake.upkeep import RollbackRefused, lock_key, plan_rollback, rebuild_catalog, roll_back, sweep, sweepable
+from refunds_lake.upkeep import (
+    RollbackRefused,
+    begin,
+    lock_key,
+    plan_rollback,
+    rebuild_catalog,
+    roll_back,
+    sweep,
+    sweepable,
+)
 
 BASE = "base/"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -63,8 +72,6 @@ class MortalStore(DirectoryStore):
         self._death = death
 
     def put(self, key: str, body: bytes, **conditions: Any) -> str:
-        if key.endswith("_lock.json"):
-            return super().put(key, body, **conditions)
         return str(self._death.step(lambda: DirectoryStore.put(self, key, body, **conditions)))
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -78,62 +85,35 @@ class MortalCatalog(MemoryCatalog):
         self.tables = catalog.tables
         self._death = death
 
-    def point(self, table: str, locations: Mapping[str, str]) -> None:
+    def create(self, table: str, locations: Mapping[str, str]) -> None:
         for month, location in locations.items():
-            self._death.step(lambda m=month, at=location: MemoryCatalog.point(self, table, {m: at}))
+            self._death.step(lambda m=month, at=location: MemoryCatalog.create(self, table, {m: at}))
+
+    def update(self, table: str, locations: Mapping[str, str]) -> None:
+        for month, location in locations.items():
+            self._death.step(lambda m=month, at=location: MemoryCatalog.update(self, table, {m: at}))
 
     def drop(self, table: str, months: Iterable[str]) -> None:
         for month in months:
             self._death.step(lambda m=month: MemoryCatalog.drop(self, table, [m]))
 
 
-def month(location: str | None, previous: str | None = None, rows: int = 1) -> Month:
-    return Month(location, rows, previous, None)
+def tables(**months: dict[str, str]) -> dict[str, dict[str, Month]]:
+    """Table -> month -> a month of one row at a location."""
+    return {table: {name: Month(at, 1, None) for name, at in of_table.items()} for table, of_table in months.items()}
 
 
-def manifest(run_id: str, kind: str = INCREMENT, **fields: Any) -> Manifest:
+def manifest(number: int, run_id: str, parent: str | None, **fields: Any) -> Manifest:
     defaults: dict[str, Any] = {
-        "run_id": run_id,
         "job_run_id": f"jr_{run_id}",
-        "kind": kind,
+        "kind": RunKind.INCREMENT,
         "started_at": NOW,
         "finished_at": NOW,
         "reporting_time_zone": "UTC",
         "inputs": (InputObject(f"transactions/{run_id}.json", "e", NOW, 1, 1, 0),),
         "counts": {"read": 1, "kept": 1, "duplicate": 0, "superseded": 0, "rejected": 0},
     }
-    return Manifest(**{**defaults, **fields})
-
-
-FIRST = manifest(
-    "20261101T000000Z-a",
-    tables={
-        "purchase": {"2026-08": month("old/p8"), "2026-09": month("old/p9")},
-        "refund": {"2026-09": month("old/r9")},
-    },
-)
-SECOND = manifest(
-    "20261102T000000Z-b",
-    tables={
-        "purchase": {"2026-08": month(None, "old/p8", 0), "2026-09": month("new/p9", "old/p9")},
-        "void": {"2026-09": month("new/v9")},
-        "refund": {"2026-09": month("new/r9", "old/r9"), "2026-10": month("new/r10")},
-    },
-)
-
-
-def lock(store: DirectoryStore, holder: str = "jr_test", now: datetime = NOW) -> Lock:
-    return Lock(store, lock_key(BASE), holder, clock=lambda: now)
-
-
-def published(store: DirectoryStore, catalog: MemoryCatalog, *manifests: Manifest) -> None:
-    with lock(store) as held:
-        for each in manifests:
-            publish(store, catalog, BASE, each, held)
-
-
-def locations(catalog: MemoryCatalog) -> dict[str, dict[str, str]]:
-    return {table: dict(months) for table, months in catalog.tables.items() if months}
+    return Manifest(number, run_id, parent, **{**defaults, **fields})
 
 
 BEFORE = {"purchase": {"2026-08": "old/p8", "2026-09": "old/p9"}, "refund": {"2026-09": "old/r9"}}
@@ -142,25 +122,42 @@ AFTER = {
     "void": {"2026-09": "new/v9"},
     "refund": {"2026-09": "new/r9", "2026-10": "new/r10"},
 }
+FIRST = manifest(1, "20261101T000000Z-a", None, tables=tables(**BEFORE))
+SECOND = manifest(2, "20261102T000000Z-b", FIRST.run_id, tables=tables(**AFTER))
+
+
+def lock(store: DirectoryStore, holder: str = "jr_test", now: datetime = NOW, over: bool | None = None) -> Lock:
+    """A lock; `over` is what Glue says of whoever holds it."""
+    return Lock(store, lock_key(BASE), holder, clock=lambda: now, is_over=lambda run_id: over)
+
+
+def published(store: DirectoryStore, catalog: MemoryCatalog, *manifests: Manifest) -> None:
+    for each in manifests:
+        publish(store, catalog, BASE, each)
+
+
+def state(store: DirectoryStore) -> State:
+    return state_of(read_history(store, BASE).manifests)
+
+
+def locations(catalog: MemoryCatalog) -> dict[str, dict[str, str]]:
+    return {table: dict(months) for table, months in catalog.tables.items() if months}
 
 
 def walk(tmp_path: Path, at: int, after: bool) -> tuple[Death, DirectoryStore, MemoryCatalog]:
     """The first run is published, the second one dies at its n-th step."""
     store, catalog, death = DirectoryStore(tmp_path / "base"), MemoryCatalog(), Death(at, after)
     published(store, catalog, FIRST)
-    held = lock(store)
-    held.__enter__()
-    held._stop.set()  # the heartbeat dies with the process
     with contextlib.suppress(Died):
-        publish(MortalStore(store.root, death), MortalCatalog(catalog, death), BASE, SECOND, held)
+        publish(MortalStore(store.root, death), MortalCatalog(catalog, death), BASE, SECOND)
     return death, store, catalog
 
 
-STEPS = 8
+STEPS = 6
 
 
 def test_the_walk_covers_every_step(tmp_path: Path) -> None:
-    """Intent, five pointers, manifest, end of the intent: a publication that nothing disturbs takes so many steps."""
+    """The manifest and five pointers: a publication that nothing disturbs takes so many steps."""
     death, _, catalog = walk(tmp_path, 99, after=False)
     assert death.steps == STEPS
     assert locations(catalog) == AFTER
@@ -171,77 +168,182 @@ def test_the_walk_covers_every_step(tmp_path: Path) -> None:
 def test_death_at_any_step_leaves_old_or_new_months_and_the_next_run_finishes(
     tmp_path: Path, at: int, after: bool
 ) -> None:
-    """Every month is the old or the new one; then the next run, once the dead one's lock has expired, completes it."""
+    """Every month is the old or the new one; then whoever comes next completes what was committed."""
     _, store, catalog = walk(tmp_path, at, after)
     for table, months in locations(catalog).items():
         for name, location in months.items():
             assert location in {BEFORE.get(table, {}).get(name), AFTER.get(table, {}).get(name)}
-    with pytest.raises(LockHeld, match="jr_test"), lock(store, "jr_next"):
-        pass
-    with lock(store, "jr_next", NOW + timedelta(minutes=6)) as held:
-        finished = recover(store, catalog, BASE, held)
-        is_on_record = read_state(store, BASE).last_run_id == SECOND.run_id
-        assert recover(store, catalog, BASE, held) is None
-    nothing_begun = at == 1 and not after
-    assert is_on_record != nothing_begun
-    assert finished is None or finished.run_id == SECOND.run_id
-    assert locations(catalog) == (BEFORE if nothing_begun else AFTER)
-    assert [each.key for each in store.listing("base/_runs/_")] == []
+    manifests, _ = begin(store, catalog, BASE)
+    is_committed = at > 1 or after
+    assert manifests == ((FIRST, SECOND) if is_committed else (FIRST,))
+    assert locations(catalog) == (AFTER if is_committed else BEFORE)
+    assert begin(store, catalog, BASE) == (manifests, 0)
 
 
-def test_a_run_whose_lock_was_taken_publishes_nothing(tmp_path: Path) -> None:
-    """A run that slept through its lock's life notices before it moves a pointer."""
+def test_of_two_runs_that_began_alike_one_publishes_and_the_other_is_told(tmp_path: Path) -> None:
+    """Two writers decided on the same tables: the number lets one through, and nothing of the other is to be seen."""
     store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
-    slept = lock(store, "jr_slept").__enter__()
-    with lock(store, "jr_other", NOW + timedelta(minutes=6)):
-        with pytest.raises(LockLost):
-            publish(store, catalog, BASE, FIRST, slept)
-        slept.__exit__(None, None, None)
-        assert [each.key for each in store.listing("base/_runs/")] == [lock_key(BASE)]
-    assert locations(catalog) == {}
+    published(store, catalog, FIRST, SECOND)
+    rival = manifest(2, "20261102T000000Z-r", FIRST.run_id, tables=tables(void={"2026-09": "rival/v9"}))
+    with pytest.raises(Overtaken, match=r"published as number 2 while run 20261102T000000Z-r .* Start it again"):
+        publish(store, catalog, BASE, rival)
+    assert locations(catalog) == AFTER
+    assert read_history(store, BASE).manifests == (FIRST, SECOND)
+
+
+class Forgetful(DirectoryStore):
+    """A bucket whose answer to a first write gets lost, so that the client asks again."""
+
+    def put(self, key: str, body: bytes, **conditions: Any) -> str:
+        super().put(key, body, **conditions)
+        return super().put(key, body, **conditions)
+
+
+def test_an_answer_that_gets_lost_is_no_rival(tmp_path: Path) -> None:
+    """The client repeats a write of which it has heard nothing: the manifest that it finds there is its own."""
+    catalog = MemoryCatalog()
+    publish(Forgetful(tmp_path), catalog, BASE, FIRST)
+    assert locations(catalog) == BEFORE
+
+
+def test_a_run_that_slept_while_another_one_published_lets_the_catalog_follow_the_newest(tmp_path: Path) -> None:
+    """Paused between its commit and its pointers, it moves them late; then it looks again, and nothing old is left."""
+    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
+    published(store, catalog, FIRST, SECOND)
+    assert follow(store, catalog, BASE, FIRST) > 0
+    assert locations(catalog) == AFTER
+    assert newer_than(store, BASE, 1) == SECOND
+    assert newer_than(store, BASE, 2) is None
+
+
+def test_a_catalog_is_left_alone_while_nothing_is_on_record(tmp_path: Path) -> None:
+    """Without any manifest nothing is known about the tables: what the catalog shows may be of value to somebody."""
+    catalog = MemoryCatalog()
+    catalog.tables["void"]["2026-09"] = "elsewhere"
+    assert begin(DirectoryStore(tmp_path), catalog, BASE) == ((), 0)
+    assert locations(catalog) == {"void": {"2026-09": "elsewhere"}}
+
+
+# -- the lock
+
+
+def test_a_lock_speaks_of_the_run_that_is_at_work(tmp_path: Path) -> None:
+    """Glue knows a run that goes on: it is waited for however long it takes; then its lock is gone."""
+    store = DirectoryStore(tmp_path)
+    with lock(store, "jr_1"):
+        late = NOW + timedelta(hours=7)
+        with (
+            pytest.raises(LockHeld, match=r"run jr_1 is at work on these tables"),
+            lock(store, "jr_2", late, over=False),
+        ):
+            pass
+    assert list(store.listing("")) == []
+
+
+def test_the_lock_of_a_dead_run_blocks_nobody(tmp_path: Path) -> None:
+    """Glue knows that the run which holds it has ended; what it left behind neither stops the next one nor is taken away late."""
+    store = DirectoryStore(tmp_path)
+    dead = lock(store, "jr_1").__enter__()
+    with lock(store, "jr_2", over=True):
+        dead.__exit__(None, None, None)
+        with pytest.raises(LockHeld, match="run jr_2"), lock(store, "jr_3", over=False):
+            pass
+
+
+def test_the_lock_of_a_person_expires(tmp_path: Path) -> None:
+    """Nobody can say what became of a command on somebody's machine, so its lock is short."""
+    store = DirectoryStore(tmp_path)
+    lock(store, "dataops-ann").__enter__()
+    with pytest.raises(LockHeld, match=r"run dataops-ann .* holds until 2026-11-20T12:05"), lock(store, "jr_1"):
+        pass
+    with lock(store, "jr_1", NOW + timedelta(minutes=6)):
+        pass
 
 
 def test_a_retry_of_the_same_job_run_takes_its_own_lock(tmp_path: Path) -> None:
     """Glue's automatic retry need not wait for the lock of the attempt that died."""
     store = DirectoryStore(tmp_path)
-    lock(store, "jr_1").__enter__()._stop.set()
-    with lock(store, "jr_1_attempt_1"):
+    lock(store, "jr_1").__enter__()
+    with lock(store, "jr_1_attempt_1", over=False):
         pass
+
+
+# -- manifests and what they add up to
 
 
 def test_manifests_survive_writing_and_reading() -> None:
     """What is written is what is read."""
-    assert parse_manifest(SECOND.as_json(), "key") == SECOND
+    written = dataclasses.replace(SECOND, changed=changes_between(FIRST.tables, SECOND.tables))
+    assert parse_manifest(written.as_json(), "key") == written
+    assert written.changed == {
+        "purchase": ("2026-08", "2026-09"),
+        "void": ("2026-09",),
+        "refund": ("2026-09", "2026-10"),
+    }
 
 
-def test_state_is_the_same_with_and_without_checkpoint(tmp_path: Path) -> None:
-    """The checkpoint is a cache: with it, without it and with a broken one the state is the same."""
+def test_the_state_is_the_newest_manifest_and_what_those_before_it_have_read(tmp_path: Path) -> None:
+    """Live months stand in one manifest alone, counts and raw objects in all of them."""
     store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
     published(store, catalog, FIRST, SECOND)
-    state = read_state(store, BASE)
-    assert state.counts["kept"] == 2
-    assert set(state.known) == {"transactions/20261101T000000Z-a.json", "transactions/20261102T000000Z-b.json"}
-    write_checkpoint(store, BASE, always=True)
-    assert read_state(store, BASE) == state
-    store.put("base/_runs/_checkpoint.json.gz", b"broken")
-    assert read_state(store, BASE) == state
+    found = state(store)
+    assert (found.number, found.in_force, found.live) == (2, SECOND.run_id, SECOND.tables)
+    assert found.counts["kept"] == 2
+    assert set(found.known) == {"transactions/20261101T000000Z-a.json", "transactions/20261102T000000Z-b.json"}
+
+
+def test_a_manifest_that_is_missing_is_named(tmp_path: Path) -> None:
+    """Without it nobody knows which raw objects are in the tables, and nothing may be read or published."""
+    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
+    published(store, catalog, FIRST, SECOND)
+    store.delete([manifest_key(BASE, 1)])
+    with pytest.raises(ManifestError, match=f"{FIRST.run_id} is not there, on which {SECOND.run_id} builds"):
+        state(store)
+
+
+def test_manifests_before_a_full_refresh_may_be_gone(tmp_path: Path) -> None:
+    """A bucket's lifecycle deletes those of the smoke test's tables by age: a full refresh builds on nothing before it."""
+    live = tables(purchase={"2026-09": "fresh/p9"})
+    refresh = manifest(3, "20261103T000000Z-c", SECOND.run_id, kind=RunKind.FULL_REFRESH, tables=live)
+    assert state_of([refresh]) == state_of([FIRST, SECOND, refresh])
+    with pytest.raises(ManifestError, match=f"{FIRST.run_id} is not there"):
+        in_force([SECOND])
 
 
 def test_rolling_back_returns_to_what_the_run_replaced(tmp_path: Path) -> None:
     """Pointers, counts and inputs are those from before; the undone objects count as unread."""
     store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
     published(store, catalog, FIRST)
-    before = read_state(store, BASE)
+    before = state(store)
     published(store, catalog, SECOND)
     for name in ("p8", "p9", "r9"):
         store.put(f"base/old/{name}/file.parquet", b"x")
-    done = roll_back(store, catalog, BASE, SECOND.run_id, lock(store), clock=lambda: NOW, requested_by="me")
+    done = roll_back(store, catalog, BASE, SECOND.run_id, clock=lambda: NOW, requested_by="me")
     assert locations(catalog) == BEFORE
-    after = read_state(store, BASE)
+    after = state(store)
     assert (after.known, after.counts, after.in_force) == (before.known, before.counts, FIRST.run_id)
-    assert after.last_run_id == done.run_id
+    assert (after.number, after.last_run_id) == (3, done.run_id)
     with pytest.raises(RollbackRefused, match="rolled back already"):
-        plan_rollback(read_manifests(store, BASE), SECOND.run_id)
+        plan_rollback(read_history(store, BASE).manifests, SECOND.run_id)
+
+
+def test_a_run_behind_a_rollback_builds_on_the_run_that_was_returned_to(tmp_path: Path) -> None:
+    """The undone run and the rollback drop out of what is in force, and the next undoing goes past both."""
+    back = manifest(3, "20261103T000000Z-c", FIRST.run_id, kind=RunKind.ROLLBACK, inputs=(), tables=FIRST.tables)
+    third = manifest(4, "20261104T000000Z-d", FIRST.run_id, tables=tables(void={"2026-09": "third/v9"}))
+    assert in_force([FIRST, SECOND, back, third]) == [FIRST, third]
+    plan = plan_rollback([FIRST, SECOND, back, third], third.run_id)
+    assert (plan.undone, plan.returns_to, plan.tables) == ((third.run_id,), FIRST.run_id, FIRST.tables)
+
+
+def test_everything_can_be_rolled_back(tmp_path: Path) -> None:
+    """Before the first run there was nothing: no month is live, nothing is known, any time zone will do."""
+    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
+    published(store, catalog, FIRST, SECOND)
+    roll_back(store, catalog, BASE, FIRST.run_id, clock=lambda: NOW, requested_by="me")
+    assert locations(catalog) == {}
+    found = state(store)
+    assert (found.known, found.live, found.in_force, found.reporting_time_zone) == ({}, {}, None, None)
 
 
 def test_rolling_back_is_refused_when_files_are_gone(tmp_path: Path) -> None:
@@ -251,43 +353,50 @@ def test_rolling_back_is_refused_when_files_are_gone(tmp_path: Path) -> None:
     for name in ("p8", "p9", "r9"):
         store.put(f"base/old/{name}/_marker", b"x")
     with pytest.raises(RollbackRefused, match="are gone"):
-        roll_back(store, catalog, BASE, SECOND.run_id, lock(store), clock=lambda: NOW, requested_by="me")
+        roll_back(store, catalog, BASE, SECOND.run_id, clock=lambda: NOW, requested_by="me")
     assert locations(catalog) == AFTER
 
 
 def test_rolling_back_a_run_undoes_the_later_ones_too() -> None:
-    """Later runs build on it: the plan names them."""
-    third = manifest("20261103T000000Z-c", tables={"void": {"2026-09": month("third/v9", "new/v9")}})
+    """Later runs build on it: the plan names them, and the months that change."""
+    third = manifest(
+        3, "20261103T000000Z-c", SECOND.run_id, tables=tables(**{**AFTER, "void": {"2026-09": "third/v9"}})
+    )
     plan = plan_rollback([FIRST, SECOND, third], SECOND.run_id)
     assert plan.undone == (SECOND.run_id, third.run_id)
     assert plan.returns_to == FIRST.run_id
-    assert plan.tables["void"]["2026-09"].location is None
+    assert plan.tables == FIRST.tables
+    assert plan.changed["void"] == ("2026-09",)
+    assert plan.inputs_to_read_again == 2
 
 
 def test_a_full_refresh_starts_the_counts_and_inputs_anew() -> None:
-    """Totals are those since the last full refresh; months that it does not name are gone."""
-    refresh = manifest("20261103T000000Z-c", FULL_REFRESH, tables={"purchase": {"2026-09": month("fresh/p9")}})
-    state = fold([FIRST, SECOND, refresh])
-    assert state.counts["read"] == 1
-    assert {table: set(months) for table, months in state.live.items()} == {"purchase": {"2026-09"}}
+    """Totals are those since the last full refresh, and so are the raw objects that are known."""
+    live = tables(purchase={"2026-09": "fresh/p9"})
+    refresh = manifest(3, "20261103T000000Z-c", SECOND.run_id, kind=RunKind.FULL_REFRESH, tables=live)
+    found = state_of([FIRST, SECOND, refresh])
+    assert (found.counts["read"], set(found.known), found.live) == (1, {f"transactions/{refresh.run_id}.json"}, live)
+    assert in_force([FIRST, SECOND, refresh]) == [FIRST, SECOND, refresh]
 
 
-def test_the_catalog_can_be_rebuilt_from_the_manifests(tmp_path: Path) -> None:
-    """Lost pointers come back, strange ones go."""
+def test_the_catalog_can_be_rebuilt_from_the_newest_manifest(tmp_path: Path) -> None:
+    """Lost pointers come back, strange ones go, and those that are right are described anew."""
     store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
     published(store, catalog, FIRST, SECOND)
     catalog.tables = {table: {} for table in catalog.tables}
     catalog.tables["refund"]["1999-01"] = "elsewhere"
-    rebuild_catalog(store, catalog, BASE, lock(store))
-    assert locations(catalog) == AFTER == {
-        table: {name: each.location for name, each in months.items()}
-        for table, months in live_partitions(read_manifests(store, BASE)).items()
-    }  # fmt: skip
+    rebuild_catalog(store, catalog, BASE)
+    assert locations(catalog) == AFTER
+    assert reconcile(catalog, SECOND.tables) == 0
+    assert reconcile(catalog, SECOND.tables, afresh=True) == 4
 
 
-def test_the_sweep_takes_old_superseded_files_and_never_live_ones(tmp_path: Path) -> None:
-    """What is live, or young, or only just superseded stays; the rest goes."""
-    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
+# -- the sweep
+
+
+def test_the_sweep_takes_files_that_were_live_long_ago_and_never_live_ones(tmp_path: Path) -> None:
+    """What is live, or was so within the retention, or is young stays; the rest goes, with its index."""
+    store = DirectoryStore(tmp_path)
 
     def at(run: str) -> str:
         return store.uri(f"base/void/month=2026-09/run={run}/")
@@ -298,16 +407,19 @@ def test_the_sweep_takes_old_superseded_files_and_never_live_ones(tmp_path: Path
     for run in ("one", "two", "crashed"):
         for key in files(run):
             store.put(key, b"x")
-    one = manifest("20261101T000000Z-a", tables={"void": {"2026-09": month(at("one"))}})
-    two = manifest("20261102T000000Z-b", tables={"void": {"2026-09": month(at("two"), at("one"))}})
-    published(store, catalog, one, two)
+    store.put("base/_staging/dead/part", b"x")
+    store.put("base/elsewhere/month=2026-09/run=one/part", b"x")
     written = max(each.last_modified for each in store.listing("base/"))
-    keep = timedelta(days=30)
-    assert sweepable(store, BASE, now=max(written, NOW) + timedelta(days=29), keep=keep) == []
-    gone = sweep(store, BASE, lock(store), now=max(written, NOW) + timedelta(days=31), keep=keep)
-    assert sorted(gone) == sorted([*files("crashed"), *files("one")])
-    left = [each.key for each in store.listing("base/")]
-    assert [key for key in left if "/void/" in key] == files("two")
+    one = manifest(1, "20261101T000000Z-a", None, tables=tables(void={"2026-09": at("one")}))
+    two = manifest(2, "20261102T000000Z-b", one.run_id, tables=tables(void={"2026-09": at("two")}))
+    two = dataclasses.replace(two, finished_at=written + timedelta(days=100))
+    keep, dead = timedelta(days=30), [*files("crashed"), "base/_staging/dead/part"]
+    assert sweepable(store, BASE, [one], now=written + timedelta(days=29), keep=keep) == []
+    assert sorted(sweepable(store, BASE, [one, two], now=written + timedelta(days=129), keep=keep)) == sorted(dead)
+    gone = sweep(store, BASE, [one, two], now=written + timedelta(days=131), keep=keep)
+    assert sorted(gone) == sorted([*dead, *files("one")])
+    left = {each.key for each in store.listing("base/")}
+    assert left == {*files("two"), "base/elsewhere/month=2026-09/run=one/part"}
 
 
 def test_run_ids_grow_even_when_the_clock_does_not() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fake_aws import OUTPUTS
 from refunds_lake.catalog import GlueCatalog
-from refunds_lake.objects import S3Store
+from refunds_lake.objects import S3ObjectStore
 
 from deployer.aws.cloudformation import AwsCloud
 from deployer.aws.session import Access, Session
@@ -20,10 +20,6 @@ from deployer.project.config import Environment, Project
 
 STACK = "arn:aws:cloudformation:eu-west-1:111111111111:stack/lake-uat-glue/1"
 TABLE = {"Table": {"Name": "refund", "PartitionKeys": [{"Name": "month"}], "StorageDescriptor": {"Columns": []}}}
-MISSING = {
-    "PartitionValueList": ["2026-01"],
-    "ErrorDetail": {"ErrorCode": "EntityNotFoundException", "ErrorMessage": "no partition"},
-}
 
 
 class Answers:
@@ -79,15 +75,17 @@ def test_a_job_run_is_stopped() -> None:
 def test_a_data_rollback_moves_makes_and_drops_partitions() -> None:
     """Given months that move, come and go, when the catalog is changed, then each kind of partition call is made."""
     page = {"Partitions": [{"Values": ["2026-01"], "StorageDescriptor": {"Location": "s3://b/1"}}]}
-    aws = Answers(GetTable=TABLE, GetPartitions=page, BatchUpdatePartition={"Errors": [MISSING]})
+    aws = Answers(GetTable=TABLE, GetPartitions=page)
     catalog = GlueCatalog(aws.client("glue"), "refunds_base_uat")
     assert catalog.months("refund") == {"2026-01": "s3://b/1"}
-    catalog.point("refund", {"2026-01": "s3://b/2"})
+    catalog.update("refund", {"2026-01": "s3://b/2"})
+    catalog.create("refund", {"2026-02": "s3://b/3"})
     catalog.drop("refund", ["2026-01"])
     assert [operation for _, operation in aws.session.calls] == [
         "GetPartitions",
         "GetTable",
         "BatchUpdatePartition",
+        "GetTable",
         "BatchCreatePartition",
         "DeletePartition",
     ]
@@ -96,5 +94,5 @@ def test_a_data_rollback_moves_makes_and_drops_partitions() -> None:
 def test_old_control_files_are_deleted() -> None:
     """Given a lock that is given back, when its object is deleted, then one request takes it away."""
     aws = Answers()
-    S3Store(aws.client("s3"), "lake-uat-storage-base").delete(["base/_lock.json"])
+    S3ObjectStore(aws.client("s3"), "lake-uat-storage-base").delete(["base/_lock.json"])
     assert aws.session.calls == [("s3", "DeleteObjects")]

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from fake_aws import OUTPUTS, FakeAthena, FakeGlue, FakeSession
 from fake_cloud import FakeStore
-from refunds_lake.runs import FULL_REFRESH, Manifest, manifest_key
+from refunds_lake.history import manifest_key
+from refunds_lake.runs import Manifest, RunKind
 
 from deployer import pauses
 from deployer.lake.report_comparison import CustomerDifference
@@ -46,6 +47,7 @@ class World:
         self.glue = FakeGlue(on_start=self._run)
         self.session: Any = FakeSession(athena=self.athena, glue=self.glue)
         self.said: list[str] = []
+        self.runs = 0
 
     def _run(self, run_id: str, arguments: Mapping[str, str]) -> None:
         key = arguments["--scriptLocation"].removeprefix("s3://artifacts/")
@@ -55,8 +57,11 @@ class World:
         self.athena.results[SIDE, "2026-09"] = [("ann", self.after[key]), ("bob", "1.00")]
         now = datetime(2026, 1, 1, tzinfo=UTC)
         counts = {"read": 3, "kept": 3, "duplicate": 0, "superseded": 0, "rejected": 0}
-        manifest = Manifest(f"20260101T000000Z-{run_id[-8:]}", run_id, FULL_REFRESH, now, now, "UTC", counts=counts)
-        self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
+        self.runs += 1
+        manifest = Manifest(
+            self.runs, f"r{self.runs}", None, run_id, RunKind.FULL_REFRESH, now, now, "UTC", counts=counts
+        )
+        self.session.s3.objects["base", manifest_key("smoke/", manifest.number)] = manifest.as_json()
 
     @property
     def is_locked(self) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession, client_error
-from refunds_lake.runs import FULL_REFRESH, Manifest, Problem, manifest_key
+from refunds_lake.history import manifest_key
+from refunds_lake.runs import Manifest, Problem, RunKind
 from sql_harness import answer
 
 from deployer import pauses
@@ -64,16 +65,18 @@ class World:
             return
         now = datetime(2026, 1, 1, tzinfo=UTC)
         manifest = Manifest(
+            number=1,
             run_id="20260101T000000Z-00000000",
+            parent=None,
             job_run_id=job_run_id,
-            kind=FULL_REFRESH,
+            kind=RunKind.FULL_REFRESH,
             started_at=now,
             finished_at=now,
             reporting_time_zone="UTC",
             counts=self.counts,
             problems=self.problems,
         )
-        self.session.s3.objects["base", manifest_key("smoke/", manifest.run_id)] = manifest.as_json()
+        self.session.s3.objects["base", manifest_key("smoke/", manifest.number)] = manifest.as_json()
 
     def test(self, deadline: Deadline | None = None) -> Any:
         return run_smoke_test(

@@ -113,6 +113,10 @@ REQUESTS = [
     ("glue/JobRole", "glue:BatchDeletePartition", f"{GLUE}:table/base_database/refund", {}, False),
     ("glue/JobRole", "glue:UpdateTable", f"{GLUE}:table/base_database/refund", {}, False),
     ("glue/JobRole", "glue:DeleteTable", f"{GLUE}:table/base_database/refund", {}, False),
+    # It sees how its own runs stand, and neither starts nor stops any.
+    ("glue/JobRole", "glue:GetJobRun", f"{GLUE}:job/basetablesjob-physical", {}, True),
+    ("glue/JobRole", "glue:GetJobRun", f"{GLUE}:job/another", {}, False),
+    ("glue/JobRole", "glue:StartJobRun", f"{GLUE}:job/basetablesjob-physical", {}, False),
     # It counts in its namespace and Glue's, and logs to its own groups.
     ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "RefundsLake"}, True),
     ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Glue"}, True),

@@ -12,29 +12,31 @@ from datetime import datetime, timedelta
 from pyspark.sql import SparkSession
 
 from refunds_lake.catalog import Catalog
+from refunds_lake.lock import IsOver
 from refunds_lake.objects import ObjectStore
-from refunds_lake.runs import Manifest, Problem, State
+from refunds_lake.runs import Manifest, Problem, RunKind, State
+from refunds_lake.said import JobFailure
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class JobSettings:
     """What a run is told."""
 
     raw_prefix: str
     base_prefix: str
     reporting_time_zone: str
     job_run_id: str
-    full_refresh: bool = False
+    kind: RunKind = RunKind.INCREMENT
     months: tuple[str, str] | None = None
-    """Rebuild these months, first and last, from the objects that are in the tables already."""
-    replay: bool = False
-    """Judge the rejected records once more, those with `replay_reason` when it is given."""
+    """Of a backfill: the first and the last month to make again, from the objects that are in the tables already."""
     replay_reason: str | None = None
-    lock_lifetime: timedelta = timedelta(minutes=5)
+    """Of a replay: the reason for which records were rejected; None for all."""
+    retention: timedelta = timedelta(days=30)
+    """How long months are kept that are live no more."""
 
 
 @dataclasses.dataclass(frozen=True)
-class World:
+class JobContext:
     """What a run works with."""
 
     spark: SparkSession
@@ -43,17 +45,24 @@ class World:
     catalog: Catalog
     clock: Callable[[], datetime]
     say: Callable[[str], None]
+    """Takes lines for people who follow the run."""
+    is_over: IsOver
+    """Of the job run that holds the lock."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What a run did: its manifest (None when there was nothing to do) and the state of the lake afterwards."""
 
     manifest: Manifest | None
     problems: tuple[Problem, ...]
     state: State
     recovered: str | None = None
+    """The run whose publication was finished before this one began."""
+    swept: int = 0
+    """How many files without readers were deleted."""
+    sweep_failure: str | None = None
 
 
-class SettingsRefused(Exception):
+class SettingsRefused(JobFailure):
     """The settings do not fit the tables; the message says which and what to do."""
