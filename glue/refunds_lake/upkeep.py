@@ -152,7 +152,8 @@ def sweep(
 ) -> list[str]:
     """Delete what `sweepable` names; returns the keys."""
     keys = sweepable(store, base_prefix, manifests, now=now, keep=keep)
-    store.delete(keys)
+    if keys:
+        store.delete(keys)
     return keys
 
 

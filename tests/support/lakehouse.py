@@ -66,7 +66,7 @@ class Lakehouse:
                 self.catalog,
                 lambda: self.now,
                 self.said.append,
-                lambda run_id: run_id.startswith("jr_"),
+                lambda run_id: True if run_id.startswith("jr_") else None,
             ),
         )
 
