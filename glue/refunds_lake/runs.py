@@ -172,17 +172,26 @@ def state_of(manifests: Sequence[Manifest]) -> State:
     if not manifests:
         return State()
     standing = in_force(manifests)
-    refreshes = [place for place, each in enumerate(standing) if each.kind is RunKind.FULL_REFRESH]
-    counted = standing[refreshes[-1] :] if refreshes else standing
     return State(
         number=manifests[-1].number,
         last_run_id=manifests[-1].run_id,
         in_force=standing[-1].run_id if standing else None,
         reporting_time_zone=standing[-1].reporting_time_zone if standing else None,
-        known={each.key: each.identity for manifest in counted for each in manifest.inputs},
+        known=known_inputs(standing),
         live=manifests[-1].tables,
-        counts={name: sum(each.counts[name] for each in counted) for name in COUNTS},
+        counts={name: sum(each.counts[name] for each in _since_refresh(standing)) for name in COUNTS},
     )
+
+
+def known_inputs(standing: Sequence[Manifest]) -> dict[str, tuple[str, str]]:
+    """Key -> identity of every raw object that runs in force have put into the tables."""
+    return {each.key: each.identity for manifest in _since_refresh(standing) for each in manifest.inputs}
+
+
+def _since_refresh(standing: Sequence[Manifest]) -> Sequence[Manifest]:
+    """The last full refresh, which reads everything, and what came behind it."""
+    refreshes = [place for place, each in enumerate(standing) if each.kind is RunKind.FULL_REFRESH]
+    return standing[refreshes[-1] :] if refreshes else standing
 
 
 def changes_between(before: Tables, after: Tables) -> dict[str, tuple[str, ...]]:

@@ -24,6 +24,7 @@ from refunds_lake.runs import (
     Tables,
     changes_between,
     in_force,
+    known_inputs,
     new_run_id,
     state_of,
 )
@@ -79,12 +80,13 @@ def plan_rollback(manifests: Sequence[Manifest], run_id: str) -> RollbackPlan:
         recorded = run_id in {each.run_id for each in manifests}
         raise RollbackRefused(f"run {run_id} is {'rolled back already' if recorded else 'not on the record'}")
     tables = standing[position - 1].tables if position else {}
+    unread = known_inputs(standing).items() - known_inputs(standing[:position]).items()
     return RollbackPlan(
         undone=tuple(each.run_id for each in standing[position:]),
         returns_to=standing[position - 1].run_id if position else None,
         tables=tables,
         changed=changes_between(manifests[-1].tables, tables),
-        inputs_to_read_again=sum(len(each.inputs) for each in standing[position:]),
+        inputs_to_read_again=len(unread),
     )
 
 

@@ -370,6 +370,16 @@ def test_rolling_back_a_run_undoes_the_later_ones_too() -> None:
     assert plan.inputs_to_read_again == 2
 
 
+def test_only_raw_files_that_no_earlier_run_has_read_are_read_again() -> None:
+    """A full refresh reads what earlier runs have read: undone, only those that came new with it are unread again."""
+    new = InputObject("transactions/new.json", "e", NOW, 1, 1, 0)
+    refresh = manifest(
+        3, "20261103T000000Z-c", SECOND.run_id, kind=RunKind.FULL_REFRESH, inputs=(*FIRST.inputs, *SECOND.inputs, new)
+    )
+    assert plan_rollback([FIRST, SECOND, refresh], refresh.run_id).inputs_to_read_again == 1
+    assert plan_rollback([FIRST, SECOND, refresh], SECOND.run_id).inputs_to_read_again == 2
+
+
 def test_a_full_refresh_starts_the_counts_and_inputs_anew() -> None:
     """Totals are those since the last full refresh, and so are the raw objects that are known."""
     live = tables(purchase={"2026-09": "fresh/p9"})
