@@ -1,4 +1,5 @@
 -- Check: what the record contract requires is there: no key or time is null or empty, and each amount is above zero.
+-- Reads the months from :first_month to :last_month. Blanks are those of the record contract: space, tab, CR and LF.
 with
 transactions as (
     select
@@ -9,6 +10,7 @@ transactions as (
         purchase.customer_id as first_reference,
         purchase.merchant_id as second_reference
     from purchase
+    where purchase.month between :first_month and :last_month
     union all
     select
         'refund' as source_table,
@@ -18,6 +20,7 @@ transactions as (
         refund.parent_id as first_reference,
         refund.parent_id as second_reference
     from refund
+    where refund.month between :first_month and :last_month
     union all
     select
         'void' as source_table,
@@ -27,6 +30,7 @@ transactions as (
         void.parent_id as first_reference,
         void.parent_id as second_reference
     from void
+    where void.month between :first_month and :last_month
 ),
 
 invalid_rows as (
@@ -39,11 +43,14 @@ invalid_rows as (
         transactions.second_reference
     from transactions
     where
-        coalesce(trim(transactions.id), '') = ''
+        transactions.id is null
+        or regexp_like(transactions.id, '^[ \t\r\n]*$')
         or transactions.transaction_time is null
         or coalesce(transactions.amount, 0) <= 0
-        or coalesce(trim(transactions.first_reference), '') = ''
-        or coalesce(trim(transactions.second_reference), '') = ''
+        or transactions.first_reference is null
+        or regexp_like(transactions.first_reference, '^[ \t\r\n]*$')
+        or transactions.second_reference is null
+        or regexp_like(transactions.second_reference, '^[ \t\r\n]*$')
 )
 
 select

@@ -1,4 +1,6 @@
--- Check: a row lies in the month of its timestamp. For the reporting time zone UTC only: timestamps are stored in UTC.
+-- Check: a row lies in the month of its timestamp.
+-- For the reporting time zone UTC only: timestamps are stored in UTC.
+-- Reads the months from :first_month to :last_month, and rows without a month.
 with
 dated as (
     select
@@ -7,6 +9,7 @@ dated as (
         purchase.timestamp as transaction_time,
         purchase.month
     from purchase
+    where purchase.month between :first_month and :last_month or purchase.month is null
     union all
     select
         'refund' as source_table,
@@ -14,6 +17,7 @@ dated as (
         refund.timestamp as transaction_time,
         refund.month
     from refund
+    where refund.month between :first_month and :last_month or refund.month is null
     union all
     select
         'void' as source_table,
@@ -21,6 +25,7 @@ dated as (
         void.timestamp as transaction_time,
         void.month
     from void
+    where void.month between :first_month and :last_month or void.month is null
 ),
 
 month_mismatches as (

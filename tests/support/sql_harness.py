@@ -30,9 +30,11 @@ __all__ = ["Transaction", "answer", "refunds"]
 
 SCHEMA = """
 create table purchase (id varchar, timestamp timestamp, customer_id varchar, merchant_id varchar,
-    amount decimal(18, 2), month varchar);
-create table refund (id varchar, timestamp timestamp, parent_id varchar, amount decimal(18, 2), month varchar);
-create table void (id varchar, timestamp timestamp, parent_id varchar, amount decimal(18, 2), month varchar);
+    amount decimal(18, 2), month varchar, ingested_at timestamp, source_file varchar);
+create table refund (id varchar, timestamp timestamp, parent_id varchar, amount decimal(18, 2), month varchar,
+    ingested_at timestamp, source_file varchar);
+create table void (id varchar, timestamp timestamp, parent_id varchar, amount decimal(18, 2), month varchar,
+    ingested_at timestamp, source_file varchar);
 create table refund_detail (refund_id varchar, customer_id varchar, merchant_id varchar, purchase_month varchar,
     amount decimal(18, 2), counted boolean, reason varchar, month varchar);
 create table rejected (raw_text varchar, reasons varchar[], source_file varchar, line_number bigint, run_id varchar,
@@ -87,9 +89,9 @@ def detail_rows(transactions: Sequence[Transaction]) -> Rows:
         reasons = [
             reason
             for reason, applies in (
-                ("voided purchase", parent.id in voided),
-                ("voided refund", each.id in voided),
-                ("same month", month_of(parent) == month_of(each)),
+                ("voided_purchase", parent.id in voided),
+                ("voided_refund", each.id in voided),
+                ("same_month", month_of(parent) == month_of(each)),
             )
             if applies
         ]
@@ -126,11 +128,12 @@ class Lake:
 
 
 def base_row(each: Transaction) -> tuple[Any, ...]:
-    """Return a transaction as a row of its base table."""
+    """Return a transaction as a row of its base table; it arrived at noon of its day."""
     moment = each.timestamp.replace(tzinfo=None)
+    arrival = (moment.replace(hour=12), "transactions/source=s3/a.jsonl")
     if each.type == "purchase":
-        return (each.id, moment, each.customer_id, each.merchant_id, each.amount, month_of(each))
-    return (each.id, moment, each.parent_id, each.amount, month_of(each))
+        return (each.id, moment, each.customer_id, each.merchant_id, each.amount, month_of(each), *arrival)
+    return (each.id, moment, each.parent_id, each.amount, month_of(each), *arrival)
 
 
 @cache

@@ -1,9 +1,14 @@
-"""The checks: silent on sound tables, and each finds the damage that it is there for."""
+"""The checks in SQL: silent on sound tables, and each finds the damage that it is there for."""
 
-from datetime import UTC, datetime
+import dataclasses
+from datetime import UTC, date, datetime
 
 import pytest
-from sql_harness import ROOT, Lake, check_sql, purchase, refund, void
+from refunds_lake.checks.arrivals import MANIFEST_CHECKS, Skipped
+from refunds_lake.checks.facts import Facts
+from refunds_lake.checks.registry import Check, Severity, Source, blocking, load_checks
+from refunds_lake.checks.statements import COUNT_COLUMN, MOST_ROWS, statement, with_facts
+from sql_harness import ROOT, Lake, Rows, check_sql, purchase, refund, void
 
 SOUND = [
     purchase("P1", "2025-01-10", "anna"),
@@ -15,10 +20,28 @@ SOUND = [
     void("V1", "P2"),
     void("V2", "R4"),
 ]
-NAMES = sorted(path.stem for path in (ROOT / "athena" / "checks").glob("*.sql"))
+FOLDER = ROOT / "athena" / "checks"
+CHECKS = {check.name: check for check in load_checks(FOLDER)}
+NAMES = sorted(name for name, check in CHECKS.items() if check.source is Source.SQL)
 INFORMATION = {"orphans", "rejected_by_reason"}
 NOON = datetime(2025, 2, 1, 12, tzinfo=UTC).replace(tzinfo=None)
+FACTS = Facts(
+    day=date(2025, 2, 1),
+    months=("2025-01", "2025-06"),
+    published={
+        ("purchase", "2025-01"): 2,
+        ("refund", "2025-01"): 1,
+        ("refund", "2025-02"): 2,
+        ("refund", "2025-03"): 1,
+        ("refund_detail", "2025-01"): 1,
+        ("refund_detail", "2025-02"): 2,
+        ("refund_detail", "2025-03"): 1,
+        ("void", "2025-06"): 2,
+    },
+)
 
+DETAIL = "refund_detail_disagreements"
+COUNTS = "row_count_disagreements"
 # check -> damage as SQL -> the start of the first row that it must return
 DAMAGE = [
     ("duplicate_ids", "insert into purchase select * replace ('2025-07' as month) from purchase where id = 'P1'", "P1"),
@@ -27,35 +50,106 @@ DAMAGE = [
     ("duplicate_ids", "insert into refund_detail select * from refund_detail where refund_id = 'R1'", "R1"),
     ("invalid_rows", "update purchase set customer_id = null where id = 'P1'", "P1"),
     ("invalid_rows", "update purchase set merchant_id = ' ' where id = 'P1'", "P1"),
+    ("invalid_rows", "update purchase set merchant_id = chr(9) || chr(10) || chr(13) where id = 'P1'", "P1"),
     ("invalid_rows", "update refund set amount = 0 where id = 'R1'", "R1"),
     ("invalid_rows", "update refund set parent_id = '' where id = 'R1'", "R1"),
     ("invalid_rows", "update void set timestamp = null where id = 'V1'", "V1"),
     ("invalid_rows", "update void set id = '' where id = 'V1'", ""),
     ("month_mismatches", "update refund set month = '2025-01' where id = 'R1'", "R1"),
     ("month_mismatches", "update purchase set month = null where id = 'P1'", "P1"),
-    ("month_mismatches", "update void set month = '2024-06' where id = 'V1'", "V1"),
-    ("refund_detail_disagreements", "update refund_detail set amount = amount + 0.01 where refund_id = 'R1'", "R1"),
-    ("refund_detail_disagreements", "update refund_detail set month = '2025-03' where refund_id = 'R1'", "R1"),
-    ("refund_detail_disagreements", "update refund_detail set customer_id = 'eve' where refund_id = 'R1'", "R1"),
-    ("refund_detail_disagreements", "update refund_detail set merchant_id = null where refund_id = 'R1'", "R1"),
-    ("refund_detail_disagreements", "update refund_detail set purchase_month = '2025-02' where refund_id = 'R1'", "R1"),
-    ("refund_detail_disagreements", "update refund_detail set counted = not counted where refund_id = 'R2'", "R2"),
-    ("refund_detail_disagreements", "update refund_detail set reason = 'late' where refund_id = 'R1'", "R1"),
-    ("refund_detail_disagreements", "delete from refund_detail where refund_id = 'R3'", "R3"),
-    ("refund_detail_disagreements", "delete from refund where id = 'R4'", "R4"),
-    ("refund_detail_disagreements", "delete from void where id = 'V2'", "R4"),
-    ("refund_detail_disagreements", "delete from void where id = 'V1'", "R3"),
-    ("refund_detail_disagreements", "delete from purchase where id = 'P2'", "R3"),
-    ("orphans", "update refund set parent_id = 'R1' where id = 'R3'", "R3"),
-    ("orphans", "delete from refund where id = 'R4'", "V2"),
-    ("orphans", "update void set parent_id = 'V1' where id = 'V2'", "V2"),
+    ("month_mismatches", "update void set month = '2025-04' where id = 'V1'", "V1"),
+    (DETAIL, "update refund_detail set amount = amount + 0.01 where refund_id = 'R1'", "R1"),
+    (DETAIL, "update refund_detail set month = '2025-03' where refund_id = 'R1'", "R1"),
+    (DETAIL, "update refund_detail set customer_id = 'eve' where refund_id = 'R1'", "R1"),
+    (DETAIL, "update refund_detail set merchant_id = null where refund_id = 'R1'", "R1"),
+    (DETAIL, "update refund_detail set purchase_month = '2025-02' where refund_id = 'R1'", "R1"),
+    (DETAIL, "update refund_detail set counted = not counted where refund_id = 'R2'", "R2"),
+    (DETAIL, "update refund_detail set reason = 'late' where refund_id = 'R1'", "R1"),
+    (DETAIL, "delete from refund_detail where refund_id = 'R3'", "R3"),
+    (DETAIL, "delete from refund where id = 'R4'", "R4"),
+    (DETAIL, "delete from void where id = 'V2'", "R4"),
+    (DETAIL, "delete from void where id = 'V1'", "R3"),
+    (DETAIL, "delete from purchase where id = 'P2'", "R3"),
+    (COUNTS, "delete from purchase where id = 'P1'", "purchase"),
+    (COUNTS, "delete from refund where id = 'R4'", "refund"),
+    (COUNTS, "insert into void select * from void where id = 'V1'", "void"),
+    (COUNTS, "update refund_detail set month = '2025-01' where refund_id = 'R4'", "refund_detail"),
+    (COUNTS, "insert into rejected (month) values ('2025-02')", "rejected"),
+    ("negative_totals", "update refund_detail set amount = -1 where refund_id = 'R1'", "anna"),
+    ("negative_totals", "update refund_detail set amount = 0 where refund_id = 'R1'", "anna"),
+    ("future_timestamps", "update refund set timestamp = '2025-02-01 13:00:01' where id = 'R1'", "R1"),
+    (
+        "future_timestamps",
+        "update purchase set timestamp = '2025-02-03', ingested_at = '2025-02-01 23:59:59' where id = 'P1'",
+        "P1",
+    ),
+    ("future_timestamps", "update void set ingested_at = '2025-02-01' where id = 'V2'", "V2"),
+    ("refunds_before_purchases", "update purchase set timestamp = '2025-02-01 00:00:01' where id = 'P1'", "R1"),
+    (
+        "refunds_before_purchases",
+        "update purchase set timestamp = '2025-01-21', ingested_at = '2025-02-01 12:00' where id = 'P1'",
+        "R2",
+    ),
+    ("oversized_refunds", "update refund set amount = 100.01 where id = 'R1'", "R1"),
+    (
+        "oversized_refunds",
+        "update purchase set ingested_at = '2025-02-01 12:00', amount = 10 where id = 'P1';"
+        "update refund set amount = 11 where id = 'R2'",
+        "R2",
+    ),
+    ("overrefunded_purchases", "update refund set amount = 90.01 where id = 'R1'", "P1"),
+    (
+        "overrefunded_purchases",
+        "update refund set ingested_at = '2025-01-20' where id = 'R1';"
+        "update purchase set ingested_at = '2025-02-01', amount = 19.99 where id = 'P1'",
+        "P1",
+    ),
+    (
+        "old_orphan_refunds",
+        "update refund_detail set reason = 'orphan', counted = false where refund_id = 'R2';"
+        "update refund set ingested_at = '2025-01-02 23:59:59' where id = 'R2'",
+        "R2",
+    ),
 ]
+
+# What looks like damage and is none.
+NO_DAMAGE = [
+    ("invalid_rows", "update purchase set merchant_id = chr(11) where id = 'P1'"),  # the contract trims four blanks
+    ("invalid_rows", "update void set id = null, month = '2025-07' where id = 'V1'"),  # no run of the day wrote it
+    ("negative_totals", "update refund_detail set amount = -1 where refund_id = 'R2'"),  # same month: not counted
+    ("future_timestamps", "update refund set timestamp = '2025-02-01 13:00:00' where id = 'R1'"),  # clocks differ
+    ("future_timestamps", "update refund set timestamp = '2026-01-01' where id = 'R4'"),  # arrived another day
+    ("refunds_before_purchases", "update purchase set timestamp = '2025-02-01' where id = 'P1'"),  # at once is fine
+    ("refunds_before_purchases", "update purchase set timestamp = '2025-01-21' where id = 'P1'"),  # R2 came before
+    ("oversized_refunds", "update refund set amount = 100 where id = 'R1'"),
+    ("oversized_refunds", "update refund set amount = 200 where id = 'R2'"),  # arrived another day
+    ("oversized_refunds", "update refund set amount = 200 where id = 'R3'"),  # its purchase is voided
+    ("oversized_refunds", "update refund set amount = 200, ingested_at = '2025-02-01' where id = 'R4'"),  # is voided
+    ("overrefunded_purchases", "update refund set amount = 90 where id = 'R1'"),
+    ("overrefunded_purchases", "update refund set amount = 500 where id = 'R4'"),  # voided, and another day
+    ("overrefunded_purchases", "update refund set amount = 500 where id = 'R3'"),  # its purchase is voided
+    (
+        "overrefunded_purchases",  # alone it is oversized_refunds' business
+        "delete from refund where id in ('R2', 'R4'); update refund set amount = 500 where id = 'R1'",
+    ),
+    (
+        "old_orphan_refunds",
+        "update refund_detail set reason = 'orphan' where refund_id = 'R2';"
+        "update refund set ingested_at = '2025-01-03' where id = 'R2'",
+    ),
+    ("old_orphan_refunds", "update refund set ingested_at = '2024-01-03' where id = 'R2'"),  # its purchase is there
+]
+
+
+def run(lake: Lake, name: str, facts: Facts = FACTS) -> Rows:
+    """Run a check's own SQL with facts."""
+    return lake.query(with_facts(CHECKS[name], facts))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sound_tables_pass(name: str) -> None:
     """Given sound tables, when a check runs, then it returns nothing."""
-    assert Lake(SOUND).query(check_sql(name)) == []
+    assert run(Lake(SOUND), name) == []
 
 
 @pytest.mark.parametrize(("name", "damage", "found"), DAMAGE)
@@ -63,19 +157,45 @@ def test_damage_is_found(name: str, damage: str, found: str) -> None:
     """Given damaged tables, when the check runs, then it returns the row that is damaged, once."""
     lake = Lake(SOUND)
     lake.connection.execute(damage)
-    rows = lake.query(check_sql(name))
-    assert len(rows) == 1
-    assert found in rows[0][:2]
+    rows = run(lake, name)
+    assert {row[:2] for row in rows if found in row[:2]}
+    assert len(rows) == (2 if name == COUNTS and "set month" in damage else 1)
+
+
+@pytest.mark.parametrize(("name", "change"), NO_DAMAGE)
+def test_what_is_no_damage_passes(name: str, change: str) -> None:
+    """Given tables that differ in what a check does not judge, when it runs, then it returns nothing."""
+    lake = Lake(SOUND)
+    lake.connection.execute(change)
+    assert run(lake, name) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "found"),
+    [
+        ("orphans", "update refund set parent_id = 'R1' where id = 'R3'", "R3"),
+        ("orphans", "delete from refund where id = 'R4'", "V2"),
+        ("orphans", "update void set parent_id = 'V1' where id = 'V2'", "V2"),
+    ],
+)
+def test_orphans_are_listed(name: str, damage: str, found: str) -> None:
+    """Given a refund or void without its parent, when orphans are listed, then it is the one; sound tables have none."""
+    lake = Lake(SOUND)
+    assert lake.query(check_sql(name)) == []
+    lake.connection.execute(damage)
+    (row,) = lake.query(check_sql(name))
+    assert row[1] == found
 
 
 def test_every_check_is_seen_to_find_something() -> None:
-    """Given the checks, when their tests are counted, then none is without one."""
-    assert {name for name, _, _ in DAMAGE} | {"rejected_by_reason"} == set(NAMES)
+    """Given the table of checks, when their tests are counted, then none is without damage that it finds."""
+    assert {name for name, _, _ in DAMAGE} == set(NAMES)
 
 
 def test_rejected_records_are_counted_under_each_reason() -> None:
     """Given a record with two reasons, when rejections are listed, then it counts under both."""
     lake = Lake()
+    assert lake.query(check_sql("rejected_by_reason")) == []
     raw = ("{}", ["amount_missing", "id_missing"], "transactions/a.jsonl", 1, "run", NOON, "2025-02")
     lake.insert("rejected", [raw, ("[]", ["not_json"], "transactions/a.jsonl", 2, "run", NOON, "2025-02")])
     assert lake.query(check_sql("rejected_by_reason")) == [
@@ -85,8 +205,67 @@ def test_rejected_records_are_counted_under_each_reason() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_check_says_what_it_is(name: str) -> None:
-    """Given a check, when its first line is read, then it says whether rows are faults or information."""
-    kind = "Information" if name in INFORMATION else "Check"
-    assert check_sql(name).startswith(f"-- {kind}: ")
+# The table of checks
+
+
+def test_the_table_and_the_files_are_the_same_checks() -> None:
+    """Given the folder of checks, then each file is in the table or information, and each first line is the promise."""
+    assert {path.stem for path in FOLDER.glob("*.sql")} == {*NAMES, *INFORMATION}
+    for name in NAMES:
+        assert check_sql(name).startswith(f"-- Check: {CHECKS[name].promise}.\n")
+    assert all(check_sql(name).startswith("-- Information: ") for name in INFORMATION)
+    assert set(CHECKS) - set(NAMES) == set(MANIFEST_CHECKS)
+
+
+def test_the_month_end_waits_for_what_makes_figures_wrong() -> None:
+    """Given the table, then the blocking checks are these four, all errors; freshness, volume and orphans never block."""
+    checks = blocking(CHECKS.values())
+    assert {check.name for check in checks} == {COUNTS, DETAIL, "duplicate_ids", "negative_totals"}
+    assert all(check.severity is Severity.ERROR for check in checks)
+
+
+def test_every_check_has_its_section_in_the_runbook() -> None:
+    """Given a check, then docs/operations.md has a heading that its anchor leads to."""
+    lines = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
+    anchors = {line.lstrip("#").strip().lower().replace(" ", "-") for line in lines if line.startswith("#")}
+    assert {check.runbook for check in CHECKS.values()} <= anchors
+
+
+# The statement that Athena runs
+
+
+def test_a_statement_counts_all_rows_and_returns_some() -> None:
+    """Given more offending rows than a report shows, when the statement runs, then it returns some and counts all."""
+    lake = Lake([purchase(f"P{number}", "2025-01-10", "anna") for number in range(MOST_ROWS + 20)])
+    lake.connection.execute("update purchase set customer_id = ''")
+    rows = lake.query(statement(CHECKS["invalid_rows"], FACTS))
+    assert len(rows) == MOST_ROWS
+    assert {row[-1] for row in rows} == {MOST_ROWS + 20}
+    assert statement(CHECKS["invalid_rows"], FACTS).startswith(f"select offending.*, count(*) over () as {COUNT_COLUMN}")
+
+
+@pytest.mark.parametrize("name", ["invalid_rows", "negative_totals", "oversized_refunds"])
+def test_a_day_without_months_asks_nothing(name: str) -> None:
+    """Given a day for which no run wrote a month, when a check of these months is due, then it is skipped, with the reason."""
+    with pytest.raises(Skipped, match="no run wrote a month for 2025-02-01"):
+        statement(CHECKS[name], dataclasses.replace(FACTS, months=()))
+
+
+def test_months_of_another_zone_are_not_compared_with_utc() -> None:
+    """Given tables in months of Sydney, when month_mismatches is due, then it is skipped: timestamps are in UTC."""
+    with pytest.raises(Skipped, match="Australia/Sydney"):
+        statement(CHECKS["month_mismatches"], dataclasses.replace(FACTS, reporting_time_zone="Australia/Sydney"))
+
+
+def test_an_empty_lake_has_no_counts_to_compare() -> None:
+    """Given no published month, when counts are compared, then the check is skipped."""
+    with pytest.raises(Skipped, match="no run has published anything"):
+        statement(CHECKS[COUNTS], dataclasses.replace(FACTS, published={}))
+
+
+@pytest.mark.parametrize("check", [CHECKS[name] for name in NAMES], ids=lambda check: check.name)
+def test_no_statement_is_left_with_a_parameter(check: Check) -> None:
+    """Given a check, when its statement is made, then it holds no parameter and no comment any more."""
+    sql = statement(check, FACTS)
+    assert ":" not in sql.replace("00:00:00", "").replace("': '", "")
+    assert "--" not in sql

@@ -1,0 +1,57 @@
+"""Runs the statements of a validation in an Athena workgroup, all of them within one time.
+
+For the functions, which have boto3 and nothing else; the command line has its own way of running queries.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from refunds_lake.checks.validation import Answer, CheckBroken
+
+_PAUSE_SECONDS: Final = 0.5
+_ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+
+
+@dataclass(frozen=True)
+class Workgroup:
+    """A workgroup and a database. `client` is boto3's; `until` is the moment of time.monotonic() at which all ends."""
+
+    client: Any
+    name: str
+    database: str
+    until: float
+
+    def query(self, sql: str) -> Answer:
+        """Run a statement of at most 1,000 rows to its end. Raises CheckBroken; a query that takes too long is stopped."""
+        query_id = self._started(sql)
+        execution = self._ended(query_id)
+        status = execution["Status"]
+        if status["State"] != "SUCCEEDED":
+            reason = status.get("StateChangeReason", "no reason given")
+            raise CheckBroken(f"query {query_id} ended {status['State']}: {reason}")
+        result = self.client.get_query_results(QueryExecutionId=query_id)["ResultSet"]
+        columns = tuple(column["Name"] for column in result["ResultSetMetadata"]["ColumnInfo"])
+        rows = [tuple(value.get("VarCharValue") for value in row.get("Data", ())) for row in result["Rows"]]
+        scanned = int(execution.get("Statistics", {}).get("DataScannedInBytes", 0))
+        return Answer(columns, rows[1:], scanned)  # the first row of a SELECT repeats the column names
+
+    def _started(self, sql: str) -> str:
+        try:
+            started = self.client.start_query_execution(
+                QueryString=sql, QueryExecutionContext={"Database": self.database}, WorkGroup=self.name
+            )
+        except self.client.exceptions.InvalidRequestException as error:
+            raise CheckBroken(f"the query was refused: {error}") from error
+        return str(started["QueryExecutionId"])
+
+    def _ended(self, query_id: str) -> Any:
+        while time.monotonic() < self.until:
+            execution = self.client.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
+            if execution["Status"]["State"] in _ENDED:
+                return execution
+            time.sleep(_PAUSE_SECONDS)
+        self.client.stop_query_execution(QueryExecutionId=query_id)
+        raise CheckBroken(f"query {query_id} was stopped, the time of the validation is over")

@@ -1,0 +1,110 @@
+"""What the run manifests say about a day: arrivals by route, the months that were written, the rows of every live month.
+
+SQL sees none of it. Only the manifests of the last weeks are read; the live months come from the state that all add up to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from refunds_lake.objects import ObjectStore
+from refunds_lake.runs import InputObject, Manifest, in_force, read_manifests, read_state
+
+WEEKS_OF_HISTORY: Final = 8
+"""So many earlier days of the same weekday are looked at."""
+_ROUTE: Final = re.compile(r"source=([^/]+)/")
+
+
+@dataclass(frozen=True)
+class Volume:
+    """What a route delivered on a day, in records."""
+
+    records: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: Volume) -> Volume:
+        return Volume(self.records + other.records, self.rejected + other.rejected)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A day in UTC and what is known of it without a query.
+
+    `volumes`: route -> day of arrival -> what arrived; days without an arrival are absent. `latest`: route -> its last
+    arrival by the end of the day. `months`: the months that the checks look at. `published`: table and month -> rows.
+    """
+
+    day: date
+    volumes: Mapping[str, Mapping[date, Volume]] = field(default_factory=dict)
+    latest: Mapping[str, datetime] = field(default_factory=dict)
+    months: tuple[str, ...] = ()
+    published: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    reporting_time_zone: str | None = None
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after the day."""
+        return start_of(self.day + timedelta(days=1))
+
+
+def start_of(day: date) -> datetime:
+    """Return the first moment of a day, in UTC."""
+    return datetime.combine(day, time(), UTC)
+
+
+def read_facts(store: ObjectStore, base_prefix: str, day: date, *, all_months: bool = False) -> Facts:
+    """Return the facts of a day. `all_months`: the checks look at every live month and not only at those of the day."""
+    first = start_of(day - timedelta(weeks=WEEKS_OF_HISTORY))
+    runs = in_force(read_manifests(store, base_prefix, after=f"{first:%Y%m%dT%H%M%SZ}"))
+    state = read_state(store, base_prefix)
+    published = {(table, month): each.rows for table, months in state.live.items() for month, each in months.items()}
+    arrivals = _arrivals(runs, start_of(day + timedelta(days=1)))
+    return Facts(
+        day=day,
+        volumes=_volumes(arrivals),
+        latest=_latest(arrivals),
+        months=tuple(sorted({month for _, month in published})) if all_months else _months_of_the_day(runs, day),
+        published=published,
+        reporting_time_zone=state.reporting_time_zone,
+    )
+
+
+def _arrivals(runs: Iterable[Manifest], end: datetime) -> Sequence[InputObject]:
+    """Each delivery once, however many runs have read it."""
+    found = {(each.key, each.identity): each for run in runs for each in run.inputs}
+    return [each for each in found.values() if each.last_modified < end]
+
+
+def _route(key: str) -> str:
+    found = _ROUTE.search(key)
+    return found[1] if found else "unknown"
+
+
+def _volumes(arrivals: Iterable[InputObject]) -> Mapping[str, Mapping[date, Volume]]:
+    volumes: dict[str, dict[date, Volume]] = defaultdict(lambda: defaultdict(Volume))
+    for each in arrivals:
+        volumes[_route(each.key)][each.last_modified.date()] += Volume(each.records, each.rejected)
+    return {route: dict(days) for route, days in volumes.items()}
+
+
+def _latest(arrivals: Iterable[InputObject]) -> Mapping[str, datetime]:
+    latest: dict[str, datetime] = {}
+    for each in sorted(arrivals, key=lambda each: each.last_modified):
+        latest[_route(each.key)] = each.last_modified
+    return latest
+
+
+def _months_of_the_day(runs: Iterable[Manifest], day: date) -> tuple[str, ...]:
+    """The months of transactions that runs wrote which read something of the day, or ended on it."""
+    concerned = [
+        run
+        for run in runs
+        if run.finished_at.date() == day or any(each.last_modified.date() == day for each in run.inputs)
+    ]
+    months = {month for run in concerned for table, months in run.tables.items() for month in months if table != "rejected"}
+    return tuple(sorted(months))

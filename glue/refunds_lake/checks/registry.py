@@ -1,0 +1,72 @@
+"""The table of checks: athena/checks/checks.json and the SQL beside it, as frozen values.
+
+What the columns mean is explained in docs/sql.md; running a check is `validation`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+TABLE_FILE = "checks.json"
+
+
+class ChecksError(Exception):
+    """The table of checks does not say what it must; the message names file and check."""
+
+
+class Severity(StrEnum):
+    """What an offending row means: the figures cannot be trusted, or somebody should look."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Source(StrEnum):
+    """What a check looks at: the tables, in SQL, or what the run manifests say of the arrivals."""
+
+    SQL = "sql"
+    MANIFESTS = "manifests"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One named check; `sql` is None where it looks at the manifests."""
+
+    name: str
+    promise: str
+    source: Source
+    severity: Severity
+    threshold: float | None
+    unit: str
+    blocking: bool
+    runbook: str
+    sql: str | None = None
+
+
+def load_checks(directory: Path) -> tuple[Check, ...]:
+    """Return the checks of a folder in the order of its table. Raises ChecksError."""
+    table = directory / TABLE_FILE
+    try:
+        entries = json.loads(table.read_text(encoding="utf-8"))["checks"]
+        checks = tuple(_check(entry, directory) for entry in entries)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ChecksError(f"{table}: not a table of checks ({error!r})") from error
+    if len({check.name for check in checks}) != len(checks):
+        raise ChecksError(f"{table}: a check stands in it twice")
+    return checks
+
+
+def blocking(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Return the checks that a month end waits for."""
+    return tuple(check for check in checks if check.blocking)
+
+
+def _check(entry: dict[str, Any], directory: Path) -> Check:
+    source = Source(entry["source"])
+    sql = (directory / f"{entry['name']}.sql").read_text(encoding="utf-8") if source is Source.SQL else None
+    return Check(**{**entry, "source": source, "severity": Severity(entry["severity"])}, sql=sql)

@@ -1,0 +1,175 @@
+"""One validation: every check is judged, and the report says of each what it found. Pure but for the query that it is given.
+
+How a query runs, where the report goes and who is told is left to the function and to `dataops check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from refunds_lake.checks.arrivals import MANIFEST_CHECKS, Cadences, Skipped
+from refunds_lake.checks.facts import Facts
+from refunds_lake.checks.registry import Check, Severity, Source
+from refunds_lake.checks.statements import COUNT_COLUMN, statement
+from refunds_lake.objects import utc_text
+
+FORMAT: Final = 1
+QUERIES_AT_ONCE: Final = 4
+RUNBOOK: Final = "docs/operations.md"
+
+
+class Verdict(StrEnum):
+    """What became of a check."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    BROKEN = "broken"  # it could not be run, so nobody knows
+
+
+class CheckBroken(Exception):
+    """A query did not come to its end; the message says why."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows of one query as Athena writes them: text, None for null."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str | None, ...]]
+    bytes_scanned: int = 0
+
+
+Query = Callable[[str], Answer]
+"""Runs a statement to its end; raises CheckBroken."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check found. `examples` are some of its `rows`; `note` says why it did not judge."""
+
+    check: Check
+    verdict: Verdict
+    rows: int = 0
+    columns: tuple[str, ...] = ()
+    examples: tuple[tuple[Any, ...], ...] = ()
+    note: str = ""
+    bytes_scanned: int = 0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether somebody must look: offending rows, or a check that could not be run."""
+        return self.verdict in (Verdict.FAILED, Verdict.BROKEN)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the figures cannot be trusted: an error's rows, or any check that could not be run."""
+        return self.is_failing and (self.check.severity is Severity.ERROR or self.verdict is Verdict.BROKEN)
+
+    def document(self) -> dict[str, Any]:
+        """The result as the report has it."""
+        return {
+            "name": self.check.name,
+            "promise": self.check.promise,
+            "severity": self.check.severity,
+            "verdict": self.verdict,
+            "rows": self.rows,
+            "threshold": self.check.threshold,
+            "unit": self.check.unit,
+            "blocking": self.check.blocking,
+            "runbook": f"{RUNBOOK}#{self.check.runbook}",
+            "note": self.note,
+            "columns": list(self.columns),
+            "examples": [list(row) for row in self.examples],
+            "bytes_scanned": self.bytes_scanned,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """A validation of one day, in the order of the table of checks."""
+
+    day: date
+    started_at: datetime
+    finished_at: datetime
+    results: tuple[Result, ...]
+
+    @property
+    def failing(self) -> tuple[Result, ...]:
+        """What somebody must look at."""
+        return tuple(result for result in self.results if result.is_failing)
+
+    @property
+    def errors(self) -> tuple[Result, ...]:
+        """What makes the figures doubtful."""
+        return tuple(result for result in self.results if result.is_error)
+
+    def document(self) -> dict[str, Any]:
+        """The report as it is stored."""
+        return {
+            "format": FORMAT,
+            "date": str(self.day),
+            "started_at": utc_text(self.started_at),
+            "finished_at": utc_text(self.finished_at),
+            "errors": [result.check.name for result in self.errors],
+            "failing": [result.check.name for result in self.failing],
+            "checks": [result.document() for result in self.results],
+        }
+
+
+def report_key(day: date) -> str:
+    """Where the report of a day lies in the base bucket."""
+    return f"validation/date={day}/report.json"
+
+
+def validate(
+    checks: Iterable[Check], facts: Facts, cadences: Cadences, query: Query, *, clock: Callable[[], datetime]
+) -> Report:
+    """Judge every check, some queries at a time. One that cannot be run is a result like the others."""
+    started = clock()
+    with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
+        results = tuple(pool.map(lambda check: judge(check, facts, cadences, query), checks))
+    return Report(facts.day, started, clock(), results)
+
+
+def judge(check: Check, facts: Facts, cadences: Cadences, query: Query) -> Result:
+    """Return what one check finds."""
+    try:
+        if check.source is Source.SQL:
+            return _of_query(check, query(statement(check, facts)))
+        offending = MANIFEST_CHECKS[check.name](facts, cadences, check.threshold)
+        return _result(check, offending.columns, offending.rows, len(offending.rows))
+    except Skipped as reason:
+        return Result(check, Verdict.SKIPPED, note=str(reason))
+    except CheckBroken as error:
+        return Result(check, Verdict.BROKEN, note=str(error))
+
+
+def _of_query(check: Check, answer: Answer) -> Result:
+    """The last column of a statement is the count of all offending rows."""
+    assert answer.columns[-1] == COUNT_COLUMN
+    rows = int(answer.rows[0][-1] or 0) if answer.rows else 0
+    return _result(check, answer.columns[:-1], [row[:-1] for row in answer.rows], rows, answer.bytes_scanned)
+
+
+def _result(
+    check: Check, columns: tuple[str, ...], examples: Iterable[tuple[Any, ...]], rows: int, bytes_scanned: int = 0
+) -> Result:
+    verdict = Verdict.FAILED if rows else Verdict.PASSED
+    return Result(check, verdict, rows, columns, tuple(sorted(examples, key=str)), bytes_scanned=bytes_scanned)
+
+
+def summary(report: Report) -> Mapping[str, Any]:
+    """Return what a person is told: the failing checks alone, without a row of data."""
+    names = ("name", "promise", "severity", "verdict", "rows", "threshold", "unit", "runbook", "note")
+    failing = [result.document() for result in report.failing]
+    return {
+        "date": str(report.day),
+        "failing": [{name: each[name] for name in names} for each in failing],
+        "checks": len(report.results),
+    }
