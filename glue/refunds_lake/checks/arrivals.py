@@ -23,6 +23,11 @@ Cadences = Mapping[str, float]
 """Route -> hours within which it is expected to deliver."""
 
 
+def parse_cadences(text: str) -> Cadences:
+    """Return the cadences that a text such as ``s3=24,sftp=6`` lists; an empty text has none."""
+    return {route: float(hours) for route, _, hours in (each.partition("=") for each in text.split(",") if each)}
+
+
 class Skipped(Exception):
     """A check that cannot judge; the message says why."""
 

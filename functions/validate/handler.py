@@ -1,0 +1,125 @@
+"""Judges yesterday's ingest once a day: a report in S3, a metric for each check, and a message when one fails.
+
+What is judged, and how, is the business of refunds_lake.checks; who reads the message is up to the topic.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+from refunds_lake.checks.arrivals import Cadences, parse_cadences
+from refunds_lake.checks.athena import Workgroup
+from refunds_lake.checks.facts import read_facts
+from refunds_lake.checks.registry import Severity, load_checks
+from refunds_lake.checks.validation import Report, Verdict, report_key, summary, validate
+from refunds_lake.objects import S3Store
+
+CHECKS = Path(__file__).parents[1] / "checks"
+NAMESPACE = "RefundsLake"
+SECONDS_FOR_THE_REPORT = 20
+"""Queries end so long before the function's own time is over."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the template gives the function; `topic_arn` is None where nobody is to be told."""
+
+    environment: str
+    function: str
+    region: str
+    base_bucket: str
+    base_prefix: str
+    database: str
+    workgroup: str
+    cadences: Cadences
+    topic_arn: str | None
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Settings:
+        """Read them from the variables of the process."""
+        return cls(
+            environment=variables["ENVIRONMENT"],
+            function=variables["AWS_LAMBDA_FUNCTION_NAME"],
+            region=variables["AWS_REGION"],
+            base_bucket=variables["BASE_BUCKET"],
+            base_prefix=variables["BASE_PREFIX"],
+            database=variables["DATABASE"],
+            workgroup=variables["WORKGROUP"],
+            cadences=parse_cadences(variables["ROUTE_CADENCES"]),
+            topic_arn=variables.get("TOPIC_ARN") or None,
+        )
+
+
+def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Validate the day before today in UTC, or the event's `date`; the answer is what a person would be told."""
+    until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_REPORT
+    settings = Settings.of(os.environ)
+    report = report_on(day_of(event, now()), settings, until)
+    link = store_report(report, settings)
+    print(json.dumps(metrics(report, settings)), flush=True)
+    told = {"kind": "validation", "environment": settings.environment, **summary(report), "report": link}
+    if report.failing and settings.topic_arn:
+        publish(told, settings.topic_arn)
+    return told
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+def day_of(event: Mapping[str, Any], moment: datetime) -> date:
+    """Return the day to judge."""
+    return date.fromisoformat(event["date"]) if event.get("date") else moment.date() - timedelta(days=1)
+
+
+def report_on(day: date, settings: Settings, until: float) -> Report:
+    """Judge a day; every query ends by `until`, a moment of time.monotonic()."""
+    store = S3Store(boto3.client("s3"), settings.base_bucket)
+    facts = read_facts(store, settings.base_prefix, day)
+    workgroup = Workgroup(boto3.client("athena"), settings.workgroup, settings.database, until)
+    return validate(load_checks(CHECKS), facts, settings.cadences, workgroup.query, clock=now)
+
+
+def store_report(report: Report, settings: Settings) -> str:
+    """Write the report and return the link to it; a report of the same day takes the place of the one before."""
+    key = report_key(report.day)
+    body = json.dumps(report.document(), indent=1).encode()
+    S3Store(boto3.client("s3"), settings.base_bucket).put(key, body)
+    console = f"https://{settings.region}.console.aws.amazon.com/s3/object/{settings.base_bucket}"
+    return f"{console}?region={settings.region}&prefix={quote(key, safe='')}"
+
+
+def metrics(report: Report, settings: Settings) -> dict[str, Any]:
+    """Return the rows of each check that was judged, and how many fail, in CloudWatch's embedded metric format."""
+    values = {
+        **{each.check.name: each.rows for each in report.results if each.verdict in (Verdict.PASSED, Verdict.FAILED)},
+        "failing_errors": len(report.errors),
+        "failing_warnings": sum(
+            each.verdict is Verdict.FAILED and each.check.severity is Severity.WARNING for each in report.results
+        ),
+        "validations": 1,
+    }
+    declared = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [["Function"]],
+        "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
+    }
+    moment = int(report.finished_at.timestamp() * 1000)
+    return {"_aws": {"Timestamp": moment, "CloudWatchMetrics": [declared]}, "Function": settings.function, **values}
+
+
+def publish(told: Mapping[str, Any], topic_arn: str) -> None:
+    """Tell the topic which checks fail."""
+    count = len(told["failing"])
+    subject = f"Validation of {told['date']}: {count} {'check fails' if count == 1 else 'checks fail'}"
+    boto3.client("sns").publish(TopicArn=topic_arn, Subject=subject, Message=json.dumps(told))
