@@ -28,17 +28,27 @@ class ArtifactKind(StrEnum):
 
     FILE = "file"
     ZIP = "zip"
+    BUNDLE = "bundle"
     TEXT = "text"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file (or a directory to zip) of the release; `name` is the parameter that points to it."""
+    """A file (or a directory to zip) of the release; `name` is the parameter that points to it.
+
+    `others` are the further directories of a bundle, which is called like its first one.
+    """
 
     name: str
     kind: ArtifactKind
     path: Path
     where: str = f"{CONFIG_FILE}:1:1"
+    others: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that goes into it."""
+        return (self.path, *self.others)
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,8 @@ class Environment:
     drift_ignore: tuple[DriftIgnore, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
+    expected_every_hours: Mapping[str, int] = field(default_factory=dict)
+    """Route -> hours within which it delivers; a route that is not here is not watched."""
 
     @property
     def unset(self) -> Mapping[str, str]:
@@ -196,6 +208,9 @@ def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str
         drift_ignore=tuple(_drift_ignore(item) for item in _plain(entries, "drift_ignore") or ()),
         variables={key: v.variable for key, v in given.items() if isinstance(v, FromEnvironment)},
         places=_places(entries.get("parameters")),
+        expected_every_hours={
+            route: each.value["expected_every_hours"].value for route, each in _table(entries.get("routes")).items()
+        },
     )
 
 
@@ -220,7 +235,8 @@ def _stack(name: str, entry: Entry, directory: Path) -> StackSpec:
 
 def _artifact(name: str, entry: Entry, directory: Path) -> Artifact:
     ((kind, path),) = entry.value.items()
-    return Artifact(name, ArtifactKind(kind), directory / path.value, str(path.location))
+    paths = [directory / each.value for each in path.value] if kind == ArtifactKind.BUNDLE else [directory / path.value]
+    return Artifact(name, ArtifactKind(kind), paths[0], str(path.location), tuple(paths[1:]))
 
 
 # What must fit together across keys.

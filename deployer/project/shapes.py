@@ -70,6 +70,7 @@ class Items:
 
     description: str
     item: Shape
+    minimum: int = 0
 
 
 Shape = Text | Number | Value | Record | Table | Items
@@ -109,6 +110,14 @@ _DRIFT_IGNORE = Record(
     required=("resource", "reason", "until"),
 )
 
+# A route is the part of a raw key behind `source=`; records of the API come with the stream.
+_ROUTE = Text("A route.", r"^(s3|sftp|stream|third-party)$", "s3, sftp, stream or third-party")
+_ROUTE_SETTINGS = Record(
+    "What is known of a route in this environment.",
+    {"expected_every_hours": Number("Hours within which the route delivers; the daily validation watches it.", 1, 744)},
+    required=("expected_every_hours",),
+)
+
 ENVIRONMENT = Record(
     "Where a release is deployed.",
     {
@@ -132,6 +141,7 @@ ENVIRONMENT = Record(
             Value("The parameter's value.", from_environment=True),
         ),
         "partner": _PARTNER,
+        "routes": Table("Routes that are expected to deliver regularly.", _ROUTE, _ROUTE_SETTINGS),
         "tags": Table("Tags of every stack, and so of what it creates.", _TAG_KEY, _TAG_VALUE),
         "drift_ignore": Items("Differences that are known and wanted.", _DRIFT_IGNORE),
     },
@@ -143,6 +153,7 @@ ARTIFACT = Record(
     {
         "file": _PATH,
         "zip": _PATH,
+        "bundle": Items("Directories that go into one zip, side by side.", _PATH, minimum=1),
         "text": _PATH,
     },
     exactly_one=True,
@@ -210,7 +221,7 @@ def _schema_of(shape: Shape) -> dict[str, Any]:
             plain = {"type": ["string", "number", "boolean"]}
             return described | ({"anyOf": [plain, _schema_of(FROM_ENVIRONMENT)]} if shape.from_environment else plain)
         case Items():
-            return described | {"type": "array", "items": _schema_of(shape.item)}
+            return described | {"type": "array", "items": _schema_of(shape.item), "minItems": shape.minimum}
         case Table():
             names = {"propertyNames": {"pattern": shape.name.pattern}, "minProperties": shape.minimum}
             return described | {"type": "object", **names, "additionalProperties": _schema_of(shape.value)}

@@ -1,7 +1,7 @@
 """Says where each parameter of each stack comes from, and so in which order stacks are deployed; a pure function.
 
 What a parameter takes, in this order: dataops.yml (the stack's or the environment's `parameters`), an artifact, the
-same-named output of another stack, `EnvironmentName`, the template's default. Reading files is left to others.
+same-named output of another stack, what every environment has, the template's default. Reading files is left to others.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from deployer.project.finding import Finding, Level
 from deployer.project.templates import Parameter, Template
 
 ENVIRONMENT_NAME = "EnvironmentName"
+ROUTE_CADENCES = "RouteCadences"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,15 @@ def wire(project: Project, templates: Mapping[str, Template], environment: Envir
     return _Wirer(project, templates, environment).wire()
 
 
+def built_in_values(environment: Environment) -> Mapping[str, str]:
+    """Return the parameters that every environment feeds: its name, and its routes' cadences as ``s3=24,sftp=6``."""
+    cadences = sorted(environment.expected_every_hours.items())
+    return {
+        ENVIRONMENT_NAME: environment.name,
+        ROUTE_CADENCES: ",".join(f"{route}={hours}" for route, hours in cadences),
+    }
+
+
 @dataclass(frozen=True)
 class _Offer:
     """An output under the name by which others know it."""
@@ -145,8 +155,8 @@ class _Wirer:
             return FromArtifact(name)
         if others:
             return FromOutput(others[0].stack, others[0].output)
-        if name == ENVIRONMENT_NAME:
-            return BuiltIn(self.environment.name)
+        if name in (built_in := built_in_values(self.environment)):
+            return BuiltIn(built_in[name])
         if parameter.default is not None:
             return TemplateDefault()
         return self._finding(stack, parameter, "unfed", f"nothing feeds the parameter '{name}'", self._unfed_hint(name))

@@ -147,6 +147,8 @@ class Reader:
     def _items(self, node: yaml.Node, shape: Items, key: str) -> Any:
         if not is_sequence(node):
             return self._wrong(node, key, "a list")
+        if len(node.value) < shape.minimum:
+            self.problem(place(node, self.file), f"'{key}' is empty, it must list at least {shape.minimum}")
         entries = [self.read(item, shape.item, f"{key}[{number}]") for number, item in enumerate(node.value)]
         return [entry for entry in entries if entry is not None]
 

@@ -43,29 +43,40 @@ def changed_files(before: Manifest, after: Manifest, read: Read) -> tuple[Change
     ]
     found = []
     for path in differing:
-        sides = tuple(read(m, path) if path in m["files"] else None for m in (before, after))
-        found += _of_zip(path, *sides) if path.endswith(".zip") else [_changed(path, *sides)]
-    return tuple(found)
+        left, right = (read(m, path) if path in m["files"] else None for m in (before, after))
+        if path.endswith(".zip"):
+            found += _of_zip(path, left, right, _folders(before, path) | _folders(after, path))
+        else:
+            found.append(_changed(path, left, right))
+    return tuple(dict.fromkeys(found))
 
 
-def _of_zip(path: str, before: bytes | None, after: bytes | None) -> list[ChangedFile]:
-    folder = path.rpartition("/")[0]
-    old, new = _members(before), _members(after)
+def _of_zip(path: str, before: bytes | None, after: bytes | None, folders: Mapping[str, str]) -> list[ChangedFile]:
+    old, new = _members(before, folders), _members(after, folders)
     return [
         replace(_changed(path, before, after), diff=()),
         *(
-            _changed(f"{folder}/{name}" if folder else name, old.get(name), new.get(name))
+            _changed(name, old.get(name), new.get(name))
             for name in sorted(old.keys() | new.keys())
             if old.get(name) != new.get(name)
         ),
     ]
 
 
-def _members(content: bytes | None) -> dict[str, bytes]:
+def _folders(manifest: Manifest, path: str) -> dict[str, str]:
+    """The top folders of a zip -> their places in the project: those of its bundle, or the directory that it is called after."""
+    bundles = [item["folders"] for item in manifest["artifacts"].values() if item["path"] == path and "folders" in item]
+    return {
+        folder.rsplit("/", 1)[-1]: folder for folder in [path.removesuffix(".zip"), *(bundles[0] if bundles else ())]
+    }
+
+
+def _members(content: bytes | None, folders: Mapping[str, str]) -> dict[str, bytes]:
     if content is None:
         return {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
+        parts = {name: name.split("/", 1) for name in archive.namelist()}
+        return {"/".join([folders.get(top, top), *rest]): archive.read(name) for name, (top, *rest) in parts.items()}
 
 
 def _changed(path: str, before: bytes | None, after: bytes | None) -> ChangedFile:

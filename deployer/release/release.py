@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,13 +101,14 @@ def build_release(project: Project) -> Release:
     for name, artifact in project.artifacts.items():
         source = _relative(project, artifact.path)
         kind = str(artifact.kind)
+        folders = [_relative(project, path) for path in artifact.paths]
         file = (
-            ReleaseFile(f"{source}.zip", "zip", zip_directory(project.directory / source))
-            if kind == "zip"
+            ReleaseFile(f"{source}.zip", "zip", zip_directories([project.directory / folder for folder in folders]))
+            if kind in ("zip", "bundle")
             else ReleaseFile(source, kind, _read(project, source))
         )
         files[file.path] = file
-        artifacts[name] = {"kind": kind, "path": file.path}
+        artifacts[name] = {"kind": kind, "path": file.path} | ({"folders": folders} if kind == "bundle" else {})
     for found in _tree(project.directory / SQL_DIRECTORY):
         path = found.relative_to(project.directory).as_posix()
         files.setdefault(path, ReleaseFile(path, "sql", found.read_bytes()))
@@ -121,19 +122,20 @@ def _manifest(
     return {"format": FORMAT, "project": project, "stacks": stacks, "artifacts": artifacts, "files": listed}
 
 
-def zip_directory(directory: Path) -> bytes:
+def zip_directories(directories: Sequence[Path]) -> bytes:
     """A zip whose bytes depend on the files alone: sorted, one time, one mode, stored (zlib differs between builds).
 
-    The directory itself is the top folder, so that a package can be imported from the zip.
+    Each directory itself is a top folder, so that a package can be imported from the zip.
     """
-    if not directory.is_dir():
-        raise ConfigError(f"there is no directory {directory.name} to zip", where=str(directory))
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for path in _tree(directory):
-            entry = zipfile.ZipInfo(path.relative_to(directory.parent).as_posix(), date_time=_EPOCH)
-            entry.create_system, entry.external_attr = 3, 0o100644 << 16
-            archive.writestr(entry, path.read_bytes())
+        for directory in directories:
+            if not directory.is_dir():
+                raise ConfigError(f"there is no directory {directory.name} to zip", where=str(directory))
+            for path in _tree(directory):
+                entry = zipfile.ZipInfo(path.relative_to(directory.parent).as_posix(), date_time=_EPOCH)
+                entry.create_system, entry.external_attr = 3, 0o100644 << 16
+                archive.writestr(entry, path.read_bytes())
     return buffer.getvalue()
 
 

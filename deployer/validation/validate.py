@@ -138,7 +138,7 @@ def _value_findings(wiring: Wiring, variables: Iterable[str]) -> Iterator[Findin
 
 
 def _artifact(project: Project, artifact: Artifact) -> Check:
-    subject = f"{artifact.name} ({_shown(project, artifact.path)})"
+    subject = f"{artifact.name} ({', '.join(_shown(project, path) for path in artifact.paths)})"
     problem = _artifact_problem(project, artifact)
     if problem is None:
         return Check("artifact", subject)
@@ -146,11 +146,9 @@ def _artifact(project: Project, artifact: Artifact) -> Check:
 
 
 def _artifact_problem(project: Project, artifact: Artifact) -> str | None:
+    if artifact.kind in (ArtifactKind.ZIP, ArtifactKind.BUNDLE):
+        return next(filter(None, (_directory_problem(project, path) for path in artifact.paths)), None)
     path = _shown(project, artifact.path)
-    if artifact.kind is ArtifactKind.ZIP:
-        if not artifact.path.is_dir():
-            return f"there is no directory {path}"
-        return None if any(artifact.path.rglob("*.*")) else f"the directory {path} is empty"
     if not artifact.path.is_file():
         return f"there is no file {path}"
     if artifact.kind is ArtifactKind.TEXT:
@@ -162,6 +160,13 @@ def _artifact_problem(project: Project, artifact: Artifact) -> str | None:
             return f"a parameter has at most {MAX_PARAMETER_BYTES:,} bytes, {path} has {size:,}"
         return None if size else f"{path} is empty"
     return None
+
+
+def _directory_problem(project: Project, directory: Path) -> str | None:
+    path = _shown(project, directory)
+    if not directory.is_dir():
+        return f"there is no directory {path}"
+    return None if any(directory.rglob("*.*")) else f"the directory {path} is empty"
 
 
 # SQL and Python.

@@ -32,6 +32,7 @@ environments:
         property: Tags
         reason: tagged by the platform team
         until: 2027-01-31
+    routes: {sftp: {expected_every_hours: 24}, s3: {expected_every_hours: 6}}
   prod:
     account: "012345670123"
     region: eu-west-1
@@ -40,6 +41,7 @@ artifacts:
   Script: {file: glue/job.py}
   Library: {zip: glue/library}
   Sql: {text: athena/refunds.sql}
+  Function: {bundle: [functions/validate, glue/library]}
 stacks:
   storage: {template: templates/storage.yaml}
   copy:

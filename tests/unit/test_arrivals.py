@@ -69,7 +69,9 @@ def test_an_arrival_counts_once_and_on_its_day(store: DirectoryStore) -> None:
 
 def test_what_arrived_after_the_day_is_no_fact_of_it(store: DirectoryStore) -> None:
     """Given a run that read files of the day and of the next, then the day knows its own."""
-    recorded(store, at(DAY + timedelta(days=1)), delivery("s3", at(DAY)), delivery("s3", at(DAY + timedelta(days=1), 0)))
+    recorded(
+        store, at(DAY + timedelta(days=1)), delivery("s3", at(DAY)), delivery("s3", at(DAY + timedelta(days=1), 0))
+    )
     facts = read_facts(store, BASE, DAY)
     assert facts.latest == {"s3": at(DAY)}
     assert facts.volumes["s3"] == {DAY: Volume(100)}
@@ -135,7 +137,7 @@ def history(today: int, before: Mapping[int, int]) -> Facts:
     return Facts(DAY, volumes={"s3": {**days, DAY: Volume(today)}})
 
 
-STEADY = {weeks: 1000 for weeks in range(1, 9)}
+STEADY = dict.fromkeys(range(1, 9), 1000)
 UNSTEADY = {1: 900, 2: 1100, 3: 700, 4: 1300, 5: 1000, 6: 1000, 7: 500, 8: 1500}  # median 1000, spread 200
 VOLUMES = [
     # steady routes: a tenth of the median is the least spread
@@ -149,11 +151,11 @@ VOLUMES = [
     ("more than four wide spreads", 1801, UNSTEADY, True),
     ("an odd week does not move the band", 1401, {**STEADY, 2: 0}, True),
     # a route that sends nothing on this weekday
-    ("a handful", 4, {weeks: 0 for weeks in range(1, 9)}, False),
-    ("more than a handful", 5, {weeks: 0 for weeks in range(1, 9)}, True),
+    ("a handful", 4, dict.fromkeys(range(1, 9), 0), False),
+    ("more than a handful", 5, dict.fromkeys(range(1, 9), 0), True),
     # four weeks are enough, and no more than there are count
-    ("four weeks", 1401, {weeks: 1000 for weeks in range(1, 5)}, True),
-    ("four weeks, as always", 1000, {weeks: 1000 for weeks in range(1, 5)}, False),
+    ("four weeks", 1401, dict.fromkeys(range(1, 5), 1000), True),
+    ("four weeks, as always", 1000, dict.fromkeys(range(1, 5), 1000), False),
 ]
 
 

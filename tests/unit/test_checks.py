@@ -93,21 +93,27 @@ DAMAGE = [
     ("oversized_refunds", "update refund set amount = 100.01 where id = 'R1'", "R1"),
     (
         "oversized_refunds",
-        "update purchase set ingested_at = '2025-02-01 12:00', amount = 10 where id = 'P1';"
-        "update refund set amount = 11 where id = 'R2'",
+        (
+            "update purchase set ingested_at = '2025-02-01 12:00', amount = 10 where id = 'P1';"
+            "update refund set amount = 11 where id = 'R2'"
+        ),
         "R2",
     ),
     ("overrefunded_purchases", "update refund set amount = 90.01 where id = 'R1'", "P1"),
     (
         "overrefunded_purchases",
-        "update refund set ingested_at = '2025-01-20' where id = 'R1';"
-        "update purchase set ingested_at = '2025-02-01', amount = 19.99 where id = 'P1'",
+        (
+            "update refund set ingested_at = '2025-01-20' where id = 'R1';"
+            "update purchase set ingested_at = '2025-02-01', amount = 19.99 where id = 'P1'"
+        ),
         "P1",
     ),
     (
         "old_orphan_refunds",
-        "update refund_detail set reason = 'orphan', counted = false where refund_id = 'R2';"
-        "update refund set ingested_at = '2025-01-02 23:59:59' where id = 'R2'",
+        (
+            "update refund_detail set reason = 'orphan', counted = false where refund_id = 'R2';"
+            "update refund set ingested_at = '2025-01-02 23:59:59' where id = 'R2'"
+        ),
         "R2",
     ),
 ]
@@ -134,8 +140,10 @@ NO_DAMAGE = [
     ),
     (
         "old_orphan_refunds",
-        "update refund_detail set reason = 'orphan' where refund_id = 'R2';"
-        "update refund set ingested_at = '2025-01-03' where id = 'R2'",
+        (
+            "update refund_detail set reason = 'orphan' where refund_id = 'R2';"
+            "update refund set ingested_at = '2025-01-03' where id = 'R2'"
+        ),
     ),
     ("old_orphan_refunds", "update refund set ingested_at = '2024-01-03' where id = 'R2'"),  # its purchase is there
 ]
@@ -241,7 +249,9 @@ def test_a_statement_counts_all_rows_and_returns_some() -> None:
     rows = lake.query(statement(CHECKS["invalid_rows"], FACTS))
     assert len(rows) == MOST_ROWS
     assert {row[-1] for row in rows} == {MOST_ROWS + 20}
-    assert statement(CHECKS["invalid_rows"], FACTS).startswith(f"select offending.*, count(*) over () as {COUNT_COLUMN}")
+    assert statement(CHECKS["invalid_rows"], FACTS).startswith(
+        f"select offending.*, count(*) over () as {COUNT_COLUMN}"
+    )
 
 
 @pytest.mark.parametrize("name", ["invalid_rows", "negative_totals", "oversized_refunds"])

@@ -66,19 +66,23 @@ def test_every_key_becomes_a_value() -> None:
             "Empty": "dataops.yml:13:14",
             "Secret": "dataops.yml:14:15",
         },
+        expected_every_hours={"sftp": 24, "s3": 6},
     )
     assert read.environments["prod"].promotes_from == "uat"
     assert read.environments["prod"].account == "012345670123"
     assert read.artifacts["Library"] == Artifact(
-        "Library", ArtifactKind.ZIP, Path("/project/glue/library"), "dataops.yml:26:18"
+        "Library", ArtifactKind.ZIP, Path("/project/glue/library"), "dataops.yml:27:18"
     )
+    function = read.artifacts["Function"]
+    assert function.kind is ArtifactKind.BUNDLE
+    assert function.paths == (Path("/project/functions/validate"), Path("/project/glue/library"))
     assert read.stacks["copy"] == StackSpec(
         name="copy",
         template=Path("/project/templates/storage.yaml"),
         parameters={"Days": "7"},
         outputs={"BucketName": "CopyBucketName"},
-        where="dataops.yml:31:15",
-        places={"Days": "dataops.yml:32:24", "BucketName": "dataops.yml:33:27"},
+        where="dataops.yml:33:15",
+        places={"Days": "dataops.yml:34:24", "BucketName": "dataops.yml:35:27"},
     )
 
 
@@ -111,7 +115,7 @@ MISTAKES = {
         [
             (
                 "dataops.yml:3:26: unknown key 'zebra', known are account, region, profile, endpoint, promotes_from, "
-                "release_max_age_days, parameters, partner, tags, drift_ignore"
+                "release_max_age_days, parameters, partner, routes, tags, drift_ignore"
             )
         ],
     ),
@@ -189,7 +193,19 @@ MISTAKES = {
     ),
     "two kinds of artifact": (
         config_text(artifacts="Sql: {text: a.sql, file: a.sql}"),
-        ["dataops.yml:5:8: 'Sql' needs exactly one of file, zip, text"],
+        ["dataops.yml:5:8: 'Sql' needs exactly one of file, zip, bundle, text"],
+    ),
+    "a bundle of nothing": (
+        config_text(artifacts="Code: {bundle: []}"),
+        ["dataops.yml:5:18: 'bundle' is empty, it must list at least 1"],
+    ),
+    "a route that is none": (
+        config_text(environments="uat: {endpoint: local, routes: {ftp: {expected_every_hours: 24}}}"),
+        ["dataops.yml:3:35: 'ftp' is no name here: expected s3, sftp, stream or third-party"],
+    ),
+    "a route without a cadence": (
+        config_text(environments="uat: {endpoint: local, routes: {sftp: {}}}"),
+        ["dataops.yml:3:41: 'sftp' lacks the key 'expected_every_hours'"],
     ),
     "promotion from nowhere": (
         config_text(environments="uat: {endpoint: local}\nprod: {endpoint: local, promotes_from: uta}"),

@@ -13,7 +13,8 @@ from fake_cloud import FakeStore
 
 from deployer.errors import DataopsError, Refused
 from deployer.release.artifacts import fetch_release, matching_release, store_release
-from deployer.release.release import build_release, zip_directory
+from deployer.release.diff import changed_files
+from deployer.release.release import build_release, zip_directories
 
 
 def released(world: World) -> object:
@@ -57,9 +58,38 @@ def test_a_zip_depends_on_its_files_alone(tmp_path: Path) -> None:
         for file in ("b.py", "a.py"):
             (package / file).write_text(f"# {file}\n")
             os.utime(package / file, (when, when))
-    zips = [zip_directory(tmp_path / name / "package") for name in ("one", "two")]
+    zips = [zip_directories([tmp_path / name / "package"]) for name in ("one", "two")]
     assert zips[0] == zips[1]
     assert zipfile.ZipFile(BytesIO(zips[0])).namelist() == ["package/a.py", "package/b.py"]
+
+
+def test_a_bundle_holds_its_directories_side_by_side(tmp_path: Path) -> None:
+    """Given a bundle of two directories, when it is built twice, then the bytes are equal and both are top folders."""
+    for name in ("functions/validate/handler.py", "athena/checks/a.sql"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    folders = [tmp_path / "functions/validate", tmp_path / "athena/checks"]
+    assert zip_directories(folders) == zip_directories(folders)
+    assert zipfile.ZipFile(BytesIO(zip_directories(folders))).namelist() == ["validate/handler.py", "checks/a.sql"]
+
+
+def test_a_change_in_a_bundle_is_told_where_it_is_in_the_project() -> None:
+    """Given two releases whose bundle and zip hold the same changed file, then it is told once, under its path."""
+
+    def release(text: str) -> tuple[dict[str, object], dict[str, bytes]]:
+        contents = {}
+        for path, names in {"f/validate.zip": ("validate/a.py", "lib/b.py"), "glue/lib.zip": ("lib/b.py",)}.items():
+            buffer = BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                for name in names:
+                    archive.writestr(name, text)
+            contents[path] = buffer.getvalue()
+        bundle = {"kind": "bundle", "path": "f/validate.zip", "folders": ["f/validate", "glue/lib"]}
+        return {"artifacts": {"Code": bundle}, "files": {path: {"sha256": text} for path in contents}}, contents
+
+    (before, old), (after, new) = release("1"), release("2")
+    found = changed_files(before, after, lambda manifest, path: (old if manifest is before else new)[path])
+    assert [file.path for file in found] == ["f/validate.zip", "f/validate/a.py", "glue/lib/b.py", "glue/lib.zip"]
 
 
 def test_an_unchanged_release_uploads_nothing(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_the_files_in_a_zip_are_compared_one_by_one() -> None:
         return buffer.getvalue()
 
     contents = {"old": zipped(a="same", b="1\n"), "new": zipped(a="same", b="2\n")}
-    before, after = ({"files": {"glue/lib.zip": {"sha256": side}}} for side in contents)
+    before, after = ({"artifacts": {}, "files": {"glue/lib.zip": {"sha256": side}}} for side in contents)
     found = changed_files(before, after, lambda m, path: contents[m["files"][path]["sha256"]])
     assert [(file.path, bool(file.diff)) for file in found] == [("glue/lib.zip", False), ("glue/lib/b.py", True)]
     assert found[1].diff[-2:] == ("-1", "+2")

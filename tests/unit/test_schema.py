@@ -24,7 +24,10 @@ jsonschema = pytest.importorskip("jsonschema")
 ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
 DOCUMENT = yaml.load(FULL, Loader=yaml.BaseLoader)
+# Numbers are texts to the BaseLoader.
 DOCUMENT["environments"]["uat"]["release_max_age_days"] = 7
+for route in DOCUMENT["environments"]["uat"]["routes"].values():
+    route["expected_every_hours"] = int(route["expected_every_hours"])
 
 
 def loader_accepts(document: Any) -> bool:

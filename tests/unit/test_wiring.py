@@ -57,6 +57,14 @@ def test_each_kind_of_source() -> None:
     assert wiring.order() == (("storage",), ("glue",))
 
 
+def test_cadences_of_routes_are_built_in() -> None:
+    """Given routes with and without a cadence, when a template asks for them, then it gets one text, in one order."""
+    asking = {"a": template("RouteCadences")}
+    some = "uat: {endpoint: local, routes: {sftp: {expected_every_hours: 24}, s3: {expected_every_hours: 6}}}"
+    assert wired(asking, environments=some).stacks["a"].sources == {"RouteCadences": BuiltIn("s3=6,sftp=24")}
+    assert wired(asking).stacks["a"].sources == {"RouteCadences": BuiltIn("")}
+
+
 def test_a_renamed_output_feeds_under_its_new_name() -> None:
     """Given one template in two stacks, when one renames its output, then each name leads to its own stack."""
     catalog = template(outputs=("Database",))

@@ -106,5 +106,7 @@ def _months_of_the_day(runs: Iterable[Manifest], day: date) -> tuple[str, ...]:
         for run in runs
         if run.finished_at.date() == day or any(each.last_modified.date() == day for each in run.inputs)
     ]
-    months = {month for run in concerned for table, months in run.tables.items() for month in months if table != "rejected"}
+    months = {
+        month for run in concerned for table, months in run.tables.items() for month in months if table != "rejected"
+    }
     return tuple(sorted(months))
