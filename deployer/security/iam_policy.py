@@ -169,7 +169,7 @@ class _Places:
         """Where CloudFormation may do it for dataops."""
         through = ("ForAnyValue:StringEquals", "aws:CalledVia", ("cloudformation.amazonaws.com",))
         if action == "iam:PassRole":
-            services = ("firehose.amazonaws.com", "glue.amazonaws.com")
+            services = tuple(f"{service}.amazonaws.com" for service in ("firehose", "glue", "lambda", "scheduler"))
             return _Scope(self._resources(action), (("StringEquals", "iam:PassedToService", services),))
         return _Scope(self._resources(action), (through,))
 
@@ -192,6 +192,14 @@ class _Places:
                     self._arn(service, f"log-group:/{self._prefix}*"),
                     self._arn(service, f"log-group:{self._prefix}*"),
                 )  # fmt: skip
+            case "cloudwatch":
+                return (self._arn(service, f"alarm:{self._prefix}*"),)
+            case "lambda":
+                return (self._arn(service, f"function:{self._prefix}*"),)
+            case "scheduler":
+                return (self._arn(service, f"schedule/default/{self._prefix}*"),)
+            case "sqs":
+                return (self._arn(service, f"{self._prefix}*"),)
             case "kinesis":
                 return (self._arn(service, f"stream/{self._prefix}*"),)
             case "firehose":

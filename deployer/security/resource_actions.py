@@ -25,6 +25,9 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         "athena",
         "CreateWorkGroup DeleteWorkGroup GetWorkGroup ListTagsForResource TagResource UntagResource UpdateWorkGroup",
     ),
+    "AWS::CloudWatch::Alarm": _actions(
+        "cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource UntagResource"
+    ),
     "AWS::Glue::Database": _actions("glue", "CreateDatabase DeleteDatabase GetDatabase UpdateDatabase"),
     "AWS::Glue::Job": (
         *_actions("glue", "CreateJob DeleteJob GetJob GetTags TagResource UntagResource UpdateJob"),
@@ -68,6 +71,22 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         *_actions("iam", "GetRole PassRole"),
         *_actions("kms", "CreateGrant DescribeKey"),
     ),
+    "AWS::Lambda::EventInvokeConfig": _actions(
+        "lambda",
+        """DeleteFunctionEventInvokeConfig GetFunctionEventInvokeConfig ListFunctionEventInvokeConfigs
+        PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig""",
+    ),
+    "AWS::Lambda::Function": (
+        *_actions(
+            "lambda",
+            """CreateFunction DeleteFunction GetFunction GetFunctionCodeSigningConfig GetFunctionRecursionConfig
+            GetRuntimeManagementConfig ListTags TagResource UntagResource UpdateFunctionCode
+            UpdateFunctionConfiguration""",
+        ),
+        "iam:PassRole",
+        "kms:Decrypt",
+        "s3:GetObject",
+    ),
     "AWS::Logs::LogGroup": (
         *_actions(
             "logs",
@@ -83,6 +102,14 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         PutLifecycleConfiguration TagResource UntagResource""",
     ),
     "AWS::S3::BucketPolicy": _actions("s3", "DeleteBucketPolicy GetBucketPolicy PutBucketPolicy"),
+    "AWS::SQS::Queue": _actions(
+        "sqs", "CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl ListQueueTags SetQueueAttributes TagQueue UntagQueue"
+    ),
+    "AWS::SQS::QueuePolicy": _actions("sqs", "GetQueueAttributes SetQueueAttributes"),
+    "AWS::Scheduler::Schedule": (
+        *_actions("scheduler", "CreateSchedule DeleteSchedule GetSchedule UpdateSchedule"),
+        "iam:PassRole",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,9 +19,9 @@ import boto3
 from refunds_lake.checks.arrivals import Cadences, parse_cadences
 from refunds_lake.checks.athena import Workgroup
 from refunds_lake.checks.facts import read_facts
-from refunds_lake.checks.registry import Severity, load_checks
-from refunds_lake.checks.validation import Report, Verdict, report_key, summary, validate
-from refunds_lake.objects import S3Store
+from refunds_lake.checks.registry import Check, Severity, load_checks
+from refunds_lake.checks.validation import Query, Report, Verdict, report_key, summary, validate
+from refunds_lake.objects import ObjectStore, S3Store
 
 CHECKS = Path(__file__).parents[1] / "checks"
 NAMESPACE = "RefundsLake"
@@ -63,12 +63,11 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Validate the day before today in UTC, or the event's `date`; the answer is what a person would be told."""
     until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_REPORT
     settings = Settings.of(os.environ)
-    report = report_on(day_of(event, now()), settings, until)
-    link = store_report(report, settings)
-    print(json.dumps(metrics(report, settings)), flush=True)
-    told = {"kind": "validation", "environment": settings.environment, **summary(report), "report": link}
-    if report.failing and settings.topic_arn:
-        publish(told, settings.topic_arn)
+    store = S3Store(boto3.client("s3"), settings.base_bucket)
+    workgroup = Workgroup(boto3.client("athena"), settings.workgroup, settings.database, until)
+    told = run(day_of(event, now()), settings, store, workgroup.query)
+    if told["failing"] and settings.topic_arn:
+        boto3.client("sns").publish(TopicArn=settings.topic_arn, Subject=subject(told), Message=json.dumps(told))
     return told
 
 
@@ -82,21 +81,22 @@ def day_of(event: Mapping[str, Any], moment: datetime) -> date:
     return date.fromisoformat(event["date"]) if event.get("date") else moment.date() - timedelta(days=1)
 
 
-def report_on(day: date, settings: Settings, until: float) -> Report:
-    """Judge a day; every query ends by `until`, a moment of time.monotonic()."""
-    store = S3Store(boto3.client("s3"), settings.base_bucket)
+def run(
+    day: date, settings: Settings, store: ObjectStore, query: Query, checks: Sequence[Check] | None = None
+) -> dict[str, Any]:
+    """Judge a day, write its report and print its metrics; a report of the same day takes the place of the one before."""
     facts = read_facts(store, settings.base_prefix, day)
-    workgroup = Workgroup(boto3.client("athena"), settings.workgroup, settings.database, until)
-    return validate(load_checks(CHECKS), facts, settings.cadences, workgroup.query, clock=now)
+    report = validate(checks or load_checks(CHECKS), facts, settings.cadences, query, clock=now)
+    store.put(report_key(day), json.dumps(report.document(), indent=1).encode())
+    print(json.dumps(metrics(report, settings)), flush=True)
+    link = link_to(report_key(day), settings)
+    return {"kind": "validation", "environment": settings.environment, **summary(report), "report": link}
 
 
-def store_report(report: Report, settings: Settings) -> str:
-    """Write the report and return the link to it; a report of the same day takes the place of the one before."""
-    key = report_key(report.day)
-    body = json.dumps(report.document(), indent=1).encode()
-    S3Store(boto3.client("s3"), settings.base_bucket).put(key, body)
-    console = f"https://{settings.region}.console.aws.amazon.com/s3/object/{settings.base_bucket}"
-    return f"{console}?region={settings.region}&prefix={quote(key, safe='')}"
+def link_to(key: str, settings: Settings) -> str:
+    """Return the address of an object in AWS's console."""
+    bucket = f"https://{settings.region}.console.aws.amazon.com/s3/object/{settings.base_bucket}"
+    return f"{bucket}?region={settings.region}&prefix={quote(key, safe='')}"
 
 
 def metrics(report: Report, settings: Settings) -> dict[str, Any]:
@@ -118,8 +118,7 @@ def metrics(report: Report, settings: Settings) -> dict[str, Any]:
     return {"_aws": {"Timestamp": moment, "CloudWatchMetrics": [declared]}, "Function": settings.function, **values}
 
 
-def publish(told: Mapping[str, Any], topic_arn: str) -> None:
-    """Tell the topic which checks fail."""
+def subject(told: Mapping[str, Any]) -> str:
+    """Return the headline of a message."""
     count = len(told["failing"])
-    subject = f"Validation of {told['date']}: {count} {'check fails' if count == 1 else 'checks fail'}"
-    boto3.client("sns").publish(TopicArn=topic_arn, Subject=subject, Message=json.dumps(told))
+    return f"Validation of {told['date']}: {count} {'check fails' if count == 1 else 'checks fail'}"

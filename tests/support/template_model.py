@@ -45,6 +45,8 @@ SAMPLES: dict[str, str] = {
     "JobLibraryKey": "artifacts/4567/refunds_lake.zip",
     "RefundsSql": "select 1",
     "MonthlyRefundsSql": "select ?",
+    "ValidationCodeKey": "artifacts/89ab/validate.zip",
+    "WorkGroupName": "stack-athena",
 }
 
 Json = Any

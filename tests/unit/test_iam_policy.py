@@ -122,7 +122,8 @@ def test_keys_are_used_by_their_alias_and_resources_through_cloudformation() -> 
             }
         if statement["Sid"].startswith("CloudFormation"):
             through = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
-            passed = {"StringEquals": {"iam:PassedToService": ["firehose.amazonaws.com", "glue.amazonaws.com"]}}
+            services = [f"{name}.amazonaws.com" for name in ("firehose", "glue", "lambda", "scheduler")]
+            passed = {"StringEquals": {"iam:PassedToService": services}}
             assert statement["Condition"] == (passed if statement["Action"] == ["iam:PassRole"] else through)
 
 

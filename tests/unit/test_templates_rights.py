@@ -33,6 +33,9 @@ STREAM = f"arn:aws:kinesis:ap-southeast-2:{ACCOUNT}:stream/transactionstream-phy
 OTHER_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/other"
 LOGS = f"arn:aws:logs:ap-southeast-2:{ACCOUNT}:log-group:"
 RAW, BASE, RESULTS, ARTIFACTS = (f"arn:aws:s3:::{name}-bucket" for name in ("raw", "base", "results", "artifacts"))
+VALIDATION = "operations/ValidationRole"
+FUNCTION = f"arn:aws:lambda:ap-southeast-2:{ACCOUNT}:validation-physical"
+FAILURES = f"arn:aws:sqs:ap-southeast-2:{ACCOUNT}:validationfailures-physical"
 WORKGROUP = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:workgroup/stack-athena"
 
 KMS_BUCKETS = [bucket for bucket in all_resources("AWS::S3::Bucket") if bucket.id != "AccessLogBucket"]
@@ -123,6 +126,30 @@ REQUESTS = [
     ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "AWS/Billing"}, False),
     ("glue/JobRole", "logs:PutLogEvents", f"{LOGS}/stack-glue/base-tables/s-role/r/error:log-stream:jr_1", {}, True),
     ("glue/JobRole", "logs:PutLogEvents", f"{LOGS}/aws-glue/jobs/error:log-stream:jr_1", {}, False),
+    # The validation queries the live tables in one workgroup, reads the manifests beside them, and writes reports.
+    (VALIDATION, "athena:StartQueryExecution", WORKGROUP, {}, True),
+    (VALIDATION, "athena:StartQueryExecution", WORKGROUP.replace("stack-athena", "primary"), {}, False),
+    (VALIDATION, "athena:UpdateWorkGroup", WORKGROUP, {}, False),
+    (VALIDATION, "glue:GetPartitions", f"{GLUE}:table/base_database/refund", {}, True),
+    (VALIDATION, "glue:GetPartitions", f"{GLUE}:table/smoke_database/refund", {}, False),
+    (VALIDATION, "glue:BatchUpdatePartition", f"{GLUE}:table/base_database/refund", {}, False),
+    (VALIDATION, "s3:ListBucket", BASE, {"s3:prefix": "base/_runs/"}, True),
+    (VALIDATION, "s3:ListBucket", BASE, {"s3:prefix": "statements/"}, False),
+    (VALIDATION, "s3:GetObject", f"{BASE}/base/_runs/20261001T000000Z-00000001.json", {}, True),
+    (VALIDATION, "s3:PutObject", f"{BASE}/base/_runs/20261001T000000Z-00000001.json", {}, False),
+    (VALIDATION, "s3:PutObject", f"{BASE}/validation/date=2026-10-01/report.json", {}, True),
+    (VALIDATION, "s3:DeleteObject", f"{BASE}/validation/date=2026-10-01/report.json", {}, False),
+    (VALIDATION, "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
+    (VALIDATION, "s3:PutObject", f"{RESULTS}/reports/a.csv", {}, True),
+    (VALIDATION, "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    (VALIDATION, "kms:Decrypt", DATA_KEY, {}, False),
+    (VALIDATION, "logs:PutLogEvents", f"{LOGS}validationloggroup-physical:log-stream:2026", {}, True),
+    (VALIDATION, "logs:PutLogEvents", f"{LOGS}/stack-glue/base-tables/error:log-stream:jr_1", {}, False),
+    (VALIDATION, "sqs:SendMessage", FAILURES, {}, True),
+    (VALIDATION, "sqs:ReceiveMessage", FAILURES, {}, False),
+    ("operations/ValidationScheduleRole", "lambda:InvokeFunction", FUNCTION, {}, True),
+    ("operations/ValidationScheduleRole", "lambda:InvokeFunction", FUNCTION.replace("validation", "other"), {}, False),
+    ("operations/ValidationScheduleRole", "sqs:SendMessage", FAILURES, {}, True),
     # The partner puts files in one place and sees nothing.
     ("ingest/DropRole", "s3:PutObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.csv", {}, True),
     ("ingest/DropRole", "s3:AbortMultipartUpload", f"{RAW}/transactions/source=s3/a.csv", {}, True),
@@ -212,9 +239,10 @@ def calls(service: str) -> dict[str, str]:
     return {xform_name(operation): operation for operation in operations}
 
 
-def words_of_the_job() -> set[str]:
-    """Every attribute and text in the job's code, which is where the names of calls are."""
-    nodes = [node for path in (ROOT / "glue").rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+def words_of(*folders: str) -> set[str]:
+    """Every attribute and text in the code of some folders, which is where the names of calls are."""
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]
     attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     return attributes | {str(node.value) for node in nodes if isinstance(node, ast.Constant)}
 
@@ -225,9 +253,17 @@ def test_the_job_has_the_rights_that_its_code_needs() -> None:
     The emulator would let a call pass without. (In S3 Spark calls as well, so more rights are needed than are seen.)
     """
     granted = {action for statement in role_rights("glue", "JobRole") for action in as_list(statement["Action"])}
-    words = words_of_the_job()
+    words = words_of("glue")
     needed = {f"glue:{action}" for name, action in calls("glue").items() if name in words}
     needed |= {right for name in calls("s3").keys() & words for right in S3_RIGHTS[name]}
     needed |= {f"cloudwatch:{action}" for name, action in calls("cloudwatch").items() if name in words}
     assert needed <= granted
     assert {right for right in granted if right.startswith("glue:")} <= needed
+
+
+def test_the_validation_has_the_rights_that_its_code_needs() -> None:
+    """Given the function's code, then its role has the right to every call of Athena that it makes, and to no other."""
+    granted = {action for each in role_rights("operations", "ValidationRole") for action in as_list(each["Action"])}
+    words = words_of("functions/validate", "glue/refunds_lake/checks")
+    needed = {f"athena:{action}" for name, action in calls("athena").items() if name in words}
+    assert needed == {right for right in granted if right.startswith("athena:")}

@@ -55,7 +55,7 @@ def load_checks(directory: Path) -> tuple[Check, ...]:
         entries = json.loads(table.read_text(encoding="utf-8"))["checks"]
         checks = tuple(_check(entry, directory) for entry in entries)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ChecksError(f"{table}: not a table of checks ({error!r})") from error
+        raise ChecksError(f"{table}: not a table of checks ({type(error).__name__}: {error})") from error
     if len({check.name for check in checks}) != len(checks):
         raise ChecksError(f"{table}: a check stands in it twice")
     return checks

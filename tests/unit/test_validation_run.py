@@ -1,0 +1,326 @@
+"""One validation from the facts to the report, the function around it, and the zip that it ships in."""
+
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lake_fakes import DirectoryStore
+from refunds_lake.checks.athena import Workgroup
+from refunds_lake.checks.facts import Facts, Volume
+from refunds_lake.checks.registry import Check, ChecksError, Severity, Source, load_checks
+from refunds_lake.checks.statements import COUNT_COLUMN
+from refunds_lake.checks.validation import Answer, CheckBroken, Query, Report, Verdict, judge, summary, validate
+from template_model import ROOT, TEMPLATES, one_resource
+from validate.handler import Settings, day_of, metrics, run, subject
+
+from deployer.config import load_project
+from deployer.release import build_release
+
+DAY = date(2026, 10, 1)
+NOW = datetime(2026, 10, 2, 6, tzinfo=UTC)
+FACTS = Facts(DAY, months=("2026-10",), published={("purchase", "2026-10"): 1})
+SETTINGS = Settings(
+    "prod", "validation", "ap-southeast-2", "base-bucket", "base/", "base_db", "reports", {"sftp": 24.0}, None
+)
+
+
+def check(name: str, source: Source = Source.SQL, severity: Severity = Severity.ERROR, threshold: float = 0) -> Check:
+    """Build a check whose SQL is its name."""
+    sql = f"select '{name}' as name" if source is Source.SQL else None
+    return Check(name, f"{name} is right", source, severity, threshold, "rows", False, name, sql)
+
+
+def answers(**found: int | str) -> Query:
+    """Answer the query of each named check with so many rows, or break it with a reason; others have none."""
+
+    def query(sql: str) -> Answer:
+        name = next((name for name in found if f"'{name}'" in sql), "")
+        rows = found.get(name, 0)
+        if isinstance(rows, str):
+            raise CheckBroken(rows)
+        return Answer(("id", COUNT_COLUMN), [(f"{name}-{number}", str(rows)) for number in range(min(rows, 3))], 7)
+
+    return query
+
+
+def validated(*checks: Check, query: Query, facts: Facts = FACTS) -> Report:
+    """Validate a day."""
+    return validate(checks, facts, {}, query, clock=lambda: NOW)
+
+
+def test_rows_fail_a_check_and_all_are_counted() -> None:
+    """Given a query with more rows than it returns, when the check is judged, then it fails with the number of all."""
+    result = judge(check("a"), FACTS, {}, answers(a=5000))
+    assert (result.verdict, result.rows, result.columns) == (Verdict.FAILED, 5000, ("id",))
+    assert result.examples == (("a-0",), ("a-1",), ("a-2",))
+    assert result.bytes_scanned == 7
+    assert judge(check("a"), FACTS, {}, answers()).verdict is Verdict.PASSED
+
+
+def test_a_check_that_cannot_run_is_an_error_whatever_its_severity() -> None:
+    """Given a warning whose query breaks, when the day is judged, then it is an error: nobody knows; the others are judged."""
+    checks = [check("a"), check("b", severity=Severity.WARNING), check("c", severity=Severity.WARNING)]
+    report = validated(*checks, query=answers(b="out of time", c=1))
+    assert [(each.verdict, each.note) for each in report.results] == [
+        (Verdict.PASSED, ""),
+        (Verdict.BROKEN, "out of time"),
+        (Verdict.FAILED, ""),
+    ]
+    assert [each.check.name for each in report.errors] == ["b"]
+    assert [each.check.name for each in report.failing] == ["b", "c"]
+
+
+def test_a_check_of_the_manifests_asks_nothing() -> None:
+    """Given a check of the manifests, when it is judged, then its rows come from the facts and no query runs."""
+    facts = Facts(DAY, volumes={"s3": {DAY: Volume(10, 5)}})
+    result = judge(check("rejected_shares", Source.MANIFESTS, threshold=0.05), facts, {}, answers())
+    assert (result.verdict, result.rows, result.examples) == (Verdict.FAILED, 1, (("s3", 10, 5, 0.5),))
+    skipped = judge(check("stale_routes", Source.MANIFESTS), facts, {}, answers())
+    assert (skipped.verdict, skipped.is_failing) == (Verdict.SKIPPED, False)
+    assert skipped.note == "no route has an expected cadence in dataops.yml"
+
+
+def test_a_report_says_everything_and_a_summary_shows_no_data() -> None:
+    """Given a failing check, when the day is written down, then the report has its rows and the summary has not."""
+    report = validated(check("a"), check("b"), query=answers(a=2))
+    document = json.loads(json.dumps(report.document()))
+    assert (document["date"], document["errors"], document["failing"]) == ("2026-10-01", ["a"], ["a"])
+    assert document["checks"][0] == {
+        "name": "a",
+        "promise": "a is right",
+        "severity": "error",
+        "verdict": "failed",
+        "rows": 2,
+        "threshold": 0,
+        "unit": "rows",
+        "blocking": False,
+        "runbook": "docs/operations.md#a",
+        "note": "",
+        "columns": ["id"],
+        "examples": [["a-0"], ["a-1"]],
+        "bytes_scanned": 7,
+    }
+    told = summary(report)
+    assert [each["name"] for each in told["failing"]] == ["a"]
+    assert "a-0" not in json.dumps(told)
+
+
+# The table of checks
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("", "not a table of checks"),
+        ('{"checks": [{"name": "a"}]}', "KeyError"),
+        ('{"checks": [{"name": "a", "source": "tea leaves"}]}', "tea leaves"),
+        ('{"checks": [{"name": "a", "source": "sql"}]}', "a.sql"),
+        ('{"checks": [{"name": "a", "source": "manifests", "severity": "error", "colour": "red"}]}', "colour"),
+    ],
+)
+def test_a_wrong_table_is_told(tmp_path: Path, table: str, message: str) -> None:
+    """Given a table of checks with a mistake, when it is read, then the error names the file and the mistake."""
+    (tmp_path / "checks.json").write_text(table)
+    with pytest.raises(ChecksError, match=r"checks\.json.*" + message):
+        load_checks(tmp_path)
+
+
+def test_a_check_stands_once_in_the_table(tmp_path: Path) -> None:
+    """Given a check that is listed twice, when the table is read, then that is an error."""
+    entry = json.loads((ROOT / "athena/checks/checks.json").read_text())["checks"][0]
+    (tmp_path / "checks.json").write_text(json.dumps({"checks": [entry, entry]}))
+    with pytest.raises(ChecksError, match="twice"):
+        load_checks(tmp_path)
+
+
+# Athena
+
+
+class FakeAthena:
+    """Queries that go through states; each asking moves one on."""
+
+    class exceptions:
+        class InvalidRequestException(Exception):
+            pass
+
+    def __init__(self, *states: str, reason: str = "") -> None:
+        self.states, self.reason, self.stopped = list(states), reason, []
+
+    def start_query_execution(self, **request: Any) -> dict[str, str]:
+        if self.reason == "refused":
+            raise self.exceptions.InvalidRequestException("mismatched input")
+        self.request = request
+        return {"QueryExecutionId": "q1"}
+
+    def get_query_execution(self, **_: Any) -> Any:
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        status = {"State": state, **({"StateChangeReason": self.reason} if self.reason else {})}
+        return {"QueryExecution": {"Status": status, "Statistics": {"DataScannedInBytes": 11}}}
+
+    def get_query_results(self, **_: Any) -> Any:
+        rows = [{"Data": [{"VarCharValue": "id"}]}, {"Data": [{}]}, {"Data": [{"VarCharValue": "x"}]}]
+        return {"ResultSet": {"ResultSetMetadata": {"ColumnInfo": [{"Name": "id"}]}, "Rows": rows}}
+
+    def stop_query_execution(self, *, QueryExecutionId: str) -> None:
+        self.stopped.append(QueryExecutionId)
+
+
+def workgroup(athena: FakeAthena, seconds: float = 60) -> Workgroup:
+    """A workgroup that has some seconds left."""
+    return Workgroup(athena, "reports", "base_db", time.monotonic() + seconds)
+
+
+def test_a_query_runs_in_the_workgroup_to_its_end() -> None:
+    """Given a query that ends, then its rows come without the header, null as None, with the bytes that it read."""
+    athena = FakeAthena("QUEUED", "SUCCEEDED")
+    assert workgroup(athena).query("select 1") == Answer(("id",), [(None,), ("x",)], 11)
+    assert athena.request == {
+        "QueryString": "select 1",
+        "QueryExecutionContext": {"Database": "base_db"},
+        "WorkGroup": "reports",
+    }
+
+
+@pytest.mark.parametrize(
+    ("athena", "seconds", "message"),
+    [
+        (FakeAthena("FAILED", reason="TABLE_NOT_FOUND"), 60, "query q1 ended FAILED: TABLE_NOT_FOUND"),
+        (FakeAthena("CANCELLED"), 60, "query q1 ended CANCELLED: no reason given"),
+        (FakeAthena("RUNNING", reason="refused"), 60, "the query was refused: mismatched input"),
+        (FakeAthena("RUNNING"), 0.1, "query q1 was stopped, the time of the validation is over"),
+    ],
+)
+def test_a_query_that_does_not_end_well_breaks_the_check(athena: FakeAthena, seconds: float, message: str) -> None:
+    """Given a query that fails, is refused or takes too long, then the check is broken with the reason; none is left running."""
+    with pytest.raises(CheckBroken, match=message):
+        workgroup(athena, seconds).query("select 1")
+    assert athena.stopped == (["q1"] if seconds < 1 else [])
+
+
+# The function
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryStore:
+    return DirectoryStore(tmp_path)
+
+
+def test_a_run_writes_its_report_and_counts(store: DirectoryStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a day with a failing check, when the function runs, then report, metrics and message agree."""
+    checks = [check("duplicate_ids"), check("orphans", severity=Severity.WARNING), check("b")]
+    told = run(DAY, SETTINGS, store, answers(duplicate_ids=2, orphans=9, b="no tables"), checks)
+    report = json.loads(store.get("validation/date=2026-10-01/report.json")[0])
+    assert report["failing"] == [each["name"] for each in told["failing"]] == ["duplicate_ids", "orphans", "b"]
+    assert (told["kind"], told["environment"], told["date"]) == ("validation", "prod", "2026-10-01")
+    assert told["report"] == (
+        "https://ap-southeast-2.console.aws.amazon.com/s3/object/base-bucket"
+        "?region=ap-southeast-2&prefix=validation%2Fdate%3D2026-10-01%2Freport.json"
+    )
+    line = json.loads(capsys.readouterr().out)
+    (declared,) = line["_aws"]["CloudWatchMetrics"]
+    values = {metric["Name"]: line[metric["Name"]] for metric in declared["Metrics"]}
+    assert values == {
+        "duplicate_ids": 2,
+        "orphans": 9,
+        "failing_errors": 2,  # the one with rows, and the one that could not run: it has no rows to count
+        "failing_warnings": 1,
+        "validations": 1,
+    }
+    assert (declared["Namespace"], declared["Dimensions"], line["Function"]) == (
+        "RefundsLake",
+        [["Function"]],
+        "validation",
+    )
+
+
+def test_a_run_of_an_empty_lake_is_sound(store: DirectoryStore) -> None:
+    """Given a lake that nothing was loaded into, when the real checks run, then nothing fails but the expected route."""
+    told = run(DAY, SETTINGS, store, answers(), load_checks(ROOT / "athena/checks"))
+    assert [each["name"] for each in told["failing"]] == ["stale_routes"]
+    assert subject(told) == "Validation of 2026-10-01: 1 check fails"
+
+
+def test_the_day_is_yesterday_in_utc_or_the_events() -> None:
+    """Given the schedule's event or one with a date, then the day is the one before, in UTC, or that date."""
+    assert day_of({}, datetime(2026, 10, 2, 0, 0, 1, tzinfo=UTC)) == DAY
+    assert day_of({"date": "2026-09-30"}, NOW) == date(2026, 9, 30)
+
+
+def test_the_alarms_watch_metrics_that_the_function_writes() -> None:
+    """Given the alarms on the validation, then namespace, metric and dimension are those of the function's line."""
+    line = metrics(validated(check("a"), query=answers()), SETTINGS)
+    (declared,) = line["_aws"]["CloudWatchMetrics"]
+    for name in ("FailingChecks", "MissingValidation"):
+        alarm = one_resource("operations", name).properties
+        assert alarm["Namespace"] == declared["Namespace"]
+        assert alarm["MetricName"] in line
+        assert [each["Name"] for each in alarm["Dimensions"]] == declared["Dimensions"][0]
+    missing = one_resource("operations", "MissingValidation").properties
+    assert missing["TreatMissingData"] == "breaching"
+    assert missing["EvaluationPeriods"] * missing["Period"] == 26 * 3600
+
+
+def test_the_template_gives_the_function_its_settings() -> None:
+    """Given the function's variables, then its settings can be read from them and the names that Lambda adds."""
+    variables = one_resource("operations", "Validation").properties["Environment"]["Variables"]
+    settings = Settings.of(
+        {**variables, "ROUTE_CADENCES": "s3=6,sftp=24", "AWS_LAMBDA_FUNCTION_NAME": "v", "AWS_REGION": "eu-west-1"}
+    )
+    assert settings.cadences == {"s3": 6, "sftp": 24}
+    assert (settings.base_bucket, settings.topic_arn) == ("base-bucket", None)
+    assert TEMPLATES["operations"].parameters["RouteCadences"].default == ""
+    empty = Settings.of({**variables, "AWS_LAMBDA_FUNCTION_NAME": "v", "AWS_REGION": "eu-west-1"})
+    assert empty.cadences == {}
+
+
+def test_the_schedule_retries_keeps_what_failed_and_names_its_zone() -> None:
+    """Given the schedule and the function behind it, then both try again and both leave what failed in the queue."""
+    schedule = one_resource("operations", "DailyValidation").properties
+    queue = schedule["Target"]["DeadLetterConfig"]["Arn"]
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    assert json.loads(schedule["Target"]["Input"]) == {}
+    invocations = one_resource("operations", "ValidationInvocations").properties
+    assert invocations["MaximumRetryAttempts"] == 2
+    assert invocations["DestinationConfig"]["OnFailure"]["Destination"] == queue
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The function's zip as a release has it, unpacked as Lambda does."""
+    release = build_release(load_project(ROOT, {}))
+    artifact = release.manifest["artifacts"]["ValidationCodeKey"]
+    folder = tmp_path_factory.mktemp("task")
+    archive = folder / "code.zip"
+    archive.write_bytes(release.files[artifact["path"]].content)
+    with zipfile.ZipFile(archive) as code:
+        code.extractall(folder)
+    return folder
+
+
+def test_the_zip_needs_the_standard_library_and_boto3_alone(shipped: Path) -> None:
+    """Given the zip, when its handler is imported by a Python that has boto3 and nothing else, then checks are there."""
+    module, _, function = one_resource("operations", "Validation").properties["Handler"].rpartition(".")
+    allowed = ["boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six"]
+    script = f"""
+import sys, importlib, importlib.abc
+class OnlyRuntime(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        top = name.partition(".")[0]
+        if top not in sys.stdlib_module_names and top not in {allowed} + ["validate", "refunds_lake"]:
+            raise ImportError(name + " is not in Lambda's runtime")
+sys.meta_path.insert(0, OnlyRuntime())
+sys.path.insert(0, {str(shipped)!r})
+module = importlib.import_module({module!r})
+assert module.__file__.startswith({str(shipped)!r}) and callable(module.{function})
+print(len(module.load_checks(module.CHECKS)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=shipped)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == len(load_checks(ROOT / "athena/checks"))
