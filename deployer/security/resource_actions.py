@@ -103,7 +103,8 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "AWS::S3::BucketPolicy": _actions("s3", "DeleteBucketPolicy GetBucketPolicy PutBucketPolicy"),
     "AWS::SQS::Queue": _actions(
-        "sqs", "CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl ListQueueTags SetQueueAttributes TagQueue UntagQueue"
+        "sqs",
+        "CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl ListQueueTags SetQueueAttributes TagQueue UntagQueue",
     ),
     "AWS::SQS::QueuePolicy": _actions("sqs", "GetQueueAttributes SetQueueAttributes"),
     "AWS::Scheduler::Schedule": (
