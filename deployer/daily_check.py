@@ -1,0 +1,98 @@
+"""The daily validation from the command line: the same checks as the function's, now, and how they are shown.
+
+What is judged is the business of refunds_lake.checks; nothing is stored and nobody is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from refunds_lake.checks.athena import Workgroup
+from refunds_lake.checks.facts import read_facts
+from refunds_lake.checks.registry import Check, ChecksError, blocking, load_checks
+from refunds_lake.checks.validation import Report, Result, Verdict, validate
+
+from deployer.deployed_lake import Lake
+from deployer.errors import DataopsError, UsageError
+from deployer.manifests import base_store
+
+CHECKS_DIRECTORY = "athena/checks"
+TIMEOUT_SECONDS = 600.0
+_HEAD = ("check", "severity", "rows", "threshold", "verdict")
+_SHOWN_ROWS = 3
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+def day_from(text: str | None) -> date:
+    """Return the day to judge: the one given, or yesterday in UTC. Raises UsageError."""
+    if text is None:
+        return now().date() - timedelta(days=1)
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"'{text}' is no day", hint="write a day as YYYY-MM-DD, for example 2026-10-01") from error
+
+
+def checks_of(project_dir: Path) -> tuple[Check, ...]:
+    """Return the checks of a checkout. Raises DataopsError."""
+    try:
+        return load_checks(project_dir / CHECKS_DIRECTORY)
+    except ChecksError as error:
+        raise DataopsError(str(error), hint="docs/sql.md describes the table of checks") from error
+
+
+def check_day(lake: Lake, checks: Sequence[Check], day: date, cadences: Mapping[str, float]) -> Report:
+    """Run the daily validation of a day."""
+    facts = read_facts(base_store(lake), lake.live.prefix, day)
+    return validate(checks, facts, cadences, _workgroup(lake).query, clock=now)
+
+
+def check_month_end(lake: Lake, checks: Sequence[Check]) -> Report:
+    """Run the checks that a month end waits for, over all months, as of today."""
+    facts = read_facts(base_store(lake), lake.live.prefix, now().date(), all_months=True)
+    return validate(blocking(checks), facts, {}, _workgroup(lake).query, clock=now)
+
+
+def _workgroup(lake: Lake) -> Workgroup:
+    return Workgroup(lake.athena, lake.workgroup, lake.live.database, time.monotonic() + TIMEOUT_SECONDS)
+
+
+def report_lines(report: Report) -> list[str]:
+    """Show a report as a table, and below it some rows of each failing check, or why a check did not judge."""
+    rows = [_HEAD, *(_cells(result) for result in report.results)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table + [line for result in report.results for line in _details(result)]
+
+
+def _cells(result: Result) -> tuple[str, ...]:
+    check = result.check
+    threshold = check.unit if check.threshold is None else f"{check.threshold:g} {check.unit}"
+    counted = f"{result.rows:,}" if result.verdict in (Verdict.PASSED, Verdict.FAILED) else "-"
+    return (check.name, check.severity, counted, threshold, result.verdict)
+
+
+def _details(result: Result) -> list[str]:
+    if result.note:
+        return ["", f"{result.check.name} {result.verdict}: {result.note}"]
+    if not result.rows:
+        return []
+    shown = [", ".join(f"{value}" for value in row) for row in result.examples[:_SHOWN_ROWS]]
+    more = [f"  and {result.rows - len(shown):,} more"] if result.rows > len(shown) else []
+    head = f"{result.check.name} ({', '.join(result.columns)}), see {result.document()['runbook']}:"
+    return ["", head, *(f"  {row}" for row in shown), *more]
+
+
+def verdict_line(report: Report) -> str:
+    """Say in one line how the day stands."""
+    warnings = len(report.failing) - len(report.errors)
+    scanned = sum(result.bytes_scanned for result in report.results)
+    counts = f"{len(report.results)} checks, {len(report.errors)} errors, {warnings} warnings"
+    return f"{report.day}: {counts}; {scanned:,} bytes scanned"
