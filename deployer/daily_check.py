@@ -65,11 +65,13 @@ def _workgroup(lake: Lake) -> Workgroup:
 
 
 def report_lines(report: Report) -> list[str]:
-    """Show a report as a table, and below it some rows of each failing check, or why a check did not judge."""
+    """Show a report as a table, below it why checks did not judge, and some rows of each failing one."""
     rows = [_HEAD, *(_cells(result) for result in report.results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return table + [line for result in report.results for line in _details(result)]
+    notes = [f"{each.check.name} {each.verdict}: {each.note}" for each in report.results if each.note]
+    examples = [line for result in report.results if result.rows for line in _examples(result)]
+    return [*table, *([""] if notes else []), *notes, *examples]
 
 
 def _cells(result: Result) -> tuple[str, ...]:
@@ -79,11 +81,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     return (check.name, check.severity, counted, threshold, result.verdict)
 
 
-def _details(result: Result) -> list[str]:
-    if result.note:
-        return ["", f"{result.check.name} {result.verdict}: {result.note}"]
-    if not result.rows:
-        return []
+def _examples(result: Result) -> list[str]:
     shown = [", ".join(f"{value}" for value in row) for row in result.examples[:_SHOWN_ROWS]]
     more = [f"  and {result.rows - len(shown):,} more"] if result.rows > len(shown) else []
     head = f"{result.check.name} ({', '.join(result.columns)}), see {result.document()['runbook']}:"
