@@ -55,7 +55,7 @@ def dataops(directory: Path, *arguments: str, check: bool = True) -> subprocess.
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     """Deploy, deliver a sample by both routes, run the job."""
     directory = tmp_path_factory.mktemp("lakehouse")
-    for name in ("templates", "glue", "athena"):
+    for name in ("templates", "glue", "athena", "functions"):
         shutil.copytree(ROOT / name, directory / name)
     shutil.copy(ROOT / "dataops.yml", directory)
     try:

@@ -149,7 +149,7 @@ def released(team: Team) -> Released:
     def leave_only_what_promotes(stage: str) -> None:
         """In prod's checkout nothing is left that could be built: no template, no SQL, no script of the job."""
         if stage == "prod":
-            for name in ("templates", "athena", "glue/base_tables.py"):
+            for name in ("templates", "athena", "functions", "glue/base_tables.py"):
                 path = team.checkout / name
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -68,7 +68,7 @@ class TwoAccounts:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud, self.directory = cloud, cloud.project_dir
-        for name in ("templates", "glue", "athena"):
+        for name in ("templates", "glue", "athena", "functions"):
             shutil.copytree(ROOT / name, self.directory / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
         project = yaml.safe_load((ROOT / "dataops.yml").read_text(encoding="utf-8"))
         for name in ("uat", "prod"):
