@@ -84,7 +84,7 @@ def _cells(result: Result) -> tuple[str, ...]:
 def _examples(result: Result) -> list[str]:
     shown = [", ".join(f"{value}" for value in row) for row in result.examples[:_SHOWN_ROWS]]
     more = [f"  and {result.rows - len(shown):,} more"] if result.rows > len(shown) else []
-    head = f"{result.check.name} ({', '.join(result.columns)}), see {result.document()['runbook']}:"
+    head = f"{result.check.name} ({', '.join(result.columns)}), see {result.line().runbook}:"
     return ["", head, *(f"  {row}" for row in shown), *more]
 
 

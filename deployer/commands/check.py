@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
+
 import click
+from refunds_lake.checks.validation import ReportLine
 
 from deployer.app import App
+from deployer.daily_check import check_day, check_month_end, checks_of, day_from, report_lines, verdict_line
+from deployer.documents import as_document
+from deployer.environment import lake_of
+from deployer.errors import UsageError
 from deployer.options import env_option, examples
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What the checks found, in the order of their table."""
+
+    env: str
+    date: str
+    started_at: dt.datetime
+    finished_at: dt.datetime
+    errors: tuple[str, ...]
+    failing: tuple[str, ...]
+    checks: tuple[ReportLine, ...]
 
 
 @click.command(
     epilog=examples(
         "dataops check --env local",
         "dataops check --env prod --date 2026-10-01",
-        "dataops --output json check --env prod --blocking",
+        "dataops check --env prod --blocking --output json",
     )
 )
 @env_option
@@ -24,20 +45,24 @@ def check(app: App, env_name: str, day: str | None, is_month_end: bool) -> int:
 
     Exit code 1 when a check of level error has rows, or one could not be run; warnings alone give 0.
     """
-    from deployer import daily_check
-    from deployer.environment import lake_of
-    from deployer.errors import UsageError
-
     if is_month_end and day is not None:
         raise UsageError("--blocking looks at all months and takes no --date")
-    judged = daily_check.day_from(day)
-    environment = app.environment(env_name)
-    checks = daily_check.checks_of(app.project().directory)
+    judged, environment = day_from(day), app.environment(env_name)
+    checks = checks_of(app.project().directory)
     lake = lake_of(app.connect(env_name))
     if is_month_end:
-        report = daily_check.check_month_end(lake, checks)
+        report = check_month_end(lake, checks)
     else:
-        report = daily_check.check_day(lake, checks, judged, environment.expected_every_hours)
-    app.say(daily_check.verdict_line(report))
-    app.emit({"env": env_name, **report.document()}, "\n".join(daily_check.report_lines(report)))
+        report = check_day(lake, checks, judged, environment.expected_every_hours)
+    app.say(verdict_line(report))
+    result = CheckResult(
+        env=env_name,
+        date=str(report.day),
+        started_at=report.started_at,
+        finished_at=report.finished_at,
+        errors=tuple(each.check.name for each in report.errors),
+        failing=tuple(each.check.name for each in report.failing),
+        checks=tuple(each.line() for each in report.results),
+    )
+    app.emit(as_document(result), "\n".join(report_lines(report)))
     return 1 if report.errors else 0

@@ -96,6 +96,9 @@ class FakeAthena:
         statistics = {"DataScannedInBytes": 1234}
         return {"QueryExecution": {"Status": status, "Statistics": statistics, "StatementType": "DML"}}
 
+    def get_query_results(self, QueryExecutionId: str) -> dict[str, Any]:
+        return next(self._get_query_results(QueryExecutionId))
+
     def stop_query_execution(self, QueryExecutionId: str) -> None:
         self.stopped.append(QueryExecutionId)
 
@@ -255,7 +258,9 @@ class FakeSession:
     glue: FakeGlue = field(default_factory=FakeGlue)
     logs: FakeLogs = field(default_factory=FakeLogs)
     s3: FakeS3 = field(default_factory=FakeS3)
-    environment: Any = field(default_factory=lambda: SimpleNamespace(name="test", parameters={}, partner=None))
+    environment: Any = field(
+        default_factory=lambda: SimpleNamespace(name="test", parameters={}, partner=None, expected_every_hours={})
+    )
     project: Any = field(default_factory=lambda: SimpleNamespace(directory=ROOT))
 
     def client(self, service: str) -> Any:

@@ -18,6 +18,7 @@ from deployments import World, passing
 
 from deployer import cli
 from deployer.commands import (
+    check,
     data,
     destroy,
     diff,
@@ -58,6 +59,7 @@ RESULTS: dict[str, type] = {
     "run": Load,
     "replay": Load,
     "report": report.ReportResult,
+    "check": check.CheckResult,
     "logs": logs.LogResult,
     "data runs": data.RunsResult,
     "data rebuild-catalog": data.CatalogResult,

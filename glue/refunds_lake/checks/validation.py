@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -50,6 +50,25 @@ Query = Callable[[str], Answer]
 
 
 @dataclass(frozen=True)
+class ReportLine:
+    """A check and what became of it, as the report has it."""
+
+    name: str
+    promise: str
+    severity: Severity
+    verdict: Verdict
+    rows: int
+    threshold: float | None
+    unit: str
+    blocking: bool
+    runbook: str
+    note: str
+    columns: tuple[str, ...]
+    examples: tuple[tuple[Any, ...], ...]
+    bytes_scanned: int
+
+
+@dataclass(frozen=True)
 class Result:
     """What one check found. `examples` are some of its `rows`; `note` says why it did not judge."""
 
@@ -71,23 +90,23 @@ class Result:
         """Whether the figures cannot be trusted: an error's rows, or any check that could not be run."""
         return self.is_failing and (self.check.severity is Severity.ERROR or self.verdict is Verdict.BROKEN)
 
-    def document(self) -> dict[str, Any]:
-        """The result as the report has it."""
-        return {
-            "name": self.check.name,
-            "promise": self.check.promise,
-            "severity": self.check.severity,
-            "verdict": self.verdict,
-            "rows": self.rows,
-            "threshold": self.check.threshold,
-            "unit": self.check.unit,
-            "blocking": self.check.blocking,
-            "runbook": f"{RUNBOOK}#{self.check.runbook}",
-            "note": self.note,
-            "columns": list(self.columns),
-            "examples": [list(row) for row in self.examples],
-            "bytes_scanned": self.bytes_scanned,
-        }
+    def line(self) -> ReportLine:
+        """Return the result with its check."""
+        return ReportLine(
+            name=self.check.name,
+            promise=self.check.promise,
+            severity=self.check.severity,
+            verdict=self.verdict,
+            rows=self.rows,
+            threshold=self.check.threshold,
+            unit=self.check.unit,
+            blocking=self.check.blocking,
+            runbook=f"{RUNBOOK}#{self.check.runbook}",
+            note=self.note,
+            columns=self.columns,
+            examples=self.examples,
+            bytes_scanned=self.bytes_scanned,
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +137,7 @@ class Report:
             "finished_at": utc_text(self.finished_at),
             "errors": [result.check.name for result in self.errors],
             "failing": [result.check.name for result in self.failing],
-            "checks": [result.document() for result in self.results],
+            "checks": [asdict(result.line()) for result in self.results],
         }
 
 
@@ -167,7 +186,7 @@ def _result(
 def summary(report: Report) -> Mapping[str, Any]:
     """Return what a person is told: the failing checks alone, without a row of data."""
     names = ("name", "promise", "severity", "verdict", "rows", "threshold", "unit", "runbook", "note")
-    failing = [result.document() for result in report.failing]
+    failing = [asdict(result.line()) for result in report.failing]
     return {
         "date": str(report.day),
         "failing": [{name: each[name] for name in names} for each in failing],
