@@ -2,13 +2,14 @@
 
 import dataclasses
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 from refunds_lake.checks.arrivals import MANIFEST_CHECKS, Skipped
 from refunds_lake.checks.facts import Facts
 from refunds_lake.checks.registry import Check, Severity, Source, blocking, load_checks
 from refunds_lake.checks.statements import COUNT_COLUMN, MOST_ROWS, statement, with_facts
-from sql_harness import ROOT, Lake, Rows, check_sql, purchase, refund, void
+from sql_harness import ROOT, Lake, Rows, Transaction, check_sql, purchase, refund, void
 
 SOUND = [
     purchase("P1", "2025-01-10", "anna"),
@@ -49,7 +50,10 @@ DAMAGE = [
     ("duplicate_ids", "insert into void select * from void where id = 'V1'", "V1"),
     ("duplicate_ids", "insert into refund_detail select * from refund_detail where refund_id = 'R1'", "R1"),
     ("invalid_rows", "update purchase set customer_id = null where id = 'P1'", "P1"),
+    ("invalid_rows", "update purchase set customer_id = ' ' where id = 'P1'", "P1"),
+    ("invalid_rows", "update purchase set merchant_id = null where id = 'P1'", "P1"),
     ("invalid_rows", "update purchase set merchant_id = ' ' where id = 'P1'", "P1"),
+    ("invalid_rows", "update refund set id = null where id = 'R1'", "refund"),
     ("invalid_rows", "update purchase set merchant_id = chr(9) || chr(10) || chr(13) where id = 'P1'", "P1"),
     ("invalid_rows", "update refund set amount = 0 where id = 'R1'", "R1"),
     ("invalid_rows", "update refund set parent_id = '' where id = 'R1'", "R1"),
@@ -57,6 +61,8 @@ DAMAGE = [
     ("invalid_rows", "update void set id = '' where id = 'V1'", ""),
     ("month_mismatches", "update refund set month = '2025-01' where id = 'R1'", "R1"),
     ("month_mismatches", "update purchase set month = null where id = 'P1'", "P1"),
+    ("month_mismatches", "update refund set month = null where id = 'R1'", "R1"),
+    ("month_mismatches", "update void set month = null where id = 'V1'", "V1"),
     ("month_mismatches", "update void set month = '2025-04' where id = 'V1'", "V1"),
     (DETAIL, "update refund_detail set amount = amount + 0.01 where refund_id = 'R1'", "R1"),
     (DETAIL, "update refund_detail set month = '2025-03' where refund_id = 'R1'", "R1"),
@@ -123,6 +129,8 @@ NO_DAMAGE = [
     ("invalid_rows", "update purchase set merchant_id = chr(11) where id = 'P1'"),  # the contract trims four blanks
     ("invalid_rows", "update void set id = null, month = '2025-07' where id = 'V1'"),  # no run of the day wrote it
     ("negative_totals", "update refund_detail set amount = -1 where refund_id = 'R2'"),  # same month: not counted
+    ("negative_totals", "update refund_detail set amount = -1, month = '2025-07' where refund_id = 'R1'"),
+    ("month_mismatches", "update refund set month = '2025-07' where id = 'R1'"),  # no run of the day wrote it
     ("future_timestamps", "update refund set timestamp = '2025-02-01 13:00:00' where id = 'R1'"),  # clocks differ
     ("future_timestamps", "update refund set timestamp = '2026-01-01' where id = 'R4'"),  # arrived another day
     ("refunds_before_purchases", "update purchase set timestamp = '2025-02-01' where id = 'P1'"),  # at once is fine
@@ -146,6 +154,13 @@ NO_DAMAGE = [
         ),
     ),
     ("old_orphan_refunds", "update refund set ingested_at = '2024-01-03' where id = 'R2'"),  # its purchase is there
+    (
+        "old_orphan_refunds",  # one is an orphan, the other one is old
+        (
+            "update refund_detail set reason = 'orphan' where refund_id = 'R1';"
+            "update refund set ingested_at = '2024-01-03' where id = 'R3'"
+        ),
+    ),
 ]
 
 
@@ -193,6 +208,71 @@ def test_orphans_are_listed(name: str, damage: str, found: str) -> None:
     lake.connection.execute(damage)
     (row,) = lake.query(check_sql(name))
     assert row[1] == found
+
+
+# Moments around the day 2025-02-01, and whether they belong to it.
+MOMENTS = {
+    "2025-01-31 23:59:59.999": False,
+    "2025-02-01 00:00:00": True,
+    "2025-02-01 23:59:59.999": True,
+    "2025-02-02 00:00:00": False,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("table", ["purchase", "refund", "void"])
+def test_the_future_is_judged_for_what_arrived_on_the_day(table: str, moment: str) -> None:
+    """Given a record that is dated two hours after its arrival, then it is found when it arrived on the day alone."""
+    lake = Lake(SOUND)
+    lake.connection.execute("update purchase set ingested_at = '2024-01-01', timestamp = '2023-01-01'")
+    lake.connection.execute("update refund set ingested_at = '2024-01-01', timestamp = '2023-01-01'")
+    first = {"purchase": "P1", "refund": "R1", "void": "V1"}[table]
+    lake.connection.execute(
+        f"update {table} set ingested_at = '{moment}', timestamp = timestamp '{moment}' + interval 2 hour "
+        f"where id = '{first}'"
+    )
+    assert [row[:2] for row in run(lake, "future_timestamps")] == ([(table, first)] if MOMENTS[moment] else [])
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("late", ["purchase", "refund"])
+@pytest.mark.parametrize("name", ["oversized_refunds", "refunds_before_purchases", "overrefunded_purchases"])
+def test_pairs_are_judged_when_either_arrived_on_the_day(name: str, late: str, moment: str) -> None:
+    """Given refunds that no check would pass, then they are found when they or their purchase arrived on the day alone."""
+    lake = Lake([purchase("P", "2025-03-10", "anna", "10.00"), refund("R", "2025-02-01", "P", "11.00")])
+    if name == "overrefunded_purchases":
+        lake = Lake([purchase("P", "2025-01-10", "a"), *(refund(f"R{n}", "2025-02-01", "P", "60.00") for n in (1, 2))])
+    for table in ("purchase", "refund"):
+        arrival = moment if table == late else "2024-06-01"
+        lake.connection.execute(f"update {table} set ingested_at = '{arrival}'")
+    assert bool(run(lake, name)) is MOMENTS[moment]
+
+
+def test_sums_are_those_of_the_purchase_s_own_refunds_that_stand() -> None:
+    """Given purchases of 100.00 with refunds of many kinds, then only those are found whose standing refunds are more."""
+
+    def of(name: str, *refunds: tuple[str, str], when: str = "2025-02-01") -> list[Transaction]:
+        bought = purchase(name, "2025-01-10", "anna")
+        return [bought, *(refund(f"{name}-{n}", day or when, name, amount) for n, (amount, day) in enumerate(refunds))]
+
+    lake = Lake(
+        [
+            *of("too-much", ("60.00", ""), ("50.00", "")),
+            *of("in-two-months", ("60.00", ""), ("50.00", "2025-09-01")),
+            *of("all-of-it", ("60.00", ""), ("40.00", "")),
+            *of("another-day", ("60.00", ""), ("50.00", ""), when="2025-02-03"),
+            *of("voided", ("60.00", ""), ("50.00", "")),
+            void("V1", "voided"),
+            *of("one-voided", ("60.00", ""), ("50.00", ""), ("1.00", "")),
+            void("V2", "one-voided-1"),
+            *of("one-alone", ("110.00", "")),
+        ]
+    )
+    assert run(lake, "overrefunded_purchases") == [
+        ("in-two-months", Decimal("100.00"), Decimal("110.00"), 2),
+        ("too-much", Decimal("100.00"), Decimal("110.00"), 2),
+    ]
+    assert [row[0] for row in run(lake, "oversized_refunds")] == ["one-alone-0"]
 
 
 def test_every_check_is_seen_to_find_something() -> None:
