@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import click
 from refunds_lake.checks.validation import ReportLine
 
-from deployer.app import App
-from deployer.daily_check import check_day, check_month_end, checks_of, day_from, report_lines, verdict_line
+from deployer.composition.environment import lake_of
 from deployer.documents import as_document
-from deployer.environment import lake_of
 from deployer.errors import UsageError
-from deployer.options import env_option, examples
+from deployer.lake.daily_check import check_day, check_month_end, checks_of, day_from, report_lines, verdict_line
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)

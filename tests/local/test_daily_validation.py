@@ -108,8 +108,8 @@ def test_the_table_shows_each_check_and_its_rows(lakehouse: Lakehouse) -> None:
     assert f"{TODAY}: 14 checks, 2 errors, 4 warnings" in done.stderr
 
 
-def test_warnings_alone_end_well(lakehouse: Lakehouse) -> None:
-    """Given the day before, when nothing but the expected routes is missing, then only they fail; the rest is skipped or sound."""
+def test_a_day_without_arrivals_misses_its_routes(lakehouse: Lakehouse) -> None:
+    """Given the day before the first delivery, when it is checked, then the expected routes fail and nothing else does."""
     yesterday = f"{NOW - timedelta(days=1):%Y-%m-%d}"
     code, checks = lakehouse.check("--date", yesterday)
     assert {name for name, check in checks.items() if check["verdict"] == "failed"} == {"stale_routes"}

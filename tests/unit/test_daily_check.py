@@ -13,11 +13,12 @@ from refunds_lake.checks.statements import COUNT_COLUMN, statement
 from refunds_lake.objects import S3Store
 from refunds_lake.runs import INCREMENT, InputObject, Manifest, Month, manifest_key
 
-from deployer import daily_check, environment
-from deployer.app import App
 from deployer.cli import run
-from deployer.daily_check import day_from
+from deployer.composition import environment
 from deployer.errors import UsageError
+from deployer.lake import daily_check
+from deployer.lake.daily_check import day_from
+from deployer.terminal.app import App
 
 Run = Callable[..., tuple[int, str, str]]
 DAY = date(2026, 10, 1)
@@ -90,7 +91,7 @@ def test_warnings_alone_end_well(dataops: Run, session: Any) -> None:
     assert out.endswith(
         "\noversized_refunds (id), see docs/operations.md#oversized_refunds:\n  R0\n  R1\n  R2\n  and 2 more\n"
     )
-    assert "0 errors, 1 warnings" in err
+    assert "0 errors, 1 warning;" in err
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from refunds_lake.checks.validation import Answer, CheckBroken, Query, Report, V
 from template_model import ROOT, TEMPLATES, one_resource
 from validate.handler import Settings, day_of, metrics, run, subject
 
-from deployer.config import load_project
-from deployer.release import build_release
+from deployer.project.config import load_project
+from deployer.release.release import build_release
 
 DAY = date(2026, 10, 1)
 NOW = datetime(2026, 10, 2, 6, tzinfo=UTC)

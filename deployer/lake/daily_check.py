@@ -15,9 +15,9 @@ from refunds_lake.checks.facts import read_facts
 from refunds_lake.checks.registry import Check, ChecksError, blocking, load_checks
 from refunds_lake.checks.validation import Report, Result, Verdict, validate
 
-from deployer.deployed_lake import Lake
 from deployer.errors import DataopsError, UsageError
-from deployer.manifests import base_store
+from deployer.lake.deployed_lake import Lake
+from deployer.lake.run_manifests import base_store
 
 CHECKS_DIRECTORY = "athena/checks"
 TIMEOUT_SECONDS = 600.0
@@ -92,5 +92,6 @@ def verdict_line(report: Report) -> str:
     """Say in one line how the day stands."""
     warnings = len(report.failing) - len(report.errors)
     scanned = sum(result.bytes_scanned for result in report.results)
-    counts = f"{len(report.results)} checks, {len(report.errors)} errors, {warnings} warnings"
-    return f"{report.day}: {counts}; {scanned:,} bytes scanned"
+    counts = [(len(report.results), "check"), (len(report.errors), "error"), (warnings, "warning")]
+    said = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    return f"{report.day}: {said}; {scanned:,} bytes scanned"
