@@ -17,6 +17,7 @@ from refunds_lake.checks.validation import Report, Result, Verdict, validate
 
 from deployer.errors import DataopsError, UsageError
 from deployer.lake.deployed_lake import Lake
+from deployer.lake.published_tables import as_dataops_errors
 from deployer.lake.run_manifests import base_store
 
 CHECKS_DIRECTORY = "athena/checks"
@@ -50,13 +51,15 @@ def checks_of(project_dir: Path) -> tuple[Check, ...]:
 
 def check_day(lake: Lake, checks: Sequence[Check], day: date, cadences: Mapping[str, float]) -> Report:
     """Run the daily validation of a day."""
-    facts = read_facts(base_store(lake), lake.live.prefix, day)
+    with as_dataops_errors(lake.environment):
+        facts = read_facts(base_store(lake), lake.live.prefix, day)
     return validate(checks, facts, cadences, _workgroup(lake).query, clock=now)
 
 
 def check_month_end(lake: Lake, checks: Sequence[Check]) -> Report:
     """Run the checks that a month end waits for, over all months, as of today."""
-    facts = read_facts(base_store(lake), lake.live.prefix, now().date(), all_months=True)
+    with as_dataops_errors(lake.environment):
+        facts = read_facts(base_store(lake), lake.live.prefix, now().date(), all_months=True)
     return validate(blocking(checks), facts, {}, _workgroup(lake).query, clock=now)
 
 

@@ -21,7 +21,7 @@ from refunds_lake.checks.athena import Workgroup
 from refunds_lake.checks.facts import read_facts
 from refunds_lake.checks.registry import Check, Severity, load_checks
 from refunds_lake.checks.validation import Query, Report, Verdict, report_key, summary, validate
-from refunds_lake.objects import ObjectStore, S3Store
+from refunds_lake.objects import ObjectStore, S3ObjectStore
 
 CHECKS = Path(__file__).parents[1] / "checks"
 NAMESPACE = "RefundsLake"
@@ -63,7 +63,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Validate the day before today in UTC, or the event's `date`; the answer is what a person would be told."""
     until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_REPORT
     settings = Settings.of(os.environ)
-    store = S3Store(boto3.client("s3"), settings.base_bucket)
+    store = S3ObjectStore(boto3.client("s3"), settings.base_bucket)
     workgroup = Workgroup(boto3.client("athena"), settings.workgroup, settings.database, until)
     told = run(day_of(event, now()), settings, store, workgroup.query)
     if told["failing"] and settings.topic_arn:

@@ -1,6 +1,7 @@
 """The checks on what arrived, and the facts that they and the SQL rest on, from run manifests."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from lake_fakes import DirectoryStore
 from refunds_lake.checks.arrivals import Skipped, rejected_shares, stale_routes, unusual_volumes
 from refunds_lake.checks.facts import Facts, Volume, read_facts
-from refunds_lake.runs import INCREMENT, ROLLBACK, InputObject, Manifest, Month, Tables, manifest_key
+from refunds_lake.runs import InputObject, Manifest, Month, RunKind, Tables, manifest_key
 
 DAY = date(2026, 10, 1)
 BASE = "base/"
@@ -30,79 +31,110 @@ def published(**months: int) -> Tables:
     tables: dict[str, dict[str, Month]] = {}
     for name, rows in months.items():
         table, year, month = name.rsplit("_", 2)
-        tables.setdefault(table, {})[f"{year}-{month}"] = Month("s3://base/somewhere/", rows, None, None)
+        tables.setdefault(table, {})[f"{year}-{month}"] = Month("s3://base/somewhere/", rows, None)
     return tables
 
 
-def recorded(store: DirectoryStore, finished: datetime, *inputs: InputObject, tables: Tables | None = None) -> str:
-    """Record a run; its id."""
-    run_id = f"{finished:%Y%m%dT%H%M%SZ}-00000001"
-    manifest = Manifest(run_id, "jr_1", INCREMENT, finished, finished, "UTC", tuple(inputs), tables=tables or {})
-    store.put(manifest_key(BASE, run_id), manifest.as_json())
-    return run_id
+@dataclass
+class Recorded:
+    """The runs of a test, each written into the bucket as the job would."""
 
+    store: DirectoryStore
+    manifests: list[Manifest] = field(default_factory=list)
 
-def undone(store: DirectoryStore, moment: datetime, returns_to: str | None) -> None:
-    """Record a rollback."""
-    run_id = f"{moment:%Y%m%dT%H%M%SZ}-00000002"
-    manifest = Manifest(run_id, "rollback", ROLLBACK, moment, moment, "UTC", returns_to=returns_to)
-    store.put(manifest_key(BASE, run_id), manifest.as_json())
+    def run(self, finished: datetime, *inputs: InputObject, tables: Tables | None = None) -> Manifest:
+        """Record a run that published months beside those that are live."""
+        before = self.manifests[-1] if self.manifests else None
+        live = {table: dict(months) for table, months in (before.tables if before else {}).items()}
+        for table, months in (tables or {}).items():
+            live.setdefault(table, {}).update(months)
+        changed = {table: tuple(months) for table, months in (tables or {}).items()}
+        return self._write(finished, RunKind.INCREMENT, before, tuple(inputs), live, changed)
+
+    def rollback(self, moment: datetime, returns_to: Manifest) -> Manifest:
+        """Record that what came after a run was undone."""
+        return self._write(moment, RunKind.ROLLBACK, returns_to, (), returns_to.tables, {})
+
+    def _write(
+        self,
+        finished: datetime,
+        kind: RunKind,
+        parent: Manifest | None,
+        inputs: tuple[InputObject, ...],
+        tables: Tables,
+        changed: Mapping[str, tuple[str, ...]],
+    ) -> Manifest:
+        manifest = Manifest(
+            number=len(self.manifests) + 1,
+            run_id=f"{finished:%Y%m%dT%H%M%SZ}-00000001",
+            parent=parent.run_id if parent else None,
+            job_run_id="jr_1",
+            kind=kind,
+            started_at=finished,
+            finished_at=finished,
+            reporting_time_zone="UTC",
+            inputs=inputs,
+            tables=tables,
+            changed=changed,
+        )
+        self.manifests.append(manifest)
+        self.store.put(manifest_key(BASE, manifest.number), manifest.as_json())
+        return manifest
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DirectoryStore:
-    return DirectoryStore(tmp_path)
+def runs(tmp_path: Path) -> Recorded:
+    return Recorded(DirectoryStore(tmp_path))
 
 
 # The facts
 
 
-def test_an_arrival_counts_once_and_on_its_day(store: DirectoryStore) -> None:
+def test_an_arrival_counts_once_and_on_its_day(runs: Recorded) -> None:
     """Given files of two routes and days, one read by two runs, then each counts once, under its route and day."""
     first, second = delivery("s3", at(DAY), 10, 1), delivery("sftp", at(DAY - timedelta(days=1)), 20)
-    recorded(store, at(DAY, 13), first, second)
-    recorded(store, at(DAY, 14), first, delivery("s3", at(DAY, 13), 5, etag="another"))
-    facts = read_facts(store, BASE, DAY)
+    runs.run(at(DAY, 13), first, second)
+    runs.run(at(DAY, 14), first, delivery("s3", at(DAY, 13), 5, etag="another"))
+    facts = read_facts(runs.store, BASE, DAY)
     assert facts.volumes == {"s3": {DAY: Volume(15, 1)}, "sftp": {DAY - timedelta(days=1): Volume(20)}}
     assert facts.latest == {"s3": at(DAY, 13), "sftp": at(DAY - timedelta(days=1))}
 
 
-def test_what_arrived_after_the_day_is_no_fact_of_it(store: DirectoryStore) -> None:
+def test_what_arrived_after_the_day_is_no_fact_of_it(runs: Recorded) -> None:
     """Given a run that read files of the day and of the next, then the day knows its own."""
-    recorded(
-        store, at(DAY + timedelta(days=1)), delivery("s3", at(DAY)), delivery("s3", at(DAY + timedelta(days=1), 0))
-    )
-    facts = read_facts(store, BASE, DAY)
+    tomorrow = DAY + timedelta(days=1)
+    runs.run(at(tomorrow), delivery("s3", at(DAY)), delivery("s3", at(tomorrow, 0)))
+    facts = read_facts(runs.store, BASE, DAY)
     assert facts.latest == {"s3": at(DAY)}
     assert facts.volumes["s3"] == {DAY: Volume(100)}
 
 
-def test_an_undone_run_has_delivered_nothing(store: DirectoryStore) -> None:
+def test_an_undone_run_has_delivered_nothing(runs: Recorded) -> None:
     """Given a run that was rolled back, then its files and months are no facts."""
-    kept = recorded(store, at(DAY, 13), delivery("s3", at(DAY, 1)), tables=published(purchase_2026_09=3))
-    recorded(store, at(DAY, 14), delivery("sftp", at(DAY, 2)), tables=published(purchase_2026_10=9))
-    undone(store, at(DAY, 15), kept)
-    facts = read_facts(store, BASE, DAY)
+    kept = runs.run(at(DAY, 13), delivery("s3", at(DAY, 1)), tables=published(purchase_2026_09=3))
+    runs.run(at(DAY, 14), delivery("sftp", at(DAY, 2)), tables=published(purchase_2026_10=9))
+    runs.rollback(at(DAY, 15), kept)
+    facts = read_facts(runs.store, BASE, DAY)
     assert set(facts.volumes) == {"s3"}
     assert facts.months == ("2026-09",)
     assert facts.published == {("purchase", "2026-09"): 3}
 
 
-def test_the_months_of_a_day_are_those_that_its_runs_wrote(store: DirectoryStore) -> None:
+def test_the_months_of_a_day_are_those_that_its_runs_wrote(runs: Recorded) -> None:
     """Given runs of several days, then the day's months are those of runs that read its files, or ended on it."""
-    recorded(store, at(DAY - timedelta(days=1)), tables=published(purchase_2026_01=1))
-    recorded(store, at(DAY, 1), tables=published(purchase_2026_02=1))
+    runs.run(at(DAY - timedelta(days=1)), tables=published(purchase_2026_01=1))
+    runs.run(at(DAY, 1), tables=published(purchase_2026_02=1))
     next_night = at(DAY + timedelta(days=1), 2)
-    recorded(store, next_night, delivery("s3", at(DAY)), tables=published(refund_2026_03=1, rejected_2026_10=1))
-    recorded(store, at(DAY + timedelta(days=2)), tables=published(purchase_2026_04=1))
-    assert read_facts(store, BASE, DAY).months == ("2026-02", "2026-03")
+    runs.run(next_night, delivery("s3", at(DAY)), tables=published(refund_2026_03=1, rejected_2026_10=1))
+    runs.run(at(DAY + timedelta(days=2)), tables=published(purchase_2026_04=1))
+    assert read_facts(runs.store, BASE, DAY).months == ("2026-02", "2026-03")
     every = ("2026-01", "2026-02", "2026-03", "2026-04", "2026-10")
-    assert read_facts(store, BASE, DAY, all_months=True).months == every
+    assert read_facts(runs.store, BASE, DAY, all_months=True).months == every
 
 
-def test_an_empty_lake_has_no_facts(store: DirectoryStore) -> None:
+def test_an_empty_lake_has_no_facts(runs: Recorded) -> None:
     """Given no run at all, then there are no facts, and that is no error."""
-    assert read_facts(store, BASE, DAY) == Facts(DAY)
+    assert read_facts(runs.store, BASE, DAY) == Facts(DAY)
 
 
 # Freshness

@@ -10,8 +10,8 @@ from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeSession
 from refunds_lake.checks.facts import read_facts
 from refunds_lake.checks.registry import load_checks
 from refunds_lake.checks.statements import COUNT_COLUMN, statement
-from refunds_lake.objects import S3Store
-from refunds_lake.runs import INCREMENT, InputObject, Manifest, Month, manifest_key
+from refunds_lake.objects import S3ObjectStore
+from refunds_lake.runs import InputObject, Manifest, Month, RunKind, manifest_key
 
 from deployer.cli import run
 from deployer.composition import environment
@@ -25,21 +25,24 @@ DAY = date(2026, 10, 1)
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
 CHECKS = {check.name: check for check in load_checks(ROOT / "athena" / "checks")}
 MANIFEST = Manifest(
+    number=1,
     run_id="20261001T120000Z-00000000",
+    parent=None,
     job_run_id="jr_00000000",
-    kind=INCREMENT,
+    kind=RunKind.INCREMENT,
     started_at=NOON,
     finished_at=NOON,
     reporting_time_zone="UTC",
     inputs=(InputObject("transactions/source=s3/a.csv", "etag", NOON, 10, 100, 0),),
-    tables={"purchase": {"2026-09": Month("s3://base/x/", 1, None, None)}},
+    tables={"purchase": {"2026-09": Month("s3://base/x/", 1, None)}},
+    changed={"purchase": ("2026-09",)},
 )
 
 
 @pytest.fixture
 def session() -> Any:
     session = FakeSession(athena=FakeAthena(columns=("id", COUNT_COLUMN)))
-    session.s3.objects["base", manifest_key("base/", MANIFEST.run_id)] = MANIFEST.as_json()
+    session.s3.objects["base", manifest_key("base/", MANIFEST.number)] = MANIFEST.as_json()
     return session
 
 
@@ -60,7 +63,7 @@ def dataops(session: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 def finds(session: Any, name: str, rows: Any) -> None:
     """Let the statement of a check have rows, or fail."""
-    facts = read_facts(S3Store(session.s3, "base"), "base/", DAY)
+    facts = read_facts(S3ObjectStore(session.s3, "base"), "base/", DAY)
     session.athena.results["refunds_base_test", statement(CHECKS[name], facts)] = rows
 
 

@@ -1,6 +1,6 @@
 """What the run manifests say about a day: arrivals by route, the months that were written, the rows of every live month.
 
-SQL sees none of it. Only the manifests of the last weeks are read; the live months come from the state that all add up to.
+SQL sees none of it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+from refunds_lake.history import read_history
 from refunds_lake.objects import ObjectStore
-from refunds_lake.runs import InputObject, Manifest, in_force, read_manifests, read_state
+from refunds_lake.runs import InputObject, Manifest, in_force, state_of
 
 WEEKS_OF_HISTORY: Final = 8
 """So many earlier days of the same weekday are looked at."""
@@ -59,9 +60,8 @@ def start_of(day: date) -> datetime:
 
 def read_facts(store: ObjectStore, base_prefix: str, day: date, *, all_months: bool = False) -> Facts:
     """Return the facts of a day. `all_months`: the checks look at every live month and not only at those of the day."""
-    first = start_of(day - timedelta(weeks=WEEKS_OF_HISTORY))
-    runs = in_force(read_manifests(store, base_prefix, after=f"{first:%Y%m%dT%H%M%SZ}"))
-    state = read_state(store, base_prefix)
+    manifests = read_history(store, base_prefix).manifests
+    runs, state = in_force(manifests), state_of(manifests)
     published = {(table, month): each.rows for table, months in state.live.items() for month, each in months.items()}
     arrivals = _arrivals(runs, start_of(day + timedelta(days=1)))
     return Facts(
@@ -106,7 +106,5 @@ def _months_of_the_day(runs: Iterable[Manifest], day: date) -> tuple[str, ...]:
         for run in runs
         if run.finished_at.date() == day or any(each.last_modified.date() == day for each in run.inputs)
     ]
-    months = {
-        month for run in concerned for table, months in run.tables.items() for month in months if table != "rejected"
-    }
-    return tuple(sorted(months))
+    changed = {m for run in concerned for table, months in run.changed.items() if table != "rejected" for m in months}
+    return tuple(sorted(changed))
