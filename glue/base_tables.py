@@ -16,14 +16,14 @@ from typing import NoReturn
 
 import boto3
 from pyspark.sql import SparkSession
-from refunds_lake.catalog import GlueCatalog
-from refunds_lake.context import JobContext, JobOutcome, JobSettings
-from refunds_lake.job import run
-from refunds_lake.lock import GlueJobRuns
-from refunds_lake.objects import S3ObjectStore
-from refunds_lake.runs import RunKind
-from refunds_lake.said import ERROR, PROBLEM, PROGRESS, WARNING, JobFailure
-from refunds_lake.session import SETTINGS, quiet
+from refunds_lake.job.context import JobContext, JobOutcome, JobSettings
+from refunds_lake.job.run import run
+from refunds_lake.log_lines import ERROR, PROBLEM, PROGRESS, WARNING, JobFailure
+from refunds_lake.publishing.catalog import GlueCatalog
+from refunds_lake.publishing.manifests import RunKind
+from refunds_lake.spark.settings import SETTINGS, quiet
+from refunds_lake.storage.lock import GlueJobRuns
+from refunds_lake.storage.objects import S3ObjectStore
 
 NAMESPACE = "RefundsLake"
 UNSET = "-"

@@ -17,7 +17,7 @@ import spark_process
 from comparison import growth_exponent, spread
 from parquet_bytes import total_bytes
 from processes import Measured, measure
-from refunds_lake.runs import INDEXES
+from refunds_lake.publishing.manifests import INDEXES
 from setting import Setting, deliver, python, say, table
 
 ROWS_PER_MONTH = 1_000_000

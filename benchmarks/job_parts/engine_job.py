@@ -33,10 +33,10 @@ def run_once(raw: Path, base: Path, *, full_refresh: bool) -> dict[str, object]:
     """Start Spark as base_tables.py does, run the job, and say what it counted, how long it took and what it moved."""
     started = time.monotonic()
     from pyspark.sql import SparkSession
-    from refunds_lake.context import JobContext, JobSettings
-    from refunds_lake.job import run
-    from refunds_lake.runs import RunKind
-    from refunds_lake.session import SETTINGS
+    from refunds_lake.job.context import JobContext, JobSettings
+    from refunds_lake.job.run import run
+    from refunds_lake.publishing.manifests import RunKind
+    from refunds_lake.spark.settings import SETTINGS
 
     builder = SparkSession.builder.appName("base-tables")
     for name, value in SETTINGS.items():

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from refunds_lake.catalog import CatalogError
-from refunds_lake.columns import TABLES, Columns
-from refunds_lake.objects import ObjectMissing, ObjectReplaced, PreconditionFailed, StoredObject
+from refunds_lake.publishing.catalog import CatalogError
+from refunds_lake.schema.columns import TABLES, Columns
+from refunds_lake.storage.objects import ObjectMissing, ObjectReplaced, PreconditionFailed, StoredObject
 
 
 class DirectoryStore:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import click
-from refunds_lake.runs import Manifest, in_force
+from refunds_lake.publishing.manifests import Manifest, in_force
 
 from deployer.composition.environment import lake_of
 from deployer.documents import as_document
 from deployer.errors import Refused
-from deployer.lake import published_tables as upkeep
+from deployer.lake import published_tables
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples, yes_option
 
@@ -79,8 +79,8 @@ def data() -> None:
     """Look after the published tables: list runs, roll back, rebuild the catalog, sweep old files."""
 
 
-def _tables(app: App, env_name: str) -> upkeep.Tables:
-    return upkeep.live_tables(lake_of(app.connect(env_name)))
+def _tables(app: App, env_name: str) -> published_tables.Tables:
+    return published_tables.live_tables(lake_of(app.connect(env_name)))
 
 
 @data.command(epilog=examples("dataops data runs --env local"))
@@ -89,7 +89,7 @@ def _tables(app: App, env_name: str) -> upkeep.Tables:
 def runs(app: App, env_name: str) -> None:
     """List the recorded runs of the job and the rollbacks, newest first."""
     app.command = "data runs"
-    manifests = upkeep.all_runs(_tables(app, env_name))
+    manifests = published_tables.all_runs(_tables(app, env_name))
     standing = {each.run_id for each in in_force(manifests)}
     recorded = tuple(recorded_run(each, each.run_id in standing) for each in reversed(manifests))
     if not recorded:
@@ -124,7 +124,7 @@ def run_line(run: RecordedRun) -> str:
 def rebuild_catalog(app: App, env_name: str) -> None:
     """Point every month of the catalog to where the run manifests say it is, and drop the others."""
     app.command = "data rebuild-catalog"
-    result = CatalogResult(env_name, upkeep.rebuild(_tables(app, env_name)))
+    result = CatalogResult(env_name, published_tables.rebuild(_tables(app, env_name)))
     text = ", ".join(f"{table} {count}" for table, count in result.months.items()) or "nothing is published"
     app.emit(as_document(result), f"the catalog shows what the manifests say, months: {text}")
 
@@ -138,13 +138,13 @@ def rollback(app: App, env_name: str, run_id: str, yes: bool) -> int:
     """Point the tables back to what a run replaced; recorded as a run of its own."""
     app.command = "data rollback"
     tables = _tables(app, env_name)
-    plan = upkeep.plan_rollback(tables, run_id)
-    for line in upkeep.plan_lines(plan):
+    plan = published_tables.plan_rollback(tables, run_id)
+    for line in published_tables.plan_lines(plan):
         app.say(line)
     if not app.confirm(f"roll the tables of {env_name} back?", yes=yes):
         app.emit(as_document(RollbackResult(env_name, rolled_back=False)), "nothing was changed")
         return Refused.exit_code
-    manifest = upkeep.roll_back(tables, run_id)
+    manifest = published_tables.roll_back(tables, run_id)
     app.emit(
         as_document(_rolled_back(env_name, manifest, plan.undone)), f"rolled back, recorded as run {manifest.run_id}"
     )
@@ -177,11 +177,11 @@ def sweep(app: App, env_name: str, keep_days: int, dry_run: bool, yes: bool) -> 
     """Delete files that newer runs have superseded; a rollback to before them is no longer possible then."""
     app.command = "data sweep"
     tables = _tables(app, env_name)
-    keys = upkeep.sweep(tables, keep_days=keep_days, dry_run=True)
+    keys = published_tables.sweep(tables, keep_days=keep_days, dry_run=True)
     question = f"delete {len(keys)} files that were superseded {keep_days} days ago?"
     deletes = bool(keys) and not dry_run and app.confirm(question, yes=yes)
     if deletes:
-        keys = upkeep.sweep(tables, keep_days=keep_days, dry_run=False)
+        keys = published_tables.sweep(tables, keep_days=keep_days, dry_run=False)
     for key in keys if dry_run or app.verbose else []:
         app.say(key)
     done = "deleted" if deletes else "could be deleted" if keys else "to delete"

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from refunds_lake.lock import ACTIVE_STATES
-from refunds_lake.said import PROGRESS
+from refunds_lake.log_lines import PROGRESS
+from refunds_lake.storage.lock import ACTIVE_STATES
 
 from deployer.aws.calls import translated
 from deployer.errors import DataopsError, Locked

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from refunds_lake import said
-from refunds_lake.lock import AT_WORK
-from refunds_lake.runs import COUNTS, Manifest, Problem, RunKind
+from refunds_lake import log_lines
+from refunds_lake.publishing.manifests import COUNTS, Manifest, Problem, RunKind
+from refunds_lake.storage.lock import AT_WORK
 
 from deployer.errors import DataopsError, Locked, UsageError
 from deployer.lake.deployed_lake import Lake
@@ -133,7 +133,7 @@ def _failure(lake: Lake, run: JobRun, say: Callable[[str], None]) -> DataopsErro
     for line in lines:
         say(f"  {line}")
     # The job says what is wrong in a line of its own; Glue then only knows that it ended.
-    failures = [line.removeprefix(said.ERROR) for line in lines if line.startswith(said.ERROR)]
+    failures = [line.removeprefix(log_lines.ERROR) for line in lines if line.startswith(log_lines.ERROR)]
     cause = failures[-1] if failures else run.error or "Glue gives no reason"
     if AT_WORK in cause:
         return Locked(cause, where=lake.job, hint=f"dataops logs --env {lake.environment} --follow")

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from refunds_lake import upkeep
-from refunds_lake.catalog import CatalogError, GlueCatalog
-from refunds_lake.history import read_history
-from refunds_lake.lock import GlueJobRuns, IsOver, Lock, LockHeld
-from refunds_lake.publish import Overtaken
-from refunds_lake.runs import Manifest, ManifestError
+from refunds_lake.publishing import maintenance
+from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
+from refunds_lake.publishing.history import read_history
+from refunds_lake.publishing.manifests import Manifest, ManifestError
+from refunds_lake.publishing.publish import Overtaken
+from refunds_lake.storage.lock import GlueJobRuns, IsOver, Lock, LockHeld
 
 from deployer.errors import DataopsError, Locked, Refused
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.run_manifests import base_store
 
 if TYPE_CHECKING:
-    from refunds_lake.objects import S3ObjectStore
+    from refunds_lake.storage.objects import S3ObjectStore
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Tables:
     def lock(self) -> Lock:
         """Return the lock that is shared with the job, not taken yet."""
         holder = f"dataops-{getpass.getuser()}"
-        return Lock(self.store, upkeep.lock_key(self.prefix), holder, clock=now, is_over=self.is_over)
+        return Lock(self.store, maintenance.lock_key(self.prefix), holder, clock=now, is_over=self.is_over)
 
 
 def now() -> datetime:
@@ -66,7 +66,7 @@ def as_dataops_errors(environment: str) -> Iterator[None]:
         yield
     except (LockHeld, Overtaken) as error:
         raise Locked(str(error), hint=f"dataops logs --env {environment} --follow") from error
-    except upkeep.RollbackRefused as error:
+    except maintenance.RollbackRefused as error:
         raise Refused(str(error), hint=f"dataops data runs --env {environment}") from error
     except (CatalogError, ManifestError) as error:
         raise DataopsError(str(error), hint=f"dataops data rebuild-catalog --env {environment}") from error
@@ -81,20 +81,20 @@ def all_runs(tables: Tables) -> Sequence[Manifest]:
 def rebuild(tables: Tables) -> dict[str, int]:
     """Let the catalog show what the newest manifest names; returns table -> number of months."""
     with as_dataops_errors(tables.environment), tables.lock():
-        live = upkeep.rebuild_catalog(tables.store, tables.catalog, tables.prefix)
+        live = maintenance.rebuild_catalog(tables.store, tables.catalog, tables.prefix)
     return {table: len(months) for table, months in live.items()}
 
 
-def plan_rollback(tables: Tables, run_id: str) -> upkeep.RollbackPlan:
+def plan_rollback(tables: Tables, run_id: str) -> maintenance.RollbackPlan:
     """Return what a rollback would do. Raises Refused when it cannot be done."""
     with as_dataops_errors(tables.environment):
-        return upkeep.plan_rollback(read_history(tables.store, tables.prefix).manifests, run_id)
+        return maintenance.plan_rollback(read_history(tables.store, tables.prefix).manifests, run_id)
 
 
 def roll_back(tables: Tables, run_id: str) -> Manifest:
     """Undo a run and every later one."""
     with as_dataops_errors(tables.environment), tables.lock():
-        return upkeep.roll_back(
+        return maintenance.roll_back(
             tables.store, tables.catalog, tables.prefix, run_id, clock=now, requested_by=getpass.getuser()
         )
 
@@ -105,13 +105,13 @@ def sweep(tables: Tables, *, keep_days: int, dry_run: bool) -> list[str]:
     with as_dataops_errors(tables.environment):
         if dry_run:
             manifests = read_history(tables.store, tables.prefix).manifests
-            return upkeep.sweepable(tables.store, tables.prefix, manifests, now=now(), keep=keep)
+            return maintenance.sweepable(tables.store, tables.prefix, manifests, now=now(), keep=keep)
         with tables.lock():
             manifests = read_history(tables.store, tables.prefix).manifests
-            return upkeep.sweep(tables.store, tables.prefix, manifests, now=now(), keep=keep)
+            return maintenance.sweep(tables.store, tables.prefix, manifests, now=now(), keep=keep)
 
 
-def plan_lines(plan: upkeep.RollbackPlan) -> list[str]:
+def plan_lines(plan: maintenance.RollbackPlan) -> list[str]:
     """Say for people what a rollback means."""
     months = sorted({month for table in plan.changed.values() for month in table})
     return [

@@ -1,15 +1,15 @@
 """Reads what job runs recorded: the run manifests of the base bucket, through the library of the job.
 
-The manifest's format and what it means belong to refunds_lake.runs; waiting for a run belongs to jobs.py.
+The manifest's format and what it means belong to refunds_lake.publishing.manifests; waiting for a run belongs to jobs.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from refunds_lake.history import read_history
-from refunds_lake.objects import S3ObjectStore
-from refunds_lake.runs import COUNTS, Manifest
+from refunds_lake.publishing.history import read_history
+from refunds_lake.publishing.manifests import COUNTS, Manifest
+from refunds_lake.storage.objects import S3ObjectStore
 
 from deployer.lake.deployed_lake import Lake, TableSet
 

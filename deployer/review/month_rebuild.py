@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from refunds_lake.runs import ManifestError
+from refunds_lake.publishing.manifests import ManifestError
 
 from deployer.aws.calls import translated
 from deployer.errors import DataopsError

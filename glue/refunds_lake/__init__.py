@@ -1,1 +1,18 @@
-"""The library of the Glue job: pure DataFrame functions, run manifests and atomic publishing."""
+"""The library of the Glue job: raw objects in, base tables by month out, published as a whole.
+
+Arrow reads, judges, looks up and writes in Spark's Python workers; Spark decides what changes. The rooms, in the order
+in which a run passes through them; each may import from the rooms below it, never from those above:
+
+`job/`         One pipeline for every kind of run: list, read, decide, write, check, publish. Counts must add up here.
+`changes/`     What a batch does to the tables: versions, changes of each table, refund_detail, and the independent check.
+`tables/`      Stored months: their files, the index of ids beside each file, looking rows up, the tables as they stand.
+`raw/`         Raw objects become judged records: formats, rules, staging. The only room that reads raw.
+`publishing/`  Manifests, the commit, and the catalog brought to what the newest manifest names. Imports no Spark.
+`storage/`     Objects and the lock, with conditional writes. The only room that knows S3.
+`schema/`      The record contract, columns, months, hashes of ids. Values and pure functions alone.
+`spark/`       How the session is set, and how tasks run in Python workers.
+
+On the ground stands `log_lines`: how the job speaks, for whoever shows its log.
+`base_tables.py` beside this package reads the arguments, makes the clients and runs. Nothing here reads an argument or
+makes a client by itself.
+"""

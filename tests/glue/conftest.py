@@ -60,7 +60,7 @@ def archive_options() -> list[str]:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     from pyspark.sql import SparkSession
-    from refunds_lake.session import SETTINGS
+    from refunds_lake.spark.settings import SETTINGS
 
     use_java()
     os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark would take the first python3 on the path

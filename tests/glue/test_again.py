@@ -8,9 +8,9 @@ from datetime import timedelta
 import pyarrow.compute as pc
 import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund
-from refunds_lake import rules
-from refunds_lake.runs import RunKind
-from refunds_lake.tables import CheckFailed
+from refunds_lake.publishing.manifests import RunKind
+from refunds_lake.raw import rules
+from refunds_lake.tables.table_set import CheckFailed
 
 
 def test_a_replay_after_a_fix_changes_the_totals_by_what_was_repaired(

@@ -13,8 +13,8 @@ from deliveries import raw_objects
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from lakehouse import Lakehouse, normal
-from refunds_lake.columns import KINDS
-from refunds_lake.runs import RunKind
+from refunds_lake.publishing.manifests import RunKind
+from refunds_lake.schema.columns import KINDS
 
 
 def put(lakehouse: Lakehouse, raws: list[oracle.Raw]) -> None:

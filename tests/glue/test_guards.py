@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from lakehouse import NOW, Lakehouse, purchase, refund, void
 from pyspark.sql import functions as F
-from refunds_lake import agreement, changes
-from refunds_lake.changes import Changes
-from refunds_lake.lookup import Found
-from refunds_lake.runs import RunKind
-from refunds_lake.search import NONE, Ids
-from refunds_lake.tables import CheckFailed, TableSet
+from refunds_lake.changes import agreement, batch_changes
+from refunds_lake.changes.batch_changes import Changes
+from refunds_lake.publishing.manifests import RunKind
+from refunds_lake.tables.lookup import Found
+from refunds_lake.tables.month_search import NONE, Ids
+from refunds_lake.tables.table_set import CheckFailed, TableSet
 
 REFUNDS_SQL = Path(__file__).parents[2] / "athena" / "refunds.sql"
 
@@ -50,10 +50,10 @@ def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
     """Whatever goes wrong between the records and refund_detail, finance never sees it, and the next sound run goes on."""
     same_month = refund("r2", "p1", timestamp="2026-09-30T10:00:00Z", amount="2.50")
     lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1"), same_month, refund("r3", "p1")])
-    details, write_months = changes.details, TableSet.write_months
+    details, write_months = batch_changes.details, TableSet.write_months
 
     with monkeypatch.context() as fault:
-        fault.setattr(changes, "details", lambda *tables: details(*tables).withColumn("counted", F.lit(True)))
+        fault.setattr(batch_changes, "details", lambda *tables: details(*tables).withColumn("counted", F.lit(True)))
         refused(lakehouse, r"disagrees .* 2026-09 customer c1: \+2.50 in \+1 refunds")
     lakehouse.run()
 

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from lakehouse import Lakehouse, purchase, refund
-from refunds_lake import lookup
-from refunds_lake.hashes import hashed
-from refunds_lake.lookup import Lookup
-from refunds_lake.search import Wanted
-from refunds_lake.tables import TableSet
-from refunds_lake.workers import on_workers
+from refunds_lake.schema.id_hashes import hashed
+from refunds_lake.spark.tasks import on_workers
+from refunds_lake.tables import lookup
+from refunds_lake.tables.lookup import Lookup
+from refunds_lake.tables.month_search import Wanted
+from refunds_lake.tables.table_set import TableSet
 
 
 def wanted(*ids: str) -> Any:

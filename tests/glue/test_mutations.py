@@ -15,8 +15,10 @@ from frames_of_values import local_frame
 from lakehouse import NOW, Lakehouse, Worlds, normal, purchase, refund, void
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
-from refunds_lake import changes, detail, hashes, pipeline, versions
-from refunds_lake.tables import CheckFailed
+from refunds_lake.changes import batch_changes, refund_detail, versions
+from refunds_lake.job import pipeline
+from refunds_lake.schema import id_hashes
+from refunds_lake.tables.table_set import CheckFailed
 
 
 def mutated(module: types.ModuleType, line: str, instead: str) -> Any:
@@ -153,7 +155,7 @@ DETAILED = sorted(((id, month, *expected) for id, (_, month, expected) in DETAIL
 
 def test_each_refund_is_counted_or_left_out_for_the_first_reason(spark: Any) -> None:
     """Orphan, voided purchase, voided refund, same month: in this order, once per refund however many voids there are."""
-    assert detailed(spark, detail) == DETAILED
+    assert detailed(spark, refund_detail) == DETAILED
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_each_refund_is_counted_or_left_out_for_the_first_reason(spark: Any) -> 
 )
 def test_a_changed_rule_of_details_is_noticed(spark: Any, line: str, instead: str) -> None:
     """For each reason and each join there is a refund that goes wrong without it."""
-    assert detailed(spark, mutated(detail, line, instead)) != DETAILED
+    assert detailed(spark, mutated(refund_detail, line, instead)) != DETAILED
 
 
 # -- what a batch changes in the tables
@@ -231,8 +233,8 @@ def expected_of(lakehouse: Lakehouse) -> Any:
 
 def test_ids_that_share_a_hash_are_kept_apart(lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given few hashes for all ids there are, when batches run, then the tables and the counts are those of distinct ones."""
-    hash_of, hashed = F.xxhash64, hashes.hashed
-    monkeypatch.setattr(hashes, "hashed", lambda kind, ids: pc.bit_wise_and(hashed(kind, ids), 1))
+    hash_of, hashed = F.xxhash64, id_hashes.hashed
+    monkeypatch.setattr(id_hashes, "hashed", lambda kind, ids: pc.bit_wise_and(hashed(kind, ids), 1))
     monkeypatch.setattr(F, "xxhash64", lambda *columns: hash_of(*columns) % 2)
     for name, records, later in (("a.json", BEFORE, 0), ("b.json", BATCH, 9), ("c.json", [purchase("p9")], 18)):
         lakehouse.deliver(name, records, at=NOW + timedelta(seconds=later))
@@ -258,7 +260,7 @@ def test_a_changed_line_of_changes_is_noticed(
     unnoticed = []
     for line, instead in lines:
         worlds.put_back(world)
-        monkeypatch.setattr(pipeline, "Changes", mutated(changes, line, instead).Changes)
+        monkeypatch.setattr(pipeline, "Changes", mutated(batch_changes, line, instead).Changes)
         try:
             lakehouse.run()
         except (CheckFailed, PySparkException):

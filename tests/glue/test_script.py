@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from moto import mock_aws
-from refunds_lake import job, runs
-from refunds_lake.context import JobOutcome
-from refunds_lake.lock import LockHeld
-from refunds_lake.session import quiet
+from refunds_lake.job import run as job
+from refunds_lake.job.context import JobOutcome
+from refunds_lake.publishing import manifests as runs
+from refunds_lake.spark.settings import quiet
+from refunds_lake.storage.lock import LockHeld
 
 SCRIPT = Path(__file__).parents[2] / "glue" / "base_tables.py"
 ARGUMENTS = [

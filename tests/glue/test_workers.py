@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from lake_fakes import DirectoryStore
 from lakehouse import Lakehouse, purchase
-from refunds_lake.workers import WorkerFailed, on_workers
+from refunds_lake.spark.tasks import WorkerFailed, on_workers
 
 
 class Forbidden(DirectoryStore):

@@ -12,12 +12,12 @@ import boto3
 import pytest
 from botocore.exceptions import IncompleteReadError
 from moto import mock_aws
-from refunds_lake.catalog import Catalog, CatalogError, GlueCatalog
-from refunds_lake.columns import TABLES
-from refunds_lake.lock import GlueJobRuns, Lock, LockHeld
-from refunds_lake.objects import ObjectMissing, ObjectReplaced, ObjectStore, PreconditionFailed, S3ObjectStore
-from refunds_lake.publish import reconcile
-from refunds_lake.runs import Month
+from refunds_lake.publishing.catalog import Catalog, CatalogError, GlueCatalog
+from refunds_lake.publishing.manifests import Month
+from refunds_lake.publishing.publish import reconcile
+from refunds_lake.schema.columns import TABLES
+from refunds_lake.storage.lock import GlueJobRuns, Lock, LockHeld
+from refunds_lake.storage.objects import ObjectMissing, ObjectReplaced, ObjectStore, PreconditionFailed, S3ObjectStore
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REGION = "ap-southeast-2"

@@ -19,9 +19,9 @@ from typing import Any
 import oracle
 import pyarrow.parquet as pq
 from local_cloud import Cloud, Jobs, Json, Lake, eventually
-from refunds_lake.columns import TABLES
-from refunds_lake.history import read_history
-from refunds_lake.objects import S3ObjectStore
+from refunds_lake.publishing.history import read_history
+from refunds_lake.schema.columns import TABLES
+from refunds_lake.storage.objects import S3ObjectStore
 
 ROOT = Path(__file__).parents[2]
 MONTHLY = (ROOT / "athena" / "monthly_refunds.sql").read_text()
@@ -103,9 +103,9 @@ class Lakehouse:
     def _deploy_job(self) -> None:
         library = io.BytesIO()
         with zipfile.ZipFile(library, "w") as archive:
-            for path in (ROOT / "glue" / "refunds_lake").glob("*.py"):
+            for path in (ROOT / "glue" / "refunds_lake").rglob("*.py"):
                 added = SLOW_CATALOG if path.name == "catalog.py" else ""
-                archive.writestr(f"refunds_lake/{path.name}", path.read_text() + added)
+                archive.writestr(str(path.relative_to(ROOT / "glue")), path.read_text() + added)
         self.s3.put_object(Bucket=self.base, Key="code/library.zip", Body=library.getvalue())
         arguments = {"--extra-py-files": f"s3://{self.base}/code/library.zip", "--raw_bucket": self.raw}
         arguments |= {"--base_bucket": self.base, "--database": self.database, "--custom-logGroup-prefix": "/survives"}

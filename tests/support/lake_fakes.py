@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from refunds_lake.columns import TABLES, Columns
-from refunds_lake.objects import ObjectMissing, ObjectReplaced, PreconditionFailed, StoredObject
+from refunds_lake.schema.columns import TABLES, Columns
+from refunds_lake.storage.objects import ObjectMissing, ObjectReplaced, PreconditionFailed, StoredObject
 
 CHUNK_BYTES = 1 << 20
 

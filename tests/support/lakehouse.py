@@ -16,10 +16,10 @@ from typing import Any
 
 from lake_fakes import DirectoryStore, MemoryCatalog
 from pyspark.sql import SparkSession
-from refunds_lake.columns import TABLES
-from refunds_lake.context import JobContext, JobOutcome, JobSettings
-from refunds_lake.job import run
-from refunds_lake.runs import RunKind
+from refunds_lake.job.context import JobContext, JobOutcome, JobSettings
+from refunds_lake.job.run import run
+from refunds_lake.publishing.manifests import RunKind
+from refunds_lake.schema.columns import TABLES
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

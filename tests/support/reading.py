@@ -11,12 +11,12 @@ from typing import Any
 import oracle
 import pyarrow as pa
 import pyarrow.parquet as pq
-from refunds_lake import rules
-from refunds_lake.months import Months
-from refunds_lake.objects import ObjectMissing, StoredObject
-from refunds_lake.raw_files import describe
-from refunds_lake.raw_source import RawSource
-from refunds_lake.staging import Portion, Stage
+from refunds_lake.raw import rules
+from refunds_lake.raw.raw_files import describe
+from refunds_lake.raw.raw_source import RawSource
+from refunds_lake.raw.staging import Portion, Stage
+from refunds_lake.schema.months import Months
+from refunds_lake.storage.objects import ObjectMissing, StoredObject
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FIELDS = ("id", "timestamp", "amount", "customer_id", "merchant_id", "parent_id")

@@ -19,7 +19,7 @@ OF_THE_CODE = [
     "AssertionError: ",
     "AssertionError",
     "KeyError: 'parent_id'",
-    "ModuleNotFoundError: No module named 'refunds_lake.rules'",
+    "ModuleNotFoundError: No module named 'refunds_lake.raw.rules'",
     "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff",
     "decimal.InvalidOperation: [<class 'decimal.ConversionSyntax'>]",
     "Error Category: QUERY_ERROR; Failed Line Number: 30; AnalysisException: [UNRESOLVED_COLUMN.WITH_SUGGESTION] amont",

@@ -6,8 +6,8 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
-from refunds_lake.hashes import Sought, hashed, repeated
-from refunds_lake.search import index_key
+from refunds_lake.schema.id_hashes import Sought, hashed, repeated
+from refunds_lake.tables.month_search import index_key
 
 
 def test_an_id_has_one_hash_wherever_it_stands() -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from random import Random
 
 import pytest
-from refunds_lake import lines
-from refunds_lake.lines import Unreadable, blocks
+from refunds_lake.raw import blocks as lines
+from refunds_lake.raw.blocks import Unreadable, blocks
 
 
 @pytest.fixture(params=["isal", "zlib"], autouse=True)

@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reading import NOW, MemoryStore
-from refunds_lake import hashes, month_files, rules, staging
-from refunds_lake.month_files import ADDED, REMOVED, REPLACED, RejectedWriter, Writer, planned
-from refunds_lake.months import Months
-from refunds_lake.objects import StoredObject
-from refunds_lake.raw_files import describe
-from refunds_lake.raw_source import RawSource
-from refunds_lake.search import Ids, index_key
-from refunds_lake.staging import Portion, Stage, Staged
+from refunds_lake.raw import rules, staging
+from refunds_lake.raw.raw_files import describe
+from refunds_lake.raw.raw_source import RawSource
+from refunds_lake.raw.staging import Portion, Stage, Staged
+from refunds_lake.schema import id_hashes
+from refunds_lake.schema.months import Months
+from refunds_lake.storage.objects import StoredObject
+from refunds_lake.tables import month_files
+from refunds_lake.tables.month_files import ADDED, REMOVED, REPLACED, RejectedWriter, Writer, planned
+from refunds_lake.tables.month_search import Ids, index_key
 
 MONTH = "2026-09"
 STANDS, NEXT = (f"base/purchase/month={MONTH}/run={run}/" for run in ("stands", "next"))
@@ -44,7 +46,7 @@ def stage(base: MemoryStore, records: dict[str, list[Any]], *, broken: bytes = b
     stored = [StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)) for key, body in raw.objects.items()]
     files = [describe(RawSource(raw, each), each) for each in stored]
     work: Any = base
-    everything = Stage(raw, work, "records/", Months.of("UTC"), rules.RULES, hashes.hashed)
+    everything = Stage(raw, work, "records/", Months.of("UTC"), rules.RULES, id_hashes.hashed)
     return everything(Portion(0, tuple(enumerate(files))))
 
 
@@ -66,7 +68,7 @@ def write(
     pieces = [piece for piece in result.pieces if (piece.kind, piece.month) == ("purchase", MONTH)]
     files = planned("purchase", MONTH, prefix, pieces, stored or {})
     for file in files:
-        Writer(base, **{"broken": frozenset(), "decided": None, "hashed": hashes.hashed, **writer})(file)
+        Writer(base, **{"broken": frozenset(), "decided": None, "hashed": id_hashes.hashed, **writer})(file)
     return len(files)
 
 
@@ -91,7 +93,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "_ROW_GROUP_BYTES", 400)
     monkeypatch.setattr(staging, "PART_BYTES", 4_000)
     monkeypatch.setattr(month_files, "FILE_ROWS", 10)
-    monkeypatch.setattr("refunds_lake.lines.BLOCK_BYTES", 500)
+    monkeypatch.setattr("refunds_lake.raw.blocks.BLOCK_BYTES", 500)
 
 
 def test_every_row_is_written_once_however_the_month_is_divided(small: None) -> None:
@@ -130,7 +132,7 @@ def test_each_file_has_an_index_of_its_ids(small: None) -> None:
     for each in parts(base, NEXT):
         index = Ids.from_bytes(base.objects[index_key(each.key, each.etag)])
         ids = pq.read_table(io.BytesIO(base.objects[each.key]))["id"].combine_chunks()
-        assert index.ids.tolist() == sorted(hashes.hashed("", ids).to_pylist())
+        assert index.ids.tolist() == sorted(id_hashes.hashed("", ids).to_pylist())
         assert len(index.parents) == 0
 
 

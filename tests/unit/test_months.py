@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
-from refunds_lake.months import LAST_YEAR, Months, UnknownZone
+from refunds_lake.schema.months import LAST_YEAR, Months, UnknownZone
 
 ZONES = [
     "UTC", "Australia/Sydney", "Australia/Lord_Howe", "Asia/Kathmandu", "Asia/Kolkata", "America/St_Johns", "America/New_York",

@@ -11,10 +11,18 @@ from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
-from refunds_lake.history import manifest_key, newer_than, read_history
-from refunds_lake.lock import Lock, LockHeld
-from refunds_lake.publish import Overtaken, follow, publish, reconcile
-from refunds_lake.runs import (
+from refunds_lake.publishing.history import manifest_key, newer_than, read_history
+from refunds_lake.publishing.maintenance import (
+    RollbackRefused,
+    begin,
+    lock_key,
+    plan_rollback,
+    rebuild_catalog,
+    roll_back,
+    sweep,
+    sweepable,
+)
+from refunds_lake.publishing.manifests import (
     InputObject,
     Manifest,
     ManifestError,
@@ -27,16 +35,8 @@ from refunds_lake.runs import (
     parse_manifest,
     state_of,
 )
-from refunds_lake.upkeep import (
-    RollbackRefused,
-    begin,
-    lock_key,
-    plan_rollback,
-    rebuild_catalog,
-    roll_back,
-    sweep,
-    sweepable,
-)
+from refunds_lake.publishing.publish import Overtaken, follow, publish, reconcile
+from refunds_lake.storage.lock import Lock, LockHeld
 
 BASE = "base/"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

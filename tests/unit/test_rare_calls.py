@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from fake_aws import OUTPUTS
-from refunds_lake.catalog import GlueCatalog
-from refunds_lake.objects import S3ObjectStore
+from refunds_lake.publishing.catalog import GlueCatalog
+from refunds_lake.storage.objects import S3ObjectStore
 
 from deployer.aws.cloudformation import AwsCloud
 from deployer.aws.session import Access, Session

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reading import MemoryStore, judged, staged
-from refunds_lake.raw_files import inspect
-from refunds_lake.runs import Problem
+from refunds_lake.publishing.manifests import Problem
+from refunds_lake.raw.raw_files import inspect
 
 GOOD = {
     "id": "a",
@@ -176,7 +176,7 @@ def test_any_flipped_bit_of_a_footer_is_a_problem_or_harmless() -> None:
 
 def test_whatever_goes_wrong_with_one_object_is_named_and_the_others_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given an error that nobody thought of while one object is judged, then it is a problem in the error's own words."""
-    from refunds_lake import parquet_rows
+    from refunds_lake.raw import parquet_rows
 
     def broken(*_: Any) -> Any:
         raise ZeroDivisionError("thirteen\nat table")

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_records import csv_file, json_file, parquet_file, zipped
 from reading import NOW, expected, expected_outcome, judged, outcomes, staged
-from refunds_lake import lines, records
+from refunds_lake.raw import blocks as lines
+from refunds_lake.raw import records
 
 SETTINGS = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 ZONES = ["UTC", "Australia/Sydney", "America/St_Johns"]

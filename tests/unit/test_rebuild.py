@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fake_aws import OUTPUTS, FakeAthena, FakeGlue, FakeSession
 from fake_cloud import FakeStore
-from refunds_lake.history import manifest_key
-from refunds_lake.runs import Manifest, RunKind
+from refunds_lake.publishing.history import manifest_key
+from refunds_lake.publishing.manifests import Manifest, RunKind
 
 from deployer import pauses
 from deployer.lake.report_comparison import CustomerDifference

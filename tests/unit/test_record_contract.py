@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reading import Row, expected, judged, outcomes, staged
-from refunds_lake import lines, records, rules
+from refunds_lake.raw import blocks as lines
+from refunds_lake.raw import records, rules
 
 P = '"type":"purchase","timestamp":"2026-09-05T10:00:00Z","customer_id":"c","merchant_id":"m"'
 R = '"type":"refund","timestamp":"2026-09-05T10:00:00Z"'

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reading import NOW, MemoryStore
-from refunds_lake.columns import names
-from refunds_lake.hashes import hashed
-from refunds_lake.month_files import Writer, planned
-from refunds_lake.search import REFERRED, Ids, IdsOf, Search, Wanted, index_key
-from refunds_lake.staging import Piece
+from refunds_lake.raw.staging import Piece
+from refunds_lake.schema.columns import names
+from refunds_lake.schema.id_hashes import hashed
+from refunds_lake.tables.month_files import Writer, planned
+from refunds_lake.tables.month_search import REFERRED, Ids, IdsOf, Search, Wanted, index_key
 
 MONTH = "2026-09"
 MOMENT = datetime(2026, 9, 5, 10, tzinfo=UTC)

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reading import outcomes, staged
-from refunds_lake import rules
-from refunds_lake.hashes import hashed
+from refunds_lake.raw import rules
+from refunds_lake.schema.id_hashes import hashed
 
 CELLS = ["", "12", "1.5", None, "x", "2026-03-01T00:00:00Z", "2026-02-30T00:00:00", "2026-03-01T00:00:00+01:00", ""]
 SLICES = [(first, size) for first, size in itertools.product(range(len(CELLS)), range(3)) if first + size <= len(CELLS)]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from refunds_lake.columns import PARTITION_KEY, TABLES
+from refunds_lake.schema.columns import PARTITION_KEY, TABLES
 from template_model import (
     LONGEST_ENVIRONMENT,
     ROOT,

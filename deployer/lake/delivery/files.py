@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from refunds_lake.contract import FORMATS
+from refunds_lake.schema.contract import FORMATS
 
 from deployer.errors import UsageError
 from deployer.printable import printable

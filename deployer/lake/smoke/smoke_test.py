@@ -13,7 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from botocore.exceptions import BotoCoreError, ClientError
-from refunds_lake.runs import ManifestError
+from refunds_lake.publishing.manifests import ManifestError
 
 from deployer.errors import DataopsError
 from deployer.lake.deployed_lake import Lake, MissingOutput

@@ -1,0 +1,246 @@
+"""The one way from raw objects to published months: read, decide, write beside the live tables, check, publish.
+
+Every kind of run takes it; how they differ is in their plans. Nothing that readers see changes before everything has been
+written and counted.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Final
+
+from refunds_lake.changes.agreement import check_all, check_changes
+from refunds_lake.changes.batch_changes import Changes
+from refunds_lake.job.context import JobContext, JobSettings
+from refunds_lake.job.run_kinds import RejectedLines, RunPlan
+from refunds_lake.publishing.manifests import (
+    COUNTS,
+    STAGING,
+    Manifest,
+    Problem,
+    RunKind,
+    State,
+    Tables,
+    changes_between,
+    new_run_id,
+)
+from refunds_lake.publishing.publish import publish
+from refunds_lake.raw.batch import Batch, clear, read_batch
+from refunds_lake.raw.raw_files import inspect
+from refunds_lake.raw.rules import REJECTED
+from refunds_lake.raw.staging import Piece
+from refunds_lake.schema import id_hashes
+from refunds_lake.schema.columns import KINDS, TABLES
+from refunds_lake.tables.lookup import Lookup
+from refunds_lake.tables.month_files import DetailWriter, MonthFile, RejectedWriter, Writer
+from refunds_lake.tables.table_set import CheckFailed, TableSet
+
+CONCURRENT_WRITES: Final = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class TableChange:
+    """What changes in one table, and who writes its files."""
+
+    table: str
+    rows: Mapping[str, int]
+    """Touched month -> how many rows it has afterwards."""
+    pieces: tuple[Piece, ...]
+    writer: Callable[[MonthFile], None]
+
+
+def carry_out(
+    plan: RunPlan, settings: JobSettings, context: JobContext, on_record: State
+) -> tuple[Manifest | None, tuple[Problem, ...]]:
+    """Read, write and publish what a plan says; no manifest where there was nothing to read.
+
+    Raises CheckFailed or Overtaken; then nothing is published.
+    """
+    started_at = context.clock()
+    run_id = new_run_id(started_at, settings.job_run_id, on_record.last_run_id)
+    files, problems = inspect(context.raw, plan.objects)
+    problems += plan.problems
+    context.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
+    staging = f"{settings.base_prefix}{STAGING}{run_id}/"
+    only = None if plan.replayed is None else {key: lines.numbers for key, lines in plan.replayed.items()}
+    try:
+        batch = read_batch(
+            context.spark,
+            context.raw,
+            files,
+            problems,
+            settings.reporting_time_zone,
+            context.base,
+            staging,
+            only=only,
+            say=context.say,
+        )
+        if not _has_work(plan, batch, on_record, settings.raw_prefix):
+            return None, batch.problems
+        before = TableSet(context.spark, context.base, settings.base_prefix, plan.against)
+        live, counts = _make(plan, context, before, batch, on_record.live, run_id)
+    finally:
+        clear(context.base, staging)
+    manifest = Manifest(
+        number=on_record.number + 1,
+        run_id=run_id,
+        parent=on_record.in_force,
+        job_run_id=settings.job_run_id,
+        kind=plan.kind,
+        started_at=started_at,
+        finished_at=context.clock(),
+        reporting_time_zone=settings.reporting_time_zone,
+        inputs=batch.inputs() if plan.kind in (RunKind.INCREMENT, RunKind.FULL_REFRESH) else (),
+        counts=counts,
+        problems=batch.problems,
+        tables=live,
+        changed=changes_between(on_record.live, live),
+        note=plan.note,
+    )
+    context.say(f"publishing {len({month for months in manifest.changed.values() for month in months})} months")
+    publish(context.base, context.catalog, settings.base_prefix, manifest)
+    return manifest, batch.problems
+
+
+def _has_work(plan: RunPlan, batch: Batch, on_record: State, raw_prefix: str) -> bool:
+    """Whether there is anything to do; raises CheckFailed where tables that are made anew would miss something."""
+    if plan.kind is RunKind.FULL_REFRESH and not batch.files and on_record.live:
+        raise CheckFailed(f"there is no raw object to read under {raw_prefix}; the tables stay as they are")
+    if plan.kind is RunKind.BACKFILL and batch.problems:
+        raise CheckFailed(f"{batch.problems[0].key} cannot be read any more: {batch.problems[0].reason}")
+    return bool(batch.files)
+
+
+def _make(
+    plan: RunPlan, context: JobContext, before: TableSet, batch: Batch, live: Tables, run_id: str
+) -> tuple[Tables, dict[str, int]]:
+    """Write the months and check them; what is live with them, and the run's counts."""
+    changes = Changes(before, batch)
+    readable = {file.key for file in batch.files.values()}
+    replayed = {key: lines for key, lines in (plan.replayed or {}).items() if key in readable}
+    made = write(plan, context, before, _changes(context, before, batch, changes, replayed, run_id), run_id)
+    counts = add_up(before, batch, changes, made, sum(len(lines.numbers) for lines in replayed.values()))
+    expected = {each.table: {m: rows for m, rows in each.rows.items() if plan.publishes(m)} for each in made}
+    context.say("checking what was written")
+    after = _after(plan, live, expected, before.check_written(expected, run_id))
+    if batch.read:
+        check_agreement(before, dataclasses.replace(before, live=after), batch, changes.lookup)
+    return after, counts if plan.kind is not RunKind.BACKFILL else rebuilt_counts(live, after)
+
+
+def _changes(
+    context: JobContext,
+    before: TableSet,
+    batch: Batch,
+    changes: Changes,
+    replayed: Mapping[str, RejectedLines],
+    run_id: str,
+) -> Iterator[TableChange]:
+    """What changes in which table, each as soon as it is known."""
+    if not batch.read:
+        return
+
+    @cache
+    def writer() -> Writer:
+        prefix = f"{batch.staging}decided/"
+        has_decisions = changes.write_decisions(context.base.uri(prefix))
+        return Writer(context.base, batch.broken, prefix if has_decisions else None, id_hashes.hashed)
+
+    for kind in KINDS:
+        if rows := changes.transactions(kind):
+            yield TableChange(kind, rows, batch.pieces_of(kind), writer())
+    rejected = batch.by_month(REJECTED)
+    rejected.subtract(_by_month(replayed))
+    if rejected:
+        rows = {month: before.rows(REJECTED, month) + more for month, more in rejected.items()}
+        lines = {key: each.numbers for key, each in replayed.items()}
+        yield TableChange(
+            REJECTED, rows, batch.pieces_of(REJECTED), RejectedWriter(context.base, batch.broken, run_id, lines)
+        )
+    details = changes.detail()
+    if details.rows:
+        yield TableChange("refund_detail", details.rows, details.pieces, DetailWriter(context.base, details.pieces))
+
+
+def write(
+    plan: RunPlan, context: JobContext, before: TableSet, changes: Iterator[TableChange], run_id: str
+) -> list[TableChange]:
+    """Write the touched months that the plan publishes beside the live ones, of each table as it comes; all changes."""
+    made = []
+    with ThreadPoolExecutor(CONCURRENT_WRITES) as pool:
+        writes = []
+        for each in changes:
+            made.append(each)
+            months = [month for month, rows in each.rows.items() if rows and plan.publishes(month)]
+            if months:
+                context.say(f"writing {each.table} ({len(months)} months)")
+                writes.append(pool.submit(before.write_months, each.table, months, each.pieces, each.writer, run_id))
+        for done in writes:
+            done.result()
+    return made
+
+
+def add_up(
+    before: TableSet, batch: Batch, changes: Changes, made: Sequence[TableChange], replayed: int
+) -> dict[str, int]:
+    """The run's counts, each from another source; raises CheckFailed unless read is the sum of the others.
+
+    Lines that are replayed were read before, and leave the table of rejected records.
+    """
+    growth = {
+        each.table: sum(rows - before.rows(each.table, month) for month, rows in each.rows.items()) for each in made
+    }
+    counts = {
+        "read": batch.read - replayed,
+        "kept": sum(growth.get(kind, 0) for kind in KINDS),
+        "duplicate": changes.duplicate if batch.read else 0,
+        "superseded": changes.superseded if batch.read else 0,
+        "rejected": growth.get(REJECTED, 0),
+    }
+    if counts["read"] != sum(counts[name] for name in COUNTS if name != "read"):
+        raise CheckFailed(f"the run does not add up, nothing is published: {counts}")
+    return counts
+
+
+def check_agreement(before: TableSet, after: TableSet, batch: Batch, lookup: Lookup) -> None:
+    """refund_detail and the report's definition must agree in the tables as they will be; raises CheckFailed."""
+    if before.months("refund_detail"):
+        check_changes(before, after, lookup.of_pieces(batch.pieces, batch.broken), lookup)
+    else:
+        check_all(after)
+
+
+def rebuilt_counts(before: Tables, after: Tables) -> dict[str, int]:
+    """What months that were made anew change in the totals: nothing was read, and what is gone counts as superseded."""
+
+    def growth(table: str) -> int:
+        rows = [sum(each.rows for each in tables.get(table, {}).values()) for tables in (before, after)]
+        return rows[1] - rows[0]
+
+    kept, rejected = sum(growth(kind) for kind in KINDS), growth(REJECTED)
+    return {"read": 0, "kept": kept, "duplicate": 0, "superseded": -kept - rejected, "rejected": rejected}
+
+
+def _after(plan: RunPlan, live: Tables, expected: Mapping[str, Mapping[str, int]], written: Tables) -> Tables:
+    """What is live after a run: the months that stand, and those that it has written."""
+
+    def stands(table: str, month: str) -> bool:
+        return month not in expected.get(table, {}) and not (plan.makes_anew and plan.publishes(month))
+
+    tables = {}
+    for table in TABLES:
+        standing = {month: each for month, each in live.get(table, {}).items() if stands(table, month)}
+        if months := {**standing, **written.get(table, {})}:
+            tables[table] = dict(sorted(months.items()))
+    return tables
+
+
+def _by_month(replayed: Mapping[str, RejectedLines]) -> Counter[str]:
+    lines: Counter[str] = Counter()
+    for each in replayed.values():
+        lines[each.month] += len(each.numbers)
+    return lines

@@ -1,0 +1,117 @@
+"""The kinds of run: which objects each reads, what it compares them with, and which months it publishes.
+
+A plan is data; `pipeline` carries out every one of them in the same way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+from pyspark.sql import functions as F
+
+from refunds_lake.job.context import JobContext, JobSettings
+from refunds_lake.publishing.manifests import Problem, RunKind, State, Tables
+from refunds_lake.raw.raw_files import fresh, is_known, version_order
+from refunds_lake.storage.objects import StoredObject
+from refunds_lake.tables.table_set import CheckFailed, TableSet
+
+
+@dataclasses.dataclass(frozen=True)
+class RejectedLines:
+    """Lines of one object that are in the table of rejected records."""
+
+    month: str
+    numbers: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunPlan:
+    """What a run reads, what it compares that with, and what it publishes."""
+
+    kind: RunKind
+    objects: Sequence[StoredObject]
+    against: Tables
+    """The live tables; none where months are made anew from all objects."""
+    problems: tuple[Problem, ...] = ()
+    first_month: str = "0000-00"
+    last_month: str = "9999-99"
+    replayed: Mapping[str, RejectedLines] | None = None
+    """Key of an object -> the lines of it that are judged again, and no others are read; None where all lines are new."""
+    note: str = ""
+
+    @property
+    def makes_anew(self) -> bool:
+        """Whether the months that it publishes take nothing over from those that stand."""
+        return self.kind in (RunKind.FULL_REFRESH, RunKind.BACKFILL)
+
+    def publishes(self, month: str) -> bool:
+        return self.first_month <= month <= self.last_month
+
+
+def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> RunPlan:
+    """What the settings ask for, in the lake as it is; raises CheckFailed where that cannot be done."""
+    listing = version_order(context.raw.listing(settings.raw_prefix))
+    match settings.kind:
+        case RunKind.INCREMENT:
+            return RunPlan(settings.kind, fresh(listing, on_record), on_record.live)
+        case RunKind.FULL_REFRESH:
+            return RunPlan(settings.kind, fresh(listing, State()), {}, _vanished(settings, on_record, listing))
+        case RunKind.BACKFILL:
+            return _backfill(settings, on_record, listing)
+        case RunKind.REPLAY:
+            return _replay(settings, context, on_record, listing)
+        case RunKind.ROLLBACK:
+            raise ValueError("a rollback reads nothing, see upkeep")
+        case _:
+            assert_never(settings.kind)
+
+
+def _vanished(settings: JobSettings, on_record: State, listing: Sequence[StoredObject]) -> tuple[Problem, ...]:
+    """The objects whose records a full refresh takes out of the tables, because they are not there any more.
+
+    Only those below the prefix that is read: what a smoke test read under another one is still there.
+    """
+    missing = on_record.known.keys() - {each.key for each in listing}
+    gone = sorted(key for key in missing if key.startswith(settings.raw_prefix))
+    reason = "it is gone from the raw bucket, its records are not in the tables any more"
+    return tuple(Problem(key, reason) for key in gone)
+
+
+def _backfill(settings: JobSettings, on_record: State, listing: Sequence[StoredObject]) -> RunPlan:
+    """A full refresh from the objects that are in the tables, of which some months only are published.
+
+    Which version stands is decided over all months, so all these objects are read, and must still be there.
+    """
+    assert settings.months is not None
+    first, last = settings.months
+    objects = [each for each in listing if is_known(each, on_record)]
+    if lost := sorted(on_record.known.keys() - {each.key for each in objects}):
+        raise CheckFailed(
+            f"{len(lost)} raw objects that are in the tables are gone or replaced, the first is {lost[0]}"
+        )
+    return RunPlan(settings.kind, objects, {}, first_month=first, last_month=last, note=f"{first} to {last}")
+
+
+def _replay(settings: JobSettings, context: JobContext, on_record: State, listing: Sequence[StoredObject]) -> RunPlan:
+    """An increment of lines that were rejected before, which it takes out of that table; no object is new."""
+    rejected = TableSet(context.spark, context.base, settings.base_prefix, on_record.live).read("rejected")
+    if settings.replay_reason is not None:
+        rejected = rejected.where(F.array_contains("reasons", settings.replay_reason))
+    months: dict[str, str] = {}
+    numbers: dict[str, list[int]] = {}
+    for key, number, month in rejected.select("source_file", "line_number", "month").collect():
+        months[key] = month  # the month of ingestion: an object has one
+        numbers.setdefault(key, []).append(number)
+    objects = [each for each in listing if each.key in numbers and is_known(each, on_record)]
+    reason = "it was rejected in part, and is gone or replaced now: it cannot be replayed"
+    lost = tuple(Problem(key, reason) for key in sorted(numbers.keys() - {each.key for each in objects}))
+    return RunPlan(
+        settings.kind,
+        objects,
+        on_record.live,
+        lost,
+        replayed={key: RejectedLines(months[key], tuple(of_key)) for key, of_key in numbers.items()},
+        note=settings.replay_reason or "all reasons",
+    )

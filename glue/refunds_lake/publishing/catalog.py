@@ -1,0 +1,105 @@
+"""The table catalog: which prefix holds each month of each table, and its Glue adapter.
+
+Only pointers live here. A month changes for every reader at once because its pointer changes in one call.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from refunds_lake.log_lines import JobFailure
+from refunds_lake.schema.columns import PARTITION_KEY, Columns
+
+BATCH: int = 100
+"""Entries per BatchCreatePartition and BatchUpdatePartition call, AWS's limit."""
+
+
+class CatalogError(JobFailure):
+    """The catalog refused a change; the message names table, month and reason."""
+
+
+class Catalog(Protocol):
+    """One database."""
+
+    def columns(self, table: str) -> Columns:
+        """Name and type of the table's columns, without the partition key; raises CatalogError without a table."""
+
+    def months(self, table: str) -> dict[str, str]:
+        """Month -> location of every published month."""
+
+    def create(self, table: str, locations: Mapping[str, str]) -> None:
+        """Add months, each to be read from its location; raises CatalogError for one that is there."""
+
+    def update(self, table: str, locations: Mapping[str, str]) -> None:
+        """Let months that are there be read from their locations; raises CatalogError for one that is not."""
+
+    def drop(self, table: str, months: Iterable[str]) -> None:
+        """Remove months from the table; months that are not there are fine."""
+
+
+class GlueCatalog:
+    """A Glue database through a boto3 client."""
+
+    def __init__(self, client: Any, database: str) -> None:
+        self._client = client
+        self._database = database
+
+    def columns(self, table: str) -> Columns:
+        return tuple((column["Name"], column["Type"]) for column in self._storage(table)["Columns"])
+
+    def months(self, table: str) -> dict[str, str]:
+        pages = self._client.get_paginator("get_partitions").paginate(
+            DatabaseName=self._database, TableName=table, ExcludeColumnSchema=True
+        )
+        return {
+            partition["Values"][0]: partition["StorageDescriptor"]["Location"]
+            for page in pages
+            for partition in page["Partitions"]
+        }
+
+    def create(self, table: str, locations: Mapping[str, str]) -> None:
+        for entries in self._batches(table, locations):
+            self._check(table, self._client.batch_create_partition, PartitionInputList=entries)
+
+    def update(self, table: str, locations: Mapping[str, str]) -> None:
+        for entries in self._batches(table, locations):
+            moved = [{"PartitionValueList": each["Values"], "PartitionInput": each} for each in entries]
+            self._check(table, self._client.batch_update_partition, Entries=moved)
+
+    def drop(self, table: str, months: Iterable[str]) -> None:
+        for month in months:
+            try:
+                self._client.delete_partition(DatabaseName=self._database, TableName=table, PartitionValues=[month])
+            except self._client.exceptions.EntityNotFoundException:
+                continue
+
+    def _storage(self, table: str) -> dict[str, Any]:
+        try:
+            response = self._client.get_table(DatabaseName=self._database, Name=table)
+        except self._client.exceptions.EntityNotFoundException as error:
+            raise CatalogError(
+                f"the catalog has no table {self._database}.{table}; deploy the catalog first"
+            ) from error
+        keys = [key["Name"] for key in response["Table"].get("PartitionKeys", [])]
+        if keys != [PARTITION_KEY]:
+            raise CatalogError(f"{self._database}.{table} is partitioned by {keys}, not by [{PARTITION_KEY!r}]")
+        storage: dict[str, Any] = response["Table"]["StorageDescriptor"]
+        return storage
+
+    def _batches(self, table: str, locations: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
+        """Partitions as Glue wants them, described as the table is but for their locations, in calls' sizes."""
+        storage = self._storage(table) if locations else {}
+        months = iter(sorted(locations))
+        while some := list(itertools.islice(months, BATCH)):
+            yield [{"Values": [each], "StorageDescriptor": {**storage, "Location": locations[each]}} for each in some]
+
+    def _check(self, table: str, call: Callable[..., dict[str, Any]], **arguments: Any) -> None:
+        """Call; Glue answers well and lists the partitions that it refused."""
+        for entry in call(DatabaseName=self._database, TableName=table, **arguments).get("Errors") or []:
+            month = entry["PartitionValueList" if "PartitionValueList" in entry else "PartitionValues"][0]
+            detail = entry.get("ErrorDetail", {})
+            raise CatalogError(
+                f"{self._database}.{table} month {month}: {detail.get('ErrorCode')} {detail.get('ErrorMessage')}"
+            )

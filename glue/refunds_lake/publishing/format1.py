@@ -1,0 +1,80 @@
+"""Run manifests as versions before 2 of their format wrote them, turned into today's: what each run left live is worked out.
+
+They named what a run replaced and were folded; a rollback named the run to return to. An intent is the manifest of a run
+that died while it published: every file of it is in place, so it counts as the last run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from refunds_lake.publishing.manifests import Manifest, ManifestError, RunKind, manifest_of
+
+INTENT, CHECKPOINT = "_publishing.json", "_checkpoint.json.gz"
+_KEPT: Final = ("run_id", "job_run_id", "kind", "started_at", "finished_at", "reporting_time_zone", "inputs", "counts",
+                "problems", "note")  # fmt: skip
+_MANIFEST: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+\.json")
+
+
+def is_file(name: str) -> bool:
+    """Whether a control file is one that an earlier version wrote and this one does not."""
+    return name in (INTENT, CHECKPOINT) or _MANIFEST.fullmatch(name) is not None
+
+
+def carried_over(bodies: Mapping[str, bytes]) -> list[Manifest]:
+    """Today's manifests of the runs in these control files, numbered in run order; raises ManifestError."""
+    documents = [_parsed(name, body) for name, body in sorted(bodies.items()) if _MANIFEST.fullmatch(name)]
+    if INTENT in bodies:
+        intent = _parsed(INTENT, bodies[INTENT])
+        documents += [intent] if intent["run_id"] not in {each["run_id"] for each in documents} else []
+    carried: list[Manifest] = []
+    standing: list[Manifest] = []
+    for number, document in enumerate(documents, 1):
+        is_rollback = document["kind"] == RunKind.ROLLBACK
+        while is_rollback and standing and standing[-1].run_id != document["returns_to"]:
+            standing.pop()
+        try:
+            carried.append(_converted(document, number, standing[-1] if standing else None))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestError(f"{document['run_id']}: not a run manifest ({error!r})") from error
+        if not is_rollback:
+            standing.append(carried[-1])
+    return carried
+
+
+def _parsed(name: str, body: bytes) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(body)
+        if document["format"] != 1:
+            raise ManifestError(f"{name}: format {document['format']} is not known under this name")
+        return {**document, "run_id": document["run_id"], "kind": document["kind"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError(f"{name}: not a run manifest ({error!r})") from error
+
+
+def _converted(document: Mapping[str, Any], number: int, parent: Manifest | None) -> Manifest:
+    published = {table: each["months"] for table, each in document["tables"].items()}
+    live: dict[str, dict[str, Any]] = {}
+    if parent is not None and document["kind"] != RunKind.FULL_REFRESH:
+        live = dataclasses.asdict(parent)["tables"]
+    for table, months in published.items() if document["kind"] != RunKind.ROLLBACK else ():
+        live[table] = {month: each for month, each in live.get(table, {}).items() if month not in months}
+        live[table] |= {month: _live(each) for month, each in months.items() if each["location"] is not None}
+    fields = {name: document[name] for name in _KEPT}
+    return manifest_of(
+        {
+            **fields,
+            "number": number,
+            "parent": parent.run_id if parent is not None else None,
+            "tables": {table: months for table, months in live.items() if months},
+            "changed": {table: sorted(months) for table, months in published.items()},
+        }
+    )
+
+
+def _live(month: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: month[name] for name in ("location", "rows", "checksum")}

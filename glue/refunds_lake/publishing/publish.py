@@ -1,0 +1,77 @@
+"""Make a run's months visible: its manifest is the commit, and the catalog follows the newest manifest.
+
+The files are written and checked before; here only pointers move. A process that dies behind the commit leaves a catalog that
+lags behind, and the next one to begin lets it follow. Rollback and retention live in `upkeep`.
+"""
+
+from __future__ import annotations
+
+from refunds_lake.log_lines import JobFailure
+from refunds_lake.publishing.catalog import Catalog
+from refunds_lake.publishing.history import manifest_key, newer_than
+from refunds_lake.publishing.manifests import Manifest, Tables, parse_manifest
+from refunds_lake.schema.columns import TABLES
+from refunds_lake.storage.objects import ObjectMissing, ObjectStore, PreconditionFailed
+
+
+class Overtaken(JobFailure):
+    """Another run has published since this one has read what is live; nothing of this one is published."""
+
+
+def publish(store: ObjectStore, catalog: Catalog, base_prefix: str, manifest: Manifest) -> None:
+    """Publish a run whose files are complete; raises Overtaken when its number is taken.
+
+    Readers see each month change at once, and table after table: purchase, void, refund, refund_detail, rejected.
+    """
+    commit(store, base_prefix, manifest)
+    follow(store, catalog, base_prefix, manifest)
+
+
+def commit(store: ObjectStore, base_prefix: str, manifest: Manifest) -> None:
+    """Put the manifest under its number: the one step that publishes, once and for all or not at all."""
+    key = manifest_key(base_prefix, manifest.number)
+    try:
+        store.put(key, manifest.as_json(), only_if_absent=True)
+    except PreconditionFailed as error:
+        if not _holds(store, key, manifest.run_id):  # else an answer got lost, and the client has asked again
+            raise Overtaken(
+                f"another run has published as number {manifest.number} while run {manifest.run_id} was at work; nothing of "
+                "this one is published. Start it again."
+            ) from error
+
+
+def follow(store: ObjectStore, catalog: Catalog, base_prefix: str, newest: Manifest) -> int:
+    """Let the catalog show what the newest manifest names; returns how many months that moved.
+
+    Another run may have published meanwhile, so where something moved it is asked for once more.
+    """
+    moved = reconcile(catalog, newest.tables)
+    if moved and (newer := newer_than(store, base_prefix, newest.number)):
+        moved += follow(store, catalog, base_prefix, newer)
+    return moved
+
+
+def reconcile(catalog: Catalog, live: Tables, *, afresh: bool = False) -> int:
+    """Let the catalog show these months and no others, each described `afresh` or only where it lies elsewhere.
+
+    Returns how many months that changed. Doing it again changes nothing.
+    """
+    changes = 0
+    for table in TABLES:
+        found = catalog.months(table)
+        wanted = {month: each.location for month, each in live.get(table, {}).items()}
+        moving = {m: to for m, to in wanted.items() if m in found and (afresh or found[m] != to)}
+        coming = {m: to for m, to in wanted.items() if m not in found}
+        leaving = sorted(found.keys() - wanted.keys())
+        catalog.update(table, moving)
+        catalog.create(table, coming)
+        catalog.drop(table, leaving)
+        changes += len(moving) + len(coming) + len(leaving)
+    return changes
+
+
+def _holds(store: ObjectStore, key: str, run_id: str) -> bool:
+    try:
+        return parse_manifest(store.get(key)[0], key).run_id == run_id
+    except ObjectMissing:
+        return False

@@ -1,0 +1,202 @@
+"""The records of the objects that a run reads: parsed, judged, counted and staged for the steps that follow.
+
+Spark's Python workers read the objects (`staging`) and stage the judged records as Parquet by kind, so that later steps read
+just the columns they need. A file that turns out to be unreadable on the way is named, and what was staged of it left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+from pyspark import Accumulator
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from refunds_lake.publishing.manifests import InputObject, Problem
+from refunds_lake.raw import rules
+from refunds_lake.raw.raw_files import RawFile
+from refunds_lake.raw.rules import REJECTED
+from refunds_lake.raw.staging import STAGED, Piece, Place, Portion, Repeated, Stage, Staged
+from refunds_lake.schema import id_hashes
+from refunds_lake.schema.columns import KINDS
+from refunds_lake.schema.months import Months
+from refunds_lake.spark.frames import empty_frame
+from refunds_lake.spark.tasks import on_workers
+from refunds_lake.storage.objects import ObjectStore
+
+PORTION_BYTES: Final = 32 << 20
+"""Objects up to so many bytes are read by one task; a greater object is a task of its own."""
+SECONDS_BETWEEN_LOOKS: Final = 1.0
+HASHES_PER_TASK: Final = 16_000_000
+_RECORDS: Final = "records/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Judged records, the files that they come from, and how many there are of what."""
+
+    staging: str
+    """Prefix in the bucket of the tables, for whatever the run needs until it has published."""
+    files: Mapping[int, RawFile]
+    """By the number that their records carry."""
+    problems: tuple[Problem, ...]
+    judged: DataFrame
+    """The columns of `staging.STAGED`, and kind."""
+    repeated: np.ndarray
+    """The id_hash of all ids that come more than once, perhaps of others too."""
+    counts: Mapping[Place, int]
+    pieces: tuple[Piece, ...]
+    broken: frozenset[int]
+    """Numbers of files that broke off: the pieces hold what was read of them, no other field does."""
+
+    @property
+    def read(self) -> int:
+        return sum(self.counts.values())
+
+    def by_month(self, kind: str) -> Counter[str]:
+        """Month -> records of a kind; of rejected ones the month of ingestion."""
+        counter: Counter[str] = Counter()
+        for (_, of_kind, month), records in self.counts.items():
+            if of_kind == kind:
+                counter[month] += records
+        return counter
+
+    def of_kind(self, kind: str) -> int:
+        """How many records there are of a kind."""
+        return self.by_month(kind).total()
+
+    def inputs(self) -> tuple[InputObject, ...]:
+        """What the manifest says of the files."""
+        per_file: Counter[tuple[int, bool]] = Counter()
+        for (number, kind, _), records in self.counts.items():
+            per_file[number, kind == REJECTED] += records
+        return tuple(
+            InputObject(
+                **dataclasses.asdict(file.stored),
+                records=per_file[number, True] + per_file[number, False],
+                rejected=per_file[number, True],
+            )
+            for number, file in self.files.items()
+        )
+
+    def pieces_of(self, kind: str) -> tuple[Piece, ...]:
+        """Where the records of a kind are staged."""
+        return tuple(piece for piece in self.pieces if piece.kind == kind)
+
+
+def read_batch(
+    spark: SparkSession,
+    raw: ObjectStore,
+    files: Sequence[RawFile],
+    problems: Sequence[Problem],
+    time_zone: str,
+    base: ObjectStore,
+    prefix: str,
+    *,
+    only: Mapping[str, tuple[int, ...]] | None = None,
+    say: Callable[[str], None],
+) -> Batch:
+    """Read the files to their end, saying how many are done; files that cannot be read become problems.
+
+    Judged records are staged under `prefix` of the bucket `base`; the caller clears it when it is done with the batch.
+    With `only`, the batch has the lines of these numbers alone, by key of the file.
+    """
+    stage = Stage(raw, base, f"{prefix}{_RECORDS}", Months.of(time_zone), dict(rules.RULES), id_hashes.hashed)
+    portions = list(_portions(files, only))
+    counts: Counter[Place] = Counter()
+    pieces: list[Piece] = []
+    found: dict[int, str] = {}
+    done = spark.sparkContext.accumulator(0)
+    with _following(done, len(files), say):
+        for staged in on_workers(spark, _Counted(stage, done), portions):
+            counts += staged.counts
+            pieces += staged.pieces
+            found.update(staged.problems)
+    judged = empty_frame(spark, f"{STAGED}, kind string")
+    if counts:
+        judged = spark.read.schema(STAGED).parquet(base.uri(f"{prefix}{_RECORDS}"))
+    if found:
+        judged = judged.where(~F.col("file").isin(*found))
+    return Batch(
+        staging=prefix,
+        files={number: file for number, file in enumerate(files) if number not in found},
+        problems=(*problems, *(Problem(files[number].key, reason) for number, reason in sorted(found.items()))),
+        judged=judged,
+        repeated=_repeated(spark, base, pieces, frozenset(found)),
+        counts=counts,
+        pieces=tuple(pieces),
+        broken=frozenset(found),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counted:
+    """Stages portions, and counts their files for the driver, which learns of it whenever a share of them has ended."""
+
+    stage: Stage
+    done: Accumulator[int]
+
+    def __call__(self, portion: Portion) -> Staged:
+        staged = self.stage(portion)
+        self.done.add(len(portion.files))
+        return staged
+
+
+@contextmanager
+def _following(done: Accumulator[int], files: int, say: Callable[[str], None]) -> Iterator[None]:
+    """Say how many files are read, each time that it has become more, and at the end."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        said = 0
+        while not ended.wait(SECONDS_BETWEEN_LOOKS):
+            if said < (read := done.value) < files:  # a share that is tried again counts twice
+                say(f"read {read} of {files} objects")
+                said = read
+
+    thread = threading.Thread(target=follow, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    if files:
+        say(f"read {files} of {files} objects")
+
+
+def _portions(files: Sequence[RawFile], only: Mapping[str, tuple[int, ...]] | None) -> Iterator[Portion]:
+    """The files in tasks of up to PORTION_BYTES, the greatest first, so that tasks end together."""
+
+    def portion(number: int, some: Sequence[tuple[int, RawFile]]) -> Portion:
+        return Portion(number, tuple(some), {} if only is None else {number: only[file.key] for number, file in some})
+
+    waiting: list[tuple[int, RawFile]] = []
+    portions, size = 0, 0
+    for number, file in sorted(enumerate(files), key=lambda each: -each[1].stored.size):
+        if waiting and size + file.stored.size > PORTION_BYTES:
+            yield portion(portions, waiting)
+            portions, waiting, size = portions + 1, [], 0
+        waiting.append((number, file))
+        size += file.stored.size
+    if waiting:
+        yield portion(portions, waiting)
+
+
+def _repeated(spark: SparkSession, base: ObjectStore, pieces: Iterable[Piece], broken: frozenset[int]) -> np.ndarray:
+    transactions = [piece for piece in pieces if piece.kind in KINDS]
+    objects = sorted({(piece.key, piece.size) for piece in transactions})
+    tasks = -(-sum(piece.rows for piece in transactions) // HASHES_PER_TASK)
+    found = on_workers(spark, Repeated(base, tuple(objects), broken, tasks), range(tasks))
+    return np.concatenate([np.array([], np.int64), *found])
+
+
+def clear(store: ObjectStore, prefix: str) -> None:
+    """Delete everything below a prefix."""
+    store.delete([each.key for each in store.listing(prefix)])

@@ -1,0 +1,149 @@
+"""JSON Lines as columns of texts: usual lines many at a time by Arrow, odd ones alone by Python, to the same end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json
+
+from refunds_lake.raw.blocks import Block
+from refunds_lake.raw.records import NOT_JSON, Lines, LoneRecord, Records, line_of
+from refunds_lake.schema.contract import BLANKS, FIELDS, IDS
+
+_OPEN, _CLOSE = b"{}"
+_SCHEMA: Final = pa.schema([(name, pa.string()) for name in FIELDS])
+_ROW: Final = re.compile(r"in row (\d+)$")
+_NUMBER_AS_AMOUNT: Final = r'("amount"[ \t]*:[ \t]*)(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)([ \t]*[,}])'
+_STRINGS_AND_BRACKETS: Final = re.compile(r'("(?:[^"\\]++|\\.)*+")|([\[{])|([]}])|[^]["{}]++|"', re.DOTALL)
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_DIGITS: Final = re.compile(r"([0-9]{2})[0-9]+")
+
+
+def from_json(block: Block) -> Iterator[Records]:
+    """The records of JSON lines; blank ones are none."""
+    lines = Lines.of(block)
+    ends = lines.starts + lines.sizes
+    usual = lines.usual() & (lines.sizes > 1)
+    usual &= (lines.bytes[lines.starts] == _OPEN) & (lines.bytes[ends - 1] == _CLOSE)
+    if (b"N" in block.text and b"NaN" in block.text) or (b"I" in block.text and b"Inf" in block.text):
+        usual &= ~lines.matching("NaN|Inf")  # Arrow takes these for numbers, JSON does not
+    if b"\0" in block.text:
+        usual &= ~lines.matching(r"\x00")  # Arrow may take it for the end of the text
+    chosen = lines.array if usual.all() else lines.array.filter(pa.array(usual))
+    numbers = lines.numbers(usual)
+    parsed = np.zeros(len(chosen), bool)
+    for first, table in _json_tables(chosen):
+        rows = slice(first, first + table.num_rows)
+        parsed[rows] = True
+        texts = {name: table[name].combine_chunks() for name in FIELDS}
+        yield Records.of_texts(pa.array(numbers[rows]), texts, line_of(chosen[rows]))
+    usual[numbers[~parsed] - block.first_line] = False
+    yield from Records.of_lone(lines.parse_alone(~usual, _parse_alone))
+
+
+def _json_tables(lines: pa.Array) -> Iterator[tuple[int, pa.Table]]:
+    """Tables of lines that Arrow takes, each with the number of its first line; lines that it refuses are left out.
+
+    Each line begins with { and ends with }, and a value that goes on in the next line would have a } before a {; so as many
+    rows as lines means one object per line.
+    """
+    first, is_quoted = 0, False
+    while first < len(lines):
+        rest = lines[first:]
+        try:
+            table = _json_table(rest)
+        except pa.ArrowInvalid as error:
+            if not is_quoted:
+                lines, is_quoted = pc.replace_substring_regex(lines, _NUMBER_AS_AMOUNT, r'\1"\2"\3'), True
+                continue
+            refused = _ROW.search(str(error))
+            if refused is None:
+                return
+            before = rest[: int(refused[1])]
+            try:
+                table = _json_table(before)
+            except pa.ArrowInvalid:
+                return
+            if table.num_rows == len(before):
+                yield first, table
+            first += len(before) + 1
+            continue
+        if table.num_rows == len(rest):
+            yield first, table
+        return
+
+
+def _json_table(lines: pa.Array) -> pa.Table:
+    if not len(lines):
+        return _SCHEMA.empty_table()
+    offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    return _read_json(lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])), _SCHEMA)
+
+
+def _read_json(text: bytes | pa.Buffer, schema: pa.Schema) -> pa.Table:
+    return pa.json.read_json(
+        pa.BufferReader(text),
+        pa.json.ReadOptions(use_threads=False, block_size=len(text) + 1),
+        pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+    )
+
+
+def _shallow(text: str) -> str | None:
+    """A JSON object with empty lists and objects as its fields, for no other ones are looked into; None if it is no JSON."""
+    depth, kept, checked = 0, [], []
+    for piece in _STRINGS_AND_BRACKETS.finditer(text):
+        string, opening, closing = piece.groups()
+        if not string and re.search("NaN|Inf", piece[0]):
+            return None
+        # To Arrow halves of surrogate pairs and numbers beyond its floats are no JSON.
+        checked.append(_SURROGATE.sub(r"\\u0020", string) if string else _DIGITS.sub(r"\1", piece[0]))
+        depth -= bool(closing)
+        if depth < 2:
+            kept.append(piece[0])
+        depth += bool(opening)
+    try:
+        _read_json("".join(checked).encode("utf-8", "replace"), pa.schema([]))
+    except pa.ArrowInvalid:
+        return None
+    return "".join(kept)
+
+
+class _Number(str):
+    """A JSON number, as it is written."""
+
+    __slots__ = ()
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _parse_alone(number: int, text: str, raw_text: str) -> LoneRecord:
+    text = text.strip(BLANKS)
+    try:
+        value = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_refuse)
+    except RecursionError:  # Arrow has no such limit, and who took the line must not matter
+        shallow = _shallow(text)
+        return _parse_alone(number, shallow, raw_text) if shallow else LoneRecord(number, raw_text, fault=NOT_JSON)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        return LoneRecord(number, raw_text, fault=NOT_JSON)
+    not_text = frozenset(name for name in IDS if value.get(name) is not None and type(value[name]) is not str)
+    return LoneRecord(
+        number,
+        raw_text,
+        {name: _json_text(value.get(name)) for name in FIELDS if name not in not_text},
+        not_text=not_text,
+    )
+
+
+def _json_text(value: Any) -> str | None:
+    """A text, or a number as it is written; anything else as something that no field can be."""
+    return value if value is None or isinstance(value, str) else "(neither a text nor a number)"

@@ -1,0 +1,105 @@
+"""Rows of a Parquet file as columns of texts, and as JSON where a row is rejected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from refunds_lake.raw.records import LoneRecord, Records
+from refunds_lake.schema.contract import FIELDS
+
+_MOST_ENTRIES: Final = 10_000
+"""A list in a footer, of columns or row groups, may have so many: Arrow makes room for as many as a list says, and before
+version 24 columns within each other take its stack."""
+_FAR_MILLIS: Final = 10**15
+"""Later than any year of four digits."""
+
+
+def open_parquet(body: Any) -> pq.ParquetFile:
+    """A Parquet file by its footer; raises OSError or ArrowException when that cannot be read."""
+    return pq.ParquetFile(body, thrift_container_size_limit=_MOST_ENTRIES)
+
+
+def from_parquet(batches: Iterable[pa.RecordBatch]) -> Iterator[Records]:
+    """The records of Parquet rows, numbered from 1; the raw text of a row is its fields as JSON."""
+    first = 1
+    for batch in batches:
+        numbers = pa.array(np.arange(first, first + len(batch)))
+        first += len(batch)
+        # By place: columns that are not wanted may come along, and have one name.
+        columns = {
+            name.lower(): batch.column(place) for place, name in enumerate(batch.schema.names) if name.lower() in FIELDS
+        }
+        texts = {
+            name: _as_text(columns[name]) if name in columns else pa.nulls(len(batch), pa.string()) for name in FIELDS
+        }
+        raw_text = _row_text(columns)
+        try:
+            for text in texts.values():
+                text.validate(full=True)
+        except pa.ArrowInvalid:
+            decoded = zip(*(_decoded(text) for text in texts.values()), strict=True)
+            rows = [dict(zip(texts, cells, strict=True)) for cells in decoded]
+            odd = [LoneRecord(number, raw_text(row), rows[row]) for row, number in enumerate(numbers.to_pylist())]
+            yield from Records.of_lone(odd)
+        else:
+            yield Records.of_texts(numbers, texts, raw_text)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_decimal(column.type):
+        # Without the zeros that only fill up the scale; zero itself is written in powers of ten when its scale is great.
+        text = column.cast(pa.string())
+        plain = pc.ascii_rtrim(pc.ascii_rtrim(text, "0"), ".")
+        plain = pc.if_else(pc.match_substring(text, "."), plain, text)
+        return pc.if_else(pc.equal(column, pa.scalar(Decimal(0), column.type)), "0", plain)
+    if pa.types.is_timestamp(column.type):
+        moments = column.cast(pa.timestamp(column.type.unit))
+        if column.type.unit == "ms":  # as microseconds the greatest ones would begin anew
+            moments = pc.max_element_wise(-_FAR_MILLIS, moments.cast(pa.int64()), skip_nulls=False)
+            moments = pc.min_element_wise(_FAR_MILLIS, moments, skip_nulls=False).cast(pa.timestamp("ms"))
+        return moments.cast(pa.timestamp("us"), safe=False).cast(pa.string())
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_null(column.type):
+        return column.cast(pa.string())
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.binary()).view(pa.string())
+
+
+def _decoded(column: pa.Array) -> list[str | None]:
+    cells: list[bytes | None] = column.view(pa.binary()).to_pylist()
+    return [None if cell is None else cell.decode("utf-8", "surrogateescape") for cell in cells]
+
+
+def _row_text(columns: Mapping[str, pa.Array]) -> Callable[[int], str]:
+    @cache
+    def shown(name: str) -> pa.Array:
+        column = columns[name]
+        if pa.types.is_timestamp(column.type):  # not every one is a datetime of Python's
+            text = column.cast(pa.timestamp(column.type.unit)).cast(pa.string())
+            return text if column.type.tz is None else pc.binary_join_element_wise(text, "Z", "")
+        is_number = pa.types.is_decimal(column.type) or pa.types.is_integer(column.type)
+        return column if is_number else _as_text(column).view(pa.binary())
+
+    return lambda row: _row_as_json({name: shown(name)[row].as_py() for name in FIELDS if name in columns})
+
+
+def _row_as_json(fields: Mapping[str, Any]) -> str:
+    """A row as JSON, numbers as they are."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, Decimal):
+            return str(value)
+        return json.dumps(value.decode("utf-8", "replace") if isinstance(value, bytes) else value, ensure_ascii=False)
+
+    return "{" + ",".join(f"{json.dumps(name)}:{text(value)}" for name, value in fields.items()) + "}"

@@ -1,0 +1,273 @@
+"""What one task does with some raw files: read, judge, and stage the records as Parquet by kind.
+
+Runs in a Python worker of Spark's, without the JVM: the objects come and go through the store. Staged parts are written
+once, read a few times by column, and deleted with the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from refunds_lake.raw.blocks import Unreadable
+from refunds_lake.raw.raw_files import RawFile
+from refunds_lake.raw.raw_records import read
+from refunds_lake.raw.raw_source import RawSource
+from refunds_lake.raw.records import Records
+from refunds_lake.raw.rules import MOMENT, REJECTED, Cleaned, Rule, broken, reasons_of
+from refunds_lake.schema.columns import KINDS
+from refunds_lake.schema.id_hashes import repeated
+from refunds_lake.schema.months import Months
+from refunds_lake.storage.objects import ObjectStore, RangeReader
+
+PART_BYTES: Final = 32 << 20
+_ROW_GROUP_BYTES: Final = 16 << 20
+_PLACE: Final = ("file", "ingested_at", "source_file", "line_number", "month")
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "purchase": (*_PLACE, "id", "id_hash", "timestamp", "amount", "customer_id", "merchant_id"),
+    "void": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
+    "refund": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
+    REJECTED: (*_PLACE, "raw_text", "reasons"),
+}
+_WRITING: Final[Mapping[str, Any]] = {
+    "compression": "none",  # Random ids hardly become smaller.
+    "use_dictionary": ["file", "ingested_at", "source_file", "month", "merchant_id"],
+    "write_statistics": False,
+    "store_decimal_as_integer": True,
+}
+STAGED: Final = (
+    "file int, ingested_at timestamp, source_file string, month string, id string, id_hash bigint, "
+    "timestamp timestamp, amount decimal(18,2), parent_id string, customer_id string, merchant_id string"
+)
+"""The columns of transactions, as a Spark schema."""
+
+Place = tuple[int, str, str]
+"""File, kind and month: that of the transaction, of a rejected record that of its ingestion."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Portion:
+    """Some raw files, by the number that their records carry."""
+
+    number: int
+    files: tuple[tuple[int, RawFile], ...]
+    only: Mapping[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    """File -> the line numbers that are wanted of it, where not all are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """Where staged records of one kind and month lie: a row group of an object."""
+
+    kind: str
+    month: str
+    key: str
+    size: int
+    """Bytes of the object."""
+    row_group: int
+    rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+    """What came of a portion: how many records of what, where they lie, and why a file could not be read to its end."""
+
+    counts: Counter[Place]
+    pieces: tuple[Piece, ...]
+    """These hold what was read of broken files, too."""
+    problems: Mapping[int, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """Where records come from and go to, and what they are judged by. Travels to the workers."""
+
+    raw: ObjectStore
+    base: ObjectStore
+    prefix: str
+    months: Months
+    rules: Mapping[str, Rule]
+    hashed: Callable[[str, pa.Array], pa.Array]
+
+    def __call__(self, portion: Portion) -> Staged:
+        """Stage a portion; whatever was staged of a file that turns out to be a problem is to be left out."""
+        counts: Counter[Place] = Counter()
+        problems: dict[int, str] = {}
+        parts = {kind: _Part(self.base, f"{self.prefix}kind={kind}/{portion.number:05}", kind) for kind in _COLUMNS}
+        for number, file in portion.files:
+            found: Counter[Place] = Counter()
+            only = pa.array(portion.only[number], pa.int64()) if number in portion.only else None
+            try:
+                for kind, rows in self._judged_file(number, file):
+                    wanted = rows if only is None else rows.filter(pc.is_in(rows["line_number"], only))
+                    parts[kind].add(wanted)
+                    found.update(_counted(wanted, number, kind))
+            except Unreadable as error:
+                problems[number] = str(error)
+            else:
+                counts += found
+        for part in parts.values():
+            part.close()
+        pa.default_memory_pool().release_unused()
+        return Staged(counts, tuple(piece for part in parts.values() for piece in part.pieces), problems)
+
+    def _judged_file(self, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
+        """The records of a file by kind; raises Unreadable when anything is wrong with it, perhaps after many of them."""
+        source = RawSource(self.raw, file.stored)
+        with source.blamed():
+            for records in read(source, file):
+                yield from self._judged(records, number, file)
+
+    def _judged(self, records: Records, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
+        """The records by kind, as columns of their parts."""
+        record = Cleaned.of(records, too_late(file.stored.last_modified))
+        broken_rules = broken(record, self.rules)
+        is_rejected = pc.is_valid(records.faults)
+        for each in broken_rules.values():
+            is_rejected = pc.or_(is_rejected, each)
+        modified = file.stored.last_modified
+        place = {
+            "file": pa.repeat(pa.scalar(number, pa.int32()), len(records)),
+            "ingested_at": pa.repeat(pa.scalar(modified, MOMENT), len(records)),
+            "source_file": _constant(file.key, len(records)),
+            "line_number": records.line_numbers,
+        }
+        values = {
+            **place,
+            **record.ids,
+            "timestamp": record.timestamp,
+            "amount": record.amount,
+            "month": self.months.of_all(pc.if_else(is_rejected, None, record.timestamp)),
+        }
+        for kind in KINDS:
+            rows = pc.and_not(pc.is_in(record.type, pa.array([kind])), is_rejected)
+            table = pa.table({name: values[name] for name in _COLUMNS[kind] if name != "id_hash"}).filter(rows)
+            yield kind, table.append_column("id_hash", self.hashed(kind, table["id"].combine_chunks()))
+        if pc.any(is_rejected).as_py():
+            reasons = reasons_of({name: each.filter(is_rejected) for name, each in broken_rules.items()})
+            faults = records.faults.filter(is_rejected)
+            if faults.null_count < len(faults):
+                alone = pa.ListArray.from_arrays(pa.array(range(len(faults) + 1), pa.int32()), faults)
+                reasons = pc.if_else(pc.is_valid(faults), alone, reasons)
+            rows_rejected = pc.indices_nonzero(is_rejected).to_pylist()
+            texts = pa.array([records.raw_text(row) for row in rows_rejected], pa.string())
+            places = {name: each.filter(is_rejected) for name, each in place.items()}
+            month = _constant(self.months.month(modified), len(texts)).cast(pa.string())
+            yield REJECTED, pa.table({**places, "month": month, "raw_text": texts, "reasons": reasons})
+
+
+def _constant(text: str, rows: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([text]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Repeated:
+    """Finds the hashes that come more than once among staged records; travels to the workers.
+
+    Each of some tasks takes the hashes that belong to it, so that what it holds in memory is limited.
+    """
+
+    base: ObjectStore
+    objects: tuple[tuple[str, int], ...]
+    """Staged objects of transactions, with their bytes."""
+    broken: frozenset[int]
+    tasks: int
+
+    def __call__(self, task: int) -> np.ndarray:
+        """The hashes of one task that repeat, each once."""
+        found = []
+        for key, size in self.objects:
+            with RangeReader(self.base, key, size) as body:
+                rows = pq.ParquetFile(body, pre_buffer=True).read(columns=["file", "id_hash"], use_threads=False)
+            hashes = without(rows, self.broken)["id_hash"].to_numpy()
+            found.append(hashes[hashes % self.tasks == task] if self.tasks > 1 else hashes)
+        return repeated(np.concatenate(found))
+
+
+def write_staged(rows: pa.Table, body: io.BytesIO) -> None:
+    """Some staged records as Parquet once more."""
+    pq.write_table(rows, body, **_WRITING)
+
+
+def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
+    """Staged records without those of broken files."""
+    if not broken:
+        return rows
+    return rows.filter(pc.invert(pc.is_in(rows["file"], pa.array(sorted(broken), pa.int32()))))
+
+
+def too_late(last_modified: datetime) -> datetime:
+    """From when on a transaction is later than the day after its delivery."""
+    return (last_modified + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _counted(rows: pa.Table, number: int, kind: str) -> Counter[Place]:
+    counted = pc.value_counts(rows["month"].combine_chunks()).to_pylist()
+    return Counter({(number, kind, each["values"]): each["counts"] for each in counted})
+
+
+class _Part:
+    """The staged records of one kind: rows are added, objects of at most about PART_BYTES come of it.
+
+    Each month has row groups of its own, so that a month can be read without the others.
+    """
+
+    def __init__(self, base: ObjectStore, name: str, kind: str) -> None:
+        self._base, self._name, self._kind = base, name, kind
+        self._waiting: list[pa.Table] = []
+        self._size = 0
+        self._body = io.BytesIO()
+        self._writer: pq.ParquetWriter | None = None
+        self._parts = 0
+        self._row_groups: list[tuple[str, int]] = []
+        self.pieces: list[Piece] = []
+
+    def add(self, rows: pa.Table) -> None:
+        if not len(rows):
+            return
+        self._waiting.append(rows)
+        self._size += rows.nbytes
+        if self._size >= _ROW_GROUP_BYTES:
+            self._write()
+            if self._body.tell() >= PART_BYTES:
+                self._put()
+
+    def close(self) -> None:
+        if self._waiting:
+            self._write()
+        if self._writer is not None:
+            self._put()
+
+    def _write(self) -> None:
+        rows = pa.concat_tables(self._waiting).unify_dictionaries()
+        self._waiting, self._size = [], 0
+        if self._writer is None:
+            self._body = io.BytesIO()
+            self._writer = pq.ParquetWriter(self._body, rows.schema, **_WRITING)
+        counts = {each["values"]: each["counts"] for each in pc.value_counts(rows["month"]).to_pylist()}
+        if len(counts) > 1:
+            rows = rows.sort_by("month")
+        first = 0
+        for month, count in sorted(counts.items()):
+            self._writer.write_table(rows.slice(first, count), row_group_size=count)
+            self._row_groups.append((month, count))
+            first += count
+
+    def _put(self) -> None:
+        assert self._writer is not None
+        self._writer.close()
+        key, size = f"{self._name}-{self._parts:03}.parquet", self._body.tell()
+        self._base.put(key, self._body.getvalue())
+        self.pieces += [
+            Piece(self._kind, month, key, size, number, rows) for number, (month, rows) in enumerate(self._row_groups)
+        ]
+        self._parts, self._row_groups, self._writer, self._body = self._parts + 1, [], None, io.BytesIO()

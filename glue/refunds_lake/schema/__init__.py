@@ -1,0 +1,1 @@
+"""The record contract, columns, months, hashes of ids: values and pure functions, without Spark."""

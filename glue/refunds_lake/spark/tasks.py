@@ -1,0 +1,51 @@
+"""Tasks in Spark's Python workers: run them, and say in one line why one failed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
+from pyspark.sql import SparkSession
+
+from refunds_lake.log_lines import JobFailure
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+_SHARES_PER_CORE: Final = 4
+"""Each share of the tasks costs a worker some 60 ms: Spark has it read the directories of its libraries' archives again."""
+
+
+class WorkerFailed(JobFailure):
+    """A task failed as often as Spark tries it; the message is that of its error."""
+
+
+def on_workers(spark: SparkSession, function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
+    """The function's results for the tasks, in their order; raises WorkerFailed.
+
+    Tasks that lie behind one another in the list come to different workers, as far as there are any.
+    """
+    if not tasks:
+        return []
+    count = min(len(tasks), _SHARES_PER_CORE * spark.sparkContext.defaultParallelism)
+    shares = [tasks[first::count] for first in range(count)]
+    try:
+        found = spark.sparkContext.parallelize(shares, count).map(_Each(function)).collect()
+    except Py4JJavaError as error:
+        raise WorkerFailed(last_line(str(error.java_exception.getMessage()))) from error
+    return [found[place % count][place // count] for place in range(len(tasks))]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Each(Generic[Task, Result]):
+    function: Callable[[Task], Result]
+
+    def __call__(self, tasks: Sequence[Task]) -> list[Result]:
+        return [self.function(task) for task in tasks]
+
+
+def last_line(message: str) -> str:
+    """The error of a Python task in Spark's message, which holds the Python traceback above a Java one."""
+    lines = message.partition("\n\tat ")[0].strip().splitlines()
+    return lines[-1] if lines else "a task failed"

@@ -1,0 +1,106 @@
+"""One run at a time: a lock object in the bucket, taken with a conditional write, so that a second run refuses early.
+
+A courtesy: what keeps two writers apart is the number of a manifest. So a lock blocks nobody for a run that is over; Glue is
+asked about job runs, the lock of anybody else expires.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self
+
+from refunds_lake.log_lines import JobFailure
+from refunds_lake.storage.objects import ObjectMissing, ObjectStore, PreconditionFailed, utc_moment, utc_text
+
+AT_WORK: Final = "is at work on these tables"
+"""In the message of every LockHeld."""
+LIFETIME: Final = timedelta(minutes=5)
+ACTIVE_STATES: Final = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
+"""https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html"""
+
+IsOver = Callable[[str], bool | None]
+"""Whether a run is over; None where nobody knows such a run."""
+
+
+class LockHeld(JobFailure):
+    """Another run is at work; the message names it."""
+
+
+class Lock:
+    """A context manager that holds the lock."""
+
+    def __init__(
+        self, store: ObjectStore, key: str, holder: str, *, clock: Callable[[], datetime], is_over: IsOver
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._holder = holder
+        self._clock = clock
+        self._is_over = is_over
+        self._etag = ""
+
+    def __enter__(self) -> Self:
+        try:
+            self._etag = self._store.put(self._key, self._body(), only_if_absent=True)
+        except PreconditionFailed:
+            self._take_over()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._store.get(self._key)[1] == self._etag:
+                self._store.delete([self._key])
+        except ObjectMissing:
+            pass
+
+    def _take_over(self) -> None:
+        try:
+            self._etag = self._store.put(self._key, self._body(), **self._condition())
+        except PreconditionFailed as error:
+            raise LockHeld(
+                f"another run {AT_WORK}, it has just taken the lock {self._key}. Start again later."
+            ) from error
+
+    def _condition(self) -> dict[str, Any]:
+        """What must hold for the lock to be replaced; raises LockHeld while its holder is at work."""
+        try:
+            body, etag = self._store.get(self._key)
+        except ObjectMissing:
+            return {"only_if_absent": True}
+        document = json.loads(body)
+        holder, expires_at = str(document["holder"]), utc_moment(document["expires_at"])
+        if holder.partition("_attempt_")[0] != self._holder.partition("_attempt_")[0]:
+            is_over = self._is_over(holder)
+            if is_over is False:
+                raise LockHeld(f"run {holder} {AT_WORK}. Start again when it has ended.")
+            if is_over is None and self._clock() < expires_at:
+                raise LockHeld(f"run {holder} {AT_WORK}. Its lock {self._key} holds until {utc_text(expires_at)}.")
+        return {"only_if_etag": etag}
+
+    def _body(self) -> bytes:
+        now = self._clock()
+        document = {"holder": self._holder, "taken_at": utc_text(now), "expires_at": utc_text(now + LIFETIME)}
+        return json.dumps(document).encode()
+
+
+class GlueJobRuns:
+    """The runs of one Glue job through a boto3 client."""
+
+    def __init__(self, client: Any, job_name: str) -> None:
+        self._client = client
+        self._job_name = job_name
+
+    def is_over(self, run_id: str) -> bool | None:
+        """Whether a run of the job has ended; None for what is no run of it."""
+        if not run_id.startswith("jr_"):
+            return None
+        try:
+            response = self._client.get_job_run(JobName=self._job_name, RunId=run_id)
+        except self._client.exceptions.EntityNotFoundException:
+            return None
+        return str(response["JobRun"]["JobRunState"]) not in ACTIVE_STATES
