@@ -21,7 +21,7 @@ from refunds_lake.checks.athena import Workgroup
 from refunds_lake.checks.facts import read_facts
 from refunds_lake.checks.registry import Check, Severity, load_checks
 from refunds_lake.checks.validation import Query, Report, Verdict, report_key, summary, validate
-from refunds_lake.objects import ObjectStore, S3ObjectStore
+from refunds_lake.storage.objects import ObjectStore, S3ObjectStore
 
 CHECKS = Path(__file__).parents[1] / "checks"
 NAMESPACE = "RefundsLake"

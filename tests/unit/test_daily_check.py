@@ -10,8 +10,8 @@ from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeSession
 from refunds_lake.checks.facts import read_facts
 from refunds_lake.checks.registry import load_checks
 from refunds_lake.checks.statements import COUNT_COLUMN, statement
-from refunds_lake.objects import S3ObjectStore
-from refunds_lake.runs import InputObject, Manifest, Month, RunKind, manifest_key
+from refunds_lake.publishing.manifests import InputObject, Manifest, Month, RunKind, manifest_key
+from refunds_lake.storage.objects import S3ObjectStore
 
 from deployer.cli import run
 from deployer.composition import environment

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from refunds_lake.history import read_history
-from refunds_lake.objects import ObjectStore
-from refunds_lake.runs import InputObject, Manifest, in_force, state_of
+from refunds_lake.publishing.history import read_history
+from refunds_lake.publishing.manifests import InputObject, Manifest, in_force, state_of
+from refunds_lake.storage.objects import ObjectStore
 
 WEEKS_OF_HISTORY: Final = 8
 """So many earlier days of the same weekday are looked at."""

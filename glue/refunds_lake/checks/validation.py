@@ -16,7 +16,7 @@ from refunds_lake.checks.arrivals import MANIFEST_CHECKS, Cadences, Skipped
 from refunds_lake.checks.facts import Facts
 from refunds_lake.checks.registry import Check, Severity, Source
 from refunds_lake.checks.statements import COUNT_COLUMN, statement
-from refunds_lake.objects import utc_text
+from refunds_lake.storage.objects import utc_text
 
 FORMAT: Final = 1
 QUERIES_AT_ONCE: Final = 4
