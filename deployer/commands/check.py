@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 import click
-from refunds_lake.checks.validation import ReportLine
+from refunds_checks.validation import ReportLine
 
 from deployer.composition.environment import lake_of
 from deployer.documents import as_document

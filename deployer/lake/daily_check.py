@@ -1,6 +1,6 @@
 """The daily validation from the command line: the same checks as the function's, now, and how they are shown.
 
-What is judged is the business of refunds_lake.checks; nothing is stored and nobody is told.
+What is judged is the business of refunds_checks; nothing is stored and nobody is told.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from refunds_lake.checks.athena import Workgroup
-from refunds_lake.checks.facts import read_facts
-from refunds_lake.checks.registry import Check, ChecksError, blocking, load_checks
-from refunds_lake.checks.validation import Report, Result, Verdict, validate
+from refunds_checks.athena import Workgroup
+from refunds_checks.facts import read_facts
+from refunds_checks.registry import Check, ChecksError, blocking, load_checks
+from refunds_checks.validation import Report, Result, Verdict, validate
 
 from deployer.errors import DataopsError, UsageError
 from deployer.lake.deployed_lake import Lake

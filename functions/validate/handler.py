@@ -1,6 +1,6 @@
 """Judges yesterday's ingest once a day: a report in S3, a metric for each check, and a message when one fails.
 
-What is judged, and how, is the business of refunds_lake.checks; who reads the message is up to the topic.
+What is judged, and how, is the business of refunds_checks; who reads the message is up to the topic.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
-from refunds_lake.checks.arrivals import Cadences, parse_cadences
-from refunds_lake.checks.athena import Workgroup
-from refunds_lake.checks.facts import read_facts
-from refunds_lake.checks.registry import Check, Severity, load_checks
-from refunds_lake.checks.validation import Query, Report, Verdict, report_key, summary, validate
+from refunds_checks.arrivals import Cadences, parse_cadences
+from refunds_checks.athena import Workgroup
+from refunds_checks.facts import read_facts
+from refunds_checks.registry import Check, Severity, load_checks
+from refunds_checks.validation import Query, Report, Verdict, report_key, summary, validate
 from refunds_lake.storage.objects import ObjectStore, S3ObjectStore
 
 CHECKS = Path(__file__).parents[1] / "checks"

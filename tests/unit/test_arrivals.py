@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from lake_fakes import DirectoryStore
-from refunds_lake.checks.arrivals import Skipped, rejected_shares, stale_routes, unusual_volumes
-from refunds_lake.checks.facts import Facts, Volume, read_facts
+from refunds_checks.arrivals import Skipped, rejected_shares, stale_routes, unusual_volumes
+from refunds_checks.facts import Facts, Volume, read_facts
 from refunds_lake.publishing.manifests import InputObject, Manifest, Month, RunKind, Tables, manifest_key
 
 DAY = date(2026, 10, 1)

@@ -5,10 +5,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from refunds_lake.checks.arrivals import MANIFEST_CHECKS, Skipped
-from refunds_lake.checks.facts import Facts
-from refunds_lake.checks.registry import Check, Severity, Source, blocking, load_checks
-from refunds_lake.checks.statements import COUNT_COLUMN, MOST_ROWS, statement, with_facts
+from refunds_checks.arrivals import MANIFEST_CHECKS, Skipped
+from refunds_checks.facts import Facts
+from refunds_checks.registry import Check, Severity, Source, blocking, load_checks
+from refunds_checks.statements import COUNT_COLUMN, MOST_ROWS, statement, with_facts
 from sql_harness import ROOT, Lake, Rows, Transaction, check_sql, purchase, refund, void
 
 SOUND = [

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeSession
-from refunds_lake.checks.facts import read_facts
-from refunds_lake.checks.registry import load_checks
-from refunds_lake.checks.statements import COUNT_COLUMN, statement
+from refunds_checks.facts import read_facts
+from refunds_checks.registry import load_checks
+from refunds_checks.statements import COUNT_COLUMN, statement
 from refunds_lake.publishing.manifests import InputObject, Manifest, Month, RunKind, manifest_key
 from refunds_lake.storage.objects import S3ObjectStore
 

@@ -22,16 +22,19 @@ def packages_below(folder: Path) -> set[str]:
     return {".".join(init.parent.relative_to(folder.parent).parts) for init in folder.rglob("__init__.py")}
 
 
+TOPS = (ROOT / "deployer", ROOT / "glue" / "refunds_lake", ROOT / "functions" / "refunds_checks")
+
+
 def test_every_package_is_installed() -> None:
     """Given the folders with an __init__.py, when the package list is read, then it names them all: pip copies no other."""
     listed = entries("options", "packages")
-    assert set(listed) == packages_below(ROOT / "deployer") | packages_below(ROOT / "glue" / "refunds_lake")
+    assert set(listed) == set().union(*map(packages_below, TOPS))
     assert len(listed) == len(set(listed))
 
 
 def test_every_folder_of_code_is_a_package() -> None:
     """Given a folder with Python files, when it is imported from an installation, then it is a package."""
-    for top in (ROOT / "deployer", ROOT / "glue" / "refunds_lake"):
+    for top in TOPS:
         assert all((file.parent / "__init__.py").exists() for file in top.rglob("*.py"))
 
 

@@ -264,6 +264,6 @@ def test_the_job_has_the_rights_that_its_code_needs() -> None:
 def test_the_validation_has_the_rights_that_its_code_needs() -> None:
     """Given the function's code, then its role has the right to every call of Athena that it makes, and to no other."""
     granted = {action for each in role_rights("operations", "ValidationRole") for action in as_list(each["Action"])}
-    words = words_of("functions/validate", "glue/refunds_lake/checks")
+    words = words_of("functions/validate", "functions/refunds_checks")
     needed = {f"athena:{action}" for name, action in calls("athena").items() if name in words}
     assert needed == {right for right in granted if right.startswith("athena:")}

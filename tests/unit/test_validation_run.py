@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore
-from refunds_lake.checks.athena import Workgroup
-from refunds_lake.checks.facts import Facts, Volume
-from refunds_lake.checks.registry import Check, ChecksError, Severity, Source, load_checks
-from refunds_lake.checks.statements import COUNT_COLUMN
-from refunds_lake.checks.validation import Answer, CheckBroken, Query, Report, Verdict, judge, summary, validate
+from refunds_checks.athena import Workgroup
+from refunds_checks.facts import Facts, Volume
+from refunds_checks.registry import Check, ChecksError, Severity, Source, load_checks
+from refunds_checks.statements import COUNT_COLUMN
+from refunds_checks.validation import Answer, CheckBroken, Query, Report, Verdict, judge, summary, validate
 from template_model import ROOT, TEMPLATES, one_resource
 from validate.handler import Settings, day_of, metrics, run, subject
 
@@ -313,7 +313,7 @@ import sys, importlib, importlib.abc
 class OnlyRuntime(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in {allowed} + ["validate", "refunds_lake"]:
+        if top not in sys.stdlib_module_names and top not in {allowed} + ["validate", "refunds_checks", "refunds_lake"]:
             raise ImportError(name + " is not in Lambda's runtime")
 sys.meta_path.insert(0, OnlyRuntime())
 sys.path.insert(0, {str(shipped)!r})

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Final
 
-from refunds_lake.checks.arrivals import Skipped
-from refunds_lake.checks.facts import Facts
-from refunds_lake.checks.registry import Check
+from refunds_checks.arrivals import Skipped
+from refunds_checks.facts import Facts
+from refunds_checks.registry import Check
 
 MOST_ROWS: Final = 100
 """A report shows so many offending rows at most; it counts all."""

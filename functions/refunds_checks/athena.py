@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-from refunds_lake.checks.validation import Answer, CheckBroken
+from refunds_checks.validation import Answer, CheckBroken
 
 _PAUSE_SECONDS: Final = 0.5
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})

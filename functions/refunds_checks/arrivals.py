@@ -11,8 +11,9 @@ from datetime import date, timedelta
 from statistics import median
 from typing import Any, Final
 
-from refunds_lake.checks.facts import WEEKS_OF_HISTORY, Facts, Volume
 from refunds_lake.storage.objects import utc_text
+
+from refunds_checks.facts import WEEKS_OF_HISTORY, Facts, Volume
 
 DAYS_BEFORE_A_BAND: Final = 28
 """A route has no usual volume before it has delivered for four weeks."""

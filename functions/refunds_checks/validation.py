@@ -12,11 +12,12 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from refunds_lake.checks.arrivals import MANIFEST_CHECKS, Cadences, Skipped
-from refunds_lake.checks.facts import Facts
-from refunds_lake.checks.registry import Check, Severity, Source
-from refunds_lake.checks.statements import COUNT_COLUMN, statement
 from refunds_lake.storage.objects import utc_text
+
+from refunds_checks.arrivals import MANIFEST_CHECKS, Cadences, Skipped
+from refunds_checks.facts import Facts
+from refunds_checks.registry import Check, Severity, Source
+from refunds_checks.statements import COUNT_COLUMN, statement
 
 FORMAT: Final = 1
 QUERIES_AT_ONCE: Final = 4
