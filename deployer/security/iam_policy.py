@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
 from typing import Any
 
-from deployer.errors import ConfigError
 from deployer.project.config import Environment, Project
-from deployer.project.templates import Template
+from deployer.errors import ConfigError
+from deployer.security.iam_places import Condition, Places, Scope
 from deployer.security.resource_actions import ACTIONS, is_reading
+from deployer.project.templates import Template
 
 CALLS_FILE = "aws_calls.json"
 MANAGED_POLICY_CHARACTERS = 6_144  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -38,6 +38,27 @@ COMMANDS: Mapping[Role, frozenset[str]] = {
     Role.OPERATE: frozenset({"check", "data", "destroy", "ingest", "logs", "replay", "report", "run"}),
 }
 
+# What Athena does in its caller's name: it reads the catalog and the data, and writes the result. The managed policy of
+# the reports' readers has the same, held equal by a test.
+# https://docs.aws.amazon.com/athena/latest/ug/security-iam-athena.html
+ATHENA_ACTIONS = (
+    "glue:BatchGetPartition",
+    "glue:GetDatabase",
+    "glue:GetPartition",
+    "glue:GetPartitions",
+    "glue:GetTable",
+    "glue:GetTables",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "s3:AbortMultipartUpload",
+    "s3:GetBucketLocation",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+)
+
 # Calls whose action has another name, or needs none. https://docs.aws.amazon.com/service-authorization/latest/reference/
 _ACTIONS_OF: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("sts", "GetCallerIdentity"): (),  # nobody can be denied it
@@ -49,46 +70,17 @@ _ACTIONS_OF: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("s3", "DeleteObjects"): ("s3:DeleteObject",),
     ("kinesis", "PutRecords"): ("kinesis:PutRecords", "kms:GenerateDataKey"),
     ("cloudformation", "CreateChangeSet"): ("cloudformation:CreateChangeSet", "cloudformation:TagResource"),
-    # Athena reads the catalog and the data, and writes the result, in the caller's name.
-    ("athena", "StartQueryExecution"): (
-        "athena:StartQueryExecution",
-        "glue:GetDatabase",
-        "glue:GetPartition",
-        "glue:GetPartitions",
-        "glue:GetTable",
-        "kms:Decrypt",
-        "kms:GenerateDataKey",
-        "s3:AbortMultipartUpload",
-        "s3:GetBucketLocation",
-        "s3:GetObject",
-        "s3:ListBucket",
-        "s3:PutObject",
+    ("cloudformation", "DetectStackDrift"): (
+        "cloudformation:BatchDescribeTypeConfigurations",
+        "cloudformation:DetectStackDrift",
+        "cloudformation:DetectStackResourceDrift",
     ),
+    ("athena", "StartQueryExecution"): ("athena:StartQueryExecution", *ATHENA_ACTIONS),
     ("athena", "GetQueryResults"): ("athena:GetQueryResults", "s3:GetObject", "kms:Decrypt"),
 }
 
 _ACTING = {("cloudformation", name) for name in ("ExecuteChangeSet", "DeleteStack", "RollbackStack")}
 _LOOKING = {("cloudformation", "DetectStackDrift")}
-
-_OBJECT_ACTIONS = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"}
-_ANYWHERE = {  # these know no resource
-    "cloudformation:DescribeStackDriftDetectionStatus",
-    "glue:CreateSecurityConfiguration",
-    "glue:DeleteSecurityConfiguration",
-    "glue:GetSecurityConfiguration",
-    "kms:CreateKey",
-    "kms:ListAliases",
-    "logs:DescribeLogGroups",
-}
-_JOB_NOUNS = ("Job", "Tag", "UntagResource")
-
-
-@dataclass(frozen=True)
-class _Scope:
-    """Where an action is allowed, and under which conditions."""
-
-    resources: tuple[str, ...]
-    condition: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
 
 
 def load_calls(role: Role) -> Calls:
@@ -99,18 +91,31 @@ def load_calls(role: Role) -> Calls:
     return frozenset((service, name) for r in included for service, names in by_role[r].items() for name in names)
 
 
+def own_actions(role: Role) -> frozenset[str]:
+    """The actions that dataops takes itself in a role."""
+    return frozenset(action for _, action in _own(load_calls(role)))
+
+
 def policy(project: Project, environment: Environment, templates: Iterable[Template], role: Role) -> dict[str, Any]:
-    """The policy document of a role in an environment. Raises ConfigError for a resource type without a list."""
-    places = _Places(project, environment)
+    """The policy document of a role in an environment.
+
+    Raises ConfigError for a resource type without a list, and when the roles' boundary is not known.
+    """
+    places = Places(project, environment)
     calls = load_calls(role)
-    own = {action for call in calls for action in _ACTIONS_OF.get(call, (f"{call[0]}:{call[1]}",))}
-    through = _through_cloudformation(calls, templates)
-    return _document(
-        [
-            *_statements("Dataops", ((action, places.scope(action)) for action in own)),
-            *_statements("CloudFormation", ((action, places.scope_through(action)) for action in through)),
-        ]
-    )
+    creates = calls & _ACTING != set()
+    own = {(action, places.own(action, service=service, may_create_first=creates)) for service, action in _own(calls)}
+    through = {
+        (action, scope)
+        for action in _through_cloudformation(calls, templates)
+        for scope in places.through_cloudformation(action)
+    }
+    return _document([*_statements("Dataops", own), *_statements("CloudFormation", through)])
+
+
+def _own(calls: Calls) -> set[tuple[str, str]]:
+    """The actions behind calls, each with the service that is called: a key is used through it."""
+    return {(call[0], action) for call in calls for action in _ACTIONS_OF.get(call, (f"{call[0]}:{call[1]}",))}
 
 
 def managed_policies(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -144,105 +149,26 @@ def _through_cloudformation(calls: Calls, templates: Iterable[Template]) -> set[
     return {action for action in actions if is_reading(action)} if calls & _LOOKING else set()
 
 
-class _Places:
-    """The ARNs of an environment. Physical names start with the stack's name, and that with project and environment."""
-
-    def __init__(self, project: Project, environment: Environment) -> None:
-        region, self._name = environment.region, environment.name
-        self._partition = {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(
-            region.rpartition("-")[0].rpartition("-")[0], "aws"
-        )
-        self._where = f"{region}:{environment.account or '*'}"
-        self._account = environment.account or "*"
-        self._prefix = f"{project.name}-{environment.name}-"
-
-    def scope(self, action: str) -> _Scope:
-        """Where dataops itself may do it."""
-        if action.startswith("kms:"):
-            aliases = f"alias/{self._prefix}*"
-            return _Scope(
-                (self._arn("kms", "key/*"),), (("ForAnyValue:StringLike", "kms:ResourceAliases", (aliases,)),)
-            )
-        return _Scope(self._resources(action))
-
-    def scope_through(self, action: str) -> _Scope:
-        """Where CloudFormation may do it for dataops."""
-        through = ("ForAnyValue:StringEquals", "aws:CalledVia", ("cloudformation.amazonaws.com",))
-        if action == "iam:PassRole":
-            services = tuple(f"{service}.amazonaws.com" for service in ("firehose", "glue", "lambda", "scheduler"))
-            return _Scope(self._resources(action), (("StringEquals", "iam:PassedToService", services),))
-        return _Scope(self._resources(action), (through,))
-
-    def _resources(self, action: str) -> tuple[str, ...]:
-        service, _, name = action.partition(":")
-        if action in _ANYWHERE:
-            return ("*",)
-        match service:
-            case "cloudformation":
-                return (self._arn(service, f"stack/{self._prefix}*"),)
-            case "s3":
-                bucket = f"arn:{self._partition}:s3:::{self._prefix}*"
-                return (f"{bucket}/*" if action in _OBJECT_ACTIONS else bucket,)
-            case "glue":
-                return self._glue(name)
-            case "athena":
-                return (self._arn(service, f"workgroup/{self._prefix}*"),)
-            case "logs":
-                return (self._arn(service, "log-group:*"),) if name.startswith("Describe") else (
-                    self._arn(service, f"log-group:/{self._prefix}*"),
-                    self._arn(service, f"log-group:{self._prefix}*"),
-                )  # fmt: skip
-            case "cloudwatch":
-                return (self._arn(service, f"alarm:{self._prefix}*"),)
-            case "lambda":
-                return (self._arn(service, f"function:{self._prefix}*"),)
-            case "scheduler":
-                return (self._arn(service, f"schedule/default/{self._prefix}*"),)
-            case "sqs":
-                return (self._arn(service, f"{self._prefix}*"),)
-            case "kinesis":
-                return (self._arn(service, f"stream/{self._prefix}*"),)
-            case "firehose":
-                return (self._arn(service, f"deliverystream/{self._prefix}*"),)
-            case "kms":
-                key, alias = self._arn(service, "key/*"), self._arn(service, f"alias/{self._prefix}*")
-                return (key, alias) if name.endswith("Alias") else (key,)
-            case "iam":
-                kind = (
-                    "policy"
-                    if name.endswith(("Policy", "PolicyVersion", "PolicyVersions")) and "Role" not in name
-                    else "role"
-                )
-                return (f"arn:{self._partition}:iam::{self._account}:{kind}/{self._prefix}*",)
-            case _:
-                raise ConfigError(
-                    f"nobody has written down where {action} is allowed", where="deployer/security/iam_policy.py"
-                )
-
-    def _glue(self, name: str) -> tuple[str, ...]:
-        """Jobs have generated names that do not start with the stack's; databases end with the environment's name."""
-        if any(noun in name for noun in _JOB_NOUNS):
-            return (self._arn("glue", "job/*"),)
-        databases = self._arn("glue", f"database/*_{self._name}")
-        tables = () if "Database" in name else (self._arn("glue", f"table/*_{self._name}/*"),)
-        return (self._arn("glue", "catalog"), databases, *tables)
-
-    def _arn(self, service: str, rest: str) -> str:
-        return f"arn:{self._partition}:{service}:{self._where}:{rest}"
-
-
-def _statements(title: str, allowed: Iterable[tuple[str, _Scope]]) -> Iterator[dict[str, Any]]:
+def _statements(title: str, allowed: Iterable[tuple[str, Scope]]) -> Iterator[dict[str, Any]]:
     """One statement for all actions that are allowed at the same places."""
-    by_scope: dict[_Scope, list[str]] = defaultdict(list)
+    by_scope: dict[Scope, list[str]] = defaultdict(list)
     for action, scope in allowed:
         by_scope[scope].append(action)
-    ordered = sorted((sorted(actions), scope) for scope, actions in by_scope.items())
-    for number, (actions, scope) in enumerate(ordered, start=1):
+    ordered = sorted((sorted(actions), scope.resources, scope.conditions) for scope, actions in by_scope.items())
+    for number, (actions, places, conditions) in enumerate(ordered, start=1):
         statement: dict[str, Any] = {"Sid": f"{title}{number}", "Effect": "Allow", "Action": actions}
-        statement["Resource"] = scope.resources[0] if len(scope.resources) == 1 else list(scope.resources)
-        if scope.condition:
-            statement["Condition"] = {
-                operator: {key: list(values) if len(values) > 1 else values[0]}
-                for operator, key, values in scope.condition
-            }
+        statement["Resource"] = _shortest(places)
+        if conditions:
+            statement["Condition"] = _condition(conditions)
         yield statement
+
+
+def _condition(conditions: Iterable[Condition]) -> dict[str, dict[str, Any]]:
+    block: dict[str, dict[str, Any]] = defaultdict(dict)
+    for operator, key, values in conditions:
+        block[operator][key] = _shortest(values)
+    return dict(block)
+
+
+def _shortest(values: tuple[str, ...]) -> str | list[str]:
+    return values[0] if len(values) == 1 else list(values)

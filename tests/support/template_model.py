@@ -161,7 +161,10 @@ def role_rights(template: str, role: str) -> list[Mapping[str, Json]]:
 def policy_allows(
     policy: Sequence[Mapping[str, Json]], action: str, resource: str, context: Mapping[str, str] | None = None
 ) -> bool:
-    """What IAM decides: some statement allows it and none denies it. `context` holds the request's condition keys."""
+    """What IAM decides: some statement allows it and none denies it. `context` holds the request's condition keys.
+
+    A key with several values has one here: ForAnyValue asks no more than that.
+    """
     effects = {s["Effect"] for s in policy if _applies(s, action, resource, context or {})}
     return effects == {"Allow"}
 
@@ -188,6 +191,8 @@ def _applies(statement: Mapping[str, Json], action: str, resource: str, context:
 def _holds(operator: str, key: str, values: list[str], context: Mapping[str, str]) -> bool:
     """One condition. An absent key fails it, unless the operator is negated, says IfExists, or is Null."""
     present = key in context
+    if operator.startswith("ForAnyValue:"):
+        return present and _holds(operator.removeprefix("ForAnyValue:"), key, values, context)
     if operator == "Null":
         return values == ["false"] if present else values == ["true"]
     if operator.endswith("IfExists"):
@@ -202,6 +207,8 @@ def _holds(operator: str, key: str, values: list[str], context: Mapping[str, str
             return actual not in values
         case "StringLike" | "ArnLike":
             return any(fnmatch.fnmatchcase(actual, value) for value in values)
+        case "StringNotLike":
+            return not any(fnmatch.fnmatchcase(actual, value) for value in values)
         case "NumericLessThan":
             return any(float(actual) < float(value) for value in values)
     raise NotImplementedError(operator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import botocore.session
 import pytest
 from calls_in_code import calls_in_code
 from project_files import project, template
+from template_model import one_resource, policy_allows, statements
 
 from deployer import cli
-from deployer.errors import ConfigError
 from deployer.project.config import load_project
-from deployer.project.templates import load_templates, parse_template
+from deployer.errors import ConfigError
 from deployer.security.iam_policy import (
+    ATHENA_ACTIONS,
     COMMANDS,
     MANAGED_POLICY_CHARACTERS,
     Role,
@@ -25,6 +27,7 @@ from deployer.security.iam_policy import (
     policy,
 )
 from deployer.security.resource_actions import ACTIONS
+from deployer.project.templates import load_templates, parse_template
 
 ROOT = Path(__file__).parents[2]
 PROJECT = load_project(ROOT)
@@ -74,9 +77,11 @@ def test_looking_changes_nothing() -> None:
     """Given the role for reviews, when its actions are read, then only change sets and drift detection are not reading."""
     changing = {a for a in own(made(Role.REVIEW)) if not a.split(":")[1].startswith(("Get", "List", "Describe"))}
     assert changing == {
+        "cloudformation:BatchDescribeTypeConfigurations",  # reading, too
         "cloudformation:CreateChangeSet",
         "cloudformation:DeleteChangeSet",
         "cloudformation:DetectStackDrift",
+        "cloudformation:DetectStackResourceDrift",
         "cloudformation:TagResource",
         "kms:Decrypt",
     }
@@ -97,34 +102,186 @@ def test_nothing_is_allowed_outside_the_environment(role: Role) -> None:
 
 
 NAMELESS = {
-    # These act on no resource, or on one whose name nobody knows before it is there.
-    "cloudformation:DescribeStackDriftDetectionStatus",
+    # These act on no resource, or on a key, whose name nobody knows before it is there.
+    "cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DescribeStackDriftDetectionStatus",
     "glue:CreateSecurityConfiguration", "glue:DeleteSecurityConfiguration", "glue:GetSecurityConfiguration",
-    "glue:BatchStopJobRun", "glue:CreateJob", "glue:DeleteJob", "glue:GetJob", "glue:GetJobRun", "glue:GetJobRuns",
-    "glue:GetTags", "glue:StartJobRun", "glue:TagResource", "glue:UntagResource", "glue:UpdateJob",
-    "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable", "glue:CreateTable",
-    "glue:BatchCreatePartition", "glue:BatchUpdatePartition", "glue:DeletePartition",
-    "glue:CreateDatabase", "glue:DeleteDatabase", "glue:UpdateDatabase", "glue:DeleteTable", "glue:UpdateTable",
-    "kms:CreateGrant", "kms:CreateKey", "kms:Decrypt", "kms:DescribeKey", "kms:DisableKey", "kms:DisableKeyRotation",
-    "kms:EnableKey", "kms:EnableKeyRotation", "kms:GenerateDataKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus",
-    "kms:ListAliases", "kms:ListResourceTags", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource",
-    "kms:UntagResource", "kms:UpdateKeyDescription", "kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias",
-    "logs:DescribeLogGroups", "logs:DescribeLogStreams",
+    # On the catalog beside the database.
+    "glue:BatchGetPartition", "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable",
+    "glue:GetTables", "glue:CreateTable", "glue:BatchCreatePartition", "glue:BatchUpdatePartition",
+    "glue:DeletePartition", "glue:CreateDatabase", "glue:DeleteDatabase", "glue:UpdateDatabase", "glue:DeleteTable",
+    "glue:UpdateTable",
+    "kinesis:DisableEnhancedMonitoring", "kinesis:EnableEnhancedMonitoring", "kinesis:StartStreamEncryption",
+    "kinesis:StopStreamEncryption", "kinesis:UpdateShardCount", "kinesis:UpdateStreamMode",
+    "kms:CreateKey", "kms:Decrypt", "kms:DescribeKey", "kms:DisableKey", "kms:DisableKeyRotation", "kms:EnableKey",
+    "kms:EnableKeyRotation", "kms:GenerateDataKey", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListAliases",
+    "kms:ListResourceTags", "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource",
+    "kms:UpdateKeyDescription", "kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias",
+    "lakeformation:DescribeLakeFormationIdentityCenterConfiguration", "lakeformation:DescribeResource",
+    "lakeformation:ListResources",
+    "logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+    # On change sets beside their stack: their names are unique in the account, and the stack's is in none of them.
+    "cloudformation:DescribeEvents", "cloudformation:TagResource",
 }  # fmt: skip
 
 
-def test_keys_are_used_by_their_alias_and_resources_through_cloudformation() -> None:
-    """Given the pipeline's policy, when its conditions are read, then no key and no resource is open to direct calls."""
+def test_resources_are_changed_through_cloudformation_only() -> None:
+    """Given the pipeline's policy, when its statements for CloudFormation are read, then none admits a direct call."""
     for statement in made(Role.DEPLOY):
-        if statement["Sid"].startswith("Dataops") and any(action.startswith("kms:") for action in statement["Action"]):
-            assert statement["Condition"] == {
-                "ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/refunds-lake-uat-*"}
-            }
-        if statement["Sid"].startswith("CloudFormation"):
-            through = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
-            services = [f"{name}.amazonaws.com" for name in ("firehose", "glue", "lambda", "scheduler")]
-            passed = {"StringEquals": {"iam:PassedToService": services}}
-            assert statement["Condition"] == (passed if statement["Action"] == ["iam:PassRole"] else through)
+        if statement["Sid"].startswith("CloudFormation") and statement["Action"] != ["iam:PassRole"]:
+            through = statement["Condition"]["ForAnyValue:StringEquals"]
+            assert through == {"aws:CalledVia": "cloudformation.amazonaws.com"}
+
+
+WHERE = "ap-southeast-2:111111111111"
+KEY, ALIAS = f"arn:aws:kms:{WHERE}:key/any", f"arn:aws:kms:{WHERE}:alias/refunds-lake-uat-storage-data"
+STREAM = f"arn:aws:kinesis:{WHERE}:stream/refunds-lake-uat-ingest-TransactionStream-1"
+STACK = f"arn:aws:cloudformation:{WHERE}:stack/refunds-lake-uat-storage/1"
+GLUE = f"arn:aws:glue:{WHERE}"
+ROLE = "arn:aws:iam::111111111111:role/refunds-lake-uat-glue-JobRole-1"
+OURS = "arn:aws:iam::111111111111:policy/refunds-lake-uat-glue-JobRights-1"
+ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
+VIA = {"aws:CalledVia": "cloudformation.amazonaws.com"}
+S3 = {"kms:ViaService": "s3.ap-southeast-2.amazonaws.com"}
+KINESIS = {"kms:ViaService": "kinesis.ap-southeast-2.amazonaws.com"}
+BUCKET, OBJECT = ({"kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::refunds-lake-uat-raw-1{k}"} for k in ("", "/a"))
+FOREIGN_BUCKET = {"kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::payroll"}
+ON_STREAM = {"kms:EncryptionContext:aws:kinesis:arn": STREAM}
+
+
+def tags(kind: str, project: str = "refunds-lake", environment: str = "uat") -> dict[str, str]:
+    return {f"aws:{kind}Tag/Project": project, f"aws:{kind}Tag/Environment": environment}
+
+
+# (role, action, resource, condition keys of the request, allowed)
+REQUESTS: list[tuple[Role, str, str, dict[str, str], bool]] = [
+    # A key is used through S3 for our buckets, from the first minute on: no alias and no tag is asked for.
+    (Role.DEPLOY, "kms:GenerateDataKey", KEY, {**S3, **BUCKET}, True),
+    (Role.DEPLOY, "kms:Decrypt", KEY, {**S3, **OBJECT}, True),
+    (Role.REVIEW, "kms:Decrypt", KEY, {**S3, **BUCKET}, True),
+    (Role.DEPLOY, "kms:Decrypt", KEY, {**S3, **FOREIGN_BUCKET}, False),
+    (Role.DEPLOY, "kms:Decrypt", KEY, {"kms:ResourceAliases": "alias/refunds-lake-uat-x"}, False),
+    (Role.DEPLOY, "kms:Decrypt", KEY, {}, False),
+    (Role.DEPLOY, "kms:GenerateDataKey", KEY, {**KINESIS, **ON_STREAM}, False),
+    (Role.OPERATE, "kms:GenerateDataKey", KEY, {**KINESIS, **ON_STREAM}, True),
+    (Role.OPERATE, "kms:Decrypt", KEY, {**KINESIS, **ON_STREAM}, False),
+    # Keys are made with our tags, and what could take one away acts on tagged ones only.
+    (Role.DEPLOY, "kms:CreateKey", "*", {**VIA, **tags("Request")}, True),
+    (Role.DEPLOY, "kms:CreateKey", "*", {**VIA, **tags("Request", environment="prod")}, False),
+    (Role.DEPLOY, "kms:CreateKey", "*", VIA, False),
+    (Role.DEPLOY, "kms:CreateKey", "*", tags("Request"), False),
+    (Role.DEPLOY, "kms:TagResource", KEY, {**VIA, **tags("Request")}, True),
+    (Role.DEPLOY, "kms:TagResource", KEY, {**VIA, **tags("Resource"), "aws:RequestTag/CostCentre": "1"}, True),
+    (Role.DEPLOY, "kms:TagResource", KEY, {**VIA, "aws:RequestTag/CostCentre": "1"}, False),
+    (Role.DEPLOY, "kms:EnableKeyRotation", KEY, VIA, True),
+    (Role.DEPLOY, "kms:ScheduleKeyDeletion", KEY, {**VIA, **tags("Resource")}, True),
+    (Role.DEPLOY, "kms:ScheduleKeyDeletion", KEY, {**VIA, **tags("Resource", project="payroll")}, False),
+    (Role.DEPLOY, "kms:ScheduleKeyDeletion", KEY, VIA, False),
+    (Role.DEPLOY, "kms:DisableKey", KEY, VIA, False),
+    (Role.DEPLOY, "kms:PutKeyPolicy", KEY, {**VIA, **tags("Resource", project="payroll")}, False),
+    (Role.DEPLOY, "kms:PutKeyPolicy", KEY, VIA, True),
+    (Role.DEPLOY, "kms:CreateGrant", KEY, {**VIA, **tags("Resource")}, False),
+    (Role.DEPLOY, "kms:CreateAlias", ALIAS, VIA, True),
+    (Role.DEPLOY, "kms:CreateAlias", ALIAS.replace("-uat-", "-prod-"), VIA, False),
+    # Encryption of a stream is judged on the stream and on the key; some of Kinesis on nothing at all.
+    (Role.DEPLOY, "kinesis:StartStreamEncryption", STREAM, VIA, True),
+    (Role.DEPLOY, "kinesis:StartStreamEncryption", KEY, VIA, True),
+    (Role.DEPLOY, "kinesis:StartStreamEncryption", KEY, {}, False),
+    (Role.DEPLOY, "kinesis:UpdateStreamMode", "*", VIA, True),
+    (Role.DEPLOY, "kinesis:DeleteStream", STREAM, VIA, True),
+    (Role.DEPLOY, "kinesis:DeleteStream", STREAM.replace("-uat-", "-prod-"), VIA, False),
+    # Deleting a database is judged on all that is in it.
+    (Role.DEPLOY, "glue:DeleteDatabase", f"{GLUE}:database/refunds_base_uat", VIA, True),
+    (Role.DEPLOY, "glue:DeleteDatabase", f"{GLUE}:table/refunds_base_uat/refund", VIA, True),
+    (Role.DEPLOY, "glue:DeleteDatabase", f"{GLUE}:userDefinedFunction/refunds_base_uat/f", VIA, True),
+    (Role.DEPLOY, "glue:DeleteDatabase", f"{GLUE}:table/refunds_base_prod/refund", VIA, False),
+    # Drift is detected by resource, and asks for the types' configurations.
+    (Role.REVIEW, "cloudformation:DetectStackResourceDrift", STACK, {}, True),
+    (Role.REVIEW, "cloudformation:BatchDescribeTypeConfigurations", "*", {}, True),
+    (Role.REVIEW, "kinesis:ListTagsForResource", STREAM, VIA, True),
+    (Role.REVIEW, "logs:DescribeIndexPolicies", "*", VIA, True),
+    # Events may be judged on the change set.
+    (Role.REVIEW, "cloudformation:DescribeEvents", f"arn:aws:cloudformation:{WHERE}:changeSet/dataops-1-a/2", {}, True),
+    (Role.REVIEW, "cloudformation:DescribeEvents", f"arn:aws:cloudformation:{WHERE}:changeSet/other/2", {}, False),
+    # Athena reads partitions in its caller's name.
+    (Role.DEPLOY, "glue:BatchGetPartition", f"{GLUE}:table/refunds_base_uat/refund", {}, True),
+    (Role.DEPLOY, "glue:BatchGetPartition", f"{GLUE}:table/refunds_base_prod/refund", {}, False),
+    # A role gets policies of ours only, and none inline.
+    (Role.DEPLOY, "iam:AttachRolePolicy", ROLE, {**VIA, "iam:PolicyARN": OURS}, True),
+    (Role.DEPLOY, "iam:AttachRolePolicy", ROLE, {**VIA, "iam:PolicyARN": ADMIN}, False),
+    (Role.DEPLOY, "iam:PutRolePolicy", ROLE, VIA, False),
+    (Role.DEPLOY, "iam:DeleteRolePermissionsBoundary", ROLE, VIA, False),
+    (Role.DEPLOY, "iam:CreateRole", ROLE, VIA, True),
+    (Role.DEPLOY, "iam:PassRole", ROLE, {"iam:PassedToService": "glue.amazonaws.com"}, True),
+    (Role.DEPLOY, "iam:PassRole", ROLE, {"iam:PassedToService": "ec2.amazonaws.com"}, False),
+    # Only our job is started, stopped or changed.
+    (Role.DEPLOY, "glue:StartJobRun", f"{GLUE}:job/refunds-lake-uat-glue-base-tables", {}, True),
+    (Role.DEPLOY, "glue:StartJobRun", f"{GLUE}:job/payroll", {}, False),
+    (Role.DEPLOY, "glue:UpdateJob", f"{GLUE}:job/payroll", VIA, False),
+    # Change sets have our names and import nothing; the first deployment's name is not the reviewer's to take.
+    (Role.REVIEW, "cloudformation:CreateChangeSet", STACK, {"cloudformation:ChangeSetName": "dataops-1-a"}, True),
+    (Role.REVIEW, "cloudformation:CreateChangeSet", STACK, {"cloudformation:ChangeSetName": "dataops-first-1"}, False),
+    (Role.DEPLOY, "cloudformation:CreateChangeSet", STACK, {"cloudformation:ChangeSetName": "dataops-first-1"}, True),
+    (Role.DEPLOY, "cloudformation:CreateChangeSet", STACK, {"cloudformation:ChangeSetName": "mine"}, False),
+    (
+        Role.DEPLOY,
+        "cloudformation:CreateChangeSet",
+        STACK,
+        {"cloudformation:ChangeSetName": "dataops-1-a", "cloudformation:ImportResourceTypes": "AWS::KMS::Key"},
+        False,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("role", "action", "resource", "context", "allowed"), REQUESTS)
+def test_a_role_may_do_what_it_needs_and_no_more(
+    role: Role, action: str, resource: str, context: dict[str, str], allowed: bool
+) -> None:
+    """Given the policy of a role, when IAM judges a request by it, then the answer is the table's."""
+    assert policy_allows(made(role), action, resource, context) is allowed
+
+
+BOUNDARY = "arn:aws:iam::111111111111:policy/lake-boundary"
+
+
+def bounded(boundary: str = BOUNDARY) -> list[dict[str, Any]]:
+    """The pipeline's policy in an environment that demands a boundary."""
+    environment = PROJECT.environments["uat"]
+    with_boundary = replace(environment, parameters={**environment.parameters, "PermissionsBoundaryArn": boundary})
+    statements: list[dict[str, Any]] = policy(PROJECT, with_boundary, TEMPLATES.values(), Role.DEPLOY)["Statement"]
+    return statements
+
+
+def test_with_a_boundary_no_role_is_made_without_it() -> None:
+    """Given an environment with a boundary, when roles are made or changed, then only with that very boundary."""
+    within = {**VIA, "iam:PermissionsBoundary": BOUNDARY}
+    for action in ("iam:CreateRole", "iam:UpdateAssumeRolePolicy", "iam:PutRolePermissionsBoundary"):
+        assert policy_allows(bounded(), action, ROLE, within)
+        assert not policy_allows(bounded(), action, ROLE, VIA)
+        assert not policy_allows(bounded(), action, ROLE, {**within, "iam:PermissionsBoundary": ADMIN})
+    assert policy_allows(bounded(), "iam:AttachRolePolicy", ROLE, {**within, "iam:PolicyARN": OURS})
+    assert not policy_allows(bounded(), "iam:AttachRolePolicy", ROLE, {**VIA, "iam:PolicyARN": OURS})
+    assert not policy_allows(made(Role.DEPLOY), "iam:PutRolePermissionsBoundary", ROLE, within)
+
+
+def test_a_boundary_that_the_stacks_could_change_is_refused() -> None:
+    """Given a boundary with a name like the stacks' policies, when the policy is made, then it is refused."""
+    with pytest.raises(ConfigError, match="may change"):
+        bounded("arn:aws:iam::111111111111:policy/refunds-lake-uat-boundary")
+
+
+def test_an_unknown_boundary_is_no_missing_one() -> None:
+    """Given a boundary from a variable that is not set, when the policy is made, then it says so and makes none."""
+    environment = replace(PROJECT.environments["uat"], variables={"PermissionsBoundaryArn": "BOUNDARY_ARN"})
+    with pytest.raises(ConfigError, match="BOUNDARY_ARN is not set"):
+        policy(PROJECT, environment, TEMPLATES.values(), Role.DEPLOY)
+
+
+def test_athena_is_given_what_readers_are_given() -> None:
+    """Given the managed policy of the reports' readers, then dataops grants itself the same beside Athena's own calls."""
+    readers = statements(one_resource("athena", "ReportReaders"))
+    granted = {action for each in readers for action in each["Action"]} if readers else set()
+    assert {action for action in granted if not action.startswith("athena:")} >= set(ATHENA_ACTIONS)
+    assert set(ATHENA_ACTIONS) <= own(made(Role.DEPLOY))
 
 
 def test_identities_need_no_right() -> None:
