@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ SAMPLES: dict[str, str] = {
     "EnvironmentName": LONGEST_ENVIRONMENT,
     "PartnerAccountId": PARTNER,
     "PartnerExternalId": "agreed-with-partner",
+    "OrganizationId": "o-a1b2c3d4e5",
+    "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "ArtifactsBucketName": "artifacts-bucket",
     "RawBucketName": "raw-bucket",
     "BaseBucketName": "base-bucket",
@@ -66,11 +68,17 @@ class Resource:
         return f"{self.template}/{self.id}"
 
 
-class Filled:
-    """One template's sample values: parameters, pseudo parameters, and resources by their logical ids."""
+ABSENT = object()
 
-    def __init__(self, name: str, stack_name: str | None = None) -> None:
-        self._name = name
+
+class Filled:
+    """One template's sample values: parameters, pseudo parameters, and resources by their logical ids.
+
+    All conditions hold but those in `without`, and what they condition is there.
+    """
+
+    def __init__(self, name: str, stack_name: str | None = None, *, without: Collection[str] = ()) -> None:
+        self._name, self._without = name, frozenset(without)
         self._document = TEMPLATES[name].document
         defaults = {n: p.default for n, p in TEMPLATES[name].parameters.items() if p.default is not None}
         self._samples = {**defaults, **SAMPLES, "AWS::StackName": stack_name or f"stack-{name}"}
@@ -78,27 +86,32 @@ class Filled:
     def value(self, node: Json) -> Json:
         """The node without intrinsics."""
         match node:
+            case {"Ref": "AWS::NoValue"}:
+                return ABSENT
             case {"Ref": name}:
                 return self._ref(name)
             case {"Fn::GetAtt": [logical_id, "Arn"]} | {"Fn::GetAtt": [logical_id, "KeyId"]}:
                 return self._arn(logical_id)
             case {"Fn::Sub": str(text)}:
                 return re.sub(r"\$\{([^}]+)\}", lambda found: self._substitute(found[1]), text)
-            case {"Fn::If": [condition, then, _]} if condition in self._document.get("Conditions", {}):
-                return self.value(then)
+            case {"Fn::If": [condition, then, otherwise]} if condition in self._document.get("Conditions", {}):
+                return self.value(otherwise if condition in self._without else then)
             case Mapping():
                 unknown = [key for key in node if key.startswith("Fn::")]
                 if unknown:
                     raise NotImplementedError(f"{self._name}: {unknown}")
-                return {key: self.value(item) for key, item in node.items()}
+                filled = {key: self.value(item) for key, item in node.items()}
+                return {key: item for key, item in filled.items() if item is not ABSENT}
             case str() | int() | float() | None:
                 return node
             case Sequence():
-                return [self.value(item) for item in node]
+                return [item for item in map(self.value, node) if item is not ABSENT]
         raise NotImplementedError(f"{self._name}: {node!r}")
 
     def resources(self) -> Iterator[Resource]:
         for logical_id, body in self._document["Resources"].items():
+            if body.get("Condition") in self._without:
+                continue
             properties = self.value(body.get("Properties", {}))
             yield Resource(self._name, logical_id, body["Type"], body, properties)
 
@@ -129,8 +142,9 @@ def all_resources(*types: str) -> list[Resource]:
     return [resource for resource in found if not types or resource.type in types]
 
 
-def one_resource(template: str, logical_id: str) -> Resource:
-    return next(r for r in Filled(template).resources() if r.id == logical_id)
+def one_resource(template: str, logical_id: str, *, without: Collection[str] = ()) -> Resource:
+    """A resource by its id, as it is when some conditions do not hold."""
+    return next(r for r in Filled(template, without=without).resources() if r.id == logical_id)
 
 
 def as_list(value: Json) -> list[Json]:

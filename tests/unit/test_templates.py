@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from refunds_lake.schema.columns import PARTITION_KEY, TABLES
+from refunds_lake.runs import STAGING
 from template_model import (
     LONGEST_ENVIRONMENT,
     ROOT,
@@ -22,6 +23,7 @@ from template_model import (
     as_list,
     one_resource,
     policy_documents,
+    role_rights,
     statements,
 )
 
@@ -51,10 +53,13 @@ SECTIONS = (
 NAMED_ON_PURPOSE = {
     "AWS::Athena::NamedQuery",
     "AWS::Athena::WorkGroup",
+    "AWS::Glue::Job",  # policies name it, and nothing about a job needs its replacement
     "AWS::Glue::SecurityConfiguration",
     "AWS::KMS::Alias",
     "glue/ErrorLogGroup",
     "glue/OutputLogGroup",
+    "glue/ReviewErrorLogGroup",
+    "glue/ReviewOutputLogGroup",
 }
 PHYSICAL_NAMES = (
     "BucketName", "DeliveryStreamName", "LogGroupName", "ManagedPolicyName", "Name", "RoleName", "AliasName",
@@ -66,7 +71,9 @@ ANY_RESOURCE = {
     "storage/DataKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
     "storage/LogsKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
     "storage/LogsKey/CloudWatchLogsOfThisAccount": "in a key policy * is the key itself",
+    "glue/RunRights/CountForGlue": "PutMetricData knows no resource; the namespace is the fence",
     "glue/JobRights/Count": "PutMetricData knows no resource; the namespace is the fence",
+    "athena/ReportReaders/BrowseLists": "lists of names know no resource",
 }
 
 
@@ -168,6 +175,7 @@ def test_only_what_needs_a_name_has_one(resource: Resource) -> None:
 LONGEST_STACK = f"refunds-lake-{LONGEST_ENVIRONMENT}-smoke-catalog"
 NAME_RULES = {
     "AWS::Athena::WorkGroup": ("Name", r"[a-zA-Z0-9._-]{1,128}"),
+    "AWS::Glue::Job": ("Name", r"[a-zA-Z0-9._-]{1,255}"),
     "AWS::Glue::SecurityConfiguration": ("Name", r"[a-zA-Z0-9_-]{1,255}"),
     "AWS::KMS::Alias": ("AliasName", r"alias/[a-zA-Z0-9/_-]{1,250}"),
     "AWS::Logs::LogGroup": ("LogGroupName", r"[.\-_/#A-Za-z0-9]{1,512}"),
@@ -248,6 +256,28 @@ def test_raw_files_cool_but_stay_readable() -> None:
     assert first >= 30 and second >= first + 30
 
 
+def test_only_pairs_of_days_that_s3_accepts_can_be_chosen() -> None:
+    """Given every pair of values that the two parameters offer, then the template's rules admit those 30 days apart."""
+    document = TEMPLATES["storage"].document
+    cooling, archiving = (
+        document["Parameters"][name]["AllowedValues"] for name in ("RawInfrequentAccessDays", "RawArchiveDays")
+    )
+    admitted = {(first, second) for first in cooling for second in archiving if rules_admit(first, second)}
+    assert admitted == {(first, second) for first in cooling for second in archiving if second >= first + 30}
+
+
+def rules_admit(first: int, second: int) -> bool:
+    """What CloudFormation decides of a pair of days."""
+    for rule in TEMPLATES["storage"].document["Rules"].values():
+        (condition,) = rule["RuleCondition"].values()
+        (assertion,) = rule["Assertions"]
+        if condition == [{"Ref": "RawInfrequentAccessDays"}, str(first)]:
+            allowed, asked = assertion["Assert"]["Fn::Contains"]
+            assert asked == {"Ref": "RawArchiveDays"}
+            return str(second) in allowed
+    return True
+
+
 @each([bucket for bucket in BUCKETS if bucket.id != "AccessLogBucket"])
 def test_access_to_a_bucket_is_logged_where_the_log_bucket_allows_it(resource: Resource) -> None:
     """Given a bucket, then its access logs go to its template's log bucket, whose policy lets exactly them in."""
@@ -263,11 +293,21 @@ def test_access_to_a_bucket_is_logged_where_the_log_bucket_allows_it(resource: R
     assert f"{log_arn}/{logging['LogFilePrefix']}*" in as_list(allow["Resource"])
 
 
-def test_arrivals_are_announced() -> None:
-    """Given the raw and base buckets, then EventBridge hears of what arrives and goes."""
-    for name in ("RawBucket", "BaseBucket"):
-        notification = one_resource("storage", name).properties["NotificationConfiguration"]
-        assert notification == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+def test_arrivals_are_announced_where_somebody_listens() -> None:
+    """Given that each event is billed, then EventBridge hears of raw on request only, and of the job's writes never."""
+    announced = one_resource("storage", "RawBucket").properties["NotificationConfiguration"]
+    assert announced == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    assert TEMPLATES["storage"].parameters["RawEvents"].default == "false"
+    silent = one_resource("storage", "RawBucket", without={"HasRawEvents"}).properties
+    assert "NotificationConfiguration" not in silent
+    assert "NotificationConfiguration" not in one_resource("storage", "BaseBucket").properties
+
+
+def test_what_was_staged_is_not_kept_for_long() -> None:
+    """Given that every run stages files, when it has deleted them, then they are gone a day later."""
+    rules = one_resource("storage", "BaseBucket").properties["LifecycleConfiguration"]["Rules"]
+    (staging,) = [rule for rule in rules if rule.get("Prefix") == f"base/{STAGING}"]
+    assert staging["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
 
 
 # Keys, log groups
@@ -327,6 +367,15 @@ def test_a_role_has_managed_policies_of_its_template_only(resource: Resource) ->
     assert resource.properties["MaxSessionDuration"] == 3600
 
 
+@each(ROLES)
+def test_a_role_has_a_boundary_where_there_is_one(resource: Resource) -> None:
+    """Given a boundary, then every role has it; given none, no role names one."""
+    assert resource.properties["PermissionsBoundary"] == SAMPLES["PermissionsBoundaryArn"]
+    unbounded = one_resource(resource.template, resource.id, without={"HasPermissionsBoundary"})
+    assert "PermissionsBoundary" not in unbounded.properties
+    assert TEMPLATES[resource.template].parameters["PermissionsBoundaryArn"].default == ""
+
+
 @each([resource for resource in all_resources() if list(policy_documents(resource))])
 def test_policies_name_their_actions_and_resources(resource: Resource) -> None:
     """Given an allowing statement, then it has no wildcard action, and "*" as resource only where it is explained."""
@@ -361,11 +410,25 @@ def test_a_managed_policy_is_within_its_quota(resource: Resource) -> None:
 # Stream and delivery
 
 
-def test_the_stream_is_encrypted_and_scales_by_itself() -> None:
-    """Given the stream, then it has our key, no shards to count, and its retention in the parameter's bounds."""
-    stream = one_resource("ingest", "TransactionStream").properties
+def test_the_stream_is_encrypted_and_scales_by_itself_unless_it_is_provisioned() -> None:
+    """Given the stream, then it has our key, and shards to count only where the parameter asks for them."""
+    stream = one_resource("ingest", "TransactionStream", without={"IsProvisioned"}).properties
     assert stream["StreamEncryption"] == {"EncryptionType": "KMS", "KeyId": SAMPLES["DataKeyArn"]}
-    assert stream["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"}
+    assert stream["StreamModeDetails"] == {"StreamMode": "ON_DEMAND"} and "ShardCount" not in stream
+    provisioned = one_resource("ingest", "TransactionStream").properties
+    assert provisioned["StreamModeDetails"] == {"StreamMode": "PROVISIONED"} and int(provisioned["ShardCount"]) == 1
+
+
+def test_without_a_stream_nothing_of_route_4_is_built() -> None:
+    """Given StreamMode OFF, then no resource and no output of route 4 is there, and route 1 is as it was."""
+    left = {resource.id for resource in Filled("ingest", without={"HasStream"}).resources()}
+    assert left == {"DropRights", "DropRole"}
+    outputs = TEMPLATES["ingest"].document["Outputs"]
+    assert {name for name, output in outputs.items() if output.get("Condition") == "HasStream"} == {
+        "TransactionStreamName",
+        "StreamWritersPolicyArn",
+        "DeliveryStreamName",
+    }
 
 
 def test_delivery_writes_what_the_job_reads() -> None:
@@ -411,6 +474,16 @@ def test_the_catalog_has_the_columns_of_the_library() -> None:
         assert [(key["Name"], key["Type"]) for key in table["PartitionKeys"]] == [(PARTITION_KEY, "string")]
 
 
+def test_iam_decides_on_the_tables_unless_lake_formation_is_asked_for() -> None:
+    """Given an account whose Lake Formation gives new tables to nobody, then IAM policies still hold for ours."""
+    database = one_resource("catalog", "Database").properties["DatabaseInput"]
+    everybody = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
+    assert database["CreateTableDefaultPermissions"] == [{"Principal": everybody, "Permissions": ["ALL"]}]
+    governed = one_resource("catalog", "Database", without={"IsGrantedByIam"}).properties["DatabaseInput"]
+    assert "CreateTableDefaultPermissions" not in governed
+    assert TEMPLATES["catalog"].parameters["WhoGrants"].default == "iam"
+
+
 @each(all_resources("AWS::Glue::Table"))
 def test_a_table_is_parquet_below_its_set_and_its_columns_are_explained(resource: Resource) -> None:
     """Given a table, then it is Parquet at <set>/<table>/, and each column has a comment that Glue takes."""
@@ -426,46 +499,101 @@ def test_a_table_is_parquet_below_its_set_and_its_columns_are_explained(resource
 # Job
 
 
-def test_the_job_runs_once_at_a_time_and_ends() -> None:
-    """Given the job, then one run at a time, no retries, a timeout, auto-scaling, and its buckets are not to be chosen."""
-    job = one_resource("glue", "BaseTablesJob").properties
+JOBS = {"BaseTablesJob": "JobRole", "ReviewJob": "ReviewRole"}
+LOG_PREFIXES = {"BaseTablesJob": "JobLogGroupPrefix", "ReviewJob": "ReviewLogGroupPrefix"}
+
+
+@pytest.mark.parametrize("job_id", JOBS)
+def test_a_job_runs_once_at_a_time_and_ends(job_id: str) -> None:
+    """Given a job, then it has its stack's name, one run at a time, no retries, a timeout and auto-scaling."""
+    job = one_resource("glue", job_id).properties
+    assert job["Name"].startswith("stack-glue-")
     assert job["ExecutionProperty"] == {"MaxConcurrentRuns": 1}
     assert job["MaxRetries"] == 0 and job["JobRunQueuingEnabled"] is False
     assert 0 < int(job["Timeout"]) <= 480
     assert (job["Command"]["Name"], job["GlueVersion"], job["WorkerType"]) == ("glueetl", "5.1", "G.1X")
-    assert job["NonOverridableArguments"] == {"--raw_bucket": "raw-bucket", "--base_bucket": "base-bucket"}
     assert job["DefaultArguments"]["--enable-auto-scaling"] == "true"
 
 
-def test_the_job_s_code_comes_by_its_content() -> None:
-    """Given the job, then script and library are the released artifacts, which its role may read."""
+SPARK_SETTINGS = {
+    "spark.hadoop.fs.s3a.endpoint.region": "ap-southeast-2",
+    "spark.hadoop.fs.s3a.encryption.algorithm": "SSE-KMS",
+    "spark.hadoop.fs.s3a.encryption.key": SAMPLES["DataKeyArn"],
+    "spark.sql.catalogImplementation": "in-memory",
+}
+
+
+@pytest.mark.parametrize("job_id", JOBS)
+def test_spark_is_told_region_and_key(job_id: str) -> None:
+    """Given a job, then S3A gets the region (its own default is us-east-2) and the data key, which no run may change."""
+    conf = one_resource("glue", job_id).properties["NonOverridableArguments"]["--conf"]
+    assert dict(setting.split("=", 1) for setting in re.split(r"\s+--conf\s+", conf)) == SPARK_SETTINGS
+
+
+def test_the_job_s_code_and_buckets_are_not_for_a_run_to_choose() -> None:
+    """Given the job, then script, library, buckets, Spark's settings and the log's place are the template's."""
     job = one_resource("glue", "BaseTablesJob").properties
+    fixed = job["NonOverridableArguments"]
+    assert fixed["--scriptLocation"] == job["Command"]["ScriptLocation"]
+    assert fixed["--extra-py-files"] == f"s3://artifacts-bucket/{SAMPLES['JobLibraryKey']}"
+    assert (fixed["--raw_bucket"], fixed["--base_bucket"]) == ("raw-bucket", "base-bucket")
+    assert "--custom-logGroup-prefix" in fixed
+    assert not fixed.keys() & job["DefaultArguments"].keys()
+
+
+def test_a_review_chooses_the_code_and_nothing_else() -> None:
+    """Given the job of reviews, then a run may bring script and library, and writes the side tables whatever it asks."""
+    job = one_resource("glue", "ReviewJob").properties
+    fixed = job["NonOverridableArguments"]
+    assert (fixed["--base_prefix"], fixed["--database"]) == (SAMPLES["SmokePrefix"], SAMPLES["SmokeDatabaseName"])
+    assert (fixed["--raw_bucket"], fixed["--base_bucket"], fixed["--full_refresh"]) == (
+        "raw-bucket",
+        "base-bucket",
+        "true",
+    )
+    assert {"--scriptLocation", "--extra-py-files"}.isdisjoint(fixed)
+
+
+@pytest.mark.parametrize("job_id", JOBS)
+def test_a_job_s_code_comes_by_its_content(job_id: str) -> None:
+    """Given a job, then script and library are the released artifacts, which its role may read."""
+    job = one_resource("glue", job_id).properties
+    arguments = {**job["DefaultArguments"], **job["NonOverridableArguments"]}
     assert job["Command"]["ScriptLocation"] == f"s3://artifacts-bucket/{SAMPLES['JobScriptKey']}"
-    assert job["DefaultArguments"]["--extra-py-files"] == f"s3://artifacts-bucket/{SAMPLES['JobLibraryKey']}"
-    (reading,) = [s for s in statements(one_resource("glue", "JobRights")) if s["Sid"] == "ReadCode"]
+    assert arguments["--extra-py-files"] == f"s3://artifacts-bucket/{SAMPLES['JobLibraryKey']}"
+    (reading,) = [s for s in role_rights("glue", JOBS[job_id]) if s["Sid"] == "ReadCode"]
     assert reading["Resource"] == f"arn:aws:s3:::artifacts-bucket/{ARTIFACTS_PREFIX}*"
 
 
-def test_the_job_s_log_groups_have_the_names_that_glue_writes_to() -> None:
+def test_glue_5_0_is_refused_with_the_reason() -> None:
+    """Given Glue 5.0, whose boto3 knows no conditional writes, then the template refuses it and says why."""
+    version = TEMPLATES["glue"].document["Parameters"]["JobVersion"]
+    assert version["AllowedValues"] == ["5.1", "6.0"]
+    assert "conditional writes" in version["ConstraintDescription"]
+
+
+@pytest.mark.parametrize("job_id", JOBS)
+def test_a_job_s_log_groups_have_the_names_that_glue_writes_to(job_id: str) -> None:
     """Given log encryption in the security configuration, then the groups carry its name and the role's, as Glue does."""
-    job = one_resource("glue", "BaseTablesJob").properties
+    fixed = one_resource("glue", job_id).properties["NonOverridableArguments"]["--custom-logGroup-prefix"]
     filled = Filled("glue")
-    security, role = filled.value({"Ref": "SecurityConfiguration"}), filled.value({"Ref": "JobRole"})
-    prefix = f"{job['DefaultArguments']['--custom-logGroup-prefix']}/{security}-role/{role}"
+    security, role = filled.value({"Ref": "SecurityConfiguration"}), filled.value({"Ref": JOBS[job_id]})
+    prefix = f"{fixed}/{security}-role/{role}"
     groups = {group.properties["LogGroupName"] for group in LOG_GROUPS if group.template == "glue"}
-    assert groups == {f"{prefix}/error", f"{prefix}/output"}
-    assert filled.outputs()["JobLogGroupPrefix"] == prefix
-    assert len(job["DefaultArguments"]["--custom-logGroup-prefix"]) <= 400
+    assert {name for name in groups if name.startswith(f"{fixed}/")} == {f"{prefix}/error", f"{prefix}/output"}
+    assert filled.outputs()[LOG_PREFIXES[job_id]] == prefix
+    assert len(fixed) <= 400
 
 
+@pytest.mark.parametrize("job_id", JOBS)
 @pytest.mark.parametrize(("mode", "ours"), [("SSE-KMS", True), ("DISABLED", False)])
-def test_the_local_cloud_logs_where_glue_does(mode: str, ours: bool) -> None:
-    """Given the job, when it runs in the local cloud, then its logs go by Glue's rule: here to the template's groups."""
-    properties = one_resource("glue", "BaseTablesJob").properties
-    role = {"Role": f"arn:aws:iam::111111111111:role/{Filled('glue').value({'Ref': 'JobRole'})}"}
+def test_the_local_cloud_logs_where_glue_does(mode: str, ours: bool, job_id: str) -> None:
+    """Given a job, when it runs in the local cloud, then its logs go by Glue's rule: here to the template's groups."""
+    properties = one_resource("glue", job_id).properties
+    role = {"Role": f"arn:aws:iam::111111111111:role/{Filled('glue').value({'Ref': JOBS[job_id]})}"}
     encryption = {"EncryptionConfiguration": {"CloudWatchEncryption": {"CloudWatchEncryptionMode": mode}}}
     configurations = {properties["SecurityConfiguration"]: encryption}
-    prefix = log_group_prefix({**properties, **role}, properties["DefaultArguments"], configurations)
+    prefix = log_group_prefix({**properties, **role}, properties["NonOverridableArguments"], configurations)
     groups = {group.properties["LogGroupName"] for group in LOG_GROUPS if group.template == "glue"}
     assert (f"{prefix}/error" in groups) is ours
 

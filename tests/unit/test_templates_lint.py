@@ -17,6 +17,11 @@ EXPLAINED = {
     "I4010": "Why a resource is as it is stands in comments beside the lines and in docs/decisions.",
 }
 
+# What it takes for a fault that is none: (rule, end of its message) and why.
+MISTAKEN = {
+    ("W1030", "'PermissionsBoundary'"): "It puts the default in where HasPermissionsBoundary says that there is none.",
+}
+
 
 def test_cfn_lint_finds_nothing_not_even_informational() -> None:
     """Given all templates, when cfn-lint reads them with informational rules, then it finds nothing."""
@@ -38,7 +43,11 @@ def test_cloudformation_validate_finds_nothing_unexplained(
 ) -> None:
     """Given a template, when AWS's validator reads it, then every finding is one that we answer."""
     findings = validator.validate_template(str(path)).diagnostics
-    unexplained = [f"{f.start_line}: {f.rule_id} {f.message}" for f in findings if f.rule_id not in EXPLAINED]
+    unexplained = [
+        f"{f.start_line}: {f.rule_id} {f.message}"
+        for f in findings
+        if f.rule_id not in EXPLAINED and (f.rule_id, f.message.split()[-1]) not in MISTAKEN
+    ]
     assert not unexplained
 
 

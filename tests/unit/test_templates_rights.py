@@ -36,6 +36,8 @@ RAW, BASE, RESULTS, ARTIFACTS = (f"arn:aws:s3:::{name}-bucket" for name in ("raw
 VALIDATION = "operations/ValidationRole"
 FUNCTION = f"arn:aws:lambda:ap-southeast-2:{ACCOUNT}:validation-physical"
 FAILURES = f"arn:aws:sqs:ap-southeast-2:{ACCOUNT}:validationfailures-physical"
+DROPPED = f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.csv"
+CATALOG = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:datacatalog/AwsDataCatalog"
 WORKGROUP = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:workgroup/stack-athena"
 
 KMS_BUCKETS = [bucket for bucket in all_resources("AWS::S3::Bucket") if bucket.id != "AccessLogBucket"]
@@ -65,15 +67,60 @@ def test_a_bucket_refuses_uploads_that_choose_their_own_encryption(bucket: Resou
     filled = Filled(bucket.template)
     key = bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"]
     context = {**OVER_TLS, **{name: value.format(key=key["KMSMasterKeyID"]) for name, value in said.items()}}
-    policy = statements(one_resource(bucket.template, f"{bucket.id}Policy"))
+    policy = statements(one_resource(bucket.template, f"{bucket.id}Policy", without={"HasOrganization"}))
     object_arn = f"{filled.value({'Fn::GetAtt': [bucket.id, 'Arn']})}/transactions/a.jsonl"
     assert policy_denies(policy, "s3:PutObject", object_arn, context) is refused
+
+
+ORGANIZATION = "o-a1b2c3d4e5"
+BOUNDED_BUCKETS = [bucket for bucket in KMS_BUCKETS if bucket.id != "AccessLogBucket"]
+
+
+@pytest.mark.parametrize("bucket", BOUNDED_BUCKETS, ids=str)
+def test_an_organization_keeps_a_bucket_to_itself(bucket: Resource) -> None:
+    """Given an organization, when somebody from outside or nobody asks, then no; a service for itself is not asked.
+
+    Without one, the bucket's policy says nothing about it.
+    """
+    policy = statements(one_resource(bucket.template, f"{bucket.id}Policy"))
+    arn = Filled(bucket.template).value({"Fn::GetAtt": [bucket.id, "Arn"]})
+    person = {**OVER_TLS, "aws:PrincipalIsAWSService": "false"}
+    service = {**OVER_TLS, "aws:PrincipalIsAWSService": "true"}
+    assert not policy_denies(policy, "s3:GetObject", f"{arn}/a", {**person, "aws:PrincipalOrgID": ORGANIZATION})
+    assert policy_denies(policy, "s3:GetObject", f"{arn}/a", {**person, "aws:PrincipalOrgID": "o-another000"})
+    assert policy_denies(policy, "s3:ListBucket", arn, person)
+    assert not policy_denies(policy, "s3:PutObject", f"{arn}/a", service)
+    off = statements(one_resource(bucket.template, f"{bucket.id}Policy", without={"HasOrganization"}))
+    assert not policy_denies(off, "s3:ListBucket", arn, person)
+
+
+# What is asked of the artifacts bucket -> whether the bucket refuses it. A part of an upload carries no condition.
+WHOLE, PART = ({"s3:ObjectCreationOperation": whole} for whole in ("true", "false"))
+ON_RELEASES = [
+    ("s3:PutObject", "artifacts/0123/base_tables.py", {**WHOLE, "s3:if-none-match": "*"}, False),
+    ("s3:PutObject", "artifacts/0123/base_tables.py", WHOLE, True),
+    ("s3:PutObject", "artifacts/0123/base_tables.py", {**WHOLE, "s3:if-match": "etag"}, True),
+    ("s3:PutObject", "artifacts/0123/base_tables.py", PART, False),
+    ("s3:PutObject", "releases/0123.json", WHOLE, True),
+    ("s3:DeleteObject", "releases/0123.json", {}, True),
+    ("s3:DeleteObjectVersion", "artifacts/0123/base_tables.py", {}, True),
+    ("s3:PutObject", "ledger/uat/current.json", {**WHOLE, "s3:if-match": "etag"}, False),
+    ("s3:DeleteObject", "locks/uat.json", {}, False),
+]
+
+
+@pytest.mark.parametrize(("action", "key", "context", "refused"), ON_RELEASES)
+def test_a_release_is_never_changed(action: str, key: str, context: dict[str, str], refused: bool) -> None:
+    """Given what a release is made of, when somebody overwrites or deletes it, then the bucket refuses, whoever it is."""
+    policy = statements(one_resource("bootstrap", "ArtifactsBucketPolicy", without={"HasOrganization"}))
+    arn = Filled("bootstrap").value({"Fn::GetAtt": ["ArtifactsBucket", "Arn"]})
+    assert policy_denies(policy, action, f"{arn}/{key}", {**OVER_TLS, **context}) is refused
 
 
 @pytest.mark.parametrize("bucket", all_resources("AWS::S3::Bucket"), ids=str)
 def test_a_bucket_talks_tls_only(bucket: Resource) -> None:
     """Given any bucket, when a request comes over plain HTTP or old TLS, then nothing is done, not even listing."""
-    policy = statements(one_resource(bucket.template, f"{bucket.id}Policy"))
+    policy = statements(one_resource(bucket.template, f"{bucket.id}Policy", without={"HasOrganization"}))
     arn = Filled(bucket.template).value({"Fn::GetAtt": [bucket.id, "Arn"]})
     for action, target in (("s3:ListBucket", arn), ("s3:GetObject", f"{arn}/a"), ("s3:DeleteObject", f"{arn}/a")):
         assert policy_denies(policy, action, target, {"aws:SecureTransport": "false"})
@@ -117,9 +164,9 @@ REQUESTS = [
     ("glue/JobRole", "glue:UpdateTable", f"{GLUE}:table/base_database/refund", {}, False),
     ("glue/JobRole", "glue:DeleteTable", f"{GLUE}:table/base_database/refund", {}, False),
     # It sees how its own runs stand, and neither starts nor stops any.
-    ("glue/JobRole", "glue:GetJobRun", f"{GLUE}:job/basetablesjob-physical", {}, True),
+    ("glue/JobRole", "glue:GetJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, True),
     ("glue/JobRole", "glue:GetJobRun", f"{GLUE}:job/another", {}, False),
-    ("glue/JobRole", "glue:StartJobRun", f"{GLUE}:job/basetablesjob-physical", {}, False),
+    ("glue/JobRole", "glue:StartJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, False),
     # It counts in its namespace and Glue's, and logs to its own groups.
     ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "RefundsLake"}, True),
     ("glue/JobRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Glue"}, True),
@@ -150,10 +197,27 @@ REQUESTS = [
     ("operations/ValidationScheduleRole", "lambda:InvokeFunction", FUNCTION, {}, True),
     ("operations/ValidationScheduleRole", "lambda:InvokeFunction", FUNCTION.replace("validation", "other"), {}, False),
     ("operations/ValidationScheduleRole", "sqs:SendMessage", FAILURES, {}, True),
-    # The partner puts files in one place and sees nothing.
-    ("ingest/DropRole", "s3:PutObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.csv", {}, True),
+    # A review writes the side tables with whatever code, and never a live one.
+    ("glue/ReviewRole", "s3:GetObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.jsonl", {}, True),
+    ("glue/ReviewRole", "s3:PutObject", f"{BASE}/smoke/refund/month=2026-10/run=r/part-0.parquet", {}, True),
+    ("glue/ReviewRole", "s3:DeleteObject", f"{BASE}/smoke/_runs/lock", {}, True),
+    ("glue/ReviewRole", "s3:PutObject", f"{BASE}/base/refund/month=2026-10/run=r/part-0.parquet", {}, False),
+    ("glue/ReviewRole", "s3:DeleteObject", f"{BASE}/base/_runs/lock", {}, False),
+    ("glue/ReviewRole", "s3:ListBucket", BASE, {"s3:prefix": "base/"}, False),
+    ("glue/ReviewRole", "glue:BatchUpdatePartition", f"{GLUE}:table/smoke_database/refund", {}, True),
+    ("glue/ReviewRole", "glue:BatchUpdatePartition", f"{GLUE}:table/base_database/refund", {}, False),
+    ("glue/ReviewRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    ("glue/ReviewRole", "s3:GetObject", f"{ARTIFACTS}/artifacts/0123/base_tables.py", {}, True),
+    ("glue/ReviewRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "Glue"}, True),
+    ("glue/ReviewRole", "cloudwatch:PutMetricData", "*", {"cloudwatch:namespace": "RefundsLake"}, False),
+    ("glue/ReviewRole", "logs:PutLogEvents", f"{LOGS}/stack-glue/review/s-role/r/output:log-stream:jr_1", {}, True),
+    # The partner puts new files in one place, overwrites none, and sees nothing.
+    ("ingest/DropRole", "s3:PutObject", DROPPED, {"s3:ObjectCreationOperation": "true"}, False),
+    ("ingest/DropRole", "s3:PutObject", DROPPED, {"s3:ObjectCreationOperation": "true", "s3:if-match": "e"}, False),
+    ("ingest/DropRole", "s3:PutObject", DROPPED, {"s3:ObjectCreationOperation": "true", "s3:if-none-match": "*"}, True),
+    ("ingest/DropRole", "s3:PutObject", DROPPED, {"s3:ObjectCreationOperation": "false"}, True),
     ("ingest/DropRole", "s3:AbortMultipartUpload", f"{RAW}/transactions/source=s3/a.csv", {}, True),
-    ("ingest/DropRole", "s3:PutObject", f"{RAW}/transactions/source=stream/a.csv", {}, False),
+    ("ingest/DropRole", "s3:PutObject", f"{RAW}/transactions/source=stream/a.csv", {"s3:if-none-match": "*"}, False),
     ("ingest/DropRole", "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
     ("ingest/DropRole", "s3:DeleteObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
     ("ingest/DropRole", "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=s3/"}, False),
@@ -190,6 +254,13 @@ ATTACHED = [
     ("athena/ReportReaders", "athena:StartQueryExecution", WORKGROUP, {}, True),
     ("athena/ReportReaders", "athena:StartQueryExecution", WORKGROUP.replace("stack-athena", "primary"), {}, False),
     ("athena/ReportReaders", "athena:UpdateWorkGroup", WORKGROUP, {}, False),
+    ("athena/ReportReaders", "athena:ListWorkGroups", "*", {}, True),
+    ("athena/ReportReaders", "athena:ListDataCatalogs", "*", {}, True),
+    ("athena/ReportReaders", "athena:GetTableMetadata", CATALOG, {}, True),
+    ("athena/ReportReaders", "athena:ListDatabases", CATALOG, {}, True),
+    ("athena/ReportReaders", "athena:GetQueryResultsStream", WORKGROUP, {}, True),
+    ("athena/ReportReaders", "athena:UpdateDataCatalog", CATALOG, {}, False),
+    ("athena/ReportReaders", "glue:GetDatabases", f"{GLUE}:catalog", {}, True),
     ("athena/ReportReaders", "glue:GetPartitions", f"{GLUE}:table/base_database/refund_detail", {}, True),
     ("athena/ReportReaders", "glue:GetPartitions", f"{GLUE}:table/smoke_database/refund_detail", {}, False),
     ("athena/ReportReaders", "glue:BatchUpdatePartition", f"{GLUE}:table/base_database/refund", {}, False),
