@@ -41,11 +41,12 @@ class LogResult:
 def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> None:
     """Print the log of a job run, in order of time."""
     lake = lake_of(app.connect(env_name))
-    chosen = chosen_run(lake, run_id)
-    if chosen is None:
+    found = find_logged_run(lake, run_id)
+    if found is None:
         app.say(f"the job has not run yet; next: dataops run --env {env_name}")
         app.emit(as_document(LogResult(env_name, None, ())), "")
         return
+    lake, chosen = found
     app.say(f"job run {chosen}")
     log, lines = JobLog(lake, chosen), list[str]()
     say_line = lines.append if app.output == "json" else write_lines
@@ -58,11 +59,18 @@ def logs(app: App, env_name: str, run_id: str | None, follow: bool) -> None:
         app.emit(as_document(LogResult(env_name, chosen, tuple(lines))), "")
 
 
-def chosen_run(lake: Lake, run_id: str | None) -> str | None:
-    """Return the run that is asked for, else the latest, None before the first. Raises UsageError for an unknown one."""
+def find_logged_run(lake: Lake, run_id: str | None) -> tuple[Lake, str] | None:
+    """Return the run that is asked for with the lake of its job, else the latest daily one, None before the first.
+
+    A run of reviews is found by its id only. Raises UsageError for an unknown id.
+    """
     known = [run.id for run in recent_runs(lake)]
-    if not known or run_id is None:
-        return known[0] if known else None
-    if run_id not in known and find_run(lake, run_id) is None:
-        raise UsageError(f"the job has no run {run_id}", hint=f"the latest is {known[0]}")
-    return run_id
+    if run_id is None:
+        return (lake, known[0]) if known else None
+    if run_id in known or find_run(lake, run_id) is not None:
+        return lake, run_id
+    reviews = lake.for_reviews()
+    if reviews is not None and find_run(reviews, run_id) is not None:
+        return reviews, run_id
+    hint = f"the latest is {known[0]}" if known else f"dataops run --env {lake.environment}"
+    raise UsageError(f"the job has no run {run_id}", hint=hint)

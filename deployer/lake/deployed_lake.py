@@ -6,7 +6,7 @@ Made once, from the outputs of the environment's stacks; reading those is enviro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployer.errors import DataopsError
@@ -50,6 +50,7 @@ class Lake:
     """What is deployed. A route into it that is not deployed is None.
 
     `live` are the tables of the report, `side` those of the smoke test and of a month rebuilt for a review.
+    `review_job` takes its code from whoever starts it and writes the side tables only.
     """
 
     environment: str
@@ -64,7 +65,15 @@ class Lake:
     drop_prefix: str | None
     drop_role_arn: str | None
     stream: str | None
+    review_job: str | None
+    review_log_group: str | None
     client: Callable[[str], Any] = field(repr=False, compare=False)
+
+    def for_reviews(self) -> Lake | None:
+        """Return the lake with the job of reviews in the place of the daily one; None where no such job is deployed."""
+        if self.review_job is None or self.review_log_group is None:
+            return None
+        return replace(self, job=self.review_job, job_log_group=self.review_log_group)
 
     # The services, each made when it is used: a client takes up to a tenth of a second, and few commands need all.
 
@@ -111,5 +120,7 @@ def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[st
         drop_prefix=outputs.get("DropPrefix"),
         drop_role_arn=outputs.get("DropRoleArn"),
         stream=outputs.get("TransactionStreamName"),
+        review_job=outputs.get("ReviewJobName"),
+        review_log_group=outputs.get("ReviewLogGroupPrefix"),
         client=client,
     )

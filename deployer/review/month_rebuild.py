@@ -1,7 +1,7 @@
 """One month rebuilt by the jobs of two releases, into the side tables that the smoke test uses too.
 
-Both run as the deployed job, with its role, its data and its time zone: only the code is named per run. Live tables are
-never touched. What differs is shown by review_page.py.
+Both run in the job of reviews, which has the deployed job's data and time zone, takes its code per run, and whose role
+can write the side tables only. What differs is shown by review_page.py.
 """
 
 from __future__ import annotations
@@ -101,11 +101,18 @@ def _rebuild(
     deadline: Deadline,
 ) -> MonthRebuild:
     month = month or _latest_month(lake, deadline)
+    reviews = lake.for_reviews()
+    if reviews is None:
+        raise DataopsError(
+            "the deployed release has no job for reviews",
+            where=f"environment {lake.environment}",
+            hint=f"dataops deploy --env {lake.environment}, or leave the rebuild out with --no-rebuild",
+        )
     sides = []
     with _side_tables(lake, store, say) as still_ours:
         for code, whose in zip(codes, ("the deployed job", "this release's job"), strict=True):
             say(f"review: rebuilding with {whose}")
-            counts = _run(lake, store, code, say=say, deadline=deadline)
+            counts = _run(reviews, store, code, say=say, deadline=deadline)
             report = run_query(
                 lake,
                 monthly_sql,
@@ -156,13 +163,10 @@ def _run(lake: Lake, store: RecordStore, code: JobCode, *, say: Say, deadline: D
         store_file(store, file)
     artifacts = f"s3://{lake.artifacts_bucket}"
     arguments = {
-        # Named per run, which leaves the deployed job as it is.
+        # Named per run, which leaves the job as it is; all else is the job's own and not to be chosen.
         # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
         "--scriptLocation": f"{artifacts}/{code.script.key}",
         "--extra-py-files": f"{artifacts}/{code.library.key}",
-        "--base_prefix": lake.side.prefix,
-        "--database": lake.side.database,
-        "--full_refresh": "true",
     }
     run = run_when_free(lake, arguments, Watcher.of_lines(say), left=lambda: deadline.left(TIMEOUT_SECONDS))
     if not run.succeeded:

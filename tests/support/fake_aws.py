@@ -25,6 +25,8 @@ OUTPUTS = {
     "SmokePrefix": "smoke/",
     "BaseTablesJobName": "base-tables",
     "JobLogGroupPrefix": "/job",
+    "ReviewJobName": "review",
+    "ReviewLogGroupPrefix": "/review",
     "WorkGroupName": "reports",
     "TransactionStreamName": "transactions",
     "DropPrefix": "transactions/source=s3/",
@@ -132,7 +134,7 @@ class FakeAthena:
 
 @dataclass
 class FakeGlue:
-    """Glue with one job; `ends` is what the next runs come to, one after the other."""
+    """Glue with whatever jobs are named; `ends` is what the next runs come to, one after the other."""
 
     ends: list[dict[str, Any]] = field(default_factory=list)
     on_start: Callable[[str, Mapping[str, str]], None] = lambda run_id, arguments: None
@@ -159,6 +161,7 @@ class FakeGlue:
         self.runs.append(
             {
                 "Id": run_id,
+                "JobName": JobName,
                 "JobRunState": "RUNNING",
                 "StartedOn": str(len(self.runs)),
                 "Arguments": Arguments,
@@ -172,7 +175,7 @@ class FakeGlue:
     def get_job_run(self, JobName: str, RunId: str) -> dict[str, Any]:
         self.asked += 1
         for run in self.runs:
-            if run["Id"] == RunId:
+            if run["Id"] == RunId and run.get("JobName", JobName) == JobName:
                 if run["polls"] == 0 and run["JobRunState"] == "RUNNING":
                     run.update({"JobRunState": "SUCCEEDED", "ExecutionTime": 7, **run["end"]})
                 run["polls"] -= 1
@@ -182,7 +185,8 @@ class FakeGlue:
         raise client_error(EntityNotFound, "EntityNotFoundException")
 
     def get_job_runs(self, JobName: str, MaxResults: int) -> dict[str, Any]:
-        return {"JobRuns": self.runs[:MaxResults]}
+        runs = [run for run in self.runs if run.get("JobName", JobName) == JobName]
+        return {"JobRuns": runs[:MaxResults]}
 
     def batch_stop_job_run(self, JobName: str, JobRunIds: Sequence[str]) -> None:
         self.stopped += JobRunIds

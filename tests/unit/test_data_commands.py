@@ -345,6 +345,14 @@ def test_logs_of_the_latest_run(dataops: Run, session: Any) -> None:
     assert code == 2 and "jr_x" in err
 
 
+def test_logs_of_a_review_s_run(dataops: Run, session: Any) -> None:
+    """Given a run of the job of reviews, when its log is asked for by its id, then it comes from that job's groups."""
+    session.logs = FakeLogs(events=[("/review/output", 1, "rebuilding")])
+    run_id = session.glue.start_job_run(JobName="review", Arguments={})["JobRunId"]
+    code, out, _ = dataops("logs", "--env", "test", "--run", run_id)
+    assert (code, out) == (0, "rebuilding\n")
+
+
 def test_sample_says_where_the_answer_is(dataops: Run, tmp_path: Path) -> None:
     """Given a folder, when a sample is made, then its size and the place of the answer are printed."""
     folder = tmp_path / "sample"

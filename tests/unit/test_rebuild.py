@@ -14,6 +14,7 @@ from refunds_lake.publishing.history import manifest_key
 from refunds_lake.publishing.manifests import Manifest, RunKind
 
 from deployer import pauses
+from deployer.lake.deployed_lake import lake_from
 from deployer.lake.report_comparison import CustomerDifference
 from deployer.ledger.lock import EnvironmentLock
 from deployer.pauses import Deadline
@@ -86,13 +87,13 @@ def test_both_jobs_rebuild_the_latest_month_one_after_the_other() -> None:
     assert not world.is_locked
 
 
-def test_only_the_side_tables_are_written() -> None:
-    """Given both runs, then each is a full refresh of the side tables, and reads what the deployed job reads."""
+def test_only_the_code_is_chosen() -> None:
+    """Given both runs, then each is of the job of reviews, which writes the side tables, and only its code is named."""
     world = World()
     world.rebuild()
     for run in world.glue.runs:
-        told = {k: v for k, v in run["Arguments"].items() if k not in ("--scriptLocation", "--extra-py-files")}
-        assert told == {"--base_prefix": "smoke/", "--database": SIDE, "--full_refresh": "true"}
+        assert run["JobName"] == OUTPUTS["ReviewJobName"]
+        assert set(run["Arguments"]) == {"--scriptLocation", "--extra-py-files"}
 
 
 def test_the_same_job_is_not_run_twice() -> None:
@@ -108,7 +109,7 @@ def test_a_job_that_fails_is_told_and_the_lock_given_back() -> None:
     world.glue.ends = [{"JobRunState": "FAILED", "ErrorMessage": "KeyError: 'amount'"}]
     found = world.rebuild()
     assert found.comparison.before is None
-    assert "base-tables with glue/base_tables.py" in found.comparison.why
+    assert "review with glue/base_tables.py" in found.comparison.why
     assert "ended FAILED: KeyError: 'amount'. Next: dataops logs --env test --run jr_00000000." in found.comparison.why
     assert not world.is_locked
 
@@ -121,12 +122,23 @@ def test_a_deployment_that_is_going_on_keeps_the_side_tables() -> None:
     assert world.glue.runs == []
 
 
-def test_a_run_of_the_live_tables_is_waited_for() -> None:
-    """Given an active run, when a month is rebuilt, then it starts after that run's end."""
+def test_a_run_that_another_review_left_is_waited_for() -> None:
+    """Given an active run of the job, when a month is rebuilt, then it starts after that run's end."""
     world = World()
-    world.glue.is_running_already("jr_nightly")
+    world.glue.is_running_already("jr_other")
     assert world.rebuild(month="2026-09").comparison.why == ""
-    assert any("waiting for job run jr_nightly" in line for line in world.said)
+    assert any("waiting for job run jr_other" in line for line in world.said)
+
+
+def test_an_older_deployment_without_a_job_for_reviews_is_told() -> None:
+    """Given an environment whose release has no such job, then nothing runs, and the page says what to do."""
+    world = World()
+    without = {name: value for name, value in OUTPUTS.items() if not name.startswith("Review")}
+    lake = lake_from("test", without, world.session.client)
+    codes = (code("old"), code("new"))
+    found = rebuild_month(lake, world.store, codes, "monthly", month="2026-09", say=world.said.append, deadline=Deadline())
+    assert "has no job for reviews" in found.comparison.why and "--no-rebuild" in found.comparison.why
+    assert world.glue.runs == []
 
 
 def test_a_rebuild_that_takes_too_long_is_told_with_what_was_stopped() -> None:
@@ -134,7 +146,7 @@ def test_a_rebuild_that_takes_too_long_is_told_with_what_was_stopped() -> None:
     world = World()
     world.glue.polls_until_done = 10**9
     why = world.rebuild(month="2026-09", seconds=0.05).comparison.why
-    assert "base-tables: run jr_00000000 had not ended after 0 s and was stopped. Next: " in why
+    assert "review: run jr_00000000 had not ended after 0 s and was stopped. Next: " in why
     assert world.glue.stopped == ["jr_00000000"]
     assert not world.is_locked
 

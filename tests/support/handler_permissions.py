@@ -1,7 +1,7 @@
 """What AWS's own schemas say that CloudFormation calls for each resource type of the templates: a stored copy.
 
 To renew it: fetch https://schema.cloudformation.ap-southeast-2.amazonaws.com/CloudformationSchema.zip, unpack it, and
-run ``python tests/unit/handler_permissions.py FOLDER YYYY-MM-DD``. (`aws cloudformation describe-type` shows the same
+run ``python tests/support/handler_permissions.py FOLDER YYYY-MM-DD``. (`aws cloudformation describe-type` shows the same
 for one type.) A handler's `list` is left out: only the console and importing tools call it.
 """
 
