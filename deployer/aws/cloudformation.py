@@ -53,8 +53,9 @@ class AwsCloud(Cloud):
             return None
         return stack_state(found[0])
 
-    def template_body(self, stack: str) -> str:
-        body = self._client.get_template(StackName=stack, TemplateStage="Original")["TemplateBody"]
+    def template_body(self, stack: str, *, change_set: str = "") -> str:
+        of = {"ChangeSetName": change_set} if change_set else {}
+        body = self._client.get_template(StackName=stack, TemplateStage="Original", **of)["TemplateBody"]
         if isinstance(body, str):
             return body
         return json.dumps(body)  # botocore parses JSON templates into mappings

@@ -72,6 +72,7 @@ def change_set(change_set_id: str, pages: Sequence[Mapping[str, Any]]) -> Change
         execution_status=last.get("ExecutionStatus", ""),
         changes=tuple(change["ResourceChange"] for change in changes if "ResourceChange" in change),
         drift_status=last.get("StackDriftStatus", ""),
+        parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in last.get("Parameters", ())},
     )
 
 

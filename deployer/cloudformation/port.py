@@ -65,6 +65,7 @@ class ChangeSet:
     execution_status: str
     changes: tuple[Mapping[str, Any], ...] = ()
     drift_status: str = ""  # of the whole stack, when drift is to be reverted
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)  # NoEcho values are masked
 
     @property
     def is_settled(self) -> bool:
@@ -132,8 +133,8 @@ class Cloud(Protocol):
     def describe(self, stack: str) -> StackState | None:
         """The stack of that name or id; None when there is none (a deleted one counts as none)."""
 
-    def template_body(self, stack: str) -> str:
-        """The template as it was submitted."""
+    def template_body(self, stack: str, *, change_set: str = "") -> str:
+        """The template as it was submitted, with the stack or with one of its change sets."""
 
     def create_change_set(self, request: StackRequest, *, name: str, creates: bool, reverts_drift: bool = False) -> str:
         """Ask for a change set; its id. The cloud may still be working on it. Raises AlreadyThere for a taken name.

@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 from deployer.cloudformation.failures import Warn, change_set_failed, change_set_warnings
 from deployer.cloudformation.port import AlreadyThere, ChangeSet, Cloud, StackRequest
 from deployer.cloudformation.root_cause import Cause, request_refused
 from deployer.cloudformation.waiting import await_change_set
-from deployer.errors import DataopsError
+from deployer.errors import DataopsError, Refused
 from deployer.pauses import Pauses
+from deployer.project.templates import parse_template
 from deployer.release.target import Target
+
+MASKED = "****"  # what CloudFormation shows of a NoEcho value
 
 
 class ChangeSets:
@@ -70,12 +74,29 @@ class ChangeSets:
         try:
             return self._cloud.create_change_set(request, name=name, creates=creates, reverts_drift=reverts)
         except AlreadyThere:
-            ids = [found for found, known in self._cloud.change_sets(request.stack_name) if known == name]
-            if not ids:
+            known = {called: found for found, called in self._cloud.change_sets(request.stack_name)}
+            if name not in known:
                 raise
-            return ids[0]
+            self._require_ours(request, known[name])
+            return known[name]
         except DataopsError as error:
             raise request_refused(request.stack, error, self._target.templates[request.stack]) from error
+
+    def _require_ours(self, request: StackRequest, change_set: str) -> None:
+        """Refuse a change set under our name that asks for something else: whoever may plan may also make one.
+
+        CloudFormation would execute it with the rights of whoever deploys.
+        """
+        body = self._cloud.template_body(request.stack_name, change_set=change_set)
+        given = self._cloud.change_set(change_set).parameters
+        same = parse_template(body, Path(request.stack)).document == self._target.templates[request.stack].document
+        others = [name for name, value in request.parameters.items() if given.get(name, value) not in (value, MASKED)]
+        if not same or others:
+            raise Refused(
+                f"a change set of stack {request.stack} has our name and {'other parameters' if same else 'another template'}",
+                where=change_set,
+                hint="somebody else made it: find out who, delete it, and run the same command again",
+            )
 
     def mark_executed(self, stack: str) -> None:
         """It is CloudFormation's business from now on."""

@@ -151,8 +151,10 @@ class FakeCloud(Cloud):
                 return old
             return found.state if found else None
 
-    def template_body(self, stack: str) -> str:
+    def template_body(self, stack: str, *, change_set: str = "") -> str:
         with self._call("template_body"):
+            if change_set:
+                return self._change_sets[change_set].request.body
             found = self._find(stack)
             assert found is not None
             return found.body
@@ -173,6 +175,7 @@ class FakeCloud(Cloud):
                 stack = _Stack(StackState(request.stack_name, f"arn:{request.stack_name}", "REVIEW_IN_PROGRESS"))
                 self._stacks[request.stack_name] = stack
             computed = self._computed(made, request, stack, creates, reverts_drift)
+            computed = replace(computed, parameters=dict(request.parameters))
             self._change_sets[made] = _ChangeSet(computed, request, name, creates)
             return made
 
