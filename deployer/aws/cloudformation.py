@@ -130,6 +130,9 @@ class AwsCloud(Cloud):
     def continue_rollback(self, stack: str, *, token: str) -> None:
         self._client.continue_update_rollback(StackName=stack, ClientRequestToken=token)
 
+    def protect(self, stack: str) -> None:
+        self._client.update_termination_protection(StackName=stack, EnableTerminationProtection=True)
+
     def delete_stack(self, stack: str, *, token: str) -> None:
         self._client.delete_stack(StackName=stack, ClientRequestToken=token)
 

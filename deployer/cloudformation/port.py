@@ -169,6 +169,9 @@ class Cloud(Protocol):
     def continue_rollback(self, stack: str, *, token: str) -> None:
         """ContinueUpdateRollback: from UPDATE_ROLLBACK_FAILED."""
 
+    def protect(self, stack: str) -> None:
+        """Turn termination protection on: the stack cannot be deleted until somebody turns it off."""
+
     def delete_stack(self, stack: str, *, token: str) -> None:
         """Start the deletion."""
 

@@ -13,6 +13,7 @@ import click
 from deployer.documents import as_document
 from deployer.files import write_file
 from deployer.project.templates import load_templates
+from deployer.security.iam_places import BOUNDARY
 from deployer.security.iam_policy import Role, managed_policies, policy
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
@@ -58,6 +59,8 @@ def iam_policy(app: App, env_name: str, role_name: str, out_dir: Path | None) ->
     """
     environment, project, role = app.environment(env_name), app.project(), Role(role_name)
     result = PolicyResult(env_name, role, policy(project, environment, load_templates(project).values(), role))
+    if not environment.parameters.get(BOUNDARY) and role is not Role.REVIEW:
+        app.say(f"without {BOUNDARY} in dataops.yml whoever deploys can make roles with any rights")
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
         for name, part in managed_policies(result.policy).items():

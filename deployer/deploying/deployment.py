@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from deployer.cloudformation.outputs import outputs_of
 from deployer.deploying.first_deployment import deploy_first_stack
+from deployer.deploying.protection import protect_stacks
 from deployer.deploying.readiness import await_others, is_done
 from deployer.deploying.request import DeployRequest, Ports, Smoke
 from deployer.deploying.results import DeployOutcome, DeployResult, StackResult, interruption_of, outcome_of
@@ -86,6 +87,8 @@ class Deployment:
         if uploaded.files:
             self._tools.say(f"uploaded {uploaded.files} artifacts, {uploaded.bytes:,} bytes")
         stacks = self._tools.executor(facts, planner.hand_over()).execute(plan, facts.states)
+        deployed = {name: stack.state for name, stack in stacks.items() if stack.is_good}
+        protect_stacks(self._ports.cloud, self._target, deployed, self._tools.say)
         renames = {stack: item["outputs"] for stack, item in self._target.release.manifest["stacks"].items()}
         result = replace(
             self._result(outcome_of(stacks.values()), self._with_first(stacks.values())),

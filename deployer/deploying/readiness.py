@@ -8,6 +8,7 @@ from deployer.cloudformation.port import StackState
 from deployer.cloudformation.statuses import row_of
 from deployer.cloudformation.waiting import await_stack
 from deployer.deploying.events import Said
+from deployer.deploying.protection import unprotected_stacks
 from deployer.deploying.request import DeployRequest, IfBusy, Ports
 from deployer.deploying.results import DeployOutcome
 from deployer.deploying.stack_change import follower
@@ -17,12 +18,17 @@ from deployer.release.target import Target
 
 
 def is_done(target: Target, facts: Facts, request: DeployRequest, *, with_smoke: bool) -> bool:
-    """Whether the ledger proves that this release is deployed, untouched since, and passed where a test is asked for."""
+    """Whether the ledger proves that this release is deployed, untouched since, and passed where a test is asked for.
+
+    What ought to be protected from deletion must be: DescribeStacks says it beside the rest.
+    """
     current = facts.current
     if current is None or current.release != target.release.id or current.outcome != DeployOutcome.DONE.value:
         return False
     has_passed = current.smoke is not None and current.smoke.passed
     if request.saved_plan is not None or request.options.revert_drift or (with_smoke and not has_passed):
+        return False
+    if unprotected_stacks(target, facts.states):
         return False
     outputs = {stack: state.outputs for stack, state in facts.states.items() if state}
     return all(_is_as_recorded(target, facts, stack, outputs) for stack in target.templates)

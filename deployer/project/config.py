@@ -90,6 +90,7 @@ class Environment:
     tags: Mapping[str, str] = field(default_factory=dict)
     release_max_age_days: int = DEFAULT_RELEASE_MAX_AGE_DAYS
     drift_ignore: tuple[DriftIgnore, ...] = ()
+    termination_protection: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     expected_every_hours: Mapping[str, int] = field(default_factory=dict)
@@ -206,6 +207,7 @@ def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str
         tags=_texts(entries.get("tags")),
         release_max_age_days=_plain(entries, "release_max_age_days") or DEFAULT_RELEASE_MAX_AGE_DAYS,
         drift_ignore=tuple(_drift_ignore(item) for item in _plain(entries, "drift_ignore") or ()),
+        termination_protection=bool(_plain(entries, "termination_protection")),
         variables={key: v.variable for key, v in given.items() if isinstance(v, FromEnvironment)},
         places=_places(entries.get("parameters")),
         expected_every_hours={

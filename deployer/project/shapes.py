@@ -33,6 +33,13 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """true or false."""
+
+    description: str
+
+
+@dataclass(frozen=True)
 class Value:
     """The value of a template's parameter: text, number or true/false, taken as it is written.
 
@@ -73,7 +80,7 @@ class Items:
     minimum: int = 0
 
 
-Shape = Text | Number | Value | Record | Table | Items
+Shape = Text | Number | Flag | Value | Record | Table | Items
 
 VARIABLE = Text("A variable of the process's environment.", r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name")
 FROM_ENVIRONMENT = Record("The value of a variable of the process.", {"from_environment": VARIABLE}, exactly_one=True)
@@ -143,6 +150,9 @@ ENVIRONMENT = Record(
         "partner": _PARTNER,
         "routes": Table("Routes that are expected to deliver regularly.", _ROUTE, _ROUTE_SETTINGS),
         "tags": Table("Tags of every stack, and so of what it creates.", _TAG_KEY, _TAG_VALUE),
+        "termination_protection": Flag(
+            "Whether CloudFormation refuses to delete the stacks that keep data; `deploy` turns it on, nothing turns it off."
+        ),
         "drift_ignore": Items("Differences that are known and wanted.", _DRIFT_IGNORE),
     },
     any_of=(("account", "region"), ("endpoint",)),
@@ -217,6 +227,8 @@ def _schema_of(shape: Shape) -> dict[str, Any]:
             return described | {"type": "string", "pattern": shape.pattern}
         case Number():
             return described | {"type": "integer", "minimum": shape.minimum, "maximum": shape.maximum}
+        case Flag():
+            return described | {"type": "boolean"}
         case Value():
             plain = {"type": ["string", "number", "boolean"]}
             return described | ({"anyOf": [plain, _schema_of(FROM_ENVIRONMENT)]} if shape.from_environment else plain)

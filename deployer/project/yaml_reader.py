@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, assert_never
 
 from deployer.errors import ConfigError, Location
 from deployer.nearest import nearest
-from deployer.project.shapes import FROM_ENVIRONMENT, Items, Number, Record, Shape, Table, Text, Value
+from deployer.project.shapes import FROM_ENVIRONMENT, Flag, Items, Number, Record, Shape, Table, Text, Value
 
 if TYPE_CHECKING:
     import yaml
@@ -100,6 +100,8 @@ class Reader:
                 return self._text(node, shape, key)
             case Number():
                 return self._number(node, shape, key)
+            case Flag():
+                return self._flag(node, key)
             case Value():
                 return self._parameter(node, shape, key)
             case Items():
@@ -133,6 +135,11 @@ class Reader:
             return self._wrong(node, key, wanted)
         number = int(node.value)
         return number if shape.minimum <= number <= shape.maximum else self._wrong(node, key, wanted)
+
+    def _flag(self, node: yaml.Node, key: str) -> Any:
+        if node.tag != _TAG + "bool" or node.value not in ("true", "false"):
+            return self._wrong(node, key, "true or false")
+        return node.value == "true"
 
     def _parameter(self, node: yaml.Node, shape: Value, key: str) -> Any:
         if is_scalar(node) and node.tag.startswith(_TAG) and not _is_empty(node):

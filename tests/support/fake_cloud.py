@@ -231,6 +231,12 @@ class FakeCloud(Cloud):
         with self._call("continue_rollback"):
             self._settle(stack, {"UPDATE_ROLLBACK_FAILED"}, "UPDATE_ROLLBACK_COMPLETE")
 
+    def protect(self, stack: str) -> None:
+        with self._call("protect"):
+            found = self._find(stack)
+            assert found is not None
+            found.state = replace(found.state, is_protected=True)
+
     def delete_stack(self, stack: str, *, token: str) -> None:
         with self._call("delete_stack"):
             found = self._find(stack)

@@ -37,6 +37,7 @@ environments:
     account: "012345670123"
     region: eu-west-1
     promotes_from: uat
+    termination_protection: true
 artifacts:
   Script: {file: glue/job.py}
   Library: {zip: glue/library}

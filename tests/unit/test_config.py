@@ -70,6 +70,7 @@ def test_every_key_becomes_a_value() -> None:
     )
     assert read.environments["prod"].promotes_from == "uat"
     assert read.environments["prod"].account == "012345670123"
+    assert read.environments["prod"].termination_protection and not read.environments["uat"].termination_protection
     assert read.artifacts["Library"] == Artifact(
         "Library", ArtifactKind.ZIP, Path("/project/glue/library"), "dataops.yml:27:18"
     )
@@ -81,8 +82,8 @@ def test_every_key_becomes_a_value() -> None:
         template=Path("/project/templates/storage.yaml"),
         parameters={"Days": "7"},
         outputs={"BucketName": "CopyBucketName"},
-        where="dataops.yml:33:15",
-        places={"Days": "dataops.yml:34:24", "BucketName": "dataops.yml:35:27"},
+        where="dataops.yml:34:15",
+        places={"Days": "dataops.yml:35:24", "BucketName": "dataops.yml:36:27"},
     )
 
 
@@ -115,7 +116,16 @@ MISTAKES = {
         [
             (
                 "dataops.yml:3:26: unknown key 'zebra', known are account, region, profile, endpoint, promotes_from, "
-                "release_max_age_days, parameters, partner, routes, tags, drift_ignore"
+                "release_max_age_days, parameters, partner, routes, tags, termination_protection, drift_ignore"
+            )
+        ],
+    ),
+    "a flag that is neither true nor false": (
+        config_text(environments="uat: {endpoint: local, termination_protection: yes}"),
+        [
+            (
+                "dataops.yml:3:50: 'termination_protection' must be true or false, "
+                "not the bare yes (YAML reads it as true or false)"
             )
         ],
     ),

@@ -306,3 +306,35 @@ def test_an_interrupted_run_clears_up_and_the_next_one_attaches(deployed: World)
     deployed.cloud.set_status("shop-uat-job", "UPDATE_COMPLETE")
     assert deployed.deploy().outcome is DeployOutcome.DONE
     assert deployed.cloud.executed == ["job", "report"]
+
+
+PROTECTED = ("promotes_from: uat}", "promotes_from: uat, termination_protection: true}")
+
+
+def test_stacks_that_keep_data_are_protected_where_the_environment_asks(world: World) -> None:
+    """Given an environment that asks for it, when it is deployed, then the stacks that retain something are protected."""
+    world.environment = "prod"
+    world.edit("dataops.yml", *PROTECTED)
+    assert world.deploy().outcome == "done"
+    protected = {name for name in ("base", "store", "job", "report") if is_protected(world, f"shop-prod-{name}")}
+    assert protected == {"base", "store"}
+    world.forget_calls()
+    assert world.deploy().outcome == "unchanged"
+    assert world.cloud.writes == []
+
+
+def is_protected(world: World, stack: str) -> bool:
+    state = world.cloud.describe(stack)
+    return state is not None and state.is_protected
+
+
+def test_protection_that_is_asked_for_later_needs_no_change_of_a_stack(world: World) -> None:
+    """Given a deployed environment, when it begins to ask for protection, then only that is done, and once."""
+    world.environment = "prod"
+    world.deploy()
+    assert not is_protected(world, "shop-prod-store")
+    world.edit("dataops.yml", *PROTECTED)
+    world.forget_calls()
+    assert world.deploy().outcome == "done"
+    assert world.cloud.writes == ["protect", "protect"]
+    assert is_protected(world, "shop-prod-store")

@@ -336,8 +336,10 @@ def test_arns_have_the_partition_of_the_region(region: str, partition: str) -> N
 def test_the_command_prints_a_policy_document(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Given the command, when it runs, then stdout is the document, and --out has the same in files."""
     assert cli.run(["--project-dir", str(ROOT), "iam-policy", "--env", "prod", "--out", str(tmp_path)]) == 0
-    printed = json.loads(capfd.readouterr().out)
+    out, err = capfd.readouterr()
+    printed = json.loads(out)
     assert printed["Statement"] == made(Role.DEPLOY, "prod")
+    assert "without PermissionsBoundaryArn" in err
     files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(tmp_path.iterdir())]
     assert [statement for file in files for statement in file["Statement"]] == printed["Statement"]
     review = ["--project-dir", str(ROOT), "--output", "json", "iam-policy", "--env", "prod", "--role", "review"]

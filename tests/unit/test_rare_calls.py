@@ -56,6 +56,13 @@ def test_a_stuck_rollback_is_continued_and_a_failed_update_rolled_back() -> None
     ]
 
 
+def test_a_stack_is_protected() -> None:
+    """Given a stack that keeps data, when it is protected, then the call that AWS wants for it is made."""
+    aws = Answers()
+    AwsCloud(aws.client("cloudformation")).protect(STACK)
+    assert aws.session.calls == [("cloudformation", "UpdateTerminationProtection")]
+
+
 def test_a_query_that_takes_too_long_is_stopped() -> None:
     """Given a query that does not end, when the time is over, then it is stopped, so that it costs no more."""
     running = {"QueryExecution": {"Status": {"State": "RUNNING"}}}

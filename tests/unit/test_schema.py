@@ -28,6 +28,7 @@ DOCUMENT = yaml.load(FULL, Loader=yaml.BaseLoader)
 DOCUMENT["environments"]["uat"]["release_max_age_days"] = 7
 for route in DOCUMENT["environments"]["uat"]["routes"].values():
     route["expected_every_hours"] = int(route["expected_every_hours"])
+DOCUMENT["environments"]["prod"]["termination_protection"] = True
 
 
 def loader_accepts(document: Any) -> bool:
@@ -51,7 +52,7 @@ def test_it_is_a_valid_schema_and_dataops_yml_names_it() -> None:
     head, _, path = text.splitlines()[0].partition("$schema=")
     assert head == "# yaml-language-server: "
     assert (ROOT / path).name == SCHEMA_FILE
-    assert list(VALIDATOR.iter_errors(yaml.load(text, Loader=yaml.BaseLoader))) == []
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(text))) == []
 
 
 def test_both_accept_the_full_example() -> None:
