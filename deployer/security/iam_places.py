@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
-from deployer.project.config import Environment, Project
 from deployer.errors import ConfigError
+from deployer.project.config import Environment, Project
 
 BOUNDARY = "PermissionsBoundaryArn"  # parameter of the templates with roles
 PASSED_TO = tuple(f"{service}.amazonaws.com" for service in ("firehose", "glue", "lambda", "scheduler"))
@@ -200,7 +200,9 @@ class Places:
                 is_policy = name.endswith(("Policy", "PolicyVersion", "PolicyVersions")) and "Role" not in name
                 return (self._iam("policy" if is_policy else "role"),)
             case _:
-                raise ConfigError(f"nobody has written down where {action} is allowed", where="deployer/security/iam_places.py")
+                raise ConfigError(
+                    f"nobody has written down where {action} is allowed", where="deployer/security/iam_places.py"
+                )
 
     def _glue(self, name: str) -> tuple[str, ...]:
         """Jobs have the stack's name; databases end with the environment's.

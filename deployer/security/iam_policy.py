@@ -13,11 +13,11 @@ from enum import StrEnum
 from importlib import resources
 from typing import Any
 
-from deployer.project.config import Environment, Project
 from deployer.errors import ConfigError
+from deployer.project.config import Environment, Project
+from deployer.project.templates import Template
 from deployer.security.iam_places import Condition, Places, Scope
 from deployer.security.resource_actions import ACTIONS, is_reading
-from deployer.project.templates import Template
 
 CALLS_FILE = "aws_calls.json"
 MANAGED_POLICY_CHARACTERS = 6_144  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from deployments import World
 
-from deployer.change_sets import ChangeSets
-from deployer.cloud import StackRequest
+from deployer.cloudformation.port import StackRequest
 from deployer.errors import Refused
+from deployer.planning.change_sets import ChangeSets
 
 OTHER = 'Resources: {Mine: {Type: "AWS::IAM::Role"}}'
 
@@ -35,7 +35,7 @@ def plant(world: World, request: StackRequest) -> str:
 
 def ask(world: World) -> str:
     change_sets = ChangeSets(world.cloud, world.target(), world.ports().pauses, print, run="run")
-    return change_sets.asked(first(world), creates=True).change_set_id
+    return change_sets.ask_for(first(world), creates=True).change_set_id
 
 
 def test_what_an_earlier_try_made_is_used(world: World) -> None:
@@ -65,6 +65,6 @@ def test_other_parameters_under_our_name_are_refused(world: World, given: Mappin
     change_sets = ChangeSets(world.cloud, world.target(), world.ports().pauses, print, run="run")
     if refused:
         with pytest.raises(Refused, match="other parameters"):
-            change_sets.asked(request, creates=True)
+            change_sets.ask_for(request, creates=True)
     else:
-        assert change_sets.asked(request, creates=True).status == "CREATE_COMPLETE"
+        assert change_sets.ask_for(request, creates=True).status == "CREATE_COMPLETE"

@@ -315,11 +315,11 @@ def test_stacks_that_keep_data_are_protected_where_the_environment_asks(world: W
     """Given an environment that asks for it, when it is deployed, then the stacks that retain something are protected."""
     world.environment = "prod"
     world.edit("dataops.yml", *PROTECTED)
-    assert world.deploy().outcome == "done"
+    assert world.deploy().outcome is DeployOutcome.DONE
     protected = {name for name in ("base", "store", "job", "report") if is_protected(world, f"shop-prod-{name}")}
     assert protected == {"base", "store"}
     world.forget_calls()
-    assert world.deploy().outcome == "unchanged"
+    assert world.deploy().outcome is DeployOutcome.UNCHANGED
     assert world.cloud.writes == []
 
 
@@ -335,6 +335,6 @@ def test_protection_that_is_asked_for_later_needs_no_change_of_a_stack(world: Wo
     assert not is_protected(world, "shop-prod-store")
     world.edit("dataops.yml", *PROTECTED)
     world.forget_calls()
-    assert world.deploy().outcome == "done"
+    assert world.deploy().outcome is DeployOutcome.DONE
     assert world.cloud.writes == ["protect", "protect"]
     assert is_protected(world, "shop-prod-store")

@@ -9,8 +9,8 @@ import pytest
 from handler_permissions import FILE, from_schemas, load_handler_permissions
 from template_model import all_resources
 
-from deployer.iam_policy import Role, own_actions
-from deployer.resource_actions import ACTIONS
+from deployer.security.iam_policy import Role, own_actions
+from deployer.security.resource_actions import ACTIONS
 
 STORED = load_handler_permissions()
 TYPES = {resource.type for resource in all_resources()}

@@ -15,8 +15,9 @@ from project_files import project, template
 from template_model import one_resource, policy_allows, statements
 
 from deployer import cli
-from deployer.project.config import load_project
 from deployer.errors import ConfigError
+from deployer.project.config import load_project
+from deployer.project.templates import load_templates, parse_template
 from deployer.security.iam_policy import (
     ATHENA_ACTIONS,
     COMMANDS,
@@ -27,7 +28,6 @@ from deployer.security.iam_policy import (
     policy,
 )
 from deployer.security.resource_actions import ACTIONS
-from deployer.project.templates import load_templates, parse_template
 
 ROOT = Path(__file__).parents[2]
 PROJECT = load_project(ROOT)

@@ -136,7 +136,9 @@ def test_an_older_deployment_without_a_job_for_reviews_is_told() -> None:
     without = {name: value for name, value in OUTPUTS.items() if not name.startswith("Review")}
     lake = lake_from("test", without, world.session.client)
     codes = (code("old"), code("new"))
-    found = rebuild_month(lake, world.store, codes, "monthly", month="2026-09", say=world.said.append, deadline=Deadline())
+    found = rebuild_month(
+        lake, world.store, codes, "monthly", month="2026-09", say=world.said.append, deadline=Deadline()
+    )
     assert "has no job for reviews" in found.comparison.why and "--no-rebuild" in found.comparison.why
     assert world.glue.runs == []
 
