@@ -50,7 +50,7 @@ def test_another_template_under_our_name_is_refused(world: World) -> None:
     with pytest.raises(Refused, match="another template") as caught:
         ask(world)
     assert caught.value.where == planted
-    (result, *_) = world.deploy().results
+    (result, *_) = world.deploy().stacks
     assert "another template" in str(result.error)
     assert world.cloud.executed == []
 
