@@ -18,6 +18,7 @@ PASSED_TO = tuple(f"{service}.amazonaws.com" for service in ("firehose", "glue",
 _ANYWHERE = {  # these know no resource
     "cloudformation:BatchDescribeTypeConfigurations",
     "cloudformation:DescribeStackDriftDetectionStatus",
+    "ec2:DescribeNetworkInterfaces",
     "glue:CreateSecurityConfiguration",
     "glue:DeleteSecurityConfiguration",
     "glue:GetSecurityConfiguration",

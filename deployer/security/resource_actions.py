@@ -82,19 +82,18 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "AWS::Lambda::EventInvokeConfig": _actions(
         "lambda",
-        """DeleteFunctionEventInvokeConfig GetFunctionEventInvokeConfig ListFunctionEventInvokeConfigs
-        PutFunctionEventInvokeConfig UpdateFunctionEventInvokeConfig""",
+        """DeleteFunctionEventInvokeConfig GetFunctionEventInvokeConfig PutFunctionEventInvokeConfig
+        UpdateFunctionEventInvokeConfig""",
     ),
     "AWS::Lambda::Function": (
         *_actions(
             "lambda",
             """CreateFunction DeleteFunction GetFunction GetFunctionCodeSigningConfig GetFunctionRecursionConfig
-            GetRuntimeManagementConfig ListTags TagResource UntagResource UpdateFunctionCode
+            GetFunctionScalingConfig GetRuntimeManagementConfig ListTags TagResource UntagResource UpdateFunctionCode
             UpdateFunctionConfiguration""",
         ),
+        "ec2:DescribeNetworkInterfaces",
         "iam:PassRole",
-        "kms:Decrypt",
-        "s3:GetObject",
     ),
     "AWS::Logs::LogGroup": _actions(
         "logs",
@@ -114,7 +113,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         "sqs",
         "CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl ListQueueTags SetQueueAttributes TagQueue UntagQueue",
     ),
-    "AWS::SQS::QueuePolicy": _actions("sqs", "GetQueueAttributes SetQueueAttributes"),
+    "AWS::SQS::QueuePolicy": _actions("sqs", "SetQueueAttributes"),
     "AWS::Scheduler::Schedule": (
         *_actions("scheduler", "CreateSchedule DeleteSchedule GetSchedule UpdateSchedule"),
         "iam:PassRole",

@@ -72,7 +72,7 @@ def test_every_key_becomes_a_value() -> None:
     assert read.environments["prod"].account == "012345670123"
     assert read.environments["prod"].termination_protection and not read.environments["uat"].termination_protection
     assert read.artifacts["Library"] == Artifact(
-        "Library", ArtifactKind.ZIP, Path("/project/glue/library"), "dataops.yml:27:18"
+        "Library", ArtifactKind.ZIP, Path("/project/glue/library"), "dataops.yml:28:18"
     )
     function = read.artifacts["Function"]
     assert function.kind is ArtifactKind.BUNDLE

@@ -41,6 +41,18 @@ NOT_GRANTED: dict[str, dict[str, str]] = {
         "grants are for a delivery stream that is encrypted itself; ours reads from an encrypted stream": """
             kms:CreateGrant kms:RevokeGrant""",
     },
+    "AWS::Lambda::Function": {
+        "no function is in a VPC, mounts a file system or has instances of its own": """
+            ec2:DescribeSecurityGroups ec2:DescribeSubnets ec2:DescribeVpcs elasticfilesystem:DescribeMountTargets
+            lambda:PassCapacityProvider lambda:PutFunctionScalingConfig s3files:ListMountTargets""",
+        "no function has a key for its variables or its code": """
+            kms:CreateGrant kms:DescribeKey kms:Encrypt""",
+        "code is named by its content's key, not by a version": "lambda:PublishVersion s3:GetObjectVersion",
+        "no template sets these properties": """
+            lambda:DeleteFunctionCodeSigningConfig lambda:DeleteFunctionConcurrency lambda:GetCodeSigningConfig
+            lambda:GetLayerVersion lambda:PutFunctionCodeSigningConfig lambda:PutFunctionConcurrency
+            lambda:PutFunctionRecursionConfig lambda:PutRuntimeManagementConfig""",
+    },
     "AWS::Logs::LogGroup": {
         "no template sets a data protection, index or resource policy, or bearer tokens": """
             firehose:TagDeliveryStream logs:CreateLogDelivery logs:DeleteIndexPolicy logs:DeleteResourcePolicy
@@ -72,6 +84,7 @@ NOT_GRANTED: dict[str, dict[str, str]] = {
 
 # type -> why -> what is granted although no handler lists it.
 BESIDES: dict[str, dict[str, str]] = {
+    "AWS::Lambda::Function": {"GetFunction shows tags only to those who may list them": "lambda:ListTags"},
     "AWS::Kinesis::Stream": {
         "Kinesis looks at the key in the name of whoever turns encryption on": "kms:DescribeKey",
     },

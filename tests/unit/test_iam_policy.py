@@ -12,7 +12,7 @@ import botocore.session
 import pytest
 from calls_in_code import calls_in_code
 from project_files import project, template
-from template_model import one_resource, policy_allows, statements
+from template_model import as_list, one_resource, policy_allows, statements
 
 from deployer import cli
 from deployer.errors import ConfigError
@@ -104,6 +104,7 @@ def test_nothing_is_allowed_outside_the_environment(role: Role) -> None:
 NAMELESS = {
     # These act on no resource, or on a key, whose name nobody knows before it is there.
     "cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DescribeStackDriftDetectionStatus",
+    "ec2:DescribeNetworkInterfaces",
     "glue:CreateSecurityConfiguration", "glue:DeleteSecurityConfiguration", "glue:GetSecurityConfiguration",
     # On the catalog beside the database.
     "glue:BatchGetPartition", "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable",
@@ -276,11 +277,14 @@ def test_an_unknown_boundary_is_no_missing_one() -> None:
         policy(PROJECT, environment, TEMPLATES.values(), Role.DEPLOY)
 
 
-def test_athena_is_given_what_readers_are_given() -> None:
-    """Given the managed policy of the reports' readers, then dataops grants itself the same beside Athena's own calls."""
-    readers = statements(one_resource("athena", "ReportReaders"))
-    granted = {action for each in readers for action in each["Action"]} if readers else set()
-    assert {action for action in granted if not action.startswith("athena:")} >= set(ATHENA_ACTIONS)
+@pytest.mark.parametrize(
+    ("template_name", "policy_id"), [("athena", "ReportReaders"), ("operations", "ValidationRights")]
+)
+def test_who_queries_may_do_what_athena_does_in_their_name(template_name: str, policy_id: str) -> None:
+    """Given a policy for queries, then it has all that dataops grants itself for its own, beside Athena's calls."""
+    rights = statements(one_resource(template_name, policy_id))
+    granted = {action for statement in rights for action in as_list(statement["Action"])}
+    assert set(ATHENA_ACTIONS) <= granted
     assert set(ATHENA_ACTIONS) <= own(made(Role.DEPLOY))
 
 
