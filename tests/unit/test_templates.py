@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from refunds_lake.publishing.manifests import STAGING
 from refunds_lake.schema.columns import PARTITION_KEY, TABLES
-from refunds_lake.runs import STAGING
 from template_model import (
     LONGEST_ENVIRONMENT,
     ROOT,
