@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from lakehouse import Lakehouse
+from repository import ROOT
 
 from deployer.local.glue.spark_settings import Archives, cache_directory, java_home
 
-SUPPORT = Path(__file__).parents[1] / "support"
+SUPPORT = ROOT / "tests" / "support"
 IS_SPARK_4 = version("pyspark").startswith("4.")
 
 SMALL = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +17,9 @@ from refunds_lake.publishing.manifests import RunKind
 from refunds_lake.tables.lookup import Found
 from refunds_lake.tables.month_search import NONE, Ids
 from refunds_lake.tables.table_set import CheckFailed, TableSet
+from repository import ROOT
 
-REFUNDS_SQL = Path(__file__).parents[2] / "athena" / "refunds.sql"
+REFUNDS_SQL = ROOT / "athena" / "refunds.sql"
 
 
 def test_the_check_uses_the_definition_of_the_report() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import runpy
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from refunds_lake.job.context import JobOutcome
 from refunds_lake.publishing import manifests as runs
 from refunds_lake.spark.settings import quiet
 from refunds_lake.storage.lock import LockHeld
+from repository import ROOT
 
-SCRIPT = Path(__file__).parents[2] / "glue" / "base_tables.py"
+SCRIPT = ROOT / "glue" / "base_tables.py"
 ARGUMENTS = [
     "--raw_bucket",
     "raw",

@@ -12,8 +12,8 @@ from typing import Any
 
 import boto3
 import pytest
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 DATAOPS = str(Path(sys.executable).with_name("dataops"))
 ROUTES = "    routes: {s3: {expected_every_hours: 24}, sftp: {expected_every_hours: 24}}\n"
 NOW = datetime.now(UTC)

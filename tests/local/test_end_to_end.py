@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 import pytest
 from independent_answer import answer
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 DATAOPS = str(Path(sys.executable).with_name("dataops"))
 TRANSACTIONS, MONTHS = 6000, 14
 

@@ -22,8 +22,8 @@ from local_cloud import Cloud, Jobs, Json, Lake, eventually
 from refunds_lake.publishing.history import read_history
 from refunds_lake.schema.columns import TABLES
 from refunds_lake.storage.objects import S3ObjectStore
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 MONTHLY = (ROOT / "athena" / "monthly_refunds.sql").read_text()
 MONTHS = ("2024-09", "2024-10", "2024-11")
 BASE = "base/"

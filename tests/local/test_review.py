@@ -20,8 +20,8 @@ import pytest
 import yaml
 from independent_answer import answer
 from local_cloud import Cloud
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 DATAOPS = str(Path(sys.executable).with_name("dataops"))
 MONTH, EARLIER = "2026-03", "2026-02"
 LIMIT, SHORTER = "ID_LENGTH: Final = 64", "ID_LENGTH: Final = 12"

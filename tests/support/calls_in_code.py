@@ -11,8 +11,8 @@ from pathlib import Path
 
 import botocore.session
 from botocore import xform_name
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 SERVICES = ("athena", "cloudformation", "glue", "kinesis", "logs", "s3", "sts")
 NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
 PARTNERS = {("sts", "AssumeRole")}  # made by the partner, with the partner's rights

@@ -6,15 +6,14 @@ They know just what the deployer calls; how AWS itself answers is what the local
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
+from repository import ROOT
 
 from deployer.lake.deployed_lake import Lake, lake_from
 
-ROOT = Path(__file__).parents[2]
 OUTPUTS = {
     "ArtifactsBucketName": "artifacts",
     "RawBucketName": "raw",

@@ -13,12 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import Any
 
 import yaml
+from repository import ROOT
 
-ROOT = Path(__file__).parents[2]
 FILE = ROOT / "azure-pipelines.yml"
 
 

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import sqlglot
 from independent_answer import Transaction, answer, refunds
-
-ROOT = Path(__file__).parents[2]
+from repository import ROOT
 
 REFUNDS = (ROOT / "athena" / "refunds.sql").read_text(encoding="utf-8")
 MONTHLY_REFUNDS = (ROOT / "athena" / "monthly_refunds.sql").read_text(encoding="utf-8")

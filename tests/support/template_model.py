@@ -10,12 +10,12 @@ import fnmatch
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from repository import ROOT
 
 from deployer.project.templates import Template, load_template
 
-ROOT = Path(__file__).parents[2]
 TEMPLATES: dict[str, Template] = {path.stem: load_template(path) for path in sorted(ROOT.glob("templates/*.yaml"))}
 
 ACCOUNT = "111111111111"

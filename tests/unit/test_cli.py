@@ -11,20 +11,19 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import click
 import pytest
 from botocore.exceptions import NoCredentialsError
+from repository import ROOT
 
 from deployer import cli
 from deployer.errors import ConfigError, DataopsError, Locked, Refused, SmokeTestFailed, UsageError
 from deployer.terminal.app import App
 from deployer.terminal.options import declared_environments, env_option
 
-ROOT = Path(__file__).parents[2]
 FORBIDDEN = (
     "boto3",
     "botocore",

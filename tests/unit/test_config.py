@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from project_files import FULL, config_text, project
+from repository import ROOT
 
 from deployer.errors import ConfigError
 from deployer.nearest import nearest
@@ -24,8 +25,6 @@ from deployer.project.config import (
     parse_project,
 )
 from deployer.project.shapes import FROM_ENVIRONMENT, PROJECT, Items, Record, Shape, Table, Value
-
-ROOT = Path(__file__).parents[2]
 
 
 def problems(text: str) -> list[str]:

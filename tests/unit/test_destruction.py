@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 from deployments import World
+from repository import ROOT
 
 from deployer.commands.destroy import destroy
 from deployer.deploying.destruction import Destruction, Doomed, destruction_text
 from deployer.ledger.ledger import Ledger
 from deployer.pauses import Interrupted
 from deployer.project.templates import parse_template
-
-ROOT = Path(__file__).parents[2]
 
 
 def doomed(world: World) -> tuple[Doomed, ...]:

@@ -12,7 +12,7 @@ import botocore.session
 import pytest
 from calls_in_code import calls_in_code
 from project_files import project, template
-from template_model import as_list, one_resource, policy_allows, statements
+from repository import ROOT
 
 from deployer import cli
 from deployer.errors import ConfigError
@@ -29,7 +29,6 @@ from deployer.security.iam_policy import (
 )
 from deployer.security.resource_actions import ACTIONS
 
-ROOT = Path(__file__).parents[2]
 PROJECT = load_project(ROOT)
 TEMPLATES = load_templates(PROJECT)
 MANAGED_POLICIES_OF_A_ROLE = 10  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html

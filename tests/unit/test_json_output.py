@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from deployments import World, passing
+from repository import ROOT
 
 from deployer import cli
 from deployer.commands import (
@@ -43,7 +44,6 @@ from deployer.planning.plan import Plan
 from deployer.refunds import RefundRow
 from deployer.validation.findings import ValidationResult
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "json-output.md").read_text(encoding="utf-8")
 RESULTS: dict[str, type] = {
     "validate": ValidationResult,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from call_record import NO_COMMAND, VARIABLE, read, record
+from repository import ROOT
 
 from deployer.security.iam_policy import COMMANDS, Role, load_calls
 
-TESTS = Path(__file__).parents[1]
 COMMAND_ROLES = {command: role for role, commands in COMMANDS.items() for command in commands}
 
 
@@ -38,8 +38,8 @@ def test_what_was_called_is_what_is_listed(request: pytest.FixtureRequest) -> No
 
 def test_plain_pytest_runs_all_tests(pytestconfig: pytest.Config) -> None:
     """Given the files of tests, when they are held against setup.cfg, then plain `pytest` collects each."""
-    searched = [TESTS.parent / folder for folder in pytestconfig.getini("testpaths")]
-    forgotten = [file for file in TESTS.rglob("test_*.py") if not any(map(file.is_relative_to, searched))]
+    searched = [ROOT / folder for folder in pytestconfig.getini("testpaths")]
+    forgotten = [file for file in (ROOT / "tests").rglob("test_*.py") if not any(map(file.is_relative_to, searched))]
     assert searched and not forgotten
 
 

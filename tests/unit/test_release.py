@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from deployments import World
 from fake_cloud import FakeStore
+from repository import ROOT
 
 from deployer.errors import DataopsError, Refused
 from deployer.release.artifacts import fetch_release, matching_release, store_release
@@ -156,7 +157,6 @@ def test_the_checkout_of_this_repository_makes_a_release() -> None:
     """Every file that dataops.yml names exists and is listed."""
     from deployer.project.config import load_project
 
-    root = Path(__file__).resolve().parents[2]
-    release = build_release(load_project(root, {}))
+    release = build_release(load_project(ROOT, {}))
     kinds = {file.kind for file in release.files.values()}
     assert kinds >= {"template", "file", "zip", "text", "sql"}

@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from project_files import FULL
+from repository import ROOT
 
 from deployer.errors import ConfigError
 from deployer.project.config import parse_project
@@ -21,7 +22,6 @@ from deployer.project.shapes import ENVIRONMENT_NAME, SCHEMA_FILE, json_schema, 
 from deployer.project.templates import parse_template
 
 jsonschema = pytest.importorskip("jsonschema")
-ROOT = Path(__file__).parents[2]
 VALIDATOR = jsonschema.Draft7Validator(json_schema())
 DOCUMENT = yaml.load(FULL, Loader=yaml.BaseLoader)
 # Numbers are texts to the BaseLoader.

@@ -2,12 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
-
-ROOT = Path(__file__).parents[2]
+from repository import ROOT
 
 LINTERS = {
     "ruff": ["ruff", "check", "."],

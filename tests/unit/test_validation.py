@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from repository import ROOT
 
 from deployer import cli
 from deployer.errors import Location
@@ -17,8 +18,6 @@ from deployer.project.finding import Finding, Level
 from deployer.validation.findings import Check, as_junit
 from deployer.validation.parameter_values import violations
 from deployer.validation.validate import Linter, validate_project
-
-ROOT = Path(__file__).parents[2]
 
 CONFIG = """\
 project: lake

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from project_files import config_text, project, template
+from repository import ROOT
 
 from deployer.project.config import Environment, Project, StackSpec, load_project
 from deployer.project.templates import Template, load_templates
 from deployer.project.wiring import BuiltIn, FromArtifact, FromOutput, Given, TemplateDefault, Wiring, wire
-
-ROOT = Path(__file__).parents[2]
 
 
 def wired(templates: Mapping[str, Template], *, variables: Mapping[str, str] | None = None, **sections: str) -> Wiring:
