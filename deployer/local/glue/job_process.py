@@ -26,6 +26,7 @@ from deployer.local.glue.mounts import Mount, Mounts
 from deployer.local.glue.spark_settings import Archive, Archives, java_home, submit_arguments
 from deployer.local.paths import LocalPaths
 from deployer.local.process.environment import client_environment
+from deployer.local.process.leftovers import end_processes_of
 
 #: How long the last lines of a run may take to arrive after its driver has ended.
 DRAIN_SECONDS = 1.5
@@ -97,6 +98,7 @@ class JobProcess:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            end_processes_of(self.directory)  # Spark's workers have a group of their own
 
     @property
     def killed(self) -> bool:
@@ -129,6 +131,7 @@ class JobProcess:
             ),
             "TMPDIR": str(scratch),
             "JAVA_HOME": str(java_home()),
+            "LC_ALL": "C.UTF-8",  # else Java finds no file whose path has letters beyond ASCII
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": os.pathsep.join(str(library) for library in libraries),
             "PYSPARK_SUBMIT_ARGS": submit_arguments(mount.buckets(), scratch, archive),

@@ -79,7 +79,7 @@ class Archives:
     def take(self) -> Archive | None:
         """What the next run uses: the archive, the task to record it (one run at a time), or nothing."""
         base, classes = self._directory / "base.jsa", self._directory / "spark.jsa"
-        if not base.exists():
+        if not base.exists() or ":" in str(base):  # two archives are one path to Java, with a colon between them
             return None
         if classes.exists():
             return Archive(base, classes, record=False)
@@ -125,9 +125,7 @@ def submit_arguments(
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     settings = {
         **SETTINGS,
-        **{
-            f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": f"file://{path}" for name, path in buckets.items()
-        },
+        **{f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": path.as_uri() for name, path in buckets.items()},
         "spark.local.dir": str(scratch / "spark"),
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
     }
@@ -146,7 +144,7 @@ def submit_arguments(
         "--driver-memory",
         f"{driver_memory_bytes(physical) >> 20}m",
         "--driver-java-options",
-        " ".join(java_options),
+        shlex.join(java_options),  # Spark splits it again, as a shell would
     ]
     for name, value in settings.items():
         arguments += ["--conf", f"{name}={value}"]

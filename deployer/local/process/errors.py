@@ -20,6 +20,10 @@ class MissingExtra(LocalCloudError):
     """The packages of the ``[local]`` extra are absent or of another version."""
 
 
+class UnusablePath(LocalCloudError):
+    """A directory has a name that Spark cannot work in."""
+
+
 class PortTaken(LocalCloudError):
     """The port that was asked for belongs to another process."""
 
