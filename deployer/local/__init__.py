@@ -16,8 +16,8 @@ athena/          Queries with Athena's rules, on the catalog's registered files.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
 
 completion.py says what a completion is and what it may know of the process; paths.py names every file.
-Nothing here imports from the rest of the deployer but its errors, the rest imports what is named below, and a
-completion imports no other but athena/, which looks at the mounts of glue/.
+Nothing here imports from the rest of the deployer but its errors; the rest imports what is named below, and paths.py.
+A completion imports no other but athena/, which looks at the mounts of glue/; import-linter holds it.
 """
 
 from deployer.local.process.control import find, reset, start, stop
