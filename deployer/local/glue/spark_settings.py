@@ -28,6 +28,9 @@ SETTINGS = {
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
     "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
 }
+#: Mounted beside the buckets, for tables that a script makes without a location: a path of Spark's own would be a pattern
+#: to it, and a checkout may have a bracket in its name. No bucket can have this one.
+WAREHOUSE = "Spark-Warehouse"
 #: Code is compiled once and cheaply: most jobs here are small, and the bulk of a large one is not done in the JVM.
 #: docs/decisions/0205-how-the-jvm-is-tuned.md has the measurements.
 COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:MetaspaceSize=256m")
@@ -123,11 +126,12 @@ def submit_arguments(
 ) -> str:
     """PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    mounts = {**buckets, WAREHOUSE: scratch}
     settings = {
         **SETTINGS,
-        **{f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": path.as_uri() for name, path in buckets.items()},
+        **{f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": path.as_uri() for name, path in mounts.items()},
         "spark.local.dir": str(scratch / "spark"),
-        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.sql.warehouse.dir": f"s3://{WAREHOUSE}/warehouse",
     }
     java_options = [
         *compiler,
