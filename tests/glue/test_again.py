@@ -17,7 +17,7 @@ def test_a_replay_after_a_fix_changes_the_totals_by_what_was_repaired(
     lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Records that a too strict rule rejected move into the tables; the others stay rejected, nothing is read twice."""
-    strict: Mapping[str, rules.Rule] = {**rules.RULES, "strict": lambda record: pc.starts_with(record.ids["id"], "s")}
+    strict: Mapping[str, rules.Rule] = {**rules.RULES, "strict": lambda record: pc.starts_with(record.texts["id"], "s")}
     with monkeypatch.context() as patched:
         patched.setattr(rules, "RULES", strict)
         lakehouse.deliver("a.json", [purchase("p1"), "", purchase("s1"), purchase("s2", amount="x"), "nope"])

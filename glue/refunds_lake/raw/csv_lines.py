@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from refunds_lake.raw.blocks import Block
-from refunds_lake.raw.records import BYTE_ORDER_MARK, CSV_MALFORMED, LINE_BYTES, Lines, LoneRecord, Records, line_of
-from refunds_lake.schema.contract import FIELDS
+from refunds_lake.raw.records import BYTE_ORDER_MARK, LINE_BYTES, Lines, LoneRecord, Records, line_of
+from refunds_lake.schema.contract import CSV_MALFORMED, FIELDS
 
 _WELL_QUOTED: Final = re.compile(r'(?:"(?:[^"]++|"")*+"|[^",\r]*+)(?:,(?:"(?:[^"]++|"")*+"|[^",\r]*+))*+')
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from refunds_lake.raw.blocks import Block
-from refunds_lake.raw.records import NOT_JSON, Lines, LoneRecord, Records, line_of
-from refunds_lake.schema.contract import BLANKS, FIELDS, IDS
+from refunds_lake.raw.records import Lines, LoneRecord, Records, line_of
+from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, NOT_JSON
 
 _OPEN, _CLOSE = b"{}"
 _SCHEMA: Final = pa.schema([(name, pa.string()) for name in FIELDS])

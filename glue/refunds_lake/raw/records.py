@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refunds_lake.raw.blocks import Block
-from refunds_lake.schema.contract import BLANKS, FIELDS, IDS
+from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, LINE_TOO_LONG
 
 LINE_BYTES: Final = 1 << 20
 """A longer line is rejected, with its beginning as its raw text."""
 _RAW_TEXT_LETTERS: Final = 1 << 16
-NOT_JSON, CSV_MALFORMED, LINE_TOO_LONG = "not_json", "csv_malformed", "line_too_long"
 BYTE_ORDER_MARK: Final = "\ufeff"
 _LF, _CR = b"\n\r"
 

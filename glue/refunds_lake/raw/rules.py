@@ -1,14 +1,14 @@
-"""The record contract: which raw records are transactions, and every reason why another one is not.
+"""The record contract rendered with Arrow: many records at a time, as values or with every reason why they are none.
 
-Works on the texts that `records` hands over, many records at a time; each rule is one entry of RULES. Nothing here can raise
-on bad input, so that one bad record never stops the others.
+Works on the texts that `records` hands over. Nothing here can raise on bad input, so that one bad record never stops the
+others.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from functools import reduce
@@ -19,18 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from refunds_lake.raw.records import Records
+from refunds_lake.schema import contract
 from refunds_lake.schema.columns import KINDS
-from refunds_lake.schema.contract import BLANKS, IDS
+from refunds_lake.schema.contract import AMOUNT, BLANKS, EARLIEST, ID_LENGTH, IDS, TIMESTAMP, Fault
 
-ID_LENGTH: Final = 64
-EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
-# Offsets up to 18 hours, as java.time has them; there is no year 0.
-TIMESTAMP: Final = (
-    r"^(?:[0-9]{3}[1-9]|[0-9]{2}[1-9][0-9]|[0-9][1-9][0-9]{2}|[1-9][0-9]{3})-[0-9]{2}-[0-9]{2}"
-    r"[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
-    r"(?:Z|[+-](?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|[+-]18(?::?00)?)?\z"
-)
-AMOUNT: Final = r"^[0-9]{1,16}(?:\.[0-9]{1,2})?\z"
 MOMENT: Final = pa.timestamp("us", "UTC")
 MONEY: Final = pa.decimal128(18, 2)
 REJECTED: Final = "rejected"
@@ -43,11 +35,9 @@ _PARTS: Final = re.compile(
 class Cleaned:
     """Texts as values: ids trimmed, the type in lower case, timestamp and amount null where the text is no such thing."""
 
-    ids: Mapping[str, pa.Array]
-    type: pa.Array
-    timestamp_text: pa.Array
+    texts: Mapping[str, pa.Array]
+    """Each of the fields; an empty one is null."""
     timestamp: pa.Array
-    amount_text: pa.Array
     amount: pa.Array
     too_late: datetime
     invalid_utf8: Mapping[str, pa.Array]
@@ -58,96 +48,81 @@ class Cleaned:
         """In: records of a file that takes no transaction from `too_late` on."""
         texts = records.texts
         return cls(
-            ids={name: _filled(_trimmed(texts[name])) for name in IDS},
-            type=_filled(_lowered(_trimmed(texts["type"]))),
-            timestamp_text=_filled(texts["timestamp"]),
+            texts={
+                **{name: _filled(_trimmed(texts[name])) for name in IDS},
+                "type": _filled(_lowered(_trimmed(texts["type"]))),
+                "timestamp": _filled(texts["timestamp"]),
+                "amount": _filled(texts["amount"]),
+            },
             timestamp=moments(texts["timestamp"]),
-            amount_text=_filled(texts["amount"]),
             amount=amounts(texts["amount"]),
             too_late=too_late,
             invalid_utf8=records.invalid_utf8,
             not_text=records.not_text,
         )
 
-    def only(self, rows: pa.Array) -> Cleaned:
-        """Those of the records for which `rows` is true."""
+    @property
+    def type(self) -> pa.Array:
+        return self.texts["type"]
 
-        def chosen(value: object) -> object:
-            if isinstance(value, Mapping):
-                return {name: each.filter(rows) for name, each in value.items()}
-            return value.filter(rows) if isinstance(value, pa.Array) else value
+    def value(self, name: str) -> pa.Array:
+        """Timestamp or amount as what it means; null where it means nothing."""
+        return self.timestamp if name == "timestamp" else self.amount
 
-        return Cleaned(**{field.name: chosen(getattr(self, field.name)) for field in dataclasses.fields(self)})  # type: ignore[arg-type]
+    def is_not_text(self, name: str) -> pa.Array:
+        """Where there is a number or a list instead of a text; of ids only."""
+        return pc.fill_null(self.not_text[name], False)
 
 
 Rule = Callable[[Cleaned], pa.Array]
 
 
-def _is(record: Cleaned, *kinds: str) -> pa.Array:
-    return pc.is_in(record.type, pa.array(kinds))
+def _is_missing(record: Cleaned, name: str) -> pa.Array:
+    is_null = pc.is_null(record.texts[name])
+    return pc.and_not(is_null, record.is_not_text(name)) if name in IDS else is_null
 
 
-def _not_text(record: Cleaned, name: str) -> pa.Array:
-    return pc.fill_null(record.not_text[name], False)
+_HAS: Final[Mapping[Fault, Callable[[Cleaned, str], pa.Array]]] = {
+    Fault.INVALID_UTF8: lambda record, name: record.invalid_utf8[name],
+    Fault.NOT_TEXT: lambda record, name: record.is_not_text(name),
+    Fault.MISSING: _is_missing,
+    Fault.TOO_LONG: lambda record, name: pc.greater(pc.utf8_length(record.texts[name]), ID_LENGTH),
+    Fault.UNKNOWN: lambda record, name: pc.and_not(pc.is_valid(record.texts[name]), _is_in(record.texts[name], KINDS)),
+    Fault.INVALID: lambda record, name: pc.and_(pc.is_valid(record.texts[name]), pc.is_null(record.value(name))),
+    Fault.TOO_EARLY: lambda record, name: pc.less(record.value(name), pa.scalar(EARLIEST, MOMENT)),
+    Fault.TOO_LATE: lambda record, name: pc.greater_equal(record.value(name), pa.scalar(record.too_late, MOMENT)),
+    Fault.NOT_POSITIVE: lambda record, name: pc.less_equal(record.value(name), pa.scalar(Decimal(0), MONEY)),
+    Fault.PRESENT: lambda record, name: pc.or_(pc.is_valid(record.texts[name]), record.is_not_text(name)),
+}
 
 
-def _invalid_utf8(record: Cleaned, *names: str) -> pa.Array:
-    return reduce(pc.or_, (pc.fill_null(record.invalid_utf8[name], False) for name in names))
+def _is_in(texts: pa.Array, some: Sequence[str]) -> pa.Array:
+    return pc.is_in(texts, pa.array(some))
 
 
-def _missing(record: Cleaned, name: str) -> pa.Array:
-    return pc.and_not(pc.is_null(record.ids[name]), _not_text(record, name))
+def _condition(rule: contract.Rule) -> Rule:
+    has_fault, name, types = _HAS[rule.fault], rule.field, rule.types
+    if types is None:
+        return lambda record: pc.fill_null(has_fault(record, name), False)
+    return lambda record: pc.and_(_is_in(record.type, types), pc.fill_null(has_fault(record, name), False))
 
 
-def _too_long(record: Cleaned, name: str) -> pa.Array:
-    return pc.greater(pc.utf8_length(record.ids[name]), ID_LENGTH)
+def _any(rules: Sequence[contract.Rule]) -> Rule:
+    conditions = [_condition(rule) for rule in rules]
+    return lambda record: reduce(pc.or_, (condition(record) for condition in conditions))
 
-
-def _purchase(rule: Rule) -> Rule:
-    return lambda record: pc.and_(_is(record, "purchase"), rule(record))
-
-
-def _child(rule: Rule) -> Rule:
-    return lambda record: pc.and_(_is(record, "refund", "void"), rule(record))
-
-
-_PURCHASE_INVALID_UTF8 = _purchase(lambda record: _invalid_utf8(record, "customer_id", "merchant_id", "parent_id"))
-_CHILD_INVALID_UTF8 = _child(lambda record: _invalid_utf8(record, "parent_id"))
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
-        "invalid_utf8": lambda record: pc.or_(
-            _invalid_utf8(record, "id"), pc.or_(_PURCHASE_INVALID_UTF8(record), _CHILD_INVALID_UTF8(record))
-        ),
-        "id_not_text": lambda record: _not_text(record, "id"),
-        "id_missing": lambda record: _missing(record, "id"),
-        "id_too_long": lambda record: _too_long(record, "id"),
-        "type_missing": lambda record: pc.is_null(record.type),
-        "type_unknown": lambda record: pc.and_not(pc.is_valid(record.type), _is(record, *KINDS)),
-        "timestamp_missing": lambda record: pc.is_null(record.timestamp_text),
-        "timestamp_invalid": lambda record: pc.and_(pc.is_valid(record.timestamp_text), pc.is_null(record.timestamp)),
-        "timestamp_too_early": lambda record: pc.less(record.timestamp, pa.scalar(EARLIEST, MOMENT)),
-        "timestamp_too_late": lambda record: pc.greater_equal(record.timestamp, pa.scalar(record.too_late, MOMENT)),
-        "amount_missing": lambda record: pc.is_null(record.amount_text),
-        "amount_invalid": lambda record: pc.and_(pc.is_valid(record.amount_text), pc.is_null(record.amount)),
-        "amount_not_positive": lambda record: pc.less_equal(record.amount, pa.scalar(Decimal(0), MONEY)),
-        "customer_id_not_text": _purchase(lambda record: _not_text(record, "customer_id")),
-        "customer_id_missing": _purchase(lambda record: _missing(record, "customer_id")),
-        "merchant_id_not_text": _purchase(lambda record: _not_text(record, "merchant_id")),
-        "merchant_id_missing": _purchase(lambda record: _missing(record, "merchant_id")),
-        "parent_id_present": _purchase(
-            lambda record: pc.or_(pc.is_valid(record.ids["parent_id"]), _not_text(record, "parent_id"))
-        ),
-        "parent_id_not_text": _child(lambda record: _not_text(record, "parent_id")),
-        "parent_id_missing": _child(lambda record: _missing(record, "parent_id")),
-        "parent_id_too_long": _child(lambda record: _too_long(record, "parent_id")),
+        reason: _any([rule for rule in contract.RULES if rule.reason == reason])
+        for reason in dict.fromkeys(rule.reason for rule in contract.RULES)
     }
 )
-"""Reason code -> the condition under which it applies; an unknown (null) condition does not."""
+"""Reason -> the condition under which it applies; an unknown (null) condition does not."""
 
 
 def broken(record: Cleaned, rules: Mapping[str, Rule] = RULES) -> dict[str, pa.Array]:
-    """Reason code -> for which records it applies."""
+    """Reason -> for which records it applies."""
     return {reason: pc.fill_null(rule(record), False) for reason, rule in rules.items()}
 
 
@@ -183,15 +158,19 @@ def _where(wanted: pa.Array, text: pa.Array) -> pa.Array:
     return pc.if_else(wanted, text, None)
 
 
+def _is_whole(text: pa.Array, pattern: str) -> pa.Array:
+    return pc.match_substring_regex(text, rf"^(?:{pattern})\z")
+
+
 def amounts(text: pa.Array) -> pa.Array:
     """Plain decimals as decimal(18,2), never through a float; null for everything else."""
-    is_plain = pc.match_substring_regex(text, AMOUNT)
+    is_plain = _is_whole(text, AMOUNT)
     return _where(is_plain, text).cast(MONEY)
 
 
 def moments(text: pa.Array) -> pa.Array:
     """ISO 8601 texts as instants, UTC where they name no offset, cut to microseconds; null for everything else."""
-    text = _where(pc.match_substring_regex(text, TIMESTAMP), text)
+    text = _where(_is_whole(text, TIMESTAMP), text)
     has_offset = pc.match_substring_regex(text, r"[Z+]|-[0-9:]{2,5}\z") if not _all_utc(text) else None
     try:
         if has_offset is not None:

@@ -10,7 +10,6 @@ import dataclasses
 import io
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from datetime import datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from refunds_lake.raw.raw_source import RawSource
 from refunds_lake.raw.records import Records
 from refunds_lake.raw.rules import MOMENT, REJECTED, Cleaned, Rule, broken, reasons_of
 from refunds_lake.schema.columns import KINDS
+from refunds_lake.schema.contract import IDS, too_late
 from refunds_lake.schema.id_hashes import repeated
 from refunds_lake.schema.months import Months
 from refunds_lake.storage.objects import ObjectStore, RangeReader
@@ -143,7 +143,7 @@ class Stage:
         }
         values = {
             **place,
-            **record.ids,
+            **{name: record.texts[name] for name in IDS},
             "timestamp": record.timestamp,
             "amount": record.amount,
             "month": self.months.of_all(pc.if_else(is_rejected, None, record.timestamp)),
@@ -203,11 +203,6 @@ def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
     if not broken:
         return rows
     return rows.filter(pc.invert(pc.is_in(rows["file"], pa.array(sorted(broken), pa.int32()))))
-
-
-def too_late(last_modified: datetime) -> datetime:
-    """From when on a transaction is later than the day after its delivery."""
-    return (last_modified + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _counted(rows: pa.Table, number: int, kind: str) -> Counter[Place]:
