@@ -66,13 +66,13 @@ def parsed_timestamp(text: str, today: datetime) -> datetime | None:
     if match is None:
         return None
     year, month, day, hour, minute, second = (int(part) for part in match.group(1, 2, 3, 4, 5, 6))
-    fraction = int((match.group(7) or "0").ljust(6, "0")[:6])
+    microseconds = int((match.group(7) or "0").ljust(3, "0")[:3]) * 1000
     zone: timezone = UTC
     if match.group(9):
         sign = 1 if match.group(9) == "+" else -1
         zone = timezone(sign * timedelta(hours=int(match.group(10)), minutes=int(match.group(11))))
     try:
-        moment = datetime(year, month, day, hour, minute, second, fraction, tzinfo=zone).astimezone(UTC)
+        moment = datetime(year, month, day, hour, minute, second, microseconds, tzinfo=zone).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     end_of_tomorrow = today.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=2)

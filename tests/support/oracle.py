@@ -110,7 +110,7 @@ def judge_timestamp(value: Any, modified: datetime) -> tuple[datetime | None, st
         if offset > timedelta(hours=18) or int(match[11] or 0) > 59:
             return None, "timestamp_invalid"
         zone = timezone(-offset if match[9] == "-" else offset)
-        micros = int((match[7] or "0").ljust(9, "0")[:6])
+        micros = int((match[7] or "0").ljust(9, "0")[:3]) * 1000
         moment = datetime(*(int(match[i]) for i in range(1, 7)), micros, tzinfo=UTC)  # type: ignore[misc]
         moment -= zone.utcoffset(None)
     except OverflowError:
