@@ -366,7 +366,7 @@ def test_the_contract_needs_neither_arrow_nor_spark() -> None:
     """Given a process without them, such as a Lambda, then the contract can be imported, and every reason is in it."""
     code = (
         "import sys; sys.modules.update(pyarrow=None, pyspark=None, numpy=None)\n"
-        "from refunds_lake.contract import RULES; print(*dict.fromkeys(rule.reason for rule in RULES))"
+        "from refunds_lake.schema.contract import RULES; print(*dict.fromkeys(rule.reason for rule in RULES))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == list(rules.RULES)

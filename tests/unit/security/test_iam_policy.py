@@ -13,6 +13,7 @@ import pytest
 from calls_in_code import calls_in_code
 from project_files import project, template
 from repository import ROOT
+from template_model import as_list, one_resource, policy_allows, statements
 
 from deployer import cli
 from deployer.errors import ConfigError
