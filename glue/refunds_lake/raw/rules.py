@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from functools import reduce
+from functools import cached_property, reduce
 from types import MappingProxyType
 from typing import Final
 
@@ -61,9 +61,14 @@ class Cleaned:
             not_text=records.not_text,
         )
 
-    @property
-    def type(self) -> pa.Array:
-        return self.texts["type"]
+    @cached_property
+    def is_kind(self) -> Mapping[str, pa.Array]:
+        """For each of KINDS, where the type is this one."""
+        return {kind: pc.fill_null(pc.equal(self.texts["type"], kind), False) for kind in KINDS}
+
+    def is_of(self, types: Sequence[str]) -> pa.Array:
+        """Where the type is one of some."""
+        return reduce(pc.or_, (self.is_kind[kind] for kind in types))
 
     def value(self, name: str) -> pa.Array:
         """Timestamp or amount as what it means; null where it means nothing."""
@@ -87,7 +92,7 @@ _HAS: Final[Mapping[Fault, Callable[[Cleaned, str], pa.Array]]] = {
     Fault.NOT_TEXT: lambda record, name: record.is_not_text(name),
     Fault.MISSING: _is_missing,
     Fault.TOO_LONG: lambda record, name: pc.greater(pc.utf8_length(record.texts[name]), ID_LENGTH),
-    Fault.UNKNOWN: lambda record, name: pc.and_not(pc.is_valid(record.texts[name]), _is_in(record.texts[name], KINDS)),
+    Fault.UNKNOWN: lambda record, name: pc.and_not(pc.is_valid(record.texts[name]), record.is_of(KINDS)),
     Fault.INVALID: lambda record, name: pc.and_(pc.is_valid(record.texts[name]), pc.is_null(record.value(name))),
     Fault.TOO_EARLY: lambda record, name: pc.less(record.value(name), pa.scalar(EARLIEST, MOMENT)),
     Fault.TOO_LATE: lambda record, name: pc.greater_equal(record.value(name), pa.scalar(record.too_late, MOMENT)),
@@ -96,15 +101,11 @@ _HAS: Final[Mapping[Fault, Callable[[Cleaned, str], pa.Array]]] = {
 }
 
 
-def _is_in(texts: pa.Array, some: Sequence[str]) -> pa.Array:
-    return pc.is_in(texts, pa.array(some))
-
-
 def _condition(rule: contract.Rule) -> Rule:
     has_fault, name, types = _HAS[rule.fault], rule.field, rule.types
     if types is None:
         return lambda record: pc.fill_null(has_fault(record, name), False)
-    return lambda record: pc.and_(_is_in(record.type, types), pc.fill_null(has_fault(record, name), False))
+    return lambda record: pc.and_(record.is_of(types), pc.fill_null(has_fault(record, name), False))
 
 
 def _any(rules: Sequence[contract.Rule]) -> Rule:

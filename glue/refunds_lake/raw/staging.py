@@ -149,7 +149,7 @@ class Stage:
             "month": self.months.of_all(pc.if_else(is_rejected, None, record.timestamp)),
         }
         for kind in KINDS:
-            rows = pc.and_not(pc.is_in(record.type, pa.array([kind])), is_rejected)
+            rows = pc.and_not(record.is_kind[kind], is_rejected)
             table = pa.table({name: values[name] for name in _COLUMNS[kind] if name != "id_hash"}).filter(rows)
             yield kind, table.append_column("id_hash", self.hashed(kind, table["id"].combine_chunks()))
         if pc.any(is_rejected).as_py():
