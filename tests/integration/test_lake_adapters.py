@@ -13,8 +13,8 @@ import pytest
 from botocore.exceptions import IncompleteReadError
 from moto import mock_aws
 from refunds_lake.publishing.catalog import Catalog, CatalogError, GlueCatalog
-from refunds_lake.publishing.manifests import Month
-from refunds_lake.publishing.publish import reconcile
+from refunds_lake.publishing.manifests import Manifest, Month, RunKind
+from refunds_lake.publishing.publish import publish, reconcile
 from refunds_lake.schema.columns import TABLES
 from refunds_lake.storage.lock import GlueJobRuns, Lock, LockHeld
 from refunds_lake.storage.objects import ObjectMissing, ObjectReplaced, ObjectStore, PreconditionFailed, S3ObjectStore
@@ -331,17 +331,39 @@ def test_one_refused_month_in_a_successful_answer_is_an_error(glue: Any, change:
         getattr(catalog, change)("refund", {"2026-09": "s3://lake/x"})
 
 
+def with_all_tables(glue: Any) -> Any:
+    """The same database with every table."""
+    described = glue.get_table(DatabaseName="refunds", Name="refund")["Table"]
+    columns = {"StorageDescriptor": described["StorageDescriptor"], "PartitionKeys": described["PartitionKeys"]}
+    for table in TABLES.keys() - {"refund"}:
+        glue.create_table(DatabaseName="refunds", TableInput={"Name": table, **columns})
+    return glue
+
+
+def refunds(months: dict[str, str]) -> dict[str, dict[str, Month]]:
+    return {"refund": {month: Month(location, 1, None) for month, location in months.items()}}
+
+
 def test_the_catalog_is_asked_before_it_is_changed(glue: Any) -> None:
     """Given months that come, move, stay and go, when the catalog follows, then each is one kind of call, and none is guessed."""
-    for table in TABLES.keys() - {"refund"}:
-        described = glue.get_table(DatabaseName="refunds", Name="refund")["Table"]
-        columns = {"StorageDescriptor": described["StorageDescriptor"], "PartitionKeys": described["PartitionKeys"]}
-        glue.create_table(DatabaseName="refunds", TableInput={"Name": table, **columns})
-    catalog = GlueCatalog(glue, "refunds")
+    catalog = GlueCatalog(with_all_tables(glue), "refunds")
     catalog.create("refund", {"2026-07": "s3://lake/stays", "2026-08": "s3://lake/moves", "2026-09": "s3://lake/goes"})
     months = {"2026-07": "s3://lake/stays", "2026-08": "s3://lake/moved", "2026-10": "s3://lake/comes"}
-    live = {"refund": {month: Month(location, 1, None) for month, location in months.items()}}
-    assert reconcile(catalog, live) == 3
+    assert reconcile(catalog, refunds(months)) == 3
     assert catalog.months("refund") == months
     untouched = GlueCatalog(Intervening(glue, "batch_update_partition", lambda *_: 1 / 0), "refunds")
-    assert reconcile(untouched, live) == 0
+    assert reconcile(untouched, refunds(months)) == 0
+
+
+def test_a_month_that_another_writer_creates_meanwhile_is_moved(glue: Any, store: ObjectStore) -> None:
+    """Given a month that appears between our look and our call, when it is published, then it is where the newest run wants it."""
+
+    def overtaken(real: Any, arguments: dict[str, Any], times: int) -> Any:
+        if times == 1:
+            GlueCatalog(glue, "refunds").create("refund", {"2026-09": "s3://lake/theirs"})
+        return real(**arguments)
+
+    catalog = GlueCatalog(Intervening(with_all_tables(glue), "batch_create_partition", overtaken), "refunds")
+    live = refunds({"2026-09": "s3://lake/ours"})
+    publish(store, catalog, "base/", Manifest(1, "r1", None, "jr_1", RunKind.INCREMENT, NOW, NOW, "UTC", tables=live))
+    assert catalog.months("refund") == {"2026-09": "s3://lake/ours"}

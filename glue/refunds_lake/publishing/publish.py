@@ -7,7 +7,7 @@ lags behind, and the next one to begin lets it follow. Rollback and retention li
 from __future__ import annotations
 
 from refunds_lake.log_lines import JobFailure
-from refunds_lake.publishing.catalog import Catalog
+from refunds_lake.publishing.catalog import Catalog, CatalogError
 from refunds_lake.publishing.history import manifest_key, newer_than
 from refunds_lake.publishing.manifests import Manifest, Tables, parse_manifest
 from refunds_lake.schema.columns import TABLES
@@ -45,7 +45,10 @@ def follow(store: ObjectStore, catalog: Catalog, base_prefix: str, newest: Manif
 
     Another run may have published meanwhile, so where something moved it is asked for once more.
     """
-    moved = reconcile(catalog, newest.tables)
+    try:
+        moved = reconcile(catalog, newest.tables)
+    except CatalogError:  # somebody else may move the same months: once more, by what the catalog shows now
+        moved = reconcile(catalog, newest.tables)
     if moved and (newer := newer_than(store, base_prefix, newest.number)):
         moved += follow(store, catalog, base_prefix, newer)
     return moved

@@ -28,8 +28,8 @@ OF_THE_CODE = [
     "WorkerFailed: pyarrow.lib.ArrowInvalid: Could not convert 'a' with type str: tried to convert to int64",
 ]
 OF_THE_MACHINE = [
-    "LockHeld: another run (jr_1) holds the lock base/_lock until 2026-11-01T02:00:00Z",
-    "LockLost: the lock base/_lock expired under this run and another run has taken it",
+    "LockHeld: run jr_1 is at work on these tables. Start again when it has ended.",
+    "Overtaken: another run has published as number 2 while run r was at work; nothing of this one is published.",
     "Py4JError: An error occurred while calling o12.collect",
     "Py4JNetworkError: Answer from Java side is empty",
     "PySparkRuntimeError: [JAVA_GATEWAY_EXITED] Java gateway process exited before sending its port number.",
