@@ -1,5 +1,6 @@
 """The linters of the project pass: style, types, SQL and YAML, with the settings in setup.cfg, ruff.toml, .sqlfluff and .yamllint."""
 
+import re
 import subprocess
 import sys
 
@@ -27,3 +28,11 @@ def test_linter_finds_nothing(name: str) -> None:
 def test_rooms_import_only_what_they_may() -> None:
     """Given the contracts of .importlinter, when all imports are read, then each contract is kept."""
     assert lint_imports(config_filename=str(ROOT / ".importlinter"), no_cache=True) == 0
+
+
+def test_answers_of_the_architecture_page_exist() -> None:
+    """Given the questions of docs/architecture.md, when their answers are looked up, then each file is there."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    answers = re.findall(r"`((?:deployer|glue|functions)/[\w/]+\.py)`", page)
+    assert len(answers) >= 10
+    assert [path for path in answers if not (ROOT / path).exists()] == []
