@@ -75,7 +75,7 @@ def test_a_replay_leaves_the_lines_of_objects_that_are_gone(
     lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given two objects with rejected lines, one of them gone, when they are replayed, then the other's alone are repaired."""
-    strict: Mapping[str, rules.Rule] = {**rules.RULES, "strict": lambda record: pc.starts_with(record.ids["id"], "s")}
+    strict: Mapping[str, rules.Rule] = {**rules.RULES, "strict": lambda record: pc.starts_with(record.texts["id"], "s")}
     gone = lakehouse.deliver("gone.json", [purchase("s1")])
     lakehouse.deliver("there.json", [purchase("s2"), purchase("s3", timestamp="2026-08-01T00:00:00Z")])
     with monkeypatch.context() as patched:
