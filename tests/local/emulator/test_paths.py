@@ -40,7 +40,7 @@ def test_a_job_runs_wherever_the_checkout_lies(tmp_path: Path, monkeypatch: pyte
         run = jobs.run(jobs.job(SCRIPT.replace("{bucket}", jobs.bucket)), seconds=300)
         assert run["JobRunState"] == "SUCCEEDED", run.get("ErrorMessage")
         assert jobs.lines("/aws-glue/jobs/output", run["Id"]) == ["sum 3"]
-        assert list(home.rglob("spark.*")), "the archive is written"
+        assert eventually(lambda: list(home.rglob("spark.*")), seconds=60), "the archive is written"
     finally:
         local.stop(project)
 
