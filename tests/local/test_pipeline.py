@@ -99,7 +99,8 @@ class Team:
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
         keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
         bodies = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
-        (job,) = session.client("glue", endpoint_url=endpoint.url).get_jobs()["Jobs"]
+        jobs = session.client("glue", endpoint_url=endpoint.url).get_jobs()["Jobs"]
+        (job,) = [job for job in jobs if job["Name"].endswith("-base-tables")]
         current = bodies.get(f"ledger/{environment}/current.json")
         return Account(
             json.loads(current) if current else None,
@@ -240,7 +241,7 @@ def test_the_job_of_prod_runs_the_bytes_that_were_tested(released: Released) -> 
     def code(account: Account) -> tuple[str, str]:
         prefix = f"s3://{account.job['bucket']}/"
         script = account.job["Command"]["ScriptLocation"]
-        library = account.job["DefaultArguments"]["--extra-py-files"]
+        library = account.job["NonOverridableArguments"]["--extra-py-files"]
         assert script.startswith(prefix) and library.startswith(prefix)
         return script.removeprefix(prefix), library.removeprefix(prefix)
 
