@@ -84,7 +84,7 @@ class TwoAccounts:
         return run.stdout
 
     def shorten_ids(self) -> None:
-        rules = self.directory / "glue" / "refunds_lake" / "raw" / "rules.py"
+        rules = self.directory / "glue" / "refunds_lake" / "schema" / "contract.py"
         text = rules.read_text(encoding="utf-8")
         assert text.count(LIMIT) == 1
         rules.write_text(text.replace(LIMIT, SHORTER), encoding="utf-8")
