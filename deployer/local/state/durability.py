@@ -15,7 +15,7 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -187,8 +187,9 @@ def keep_sessions() -> None:
 
 
 def make_object_failures_loud() -> None:
-    """An object whose body is not on disk is not stored: the request fails."""
+    """An object whose body is not on disk is not stored: the request fails, and leaves what was there before."""
     s3 = load("services.s3")
+    require(s3, "_object_versions")
     original = require(s3, "_persist_object", ("bucket", "key", "obj"))
 
     def persist(bucket: str, key: str, obj: Any) -> None:
@@ -202,11 +203,30 @@ def make_object_failures_loud() -> None:
     dispatch = require(s3, "_dispatch", ("method", "bucket", "key", "headers", "body", "query_params"))
 
     def answer(method: str, bucket: str, key: str, headers: Any, body: bytes, query_params: Any) -> Any:
+        put_back = as_it_is(s3, bucket, key)
         try:
             return dispatch(method, bucket, key, headers, body, query_params)
         except NotWritten as error:
+            put_back()
             if shutil.disk_usage(s3.DATA_DIR).free < len(body) + SPARE_BYTES:
                 return s3._error(DISK_FULL, f"{error}: the disk is full; {FREE_SOME}", 507)
             return s3._error("InternalError", str(error), 500)
 
     s3._persist_object, s3._dispatch = persist, answer  # type: ignore[attr-defined]
+
+
+def as_it_is(s3: Any, bucket: str, key: str | None) -> Callable[[], None]:
+    """Return what makes this key's object and versions those that they are now."""
+    record = s3._buckets.get(bucket)
+    if record is None or not key:
+        return lambda: None
+    found, versions = record["objects"].get(key), list(s3._object_versions.get((bucket, key)) or [])
+
+    def put_back() -> None:
+        for store, place, value in ((record["objects"], key, found), (s3._object_versions, (bucket, key), versions)):
+            if value:
+                store[place] = value
+            else:
+                store.pop(place, None)
+
+    return put_back

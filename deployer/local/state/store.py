@@ -183,7 +183,8 @@ class StateStore:
                     database.execute("delete from item where substr(list, 1, ?) = ?", (len(prefix), prefix))
             database.execute("commit")
         except BaseException:
-            database.execute("rollback")
+            if database.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                database.execute("rollback")
             raise
         for key, place, fingerprint in changes.prints:
             if fingerprint is None:

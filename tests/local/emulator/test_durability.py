@@ -190,7 +190,7 @@ def test_no_response_without_its_state(own_cloud: Cloud) -> None:
 
 
 def test_an_object_that_cannot_be_written_is_refused(own_cloud: Cloud) -> None:
-    """Given a disk that does not take the object, then the client gets an error and not an acknowledgement."""
+    """Given a disk that does not take the object, then the client gets an error, nothing of it is there, and it may try again."""
     bucket = own_cloud.bucket()
     directory = LocalPaths.of(own_cloud.project_dir).objects / "000000000000" / bucket
     directory.rmdir()
@@ -198,6 +198,29 @@ def test_an_object_that_cannot_be_written_is_refused(own_cloud: Cloud) -> None:
     s3 = own_cloud.client("s3")
     with pytest.raises(s3.exceptions.ClientError, match="InternalError.*could not be written to disk"):
         s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    directory.unlink()
+    s3.put_object(Bucket=bucket, Key="k", Body=b"one", IfNoneMatch="*")
+    path = directory / "k"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(s3.exceptions.ClientError, match="InternalError.*could not be written to disk"):
+        s3.put_object(Bucket=bucket, Key="k", Body=b"two two")
+    assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == 3
+
+
+def test_a_full_disk_is_called_full(tmp_path: Path) -> None:
+    """Given a disk without room, when state is saved, then SQLite's own error comes out, and all is saved once there is room."""
+    store = StateStore(tmp_path / "state.sqlite")
+    records = {("athena", "executions"): {"big": "x" * 1_000_000}}
+    (pages,) = store._database.execute("pragma page_count").fetchone()
+    store._database.execute(f"pragma max_page_count = {pages + 1}")
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        store.save(records)
+    assert caught.value.sqlite_errorcode == sqlite3.SQLITE_FULL
+    store._database.execute("pragma max_page_count = 100000")
+    assert store.save(records) == 1
+    assert StateStore(tmp_path / "state.sqlite").load()["athena"]["executions"] == {"big": "x" * 1_000_000}
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
