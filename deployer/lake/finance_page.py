@@ -71,7 +71,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class FinancePage:
-    """Everything on the page. `adjustments` and `quality` are None where there is no statement and no validation yet."""
+    """Everything on the page. `adjustments` and `quality` are None where they are not known; then nothing is said of them."""
 
     report: RefundReport
     trend: tuple[MonthTotal, ...]
