@@ -5,11 +5,15 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_aws import FakeAthena as QueryFakes
+from fake_aws import FakeS3
 from lake_fakes import DirectoryStore
 from refunds_checks.athena import Workgroup
 from refunds_checks.facts import Facts, Volume
@@ -17,6 +21,7 @@ from refunds_checks.registry import Check, ChecksError, Severity, Source, load_c
 from refunds_checks.statements import COUNT_COLUMN
 from refunds_checks.validation import Answer, CheckBroken, Query, Report, Verdict, judge, summary, validate
 from template_model import ROOT, TEMPLATES, one_resource
+from validate import handler
 from validate.handler import Settings, day_of, metrics, run, subject
 
 from deployer.project.config import load_project
@@ -244,6 +249,41 @@ def test_a_run_of_an_empty_lake_is_sound(store: DirectoryStore) -> None:
     told = run(DAY, SETTINGS, store, answers(), load_checks(ROOT / "athena/checks"))
     assert [each["name"] for each in told["failing"]] == ["stale_routes"]
     assert subject(told) == "Validation of 2026-10-01: 1 check fails"
+
+
+@dataclass
+class Topic:
+    """SNS with what was published."""
+
+    published: list[dict[str, str]] = field(default_factory=list)
+
+    def publish(self, **message: str) -> None:
+        self.published.append(message)
+
+
+@pytest.mark.parametrize(
+    ("cadences", "topic_arn", "messages"), [("sftp=24", "arn", 1), ("", "arn", 0), ("sftp=24", "", 0)]
+)
+def test_the_topic_hears_of_failing_checks_alone(
+    monkeypatch: pytest.MonkeyPatch, cadences: str, topic_arn: str, messages: int
+) -> None:
+    """Given the deployed function, when a check fails and a topic is given, then it gets one message; else it gets none."""
+    topic = Topic()
+    clients = {"s3": FakeS3(), "athena": QueryFakes(columns=("id", COUNT_COLUMN)), "sns": topic}
+    monkeypatch.setattr(handler, "CHECKS", ROOT / "athena/checks")
+    monkeypatch.setattr(handler.boto3, "client", clients.__getitem__)
+    variables = one_resource("operations", "Validation").properties["Environment"]["Variables"]
+    given = {"ROUTE_CADENCES": cadences, "TOPIC_ARN": topic_arn, "AWS_LAMBDA_FUNCTION_NAME": "v", "AWS_REGION": "r"}
+    for name, value in {**variables, **given}.items():
+        monkeypatch.setenv(name, value)
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
+    told = handler.handle({"date": "2026-10-01"}, context)
+    assert [each["name"] for each in told["failing"]] == (["stale_routes"] if cadences else [])
+    assert len(topic.published) == messages
+    for message in topic.published:
+        assert message["TopicArn"] == "arn"
+        assert message["Subject"] == "Validation of 2026-10-01: 1 check fails"
+        assert json.loads(message["Message"]) == told
 
 
 def test_the_day_is_yesterday_in_utc_or_the_events() -> None:

@@ -1,6 +1,7 @@
 """The checks in SQL: silent on sound tables, and each finds the damage that it is there for."""
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,7 +10,10 @@ from refunds_checks.arrivals import MANIFEST_CHECKS, Skipped
 from refunds_checks.facts import Facts
 from refunds_checks.registry import Check, Severity, Source, blocking, load_checks
 from refunds_checks.statements import COUNT_COLUMN, MOST_ROWS, statement, with_facts
+from refunds_lake.schema.columns import TABLES
 from sql_harness import ROOT, Lake, Rows, Transaction, check_sql, purchase, refund, void
+
+from deployer.local.athena.sql import parse, translate
 
 SOUND = [
     purchase("P1", "2025-01-10", "anna"),
@@ -351,6 +355,38 @@ def test_an_empty_lake_has_no_counts_to_compare() -> None:
     """Given no published month, when counts are compared, then the check is skipped."""
     with pytest.raises(Skipped, match="no run has published anything"):
         statement(CHECKS[COUNTS], dataclasses.replace(FACTS, published={}))
+
+
+def pruned(name: str) -> set[str]:
+    """The tables of which a check reads some months only, as the local Athena sees it, which does as Athena does."""
+
+    def columns(database: str, table: str) -> Mapping[str, str] | None:
+        return {**dict(TABLES[table]), "month": "string"} if table in TABLES else None
+
+    reads = translate(parse(statement(CHECKS[name], FACTS)), "db", columns).reads
+    months: dict[str, list[bool]] = {read.table: [] for read in reads}
+    for read in reads:
+        months[read.table].append(any('"month"' in condition for condition in read.conditions))
+    return {table for table, all_reads in months.items() if all(all_reads)}
+
+
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        ("invalid_rows", {"purchase", "refund", "void"}),
+        ("month_mismatches", {"purchase", "refund", "void"}),
+        ("future_timestamps", {"purchase", "refund", "void"}),
+        ("negative_totals", {"refund_detail"}),
+        ("refunds_before_purchases", {"refund", "refund_detail"}),
+        ("oversized_refunds", {"refund", "refund_detail"}),
+        ("overrefunded_purchases", {"refund_detail"}),
+        ("duplicate_ids", set()),
+        ("refund_detail_disagreements", set()),
+    ],
+)
+def test_a_check_reads_the_months_of_the_day(name: str, tables: set[str]) -> None:
+    """Given a check, when its statement is read, then these tables are read in the day's months only."""
+    assert pruned(name) == tables
 
 
 @pytest.mark.parametrize("check", [CHECKS[name] for name in NAMES], ids=lambda check: check.name)
