@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from pathlib import Path
 
 import pytest
 from call_record import FOLDER, VARIABLE, install
@@ -16,14 +15,13 @@ settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the file of calls and watch for them; programs that tests start inherit both."""
+    """Name the folder of calls and watch for them; programs that tests start inherit both."""
     config.addinivalue_line("markers", "last: runs after all other tests")
-    handle, path = tempfile.mkstemp(prefix="dataops-calls-")
-    os.close(handle)
-    os.environ.setdefault(VARIABLE, path)
+    folder = tempfile.TemporaryDirectory(prefix="dataops-calls-")
+    os.environ.setdefault(VARIABLE, folder.name)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH")]))
     install()
-    config.add_cleanup(Path(path).unlink)
+    config.add_cleanup(folder.cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,8 @@
-"""Writes down which AWS calls the deployer's code makes while tests run, into the file that DATAOPS_CALLS_FILE names.
+"""Writes down which AWS calls the deployer's code makes while tests run, into the folder that DATAOPS_CALLS_FOLDER names.
 
-One line for each kind of call: the command that runs ("-" when none does), service and operation. The deployer knows
-nothing of it: its sessions are watched, in the process of the tests and, by sitecustomize.py, in the programs they start.
+One empty file for each kind of call, named by the command that runs ("-" when none does), service and operation: many
+processes write at once, and names cannot mix as lines do. The deployer knows nothing of it: its sessions are watched,
+in the process of the tests and, by sitecustomize.py, in the programs they start.
 """
 
 from __future__ import annotations
@@ -15,14 +16,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-VARIABLE = "DATAOPS_CALLS_FILE"
+VARIABLE = "DATAOPS_CALLS_FOLDER"
 NO_COMMAND = "-"
 SESSION = "deployer.aws.session"
 FOLDER = Path(__file__).parent
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "concurrent", "threading", __name__, SESSION)
 _OURS = ("deployer", "refunds_lake")
-
-_written: set[tuple[str, str]] = set()
 
 
 def install() -> None:
@@ -75,21 +74,15 @@ def watch(module: ModuleType) -> None:
 
 
 def record(command: str, service: str, operation: str) -> None:
-    """Add a call to the file, once in a process; calls that a test makes with a session of ours do not count."""
-    path = os.environ.get(VARIABLE)
-    if not path or not _is_ours():
-        return
-    line = f"{command or NO_COMMAND} {service} {operation}\n"
-    if (path, line) not in _written:
-        _written.add((path, line))
-        with Path(path).open("a", encoding="utf-8") as file:
-            file.write(line)  # one short write: lines of several processes do not mix
+    """Note a call in the folder; calls that a test makes with a session of ours do not count."""
+    folder = os.environ.get(VARIABLE)
+    if folder and _is_ours():
+        (Path(folder) / f"{command or NO_COMMAND} {service} {operation}").touch()
 
 
-def read(path: Path) -> set[tuple[str, str, str]]:
-    """What was written: command, service, operation."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {(command, service, operation) for command, service, operation in (line.split() for line in lines)}
+def read(folder: Path) -> set[tuple[str, str, str]]:
+    """What was noted: command, service, operation."""
+    return {(command, service, operation) for command, service, operation in (file.name.split() for file in folder.iterdir())}
 
 
 def _is_ours() -> bool:

@@ -45,18 +45,18 @@ def test_plain_pytest_runs_all_tests(pytestconfig: pytest.Config) -> None:
 
 def test_a_call_of_a_test_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a test that calls AWS itself, when calls are recorded, then its call is left out."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "calls"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     record("deploy", "s3", "CreateBucket")
-    assert read(tmp_path / "calls") == set()
+    assert read(tmp_path) == set()
 
 
 def test_a_call_of_the_deployer_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given code of the deployer, when it calls twice, then one line says which command called what."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "calls"))
+    """Given code of the deployer, when it calls twice, then one file says which command called what."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     ours = {"__name__": "deployer.something", "record": record}
     exec("for _ in range(2): record('plan', 's3', 'GetObject')\nrecord('', 's3', 'GetObject')", ours)  # noqa: S102  (as that module)
-    assert (tmp_path / "calls").read_text(encoding="utf-8") == "plan s3 GetObject\n- s3 GetObject\n"
-    assert read(tmp_path / "calls") == {("plan", "s3", "GetObject"), ("-", "s3", "GetObject")}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["- s3 GetObject", "plan s3 GetObject"]
+    assert read(tmp_path) == {("plan", "s3", "GetObject"), ("-", "s3", "GetObject")}
 
 
 STARTED = """
@@ -79,6 +79,5 @@ exec(code, {"__name__": "deployer.something", "ours": ours, "others": others, "M
 
 def test_a_program_that_a_test_starts_is_watched(tmp_path: Path) -> None:
     """Given a program of its own, when its sessions call, then our calls are written down, and the partner's are not."""
-    calls = tmp_path / "calls"
-    subprocess.run([sys.executable, "-c", STARTED], env={**os.environ, VARIABLE: str(calls)}, check=True)
-    assert read(calls) == {("show", "s3", "GetObject")}
+    subprocess.run([sys.executable, "-c", STARTED], env={**os.environ, VARIABLE: str(tmp_path)}, check=True)
+    assert read(tmp_path) == {("show", "s3", "GetObject")}
