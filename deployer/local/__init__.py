@@ -14,6 +14,7 @@ emulator/        The one door to MiniStack's private parts, for one version of i
 cloudformation/  Resource types, buckets, trust policies and refusals, inside the emulator's own operations.
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
+lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.
 
 completion.py says what a completion is and what it may know of the process; paths.py names every file.
 Nothing here imports from the rest of the deployer but its errors; the rest imports what is named below, and paths.py.

@@ -82,7 +82,10 @@ def record(command: str, service: str, operation: str) -> None:
 
 def read(folder: Path) -> set[tuple[str, str, str]]:
     """What was noted: command, service, operation."""
-    return {(command, service, operation) for command, service, operation in (file.name.split() for file in folder.iterdir())}
+    return {
+        (command, service, operation)
+        for command, service, operation in (file.name.split() for file in folder.iterdir())
+    }
 
 
 def _is_ours() -> bool:

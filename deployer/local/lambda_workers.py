@@ -1,0 +1,109 @@
+"""Lambda functions find what Lambda has and nothing of this machine: their code, the runtime's boto3, an environment of their own.
+
+The emulator runs a function with its own interpreter and environment, so one that lacks a package, or reads a variable that
+only this machine has, would pass here and fail on AWS. The worker begins again without both, before it imports the function;
+what the function logs is written as Lambda's own setting (LoggingConfig) says.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from deployer.local.completion import LocalCloud
+from deployer.local.emulator.private_parts import EmulatorChanged, load, replace, require
+
+#: What `import boto3` needs; Lambda's Python has these beside it as well.
+RUNTIME_PACKAGES: Final = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+#: Variables of the launcher that a worker keeps: those that Lambda sets, and where its temporary files lie.
+KEPT_VARIABLES: Final = re.compile(r"AWS_\w+|_?LAMBDA_\w+|_MINISTACK_\w+|TMPDIR")
+LAMBDA_VARIABLES: Final = {"LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": ":UTC"}
+
+# The worker's first lines. Isolated (-I): no PYTHON variables, no user packages; without site (-S): no site-packages.
+_PRELUDE: Final = r"""
+import os, re, sys
+if not sys.flags.isolated:
+    kept = {name: value for name, value in os.environ.items() if re.fullmatch(KEPT_VARIABLES, name)}
+    os.execve(sys.executable, [sys.executable, "-I", "-S", __file__], {**kept, **LAMBDA_VARIABLES})
+sys.path.append(RUNTIME_DIRECTORY)
+
+def log_as_lambda():
+    # https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
+    import json, logging, time
+    class Json(logging.Formatter):
+        converter = time.gmtime
+        def format(self, record):
+            line = {"timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"), "level": record.levelname,
+                    "message": record.getMessage(), "logger": record.name}
+            if record.exc_info:
+                kind, error, _ = record.exc_info
+                line |= {"errorType": kind.__name__, "errorMessage": str(error),
+                         "stackTrace": self.formatException(record.exc_info).splitlines()}
+            return json.dumps(line)
+    class Text(logging.Formatter):
+        converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    is_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON"
+    handler.setFormatter(Json() if is_json else Text("[%(levelname)s]\t%(asctime)s\t%(message)s"))
+    logging.getLogger().addHandler(handler)
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL")
+    if level:
+        logging.getLogger().setLevel({"TRACE": "DEBUG", "FATAL": "CRITICAL", "WARN": "WARNING"}.get(level, level))
+
+log_as_lambda()
+"""
+
+
+def install(cloud: LocalCloud) -> None:
+    """Let Python's workers begin isolated, and know their function's LoggingConfig."""
+    runtime = load("core.lambda_runtime")
+    packages = link_packages(cloud.paths.temporary / "lambda-runtime")
+    if "import sys, json, importlib" not in require(runtime, "_PYTHON_WORKER_SCRIPT"):
+        raise EmulatorChanged("the emulator's Python worker is another one")
+    runtime._PYTHON_WORKER_SCRIPT = prelude(packages) + runtime._PYTHON_WORKER_SCRIPT  # type: ignore[attr-defined]
+    credentials = require(runtime, "execution_credentials", ("config",))
+
+    # The one call that the worker's environment is made by, and that is given the function's configuration.
+    def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
+        return {**credentials(config), **logging_variables(config.get("LoggingConfig") or {})}
+
+    replace(runtime, "execution_credentials", execution_credentials)
+
+
+def prelude(packages: Path) -> str:
+    """Return the worker's first lines with what they are to keep and where the runtime's packages lie."""
+    values = {
+        "KEPT_VARIABLES": KEPT_VARIABLES.pattern,
+        "LAMBDA_VARIABLES": LAMBDA_VARIABLES,
+        "RUNTIME_DIRECTORY": str(packages),
+    }
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()) + _PRELUDE
+
+
+def link_packages(directory: Path) -> Path:
+    """Make a directory that holds boto3 with what it needs and nothing else of this interpreter's packages."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in RUNTIME_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise EmulatorChanged(f"{name} is not installed, which boto3 needs in the functions of the local cloud")
+        source = Path(spec.origin)
+        source = source.parent if source.name == "__init__.py" else source
+        link = directory / source.name
+        if not link.exists():
+            link.symlink_to(source)
+    return directory
+
+
+def logging_variables(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables by which Lambda tells its runtime how to log."""
+    names = {
+        "AWS_LAMBDA_LOG_FORMAT": "LogFormat",
+        "AWS_LAMBDA_LOG_GROUP_NAME": "LogGroup",
+        "AWS_LAMBDA_LOG_LEVEL": "ApplicationLogLevel",
+    }
+    return {variable: str(config[name]) for variable, name in names.items() if name in config}

@@ -1,0 +1,87 @@
+"""Functions find what Lambda has: their code, boto3, variables of their own; and log as LoggingConfig says."""
+
+from __future__ import annotations
+
+import io
+import json
+import uuid
+import zipfile
+from typing import Any
+
+import pytest
+from local_cloud import Cloud
+
+LOOK_AROUND = """
+import json, logging, os, sys
+import boto3
+
+def handle(event, context):
+    logging.getLogger("teller").info("called with %s", event)
+    print("printed")
+    return {"variables": dict(os.environ), "path": sys.path, "buckets": boto3.client("s3").list_buckets()["Buckets"]}
+"""
+
+
+def function(cloud: Cloud, source: str, **settings: Any) -> str:
+    name = f"f-{uuid.uuid4().hex[:8]}"
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("teller.py", source)
+    cloud.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.13",
+        Role="arn:aws:iam::000000000000:role/teller",
+        Handler="teller.handle",
+        Code={"ZipFile": code.getvalue()},
+        **settings,
+    )
+    return name
+
+
+def invoke(cloud: Cloud, name: str, event: Any = None) -> tuple[bool, Any]:
+    """Whether it ended well, and its answer."""
+    answer = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+    return "FunctionError" not in answer, json.loads(answer["Payload"].read())
+
+
+@pytest.mark.parametrize("package", ["pyarrow", "duckdb", "yaml", "click", "deployer", "ministack"])
+def test_a_function_that_imports_what_it_lacks_fails(local_cloud: Cloud, package: str) -> None:
+    """Given a function that imports a package of this machine, when it is invoked, then it fails as on AWS."""
+    name = function(local_cloud, f"import {package}\ndef handle(event, context):\n    return 1\n")
+    ended_well, answer = invoke(local_cloud, name)
+    assert not ended_well
+    assert f"No module named '{package}'" in answer["errorMessage"]
+
+
+def test_a_function_has_boto3_and_its_own_variables_alone(local_cloud: Cloud) -> None:
+    """Given a function with a variable, when it looks around, then it finds boto3, its variable and Lambda's, no others."""
+    name = function(local_cloud, LOOK_AROUND, Environment={"Variables": {"STREAM": "s", "HOME": "/mine"}})
+    ended_well, told = invoke(local_cloud, name)
+    assert ended_well, told
+    variables = told["variables"]
+    assert variables["STREAM"] == "s"
+    assert variables["HOME"] == "/mine"
+    assert variables["AWS_LAMBDA_FUNCTION_NAME"] == name
+    foreign = {"STATE_DIR", "S3_DATA_DIR", "PERSIST_STATE", "GATEWAY_PORT", "VIRTUAL_ENV", "USER", "DOCKER_HOST"}
+    assert not foreign & set(variables)
+    assert not [entry for entry in told["path"] if entry.endswith("-packages")]
+
+
+@pytest.mark.parametrize("log_format", ["JSON", "Text"])
+def test_logs_follow_the_functions_own_setting(local_cloud: Cloud, log_format: str) -> None:
+    """Given JSON logs, or plain ones, when a function logs, then its lines have that form; what it prints stays as it is."""
+    group = f"/functions/{uuid.uuid4().hex[:8]}"
+    logs = local_cloud.client("logs")
+    logs.create_log_group(logGroupName=group)
+    level = {"ApplicationLogLevel": "INFO"} if log_format == "JSON" else {}
+    source = LOOK_AROUND if level else LOOK_AROUND.replace(".info(", ".warning(")
+    name = function(local_cloud, source, LoggingConfig={"LogFormat": log_format, "LogGroup": group, **level})
+    assert invoke(local_cloud, name, {"n": 1})[0]
+    lines = [event["message"].strip() for event in logs.filter_log_events(logGroupName=group)["events"]]
+    assert "printed" in lines
+    (told,) = [line for line in lines if "called with" in line]
+    if log_format == "JSON":
+        assert json.loads(told)["message"] == "called with {'n': 1}"
+        assert (json.loads(told)["level"], json.loads(told)["logger"]) == ("INFO", "teller")
+    else:
+        assert told.startswith("[WARNING]\t")
