@@ -1,29 +1,85 @@
-"""For every test: AWS calls of the deployer's code are written down, and tests marked `last` run after all others."""
+"""For every test: plain `pytest` runs on two processes, and AWS calls of the deployer's code are written down and judged.
+
+`pytest` alone runs the whole suite, files side by side; `pytest FILE` stays in one process, for debuggers. What needs a
+Spark session stays together, so that it starts once. `--nightly` adds the tests that take long.
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 
 import pytest
-from call_record import FOLDER, VARIABLE, install
+from call_check import complaints
+from call_record import FOLDER, VARIABLE, install, read
 from hypothesis import settings
+from repository import ROOT
 
-# Machines are noisy: what a property says does not depend on how long an example takes.
-settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+PROCESSES = 2
+NIGHTLY_EXAMPLES = 20
+"""How many times as many examples a property is tried with at night."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --nightly."""
+    parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too, and properties for long")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Divide the whole suite among processes, unless the command line says how; by groups, in the order of the files."""
+    option = config.option
+    if is_whole_suite(config) and getattr(option, "numprocesses", "none") is None and not option.usepdb:
+        option.numprocesses, option.dist, option.loadscopereorder = PROCESSES, "loadgroup", False
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the folder of calls and watch for them; programs that tests start inherit both."""
-    config.addinivalue_line("markers", "last: runs after all other tests")
-    folder = tempfile.TemporaryDirectory(prefix="dataops-calls-")
-    os.environ.setdefault(VARIABLE, folder.name)
+    """Name the folder of calls and watch for them; programs that tests start, and workers, inherit both."""
+    config.addinivalue_line("markers", "nightly: takes long; runs with --nightly")
+    if VARIABLE not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="dataops-calls-")
+        os.environ[VARIABLE] = folder.name
+        config.add_cleanup(lambda: os.environ.pop(VARIABLE))
+        config.add_cleanup(folder.cleanup)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH")]))
     install()
-    config.add_cleanup(folder.cleanup)
+    # Machines are noisy: what a property says does not depend on how long an example takes.
+    examples = settings.default.max_examples * (NIGHTLY_EXAMPLES if config.option.nightly else 1)
+    settings.register_profile("untimed", deadline=None, max_examples=examples)
+    settings.load_profile("untimed")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the order, but for the last ones."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the night, and keep a file's tests in one process: its fixtures are made once."""
+    spark = ROOT / "tests" / "glue"
+    for item in items:
+        if item.get_closest_marker("nightly") and not config.option.nightly:
+            item.add_marker(pytest.mark.skip(reason="takes long: pytest --nightly"))
+        group = "spark" if item.path.is_relative_to(spark) else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hold the calls that were made against the lists that the policies are written from."""
+    if not hasattr(session.config, "workerinput"):
+        found = complaints(read(Path(os.environ[VARIABLE])), is_whole_suite(session.config) and not session.testsfailed)
+        session.config.stash[COMPLAINTS] = found
+        if found and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what is wrong with the calls."""
+    for complaint in terminalreporter.config.stash.get(COMPLAINTS, []):
+        terminalreporter.write_line(f"FAILED {complaint}", red=True)
+
+
+COMPLAINTS = pytest.StashKey[list[str]]()
+
+
+def is_whole_suite(config: pytest.Config) -> bool:
+    """Whether plain `pytest` was started: no paths, no filter."""
+    option = config.option
+    is_filtered = option.keyword or option.markexpr or getattr(option, "lf", False) or option.deselect
+    return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not is_filtered and not option.collectonly

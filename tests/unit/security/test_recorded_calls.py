@@ -1,4 +1,4 @@
-"""What the deployer has called while the tests ran is what aws_calls.json lists, and so what the policies allow."""
+"""How calls are recorded while tests run, and judged at their end (tests/conftest.py): the policies rest on them."""
 
 from __future__ import annotations
 
@@ -8,32 +8,30 @@ import sys
 from pathlib import Path
 
 import pytest
-from call_record import NO_COMMAND, VARIABLE, read, record
+from call_check import complaints
+from call_record import VARIABLE, read, record
 from repository import ROOT
 
-from deployer.security.iam_policy import COMMANDS, Role, load_calls
-
-COMMAND_ROLES = {command: role for role, commands in COMMANDS.items() for command in commands}
+from deployer.security.iam_policy import Role, load_calls
 
 
-def is_whole_suite(request: pytest.FixtureRequest) -> bool:
-    """Whether plain `pytest` was started: no paths, no filter, and without a failure so far, in this process."""
-    option = request.config.option
-    is_plain = request.config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    is_filtered = option.keyword or option.markexpr or getattr(option, "lf", False) or option.deselect
-    is_divided = hasattr(request.config, "workerinput")
-    return is_plain and not is_filtered and not is_divided and not request.session.testsfailed
+def test_a_call_that_is_not_listed_is_a_complaint() -> None:
+    """Given calls, when they are judged, then one that its command's role does not list is named, by command and operation."""
+    listed = ("-", *min(load_calls(Role.OPERATE)))
+    assert complaints({listed}, is_everything=False) == []
+    (complaint,) = complaints({listed, ("plan", "s3", "DeleteBucket")}, is_everything=False)
+    assert "plan calls s3 DeleteBucket" in complaint
 
 
-@pytest.mark.last
-def test_what_was_called_is_what_is_listed(request: pytest.FixtureRequest) -> None:
-    """Given all tests, when their calls are read, then each is listed for its command's role, and all listed were made."""
-    called = read(Path(os.environ[VARIABLE]))
-    for command, service, operation in sorted(called):
-        role = Role.OPERATE if command == NO_COMMAND else COMMAND_ROLES[command]
-        assert (service, operation) in load_calls(role), f"{command} calls {service} {operation}: see aws_calls.json"
-    if is_whole_suite(request):
-        assert {(service, operation) for _, service, operation in called} == load_calls(Role.OPERATE)
+def test_where_everything_ran_a_listed_call_that_nobody_makes_is_a_complaint() -> None:
+    """Given all listed calls but one, when the whole suite is judged, then that one is named."""
+    listed = load_calls(Role.OPERATE)
+    missing = min(listed)
+    called = {("-", *call) for call in listed - {missing}}
+    assert complaints(called | {("-", *missing)}, is_everything=True) == []
+    assert complaints(called, is_everything=False) == []
+    (complaint,) = complaints(called, is_everything=True)
+    assert " ".join(missing) in complaint
 
 
 def test_plain_pytest_runs_all_tests(pytestconfig: pytest.Config) -> None:
