@@ -198,12 +198,19 @@ def request_refused(stack: str, error: DataopsError, template: Template) -> Data
         ),
         None,
     )
-    where = f"{template.path.as_posix()}:{template.line_of(named)}" if named else template.path.as_posix()
+    line = template.line_of(named) if named else _line_of_unknown(error.message, template)
+    where = template.file + (f":{line}" if line else "")
     return StackRefused(
         f"stack {stack}: {error.message}",
         where=where,
         hint=likely_fix(error.message) or "dataops validate finds most of these",
     )
+
+
+def _line_of_unknown(message: str, template: Template) -> int | None:
+    """Where a template mentions what it does not have: CloudFormation lists such names in brackets."""
+    listed = re.search(r"\[([\w, ]+)\]", message)
+    return template.line_of_name(listed[1].split(",")[0].strip()) if listed else None
 
 
 class StackRefused(DataopsError):
@@ -222,7 +229,8 @@ def change_set_refused(
         )
     reason = " ".join(change_set.reason.split()) or f"the change set ended as {change_set.status}"
     named = next((name for name in template.resources if re.search(rf"\b{re.escape(name)}\b", reason)), None)
-    where = f"{template.path.as_posix()}:{template.line_of(named)}" if named else template.path.as_posix()
+    line = template.line_of(named) if named else _line_of_unknown(reason, template)
+    where = template.file + (f":{line}" if line else "")
     return StackRefused(
         f"stack {stack}: CloudFormation refuses the change set: {reason}",
         where=where,

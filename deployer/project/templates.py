@@ -5,7 +5,8 @@ It checks that a template can be read, nothing more: cfn-lint judges it, wiring.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.errors import ConfigError
 from deployer.project.config import Project
 from deployer.project.intrinsics import construct
-from deployer.project.yaml_reader import compose, is_mapping, is_sequence, place
+from deployer.project.yaml_reader import compose, is_mapping, is_scalar, is_sequence, place
 
 if TYPE_CHECKING:
     import yaml
@@ -81,6 +82,22 @@ class Template:
                 break
             node, best = found
         return best
+
+    def line_of_name(self, name: str) -> int | None:
+        """The first line of a value that mentions a name, as `!Ref` and `!Sub` do; None when none does."""
+        word = re.compile(rf"\b{re.escape(name)}\b")
+        return next((node.start_mark.line + 1 for node in _scalars(self.root) if word.search(node.value)), None)
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if is_scalar(node):
+        yield node
+    elif is_sequence(node):
+        for item in node.value:
+            yield from _scalars(item)
+    elif is_mapping(node):
+        for _, value in node.value:
+            yield from _scalars(value)
 
 
 def load_template(path: Path, *, shown_as: str | None = None) -> Template:

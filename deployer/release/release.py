@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.errors import ConfigError
 from deployer.ledger.store import canonical
+from deployer.project.links import link_problem
 
 if TYPE_CHECKING:
     from deployer.project.config import Project
@@ -90,13 +91,17 @@ def short_commit(commit: str, length: int = 8) -> str:
 
 
 def build_release(project: Project) -> Release:
-    """Read the project's files and make their manifest. Raises ConfigError for a file that is not there."""
+    """Read the project's files and make their manifest.
+
+    Raises ConfigError for a file that is not there, and for a link that leads out of the project.
+    """
+    _refuse_links(project)
     files: dict[str, ReleaseFile] = {}
     stacks: dict[str, Any] = {}
     artifacts: dict[str, Any] = {}
     for name, spec in project.stacks.items():
         path = _relative(project, spec.template)
-        files[path] = ReleaseFile(path, "template", _read(project, path))
+        files[path] = ReleaseFile(path, "template", _read(project, path, spec.where))
         stacks[name] = {"template": path, "parameters": dict(spec.parameters), "outputs": dict(spec.outputs)}
     for name, artifact in project.artifacts.items():
         source = _relative(project, artifact.path)
@@ -105,7 +110,7 @@ def build_release(project: Project) -> Release:
         file = (
             ReleaseFile(f"{source}.zip", "zip", zip_directories([project.directory / folder for folder in folders]))
             if kind in ("zip", "bundle")
-            else ReleaseFile(source, kind, _read(project, source))
+            else ReleaseFile(source, kind, _read(project, source, artifact.where))
         )
         files[file.path] = file
         artifacts[name] = {"kind": kind, "path": file.path} | ({"folders": folders} if kind == "bundle" else {})
@@ -113,6 +118,14 @@ def build_release(project: Project) -> Release:
         path = found.relative_to(project.directory).as_posix()
         files.setdefault(path, ReleaseFile(path, "sql", found.read_bytes()))
     return Release(_manifest(project.name, stacks, artifacts, files), files)
+
+
+def _refuse_links(project: Project) -> None:
+    sources = [(spec.where, spec.template) for spec in project.stacks.values()]
+    sources += [(artifact.where, path) for artifact in project.artifacts.values() for path in artifact.paths]
+    for where, path in (*sources, (SQL_DIRECTORY, project.directory / SQL_DIRECTORY)):
+        if problem := link_problem(project.directory, path):
+            raise ConfigError(problem, where=where)
 
 
 def _manifest(
@@ -153,8 +166,8 @@ def _relative(project: Project, path: Path) -> str:
     return path.relative_to(project.directory).as_posix()
 
 
-def _read(project: Project, path: str) -> bytes:
+def _read(project: Project, path: str, where: str) -> bytes:
     try:
         return (project.directory / path).read_bytes()
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", where="dataops.yml") from error
+        raise ConfigError(f"cannot read {path}: {error.strerror}", where=where) from error

@@ -14,6 +14,7 @@ from typing import Protocol
 from deployer.errors import ConfigError, Location
 from deployer.project.config import CONFIG_FILE, Artifact, ArtifactKind, Project, load_project
 from deployer.project.finding import Finding, Level
+from deployer.project.links import link_problem
 from deployer.project.templates import Template, load_template
 from deployer.project.wiring import Given, Wiring, wire
 from deployer.validation.findings import Check, config_findings
@@ -76,6 +77,8 @@ def _templates(project: Project) -> tuple[dict[Path, Template], list[Check]]:
     unreadable: list[Check] = []
     for path in _paths(project):
         try:
+            if problem := link_problem(project.directory, path):
+                raise ConfigError(problem, where=_shown(project, path))
             templates[path] = load_template(path, shown_as=_shown(project, path))
         except ConfigError as error:
             unreadable.append(Check("template", _shown(project, path), config_findings(error, "template")))
@@ -146,6 +149,9 @@ def _artifact(project: Project, artifact: Artifact) -> Check:
 
 
 def _artifact_problem(project: Project, artifact: Artifact) -> str | None:
+    for each in artifact.paths:
+        if problem := link_problem(project.directory, each):
+            return problem
     if artifact.kind in (ArtifactKind.ZIP, ArtifactKind.BUNDLE):
         return next(filter(None, (_directory_problem(project, path) for path in artifact.paths)), None)
     path = _shown(project, artifact.path)

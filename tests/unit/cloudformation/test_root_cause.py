@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployer.cloudformation.port import StackEvent
-from deployer.cloudformation.root_cause import likely_fix, property_in, root_cause
+from deployer.cloudformation.root_cause import likely_fix, property_in, request_refused, root_cause
+from deployer.errors import DataopsError
 from deployer.project.templates import parse_template
 
 TEMPLATE = parse_template(
@@ -120,3 +121,44 @@ def test_without_a_failed_resource_the_stack_speaks() -> None:
     ]
     assert root_cause(events, TEMPLATE, fallback="?").reason == "Export 'x' not found"
     assert root_cause([], TEMPLATE, fallback="it ended as ROLLBACK_COMPLETE").reason == "it ended as ROLLBACK_COMPLETE"
+
+
+@pytest.mark.parametrize(
+    ("message", "where"),
+    [
+        (
+            "Template format error: Unresolved resource dependencies [JobRol] in the Resources block",
+            "templates/t.yaml:6",
+        ),
+        (
+            "Template format error: Unresolved resource dependencies [Rol, Gone] in the Resources block",
+            "templates/t.yaml:8",
+        ),
+        ("Unrecognized resource types: [AWS::S3::Buckt]", "templates/t.yaml:2"),
+        (
+            "Template format error: Unresolved resource dependencies [Nowhere] in the Resources block",
+            "templates/t.yaml",
+        ),
+        ("Parameters: [Size] must have values", "templates/t.yaml"),
+    ],
+)
+def test_a_template_that_is_refused_at_once_is_told_with_its_line(message: str, where: str) -> None:
+    """Given names that a template does not have, when CloudFormation refuses it, then the line that mentions them is told."""
+    template = parse_template(
+        """\
+Resources:
+  Data:
+    Type: AWS::S3::Buckt
+    Properties:
+      Tags:
+        - {Key: k, Value: !GetAtt JobRol.Arn}
+      Names:
+        - !Sub "${Data}-${Rol}"
+""",
+        Path("templates/t.yaml"),
+        shown_as="templates/t.yaml",
+    )
+    refused = request_refused(
+        "lake", DataopsError(f"AWS refuses CreateChangeSet (ValidationError): {message}"), template
+    )
+    assert refused.where == where

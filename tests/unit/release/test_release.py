@@ -12,7 +12,8 @@ from deployments import World
 from fake_cloud import FakeStore
 from repository import ROOT
 
-from deployer.errors import DataopsError, Refused
+from deployer.errors import ConfigError, DataopsError, Refused
+from deployer.project.links import link_problem
 from deployer.release.artifacts import fetch_release, matching_release, store_release
 from deployer.release.diff import changed_files
 from deployer.release.release import build_release, zip_directories
@@ -160,3 +161,45 @@ def test_the_checkout_of_this_repository_makes_a_release() -> None:
     release = build_release(load_project(ROOT, {}))
     kinds = {file.kind for file in release.files.values()}
     assert kinds >= {"template", "file", "zip", "text", "sql"}
+
+
+@pytest.mark.parametrize("link", ["job.py", "templates/job.yaml", "athena/more/leak.sql"])
+def test_a_link_that_leads_out_of_the_project_is_refused(tmp_path: Path, link: str) -> None:
+    """Given a file of this machine behind a link, when a release is built, then the link and its target are named."""
+    world, secret = World(tmp_path / "project"), tmp_path / "secret"
+    secret.write_text("AWSTemplateFormatVersion: '2010-09-09'\n")
+    path = world.directory / link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(secret)
+    with pytest.raises(ConfigError, match=f"{link} leads out of the project, to {secret}"):
+        world.target()
+
+
+def test_a_link_within_the_project_is_its_file(tmp_path: Path) -> None:
+    """Given a script that is a link to another file of the project, then the release holds what it leads to."""
+    world = World(tmp_path)
+    before = world.target().release.id
+    (tmp_path / "job.py").rename(tmp_path / "moved.py")
+    (tmp_path / "job.py").symlink_to("moved.py")
+    assert world.target().release.id == before
+
+
+@pytest.mark.parametrize(("target", "is_told"), [("package", "a directory"), ("gone", "nothing")])
+def test_a_link_that_would_be_left_out_is_a_problem(tmp_path: Path, target: str, is_told: str) -> None:
+    """Given a link to a directory or to nothing in what is zipped, then it is named: its files would be missing."""
+    (tmp_path / "package").mkdir()
+    (tmp_path / "zipped").mkdir()
+    (tmp_path / "zipped/more").symlink_to(tmp_path / target)
+    assert f"zipped/more is a link to {is_told}" in str(link_problem(tmp_path, tmp_path / "zipped"))
+
+
+@pytest.mark.parametrize("missing", ["job.py", "templates/job.yaml"])
+def test_a_file_that_is_not_there_is_told_where_it_is_named(tmp_path: Path, missing: str) -> None:
+    """Given a template or a script that is gone, when a release is built, then the line of dataops.yml is told."""
+    world = World(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(ConfigError, match=f"cannot read {missing}: No such file") as refused:
+        world.target()
+    line = int(str(refused.value.where).split(":")[1])
+    assert missing in (tmp_path / "dataops.yml").read_text().splitlines()[line - 1]

@@ -211,6 +211,24 @@ def test_a_mistake_is_found_with_its_place(project_dir: Path, mistake: str) -> N
     assert found(project_dir) == expected
 
 
+@pytest.mark.parametrize(
+    ("link", "expected"),
+    [
+        ("templates/lake.yaml", "templates/lake.yaml:1: error template: templates/lake.yaml leads out of the project"),
+        ("glue/library/more.py", "dataops.yml:12:18: error artifact: glue/library/more.py leads out of the project"),
+    ],
+)
+def test_a_link_out_of_the_project_is_found(
+    project_dir: Path, tmp_path_factory: pytest.TempPathFactory, link: str, expected: str
+) -> None:
+    """Given a template or a script that is a link to a file elsewhere, when the project is validated, then it is named."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "file"
+    elsewhere.write_text("1\n")
+    (project_dir / link).unlink(missing_ok=True)
+    (project_dir / link).symlink_to(elsewhere)
+    assert [each.partition(", to ")[0] for each in found(project_dir)] == [expected]
+
+
 def test_cfn_lint_findings_have_our_form(project_dir: Path) -> None:
     """Given mistakes that cfn-lint knows, when validated, then errors, warnings and information are told alike."""
     replace(project_dir / "templates/lake.yaml", "      Type: String\n", "      Typ: String\n")
