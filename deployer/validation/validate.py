@@ -19,9 +19,9 @@ from deployer.project.templates import Template, load_template
 from deployer.project.wiring import Given, Wiring, wire
 from deployer.validation.findings import Check, config_findings
 from deployer.validation.parameter_values import violations
+from deployer.validation.template_limits import limits_broken
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
-MAX_TEMPLATE_BYTES = 1_000_000
 MAX_PARAMETER_BYTES = 4_096
 GLUE_PYTHON = (3, 11)  # of Glue 5.1, whatever Python runs dataops
 SQL_DIRECTORY, PYTHON_DIRECTORIES = "athena", ("glue", "functions")
@@ -48,7 +48,7 @@ def validate_project(
     checks += unreadable
     say(f"cfn-lint reads {len(templates)} templates")
     checks += _lint(project, templates, linter)
-    checks += [_size(project, path, template) for path, template in templates.items()]
+    checks += [_limits(project, path, template) for path, template in templates.items()]
     checks += _wiring(project, templates, complete=not unreadable)
     checks += [_artifact(project, artifact) for artifact in project.artifacts.values()]
     checks += _sql(project)
@@ -100,13 +100,8 @@ def _cfn_lint() -> Linter:
     return lint
 
 
-def _size(project: Project, path: Path, template: Template) -> Check:
-    size = len(template.body.encode())
-    findings: tuple[Finding, ...] = ()
-    if size > MAX_TEMPLATE_BYTES:
-        message = f"a template has at most {MAX_TEMPLATE_BYTES:,} bytes, this has {size:,}"
-        findings = (Finding.at(Location(_shown(project, path), 1), Level.ERROR, "template-size", message),)
-    return Check("template size", _shown(project, path), findings)
+def _limits(project: Project, path: Path, template: Template) -> Check:
+    return Check("template limits", _shown(project, path), tuple(limits_broken(template)))
 
 
 # Wiring and values.

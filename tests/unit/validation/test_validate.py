@@ -96,7 +96,7 @@ def test_a_right_project_has_no_findings(project_dir: Path) -> None:
     assert {(check.name, check.subject, check.outcome) for check in checks} == {
         ("configuration", "dataops.yml", "passed"),
         ("cfn-lint", "templates/lake.yaml", "passed"),
-        ("template size", "templates/lake.yaml", "passed"),
+        ("template limits", "templates/lake.yaml", "passed"),
         ("wiring", "environment uat", "passed"),
         ("artifact", "Sql (athena/refunds.sql)", "passed"),
         ("artifact", "Script (glue/job.py)", "passed"),
@@ -122,6 +122,31 @@ MISTAKES: dict[str, tuple[str, str, str, list[str]]] = {
             (
                 "templates/lake.yaml:6:13: error template: this is not YAML: did not find expected ',' or ']' "
                 "while parsing a flow sequence"
+            )
+        ],
+    ),
+    "macro": (
+        "templates/lake.yaml",
+        "Parameters:",
+        "Transform: Nope-2020\nParameters:",
+        [
+            (
+                "templates/lake.yaml:2: error macro: the macro 'Nope-2020' would change the template after it was planned, "
+                "so dataops never allows it (CAPABILITY_AUTO_EXPAND): write out what it makes"
+            )
+        ],
+    ),
+    "name that Athena cannot read": (
+        "templates/lake.yaml",
+        "Resources:",
+        (
+            "Resources:\n  Lake:\n    Type: AWS::Glue::Database\n    Properties:\n      CatalogId: !Ref AWS::AccountId\n"
+            "      DatabaseInput:\n        Name: !Sub the lake ${Days}"
+        ),
+        [
+            (
+                "templates/lake.yaml:17: error athena-name: Athena reads names of lower-case letters, digits and "
+                "underscores, up to 255, not 'the lake '"
             )
         ],
     ),
