@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from deployer.lake.deployed_lake import Lake
 from deployer.lake.job_logs import last_lines
 from deployer.lake.jobs import JobRun, Watcher, follow_job, start_job
 from deployer.lake.refund_report import checked_month
+from deployer.lake.rejected_records import checked_reason
 from deployer.lake.run_manifests import manifest_of, touched_months
 
 TIMEOUT_SECONDS = 6 * 3600
@@ -67,12 +67,7 @@ def replay_arguments(reason: str | None) -> dict[str, str]:
     """Return the job's arguments of a replay, or raise UsageError for what cannot be a reason."""
     if reason is None:
         return {"--replay": "true"}
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", reason):
-        raise UsageError(
-            f"'{reason}' is no reason of a rejected record",
-            hint="reasons look like amount_invalid; athena/checks/rejected_by_reason.sql lists those in the table",
-        )
-    return {"--replay": "true", "--replay_reason": reason}
+    return {"--replay": "true", "--replay_reason": checked_reason(reason)}
 
 
 def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:

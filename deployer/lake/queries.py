@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from deployer.errors import DataopsError
+from deployer.errors import DataopsError, Refused
 from deployer.lake.deployed_lake import Lake
 from deployer.pauses import poll
 
@@ -43,14 +43,20 @@ class QueryTimedOut(QueryFailed):
     """A query was stopped because it took too long."""
 
 
+class TooManyBytes(Refused):
+    """A query scanned more than whoever asked allows."""
+
+
 @dataclass(frozen=True)
 class QueryResult:
-    """The rows of one query as Athena writes them: text, None for null."""
+    """The rows of one query as Athena writes them: text, None for null. `statement` is DML, DDL or UTILITY."""
 
     columns: tuple[str, ...]
     rows: list[Row]
     bytes_scanned: int
     query_id: str
+    types: tuple[str, ...] = ()
+    statement: str = "DML"
 
 
 def quoted(text: str) -> str:
@@ -65,10 +71,12 @@ def run_query(
     database: str,
     parameters: Sequence[str] = (),
     timeout_seconds: float = QUERY_TIMEOUT_SECONDS,
+    max_bytes: int | None = None,
 ) -> QueryResult:
     """Run a query in the lake's workgroup to its end. The parameters are SQL literals: strings come quoted, see `quoted`.
 
-    Raises QueryFailed with Athena's reason, QueryTimedOut (after stopping the query) when the time is over.
+    Raises QueryFailed with Athena's reason, QueryTimedOut (after stopping the query) when the time is over, and
+    TooManyBytes when it scanned more than `max_bytes`: it is stopped as soon as Athena says so.
     """
     athena = lake.athena
     request: dict[str, Any] = {"ExecutionParameters": list(parameters)} if parameters else {}
@@ -81,17 +89,31 @@ def run_query(
             f"the query was refused: {error.response['Error']['Message']}", kind=FailureKind.USER
         ) from error
     query_id = started["QueryExecutionId"]
-    execution = _finished(athena, query_id, timeout_seconds)
+    execution = _finished(athena, query_id, timeout_seconds, max_bytes)
     _require_success(execution, query_id)
-    columns, rows = _rows(athena, query_id, has_header=execution.get("StatementType", "DML") == "DML")
-    scanned = int(execution.get("Statistics", {}).get("DataScannedInBytes", 0))
-    return QueryResult(columns, rows, scanned, query_id)
+    statement = str(execution.get("StatementType", "DML"))
+    columns, types, rows = _rows(athena, query_id, has_header=statement == "DML")
+    return QueryResult(columns, rows, _scanned(execution), query_id, types, statement)
 
 
-def _finished(athena: Any, query_id: str, timeout_seconds: float) -> Mapping[str, Any]:
+def _scanned(execution: Mapping[str, Any]) -> int:
+    return int(execution.get("Statistics", {}).get("DataScannedInBytes", 0))
+
+
+def _finished(athena: Any, query_id: str, timeout_seconds: float, max_bytes: int | None) -> Mapping[str, Any]:
     for _ in poll(timeout_seconds, longest_pause_seconds=2.0):
         execution: Mapping[str, Any] = athena.get_query_execution(QueryExecutionId=query_id)["QueryExecution"]
-        if execution["Status"]["State"] in {"SUCCEEDED", "FAILED", "CANCELLED"}:
+        has_ended = execution["Status"]["State"] in {"SUCCEEDED", "FAILED", "CANCELLED"}
+        if max_bytes is not None and _scanned(execution) > max_bytes:
+            if not has_ended:
+                athena.stop_query_execution(QueryExecutionId=query_id)
+            raise TooManyBytes(
+                f"query {query_id} scanned {_scanned(execution):,} bytes, more than the {max_bytes:,} of --max-bytes; "
+                "what it scanned is billed",
+                where="athena",
+                hint="name fewer columns, or months: where month = '2026-10'",
+            )
+        if has_ended:
             return execution
     athena.stop_query_execution(QueryExecutionId=query_id)
     raise QueryTimedOut(
@@ -116,18 +138,21 @@ def _require_success(execution: Mapping[str, Any], query_id: str) -> None:
     raise QueryFailed(f"query {query_id} ended {status['State']}: {reason}", kind=kind)
 
 
-def _rows(athena: Any, query_id: str, *, has_header: bool) -> tuple[tuple[str, ...], list[Row]]:
+def _rows(athena: Any, query_id: str, *, has_header: bool) -> tuple[tuple[str, ...], tuple[str, ...], list[Row]]:
     columns: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
     rows: list[Row] = []
     for number, page in enumerate(athena.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)):
         result = page["ResultSet"]
         found = [tuple(value.get("VarCharValue") for value in row.get("Data", ())) for row in result["Rows"]]
         if number == 0:
-            columns = tuple(column["Name"] for column in result["ResultSetMetadata"]["ColumnInfo"])
+            described = result["ResultSetMetadata"]["ColumnInfo"]
+            columns = tuple(column["Name"] for column in described)
+            types = tuple(column["Type"] for column in described)
             # The first row of a SELECT repeats the column names.
             found = found[1:] if has_header and found and found[0] == columns else found
         rows += found
-    return columns, rows
+    return columns, types, rows
 
 
 def deployed_sql(lake: Lake, name: str) -> str:

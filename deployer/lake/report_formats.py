@@ -33,17 +33,17 @@ def render_table(rows: Sequence[RefundRow]) -> str:
 
 def render_csv(rows: Sequence[RefundRow], *, is_safe: bool = False) -> str:
     """Write CSV (RFC 4180, lines end in LF) with a header. `is_safe` lets a spreadsheet take formulas for text."""
-    cell = _text_for_spreadsheets if is_safe else str
+    cell = text_for_spreadsheets if is_safe else str
     lines = [COLUMNS, *((cell(row.customer_id), money(row.total_refund)) for row in rows)]
-    return "".join(",".join(map(_csv_cell, line)) + "\n" for line in lines)
+    return "".join(",".join(map(csv_cell, line)) + "\n" for line in lines)
 
 
-def _csv_cell(text: str) -> str:
+def csv_cell(text: str) -> str:
     """Quote what RFC 4180 wants quoted. Python's writer lets a carriage return through when lines end in LF."""
     return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
 
 
-def _text_for_spreadsheets(text: str) -> str:
+def text_for_spreadsheets(text: str) -> str:
     """A cell that would be computed gets an apostrophe in front: https://owasp.org/www-community/attacks/CSV_Injection."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 

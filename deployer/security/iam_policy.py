@@ -35,7 +35,9 @@ class Role(StrEnum):
 COMMANDS: Mapping[Role, frozenset[str]] = {
     Role.REVIEW: frozenset({"diff", "drift", "history", "plan", "show", "status"}),
     Role.DEPLOY: frozenset({"deploy", "promote", "review", "rollback", "unlock"}),
-    Role.OPERATE: frozenset({"check", "data", "destroy", "ingest", "logs", "replay", "report", "run"}),
+    Role.OPERATE: frozenset(
+        {"check", "data", "destroy", "ingest", "logs", "query", "rejected", "replay", "report", "run"}
+    ),
 }
 
 # What Athena does in its caller's name: it reads the catalog and the data, and writes the result. The managed policy of

@@ -72,6 +72,7 @@ class FakeAthena:
     results: dict[tuple[str, str], Rows | Failure] = field(default_factory=dict)
     named: dict[str, str] = field(default_factory=lambda: {"refunds": "all time", "monthly_refunds": "one month"})
     columns: Sequence[str] = ("customer_id", "total_refund")
+    types: Mapping[str, str] = field(default_factory=lambda: {"total_refund": "decimal"})
     page_size: int = 1000
     started: list[dict[str, Any]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -118,7 +119,7 @@ class FakeAthena:
         found = self._result(QueryExecutionId)
         assert not isinstance(found, Failure)
         rows = [tuple(self.columns), *found]
-        metadata = {"ColumnInfo": [{"Name": name} for name in self.columns]}
+        metadata = {"ColumnInfo": [{"Name": name, "Type": self.types.get(name, "varchar")} for name in self.columns]}
         for first in range(0, len(rows), self.page_size):
             page = rows[first : first + self.page_size]
             data = [{"Data": [{} if v is None else {"VarCharValue": v} for v in row]} for row in page]
