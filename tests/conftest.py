@@ -14,11 +14,11 @@ import pytest
 from call_check import complaints
 from call_record import FOLDER, VARIABLE, install, read
 from hypothesis import settings
+from nightly import VARIABLE as NIGHTLY
+from nightly import examples
 from repository import ROOT
 
 PROCESSES = 2
-NIGHTLY_EXAMPLES = 20
-"""How many times as many examples a property is tried with at night."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,9 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(folder.cleanup)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH")]))
     install()
+    if config.option.nightly:
+        os.environ[NIGHTLY] = "1"
     # Machines are noisy: what a property says does not depend on how long an example takes.
-    examples = settings.default.max_examples * (NIGHTLY_EXAMPLES if config.option.nightly else 1)
-    settings.register_profile("untimed", deadline=None, max_examples=examples)
+    settings.register_profile("untimed", deadline=None, max_examples=examples(settings.default.max_examples))
     settings.load_profile("untimed")
 
 

@@ -13,6 +13,7 @@ from deliveries import raw_objects
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from lakehouse import Lakehouse, normal
+from nightly import examples
 from refunds_lake.publishing.manifests import RunKind
 from refunds_lake.schema.columns import KINDS
 
@@ -39,7 +40,7 @@ def test_splits_orders_and_full_refresh_agree_with_the_oracle(spark: Any, tmp_pa
     """
 
     @seed(20261120 if zone == "UTC" else 7)
-    @settings(max_examples=1, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(1), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.integers(0, 1 << 32))
     def check(number: int) -> None:
         random = Random(number)

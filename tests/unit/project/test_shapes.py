@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nightly import examples
 from project_files import FULL
 from repository import ROOT
 
@@ -129,7 +130,7 @@ CHANGES = {
 }
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(st.sampled_from(list(paths(DOCUMENT))), st.sampled_from(list(CHANGES)))
 def test_both_judge_a_changed_document_alike(path: tuple[Any, ...], change: str) -> None:
     """Given the full example, when anything in it is changed, then schema and loader agree on whether it is right.

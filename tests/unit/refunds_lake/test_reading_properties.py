@@ -14,12 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from nightly import examples
 from random_records import csv_file, json_file, parquet_file, zipped
 from reading import NOW, expected, expected_outcome, judged, outcomes, staged
 from refunds_lake.raw import blocks as lines
 from refunds_lake.raw import records
 
-SETTINGS = settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=examples(60), deadline=None, database=None, suppress_health_check=list(HealthCheck))
 ZONES = ["UTC", "Australia/Sydney", "America/St_Johns"]
 
 

@@ -7,6 +7,7 @@ import pytest
 import sqlglot
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nightly import examples
 from sql_harness import (
     MONTHLY_REFUNDS,
     REFERENCE,
@@ -193,7 +194,7 @@ TABLES = st.tuples(rows_of(PURCHASES, 3), rows_of(REFUND_ROWS, 4), rows_of(VOIDS
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(TABLES)
 def test_agrees_with_the_oracle(transactions: list[Transaction]) -> None:
     """Given any tables, when both reports run, then they say what plain Python says, for all time and per month."""
@@ -206,7 +207,7 @@ def test_agrees_with_the_oracle(transactions: list[Transaction]) -> None:
     assert lake.query(check_sql("refund_detail_disagreements")) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(TABLES)
 def test_agrees_with_the_reference_query(transactions: list[Transaction]) -> None:
     """Given tables in which no refund is voided, when the reference query runs, then refunds.sql agrees with it."""
