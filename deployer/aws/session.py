@@ -22,7 +22,7 @@ from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.exceptions import EndpointConnectionError
 
 from deployer.errors import DataopsError, Refused, UsageError
-from deployer.project.config import LOCAL, Environment, Project
+from deployer.project.config import LOCAL, Environment, Partner, Project
 
 _log = logging.getLogger(__name__)
 
@@ -99,11 +99,17 @@ class Session:
 
     def as_partner(self) -> Session:
         """A session of the environment's partner. Raises UsageError when dataops.yml names none."""
-        partner = self.environment.partner
-        if partner is None:
-            hint = f"add `partner: {{profile: ...}}` to environment {self.environment.name} in dataops.yml"
-            raise UsageError(f"environment {self.environment.name} names no partner", hint=hint)
-        return self.as_account(partner.account, partner.profile)
+        return self._as(self.environment.partner, "partner")
+
+    def as_third_party(self) -> Session:
+        """A session of the environment's third-party tool. Raises UsageError when dataops.yml names none."""
+        return self._as(self.environment.third_party, "third_party")
+
+    def _as(self, sender: Partner | None, key: str) -> Session:
+        if sender is None:
+            hint = f"add `{key}: {{profile: ...}}` to environment {self.environment.name} in dataops.yml"
+            raise UsageError(f"environment {self.environment.name} names no {key}", hint=hint)
+        return self.as_account(sender.account, sender.profile)
 
     def as_account(self, account: str | None, profile: str | None) -> Session:
         """A session of somebody else, the partner, at the same endpoint and in the same region."""

@@ -39,7 +39,8 @@ class IngestResult:
     type=click.Choice(list(ROUTES)),
     default="s3",
     show_default=True,
-    help="s3: as the partner, through the cross-account role. stream: one record a line onto the stream.",
+    help="s3: as the partner, through the cross-account role. stream: one record a line onto the stream. "
+    "third-party: as the tool, under the file's own name.",
 )
 @click.option("--wait", is_flag=True, help="With --route stream: wait until the records are in the raw bucket.")
 @click.option("--wait-seconds", type=click.IntRange(min=1), default=1200, show_default=True, help="How long at most.")
@@ -48,8 +49,8 @@ class IngestResult:
 def ingest(app: App, env_name: str, route: str, wait: bool, wait_seconds: int, files: tuple[Path, ...]) -> None:
     """Deliver FILEs: JSON Lines (.json, .jsonl, .ndjson) or CSV (.csv), each plain or .gz, or Parquet (.parquet).
 
-    All files are checked first; if one of them cannot be delivered, none is. The raw bucket is append-only: the same
-    content again on the same day is skipped.
+    All files are checked first; if one of them cannot be delivered, none is. The raw bucket is append-only: by route s3,
+    the same content again on the same day is skipped. A tool's file of the same name is a new version.
     """
     if wait and route != "stream":
         raise UsageError(f"--wait has no meaning with --route {route}", hint="files are there when the command ends")

@@ -64,6 +64,8 @@ class Lake:
     artifacts_bucket: str
     drop_prefix: str | None
     drop_role_arn: str | None
+    third_party_prefix: str | None
+    third_party_role_arn: str | None
     stream: str | None
     review_job: str | None
     review_log_group: str | None
@@ -119,6 +121,8 @@ def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[st
         artifacts_bucket=outputs["ArtifactsBucketName"],
         drop_prefix=outputs.get("DropPrefix"),
         drop_role_arn=outputs.get("DropRoleArn"),
+        third_party_prefix=outputs.get("ThirdPartyPrefix"),
+        third_party_role_arn=outputs.get("ThirdPartyRoleArn"),
         stream=outputs.get("TransactionStreamName"),
         review_job=outputs.get("ReviewJobName"),
         review_log_group=outputs.get("ReviewLogGroupPrefix"),

@@ -53,7 +53,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Partner:
-    """Who delivers over the cross-account route, with credentials of its own."""
+    """Who delivers over the cross-account route, or over that of a tool, with credentials of its own."""
 
     account: str | None = None
     profile: str | None = None
@@ -86,6 +86,7 @@ class Environment:
     endpoint: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     partner: Partner | None = None
+    third_party: Partner | None = None
     promotes_from: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     release_max_age_days: int = DEFAULT_RELEASE_MAX_AGE_DAYS
@@ -194,7 +195,6 @@ def _project(entries: Mapping[str, Entry], directory: Path, variables: Mapping[s
 def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str, str]) -> Environment:
     given = _texts(entries.get("parameters"))
     values = {key: variables.get(v.variable) if isinstance(v, FromEnvironment) else v for key, v in given.items()}
-    partner = _texts(entries.get("partner"))
     return Environment(
         name=name,
         account=_plain(entries, "account"),
@@ -202,7 +202,8 @@ def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str
         profile=_plain(entries, "profile"),
         endpoint=_plain(entries, "endpoint"),
         parameters={key: value for key, value in values.items() if value is not None},
-        partner=Partner(partner.get("account"), partner.get("profile")) if partner else None,
+        partner=_partner(entries.get("partner")),
+        third_party=_partner(entries.get("third_party")),
         promotes_from=_plain(entries, "promotes_from"),
         tags=_texts(entries.get("tags")),
         release_max_age_days=_plain(entries, "release_max_age_days") or DEFAULT_RELEASE_MAX_AGE_DAYS,
@@ -214,6 +215,10 @@ def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str
             route: each.value["expected_every_hours"].value for route, each in _table(entries.get("routes")).items()
         },
     )
+
+
+def _partner(entry: Entry | None) -> Partner | None:
+    return None if entry is None else Partner(**_texts(entry))
 
 
 def _drift_ignore(entry: Entry) -> DriftIgnore:

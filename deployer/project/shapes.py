@@ -103,6 +103,9 @@ _PARTNER = Record(
     {"account": _ACCOUNT, "profile": Text("The partner's profile in the AWS configuration.")},
     any_of=(("account",), ("profile",)),
 )
+_THIRD_PARTY = replace(
+    _PARTNER, description="Who delivers files over the third-party route in a trial, with credentials of its own."
+)
 
 _DRIFT_IGNORE = Record(
     "A difference that `dataops drift` does not report until a date.",
@@ -148,6 +151,7 @@ ENVIRONMENT = Record(
             Value("The parameter's value.", from_environment=True),
         ),
         "partner": _PARTNER,
+        "third_party": _THIRD_PARTY,
         "routes": Table("Routes that are expected to deliver regularly.", _ROUTE, _ROUTE_SETTINGS),
         "tags": Table("Tags of every stack, and so of what it creates.", _TAG_KEY, _TAG_VALUE),
         "termination_protection": Flag(

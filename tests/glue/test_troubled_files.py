@@ -167,3 +167,38 @@ def test_an_object_that_disappears_is_named_and_not_marked_as_read(spark: Any, t
     assert [problem.key for problem in outcome.problems] == [gone]
     assert [row["id"] for row in lakehouse.rows("purchase")] == ["p2"]
     assert gone not in outcome.state.known
+
+
+def test_columns_that_tools_add_are_not_read(lakehouse: Lakehouse) -> None:
+    """CSV as Stitch writes it and Parquet as Fivetran does, with their own columns: the record's fields are read."""
+    stitch = (
+        '"amount","customer_id","id","merchant_id","timestamp","type","_sdc_batched_at","_sdc_received_at",'
+        '"_sdc_sequence","_sdc_table_version"\n'
+        '"10.50","anna","p1","m1","2026-07-01T10:00:00.000Z","purchase","2026-07-02T00:00:01.123Z",'
+        '"2026-07-02T00:00:00.456Z","1790000000000000","0"\n'
+    )
+    lakehouse.deliver("crm-1_1790000000000.csv", stitch, route="third-party")
+    moment = datetime(2026, 8, 1, 10, tzinfo=UTC)
+    fivetran = pa.table(
+        {
+            "_fivetran_id": ["x1"],
+            "_fivetran_deleted": [False],
+            "_fivetran_synced": pa.array([moment], pa.timestamp("us", "UTC")),
+            "id": ["r1"],
+            "type": ["refund"],
+            "parent_id": ["p1"],
+            "timestamp": pa.array([moment], pa.timestamp("us", "UTC")),
+            "amount": pa.array([Decimal("4.25")], pa.decimal128(38, 10)),
+        }
+    )
+    body = io.BytesIO()
+    pq.write_table(fivetran, body)
+    lakehouse.deliver("0000-fivetran.parquet", body.getvalue(), route="third-party")
+
+    outcome = lakehouse.run()
+
+    assert outcome.problems == ()
+    assert [(row["id"], row["amount"]) for row in lakehouse.rows("purchase")] == [("p1", Decimal("10.50"))]
+    assert [(row["id"], row["amount"], row["timestamp"]) for row in lakehouse.rows("refund")] == [
+        ("r1", Decimal("4.25"), moment)
+    ]

@@ -18,10 +18,11 @@ from deployer.lake.delivery.delivery import Deliver, Delivery
 from deployer.lake.delivery.drop import deliver_s3
 from deployer.lake.delivery.files import BadFiles, RawFile, checked_files
 from deployer.lake.delivery.stream import deliver_stream, stream_keys, wait_for_stream
+from deployer.lake.delivery.third_party import deliver_third_party
 from deployer.lake.deployed_lake import NEEDED, Lake, lake_from
 from deployer.project.config import Environment, Partner, Project
 
-PARAMETERS = {"PartnerExternalId": "agreed-with-partner"}
+PARAMETERS = {"PartnerExternalId": "agreed-with-partner", "ThirdPartyExternalId": "given-by-the-tool"}
 PROJECT = Project("lake", Path("/project"), {}, {}, {})
 TODAY = f"ingest_date={datetime.now(UTC):%Y-%m-%d}"
 
@@ -36,7 +37,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def session_of(**environment: Any) -> Session:
-    settings = {"parameters": PARAMETERS, "partner": Partner(account=None), **environment}
+    settings = {"parameters": PARAMETERS, "partner": Partner(), "third_party": Partner(), **environment}
     access = Access(access_key_id="testing", secret_access_key="testing")
     return Session(PROJECT, Environment("test", region="eu-west-1", **settings), access)
 
@@ -63,6 +64,8 @@ def outputs() -> dict[str, str]:
         "RawBucketName": "raw",
         "DropPrefix": "transactions/source=s3/",
         "DropRoleArn": role["Role"]["Arn"],
+        "ThirdPartyPrefix": "transactions/source=third-party/",
+        "ThirdPartyRoleArn": role["Role"]["Arn"],
         "TransactionStreamName": "transactions",
     }
 
@@ -113,17 +116,39 @@ def test_the_role_is_taken_by_the_partner_with_the_external_id(tmp_path: Path, o
     assert session.calls == []
 
 
-@pytest.mark.parametrize("missing", ["role", "external id", "partner"])
-def test_an_environment_without_the_route(tmp_path: Path, outputs: dict[str, str], missing: str) -> None:
-    """Given no drop role, external id or partner, when files are delivered, then the error says what to declare."""
-    session = session_of(
-        parameters={} if missing == "external id" else PARAMETERS, partner=None if missing == "partner" else Partner()
-    )
+@pytest.mark.parametrize("route", [deliver_s3, deliver_third_party])
+@pytest.mark.parametrize("missing", ["role", "external id", "sender"])
+def test_an_environment_without_the_route(
+    tmp_path: Path, outputs: dict[str, str], route: Deliver, missing: str
+) -> None:
+    """Given no role, external id or sender, when files are delivered, then the error says what to declare."""
+    sender = None if missing == "sender" else Partner()
+    parameters = {} if missing == "external id" else PARAMETERS
+    session = session_of(parameters=parameters, partner=sender, third_party=sender)
     if missing == "role":
-        del outputs["DropRoleArn"]
+        del outputs["DropRoleArn"], outputs["ThirdPartyRoleArn"]
     with pytest.raises(UsageError) as caught:
-        deliver(deliver_s3, session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
-    assert caught.value.hint
+        deliver(route, session, outputs, files_of(tmp_path, day_csv=b"one"), silent)
+    assert "dataops.yml" in str(caught.value.hint)
+    assert raw_objects() == {}
+
+
+def test_a_tool_writes_a_file_again(tmp_path: Path, outputs: dict[str, str]) -> None:
+    """Given a tool's file that is there, when one of the same name comes, then it is written over; its own session writes."""
+    session = session_of()
+    for content in (b"one", b"two"):
+        (done,) = deliver(deliver_third_party, session, outputs, files_of(tmp_path, a_csv=content), silent)
+        assert (done.delivered, done.target) == (True, "transactions/source=third-party/dataops/a.csv")
+    assert raw_objects() == {done.target: b"two"}
+    assert session.calls == []
+
+
+def test_two_files_of_one_name_do_not_meet_in_one_call(tmp_path: Path, outputs: dict[str, str]) -> None:
+    """Given two files of one name, when they are delivered in one call, then none is: the second would hide the first."""
+    (tmp_path / "b").mkdir()
+    files = [*files_of(tmp_path, a_csv=b"one"), *files_of(tmp_path / "b", a_csv=b"two")]
+    with pytest.raises(BadFiles, match="has the name a.csv"):
+        deliver(deliver_third_party, session_of(), outputs, files, silent)
     assert raw_objects() == {}
 
 

@@ -33,6 +33,7 @@ environments:
         reason: tagged by the platform team
         until: 2027-01-31
     routes: {sftp: {expected_every_hours: 24}, s3: {expected_every_hours: 6}}
+    third_party: {account: "888888888888"}
   prod:
     account: "012345670123"
     region: eu-west-1

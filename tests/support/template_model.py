@@ -20,6 +20,7 @@ TEMPLATES: dict[str, Template] = {path.stem: load_template(path) for path in sor
 
 ACCOUNT = "111111111111"
 PARTNER = "999999999999"
+THIRD_PARTY = "888888888888"
 LONGEST_ENVIRONMENT = "e" * 16
 
 SAMPLES: dict[str, str] = {
@@ -30,6 +31,8 @@ SAMPLES: dict[str, str] = {
     "EnvironmentName": LONGEST_ENVIRONMENT,
     "PartnerAccountId": PARTNER,
     "PartnerExternalId": "agreed-with-partner",
+    "ThirdPartyAccountId": THIRD_PARTY,
+    "ThirdPartyExternalId": "given-by-the-tool",
     "OrganizationId": "o-a1b2c3d4e5",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
     "ArtifactsBucketName": "artifacts-bucket",

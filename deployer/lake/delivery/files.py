@@ -54,8 +54,15 @@ class RawFile:
 
         Other content never meets an existing name, and the same content always does.
         """
+        return f"{self._stem()}-{content_hash(self.path)[:HASH_LETTERS]}{self.suffix}"
+
+    def plain_name(self) -> str:
+        """Return the file's own name, for senders that name their files themselves."""
+        return f"{self._stem()}{self.suffix}"
+
+    def _stem(self) -> str:
         stem = _UNSAFE.sub("_", self.path.name[: -len(self.suffix)]).lstrip("._") or "file"
-        return f"{stem[:LONGEST_STEM]}-{content_hash(self.path)[:HASH_LETTERS]}{self.suffix}"
+        return stem[:LONGEST_STEM]
 
 
 def content_hash(path: Path) -> str:

@@ -7,5 +7,6 @@ from collections.abc import Mapping
 from deployer.lake.delivery.delivery import Deliver
 from deployer.lake.delivery.drop import deliver_s3
 from deployer.lake.delivery.stream import deliver_stream
+from deployer.lake.delivery.third_party import deliver_third_party
 
-ROUTES: Mapping[str, Deliver] = {"s3": deliver_s3, "stream": deliver_stream}
+ROUTES: Mapping[str, Deliver] = {"s3": deliver_s3, "stream": deliver_stream, "third-party": deliver_third_party}

@@ -233,8 +233,9 @@ def test_the_partner_has_credentials_of_its_own(cloud: Cloud) -> None:
     assert ours.calls == []
 
 
-def test_an_environment_without_a_partner_says_so() -> None:
-    """Given no partner, when its session is asked for, then the hint shows what to add to dataops.yml."""
-    with pytest.raises(UsageError, match="names no partner") as raised:
-        session().as_partner()
-    assert "partner: {profile: ...}" in str(raised.value.hint)
+@pytest.mark.parametrize("key", ["partner", "third_party"])
+def test_an_environment_without_a_sender_says_so(key: str) -> None:
+    """Given no partner or no tool, when its session is asked for, then the hint shows what to add to dataops.yml."""
+    with pytest.raises(UsageError, match=f"names no {key}") as raised:
+        session().as_partner() if key == "partner" else session().as_third_party()
+    assert f"{key}: {{profile: ...}}" in str(raised.value.hint)

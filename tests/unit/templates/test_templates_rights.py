@@ -12,7 +12,9 @@ import pytest
 from botocore import xform_name
 from template_model import (
     ACCOUNT,
+    PARTNER,
     ROOT,
+    THIRD_PARTY,
     Filled,
     Resource,
     all_resources,
@@ -36,6 +38,7 @@ RAW, BASE, RESULTS, ARTIFACTS = (f"arn:aws:s3:::{name}-bucket" for name in ("raw
 VALIDATION = "operations/ValidationRole"
 FUNCTION = f"arn:aws:lambda:ap-southeast-2:{ACCOUNT}:validation-physical"
 FAILURES = f"arn:aws:sqs:ap-southeast-2:{ACCOUNT}:validationfailures-physical"
+TOOL = "ingest/ThirdPartyRole"
 DROPPED = f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.csv"
 CATALOG = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:datacatalog/AwsDataCatalog"
 WORKGROUP = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:workgroup/stack-athena"
@@ -224,6 +227,16 @@ REQUESTS = [
     ("ingest/DropRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
     ("ingest/DropRole", "kms:Decrypt", DATA_KEY, {}, False),
     ("ingest/DropRole", "kms:Decrypt", DATA_KEY, {"kms:ViaService": KINESIS}, False),
+    # A third-party tool puts files in one place, also over its own, and sees nothing.
+    (TOOL, "s3:PutObject", f"{RAW}/transactions/source=third-party/crm/refunds/1_1790000000000.csv", {}, True),
+    (TOOL, "s3:AbortMultipartUpload", f"{RAW}/transactions/source=third-party/a.csv", {}, True),
+    (TOOL, "s3:PutObject", f"{RAW}/transactions/source=s3/a.csv", {"s3:if-none-match": "*"}, False),
+    (TOOL, "s3:PutObject", f"{RAW}/transactions/source=third-party-b/a.csv", {}, False),
+    (TOOL, "s3:GetObject", f"{RAW}/transactions/source=third-party/a.csv", {}, False),
+    (TOOL, "s3:DeleteObject", f"{RAW}/transactions/source=third-party/a.csv", {}, False),
+    (TOOL, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=third-party/"}, False),
+    (TOOL, "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    (TOOL, "kms:Decrypt", DATA_KEY, {}, False),
     # Firehose reads one stream, writes two prefixes, and reports.
     ("ingest/DeliveryRole", "kinesis:GetRecords", STREAM, {}, True),
     ("ingest/DeliveryRole", "kinesis:PutRecord", STREAM, {}, False),
@@ -282,12 +295,16 @@ def test_an_attached_policy_gives_what_it_says(
     assert policy_allows(statements(one_resource(template, logical_id)), action, resource, context) is allowed
 
 
-def test_only_the_partner_with_the_external_id_takes_the_drop_role() -> None:
-    """Given the drop role, when someone without the agreed external id asks for it, then the answer is no."""
-    (trust,) = statements(one_resource("ingest", "DropRole"))
+@pytest.mark.parametrize(
+    ("role", "account", "external_id"),
+    [("DropRole", PARTNER, "agreed-with-partner"), ("ThirdPartyRole", THIRD_PARTY, "given-by-the-tool")],
+)
+def test_only_the_sender_with_the_external_id_takes_its_role(role: str, account: str, external_id: str) -> None:
+    """Given the role of a sender, when someone without the agreed external id asks for it, then the answer is no."""
+    (trust,) = statements(one_resource("ingest", role))
     judged = [{**trust, "Resource": "*"}]
-    assert trust["Principal"] == {"AWS": "arn:aws:iam::999999999999:root"}
-    assert policy_allows(judged, "sts:AssumeRole", "*", {"sts:ExternalId": "agreed-with-partner"})
+    assert trust["Principal"] == {"AWS": f"arn:aws:iam::{account}:root"}
+    assert policy_allows(judged, "sts:AssumeRole", "*", {"sts:ExternalId": external_id})
     assert not policy_allows(judged, "sts:AssumeRole", "*", {"sts:ExternalId": "guessed"})
     assert not policy_allows(judged, "sts:AssumeRole", "*", {})
 

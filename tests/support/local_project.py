@@ -1,0 +1,60 @@
+"""A copy of the project in a folder of its own, and the command line in it: what a person does who tries it out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from repository import ROOT
+
+DATAOPS = str(Path(sys.executable).with_name("dataops"))
+PARTS = ("templates", "glue", "athena", "functions")
+
+
+@dataclass(frozen=True)
+class LocalProject:
+    """A project directory; its local cloud is started by the first command that needs it."""
+
+    directory: Path
+
+    @classmethod
+    def copy_to(cls, directory: Path) -> LocalProject:
+        for name in PARTS:
+            shutil.copytree(ROOT / name, directory / name)
+        shutil.copy(ROOT / "dataops.yml", directory)
+        return cls(directory)
+
+    def dataops(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command; with `check`, the test fails unless it succeeds."""
+        command = [DATAOPS, *arguments]
+        run = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, timeout=600, check=False)
+        if check and run.returncode != 0:
+            pytest.fail(f"dataops {' '.join(arguments)} ended with {run.returncode}\n{run.stdout}\n{run.stderr}")
+        return run
+
+    def document(self, *arguments: str) -> Any:
+        """The JSON document of a command that succeeds."""
+        return json.loads(self.dataops("--output", "json", *arguments).stdout)
+
+    def client(self, service: str, *, account: str | None = None) -> Any:
+        """A boto3 client of the local cloud, as its own account or another one."""
+        status = self.document("local", "status")
+        return boto3.client(
+            service,
+            endpoint_url=status["url"],
+            region_name=status["region"],
+            aws_access_key_id=account or status["access_key_id"],
+            aws_secret_access_key=status["secret_access_key"],
+        )
+
+    def outputs(self, stack: str) -> dict[str, str]:
+        """The outputs of one deployed stack."""
+        stacks = self.client("cloudformation").describe_stacks(StackName=f"refunds-lake-local-{stack}")["Stacks"]
+        return {each["OutputKey"]: each["OutputValue"] for each in stacks[0]["Outputs"]}
