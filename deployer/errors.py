@@ -77,3 +77,7 @@ class Refused(DataopsError):
     """A guard stopped the command before it could do harm."""
 
     exit_code = 6
+
+
+class Denied(Refused):
+    """AWS says that these credentials have no right to it, or does not know of the right yet."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployer.errors import DataopsError, Refused
+from deployer.errors import DataopsError, Denied
 
 CREDENTIALS = "aws configure, aws sso login, or the pipeline's service connection; then `aws sts get-caller-identity`"
 
@@ -80,7 +80,7 @@ def _answer(error: Any) -> DataopsError:
         return DataopsError(f"AWS does not accept these credentials ({operation}: {message})", hint=CREDENTIALS)
     if code in _DENIED:
         hint = "`dataops iam-policy --env ENVIRONMENT` prints what the pipeline's role needs"
-        return Refused(f"AWS denies {operation}: {message}", hint=hint)
+        return Denied(f"AWS denies {operation}: {message}", hint=hint)
     if code in _THROTTLED:
         hint = "run the command again: it goes on where it stopped"
         return DataopsError(f"AWS throttles {operation}, also after retries: {message}", hint=hint)

@@ -63,7 +63,7 @@ class Deployment:
 
     def _run_locked(self, bucket: str, *, approved: bool) -> DeployResult:
         store = self._ports.open_store(bucket)
-        with self._tools.lock(store):
+        with self._tools.lock(store, is_new=approved):
             facts = self._await_others(self.facts())  # somebody else may have deployed while we waited
             if self._is_done(facts):
                 return self._nothing_to_do(facts)

@@ -8,7 +8,7 @@ from deployer.deploying.events import Said
 from deployer.deploying.executor import Executor
 from deployer.deploying.request import DeployRequest, Ports
 from deployer.deploying.stack_change import ChangeContext, StackChange
-from deployer.ledger.lock import EnvironmentLock
+from deployer.ledger.lock import RIGHTS_SECONDS, EnvironmentLock
 from deployer.ledger.store import RecordStore
 from deployer.pauses import Interrupted, TimeIsUp
 from deployer.planning.change_sets import ChangeSets
@@ -61,11 +61,19 @@ class Tools:
             bucket=facts.bucket,
         )
 
-    def lock(self, store: RecordStore) -> AbstractContextManager[None]:
-        """The environment's lock, waited for as long as the operator allows."""
-        lock = EnvironmentLock(store, self.target.environment.name, sleep=self._sleep)
-        seconds = self.ports.pauses.deadline.left(self.request.lock_timeout_seconds)
-        return lock.held(self.run, timeout_seconds=seconds, say=self.say, on_loss=self._stop)
+    def lock(self, store: RecordStore, *, is_new: bool) -> AbstractContextManager[None]:
+        """The environment's lock, waited for as long as the operator allows; in a new bucket until we may write there."""
+        lock, left = (
+            EnvironmentLock(store, self.target.environment.name, sleep=self._sleep),
+            self.ports.pauses.deadline.left,
+        )
+        return lock.held(
+            self.run,
+            timeout_seconds=left(self.request.lock_timeout_seconds),
+            rights_seconds=left(RIGHTS_SECONDS) if is_new else 0.0,
+            say=self.say,
+            on_loss=self._stop,
+        )
 
     def _sleep(self, seconds: float) -> None:
         """A pause that a signal ends. That the time is over is the lock's to say: it names who holds it."""

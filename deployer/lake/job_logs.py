@@ -12,9 +12,10 @@ from typing import Any
 from deployer.aws.calls import translated
 from deployer.lake.deployed_lake import Lake
 
-# Glue writes what the script prints to .../output and Spark's own log to .../error.
+# Glue writes what the script prints, to stdout or stderr, to .../output, and Spark's own log to .../error.
 # https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
 STREAM_KINDS = ("output", "error")
+SCRIPT_KINDS = ("output",)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ class JobLog:
             return  # the group appears with the first line
 
 
-def last_lines(lake: Lake, run_id: str, *, kind: str = "error", count: int = 10) -> list[str]:
-    """Return the last lines of a run's log, as the cause of a failure is there more often than not."""
-    return JobLog(lake, run_id, (kind,)).new_lines()[-count:]
+def last_lines(lake: Lake, run_id: str, *, count: int = 10) -> list[str]:
+    """Return the last lines that a run's script printed: what it did, or what it says of its failure.
+
+    Spark's own log is left out: it is long, has a stream for each executor, and says nothing in the job's words.
+    """
+    return JobLog(lake, run_id, SCRIPT_KINDS).new_lines()[-count:]

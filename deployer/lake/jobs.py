@@ -15,11 +15,11 @@ from refunds_lake.storage.lock import ACTIVE_STATES
 from deployer.aws.calls import translated
 from deployer.errors import DataopsError, Locked
 from deployer.lake.deployed_lake import Lake
-from deployer.lake.job_logs import STREAM_KINDS, JobLog
+from deployer.lake.job_logs import SCRIPT_KINDS, STREAM_KINDS, JobLog
 from deployer.pauses import Interrupted, poll
 
 SHOW_AGAIN_SECONDS = 30
-PROGRESS_KINDS = ("output",)  # where the script's own lines are
+FREEING_SECONDS = 60.0  # Glue counts a run as one that goes on for a moment after its end
 Say = Callable[[str], None]
 
 
@@ -110,27 +110,38 @@ def _stop_ours(lake: Lake, run_id: str) -> str:
 
 def _start_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher, *, left: Callable[[], float]) -> str:
     try:
-        return start_job(lake, arguments)
+        return start_job(lake, arguments, watcher.say)
     except Locked:
         active = active_run(lake)
     if active is not None:
         watcher.say(f"waiting for job run {active.id}, which is active")
         follow_job(lake, active.id, watcher, timeout_seconds=left())
-    return start_job(lake, arguments)
+    return start_job(lake, arguments, watcher.say)
 
 
-def start_job(lake: Lake, arguments: Mapping[str, str]) -> str:
-    """Start a run and return its id. Raises Locked when the job runs already."""
-    try:
-        return str(lake.glue.start_job_run(JobName=lake.job, Arguments=dict(arguments))["JobRunId"])
-    except lake.glue.exceptions.ConcurrentRunsExceededException as error:
-        active = active_run(lake)
-        named = f"run {active.id}" if active else "another run"
-        raise Locked(
-            f"{named} of the job is active already",
-            where=lake.job,
-            hint=f"wait for it: dataops logs --env {lake.environment} --follow",
-        ) from error
+def start_job(lake: Lake, arguments: Mapping[str, str], say: Say) -> str:
+    """Start a run and return its id. Raises Locked when the job runs already.
+
+    When Glue refuses although no run is active, it has not taken note of the end of the last one: that is waited for.
+    """
+    for attempt, _ in enumerate(poll(FREEING_SECONDS)):
+        try:
+            return str(lake.glue.start_job_run(JobName=lake.job, Arguments=dict(arguments))["JobRunId"])
+        except lake.glue.exceptions.ConcurrentRunsExceededException:
+            active = active_run(lake)
+        if active is not None:
+            raise Locked(
+                f"run {active.id} of the job is active already",
+                where=lake.job,
+                hint=f"wait for it: dataops logs --env {lake.environment} --follow",
+            )
+        if attempt == 0:
+            say(f"waiting up to {FREEING_SECONDS:.0f} s for Glue to see that the job's last run has ended")
+    raise Locked(
+        f"Glue starts no run, since too many are active; there is none after {FREEING_SECONDS:.0f} s",
+        where=lake.job,
+        hint="run the same command again in some minutes",
+    )
 
 
 def follow_job(
@@ -140,7 +151,7 @@ def follow_job(
 
     One call for the state and one for the log in each poll; two for the log when every line is wanted.
     """
-    told = _Told(log or JobLog(lake, run_id, STREAM_KINDS if watcher.say_line else PROGRESS_KINDS), watcher)
+    told = _Told(log or JobLog(lake, run_id, STREAM_KINDS if watcher.say_line else SCRIPT_KINDS), watcher)
     state, step, shown_at = "", "", 0.0
     for waited in poll(timeout_seconds):
         run = read_run(lake, run_id)

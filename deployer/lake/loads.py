@@ -72,7 +72,7 @@ def replay_arguments(reason: str | None) -> dict[str, str]:
 
 def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:
     """Run the job on the live tables to its end. Raises LoadFailed with the cause, Locked when a run is active."""
-    run_id = start_job(lake, arguments)
+    run_id = start_job(lake, arguments, watcher.say)
     watcher.say(f"job run {run_id} started")
     try:
         run = follow_job(lake, run_id, watcher, timeout_seconds=TIMEOUT_SECONDS)
@@ -91,7 +91,7 @@ def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:
         )
     if manifest is not None:
         return _with_new(lake, run, manifest)
-    result = job_result(last_lines(lake, run.id, kind="output"))
+    result = job_result(last_lines(lake, run.id))
     problems = tuple(Problem(each["key"], each["reason"]) for each in result.get("problems", ()))
     return Load(lake.environment, run.id, run.state, run.seconds, nothing_new=True, problems=problems)
 

@@ -15,12 +15,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from deployer.errors import DataopsError, Locked
+from deployer.errors import DataopsError, Denied, Locked
 from deployer.ledger.store import RecordStore, readable
 
 LIFETIME_SECONDS = 90.0
 HEARTBEAT_SECONDS = 20.0
 RETRY_SECONDS = 2.0
+# The right to a bucket and a key that were made just now may not be known everywhere for minutes.
+# https://docs.aws.amazon.com/kms/latest/developerguide/accessing-kms.html#programming-eventual-consistency
+RIGHTS_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,21 @@ class EnvironmentLock:
         found = self._store.get(self.key)
         return (Owner(**json.loads(found.body)), found.etag) if found else None
 
-    def take(self, run: str, *, timeout_seconds: float = 0.0, say: Callable[[str], None] = lambda _: None) -> str:
-        """Take the lock, waiting for it at most so long; its version. Raises Locked, which names the owner."""
+    def take(
+        self,
+        run: str,
+        *,
+        timeout_seconds: float = 0.0,
+        rights_seconds: float = 0.0,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> str:
+        """Take the lock, waiting for it at most so long; its version. Raises Locked, which names the owner.
+
+        For `rights_seconds` a denial only means that the right to a new bucket is not known everywhere yet.
+        """
         deadline, told = self._clock() + timeout_seconds, False
         while True:
-            if etag := self._try(run, say):
+            if etag := self._try_as_allowed(run, rights_seconds, say):
                 return etag
             now = self._clock()
             if now >= deadline:
@@ -114,6 +127,21 @@ class EnvironmentLock:
                 say(f"environment {self._environment} is locked; waiting up to {timeout_seconds:.0f} s")
                 told = True
             self._sleep(min(RETRY_SECONDS, deadline - now))
+
+    def _try_as_allowed(self, run: str, rights_seconds: float, say: Callable[[str], None]) -> str | None:
+        deadline, told = self._clock() + rights_seconds, False
+        while True:
+            try:
+                return self._try(run, say)
+            except Denied as error:
+                now = self._clock()
+                if now >= deadline:
+                    raise
+                if not told:
+                    what = f"the right to the new bucket is not known everywhere yet ({error.message})"
+                    say(f"{what}; waiting up to {rights_seconds:.0f} s")
+                    told = True
+                self._sleep(min(RETRY_SECONDS, deadline - now))
 
     def _try(self, run: str, say: Callable[[str], None]) -> str | None:
         body = readable(asdict(this_owner(run, self._clock())))
@@ -157,11 +185,13 @@ class EnvironmentLock:
         run: str,
         *,
         timeout_seconds: float = 0.0,
+        rights_seconds: float = 0.0,
         say: Callable[[str], None] = lambda _: None,
         on_loss: Callable[[str], None] = lambda why: None,
     ) -> Iterator[None]:
         """Hold the lock, with a heartbeat in the background; `on_loss` is told why when the lock is ours no more."""
-        keeper = _Keeper(self, self.take(run, timeout_seconds=timeout_seconds, say=say), say, on_loss)
+        etag = self.take(run, timeout_seconds=timeout_seconds, rights_seconds=rights_seconds, say=say)
+        keeper = _Keeper(self, etag, say, on_loss)
         keeper.start()
         try:
             yield

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 import pytest
 from independent_answer import answer
+from refunds_lake.publishing.maintenance import lock_key
 from repository import ROOT
 
 DATAOPS = str(Path(sys.executable).with_name("dataops"))
@@ -141,6 +142,19 @@ def test_the_job_log_reached_cloudwatch(lakehouse: Lakehouse) -> None:
     """Given a finished run, when its log is asked for, then the counts that the job printed are there."""
     logs = lakehouse.dataops("logs", "--env", "local")
     assert "this run: read" in logs.stdout
+
+
+def test_a_run_that_fails_says_why_in_the_jobs_own_words(lakehouse: Lakehouse) -> None:
+    """Given tables that somebody is at work on, when the job is run, then its own line of the log is the command's error."""
+    stack = lakehouse.client("cloudformation").describe_stacks(StackName="refunds-lake-local-storage")["Stacks"][0]
+    base = next(each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "BaseBucketName")
+    s3, lock = lakehouse.client("s3"), {"holder": "a person", "expires_at": "2099-01-01T00:00:00Z"}
+    s3.put_object(Bucket=base, Key=lock_key("base/"), Body=json.dumps(lock).encode())
+    failed = lakehouse.dataops("run", "--env", "local", check=False)
+    s3.delete_object(Bucket=base, Key=lock_key("base/"))
+    assert failed.returncode == 5, failed.stderr
+    assert "the end of the job's log:\n" in failed.stderr
+    assert "error: refunds-lake-local-glue-base-tables: run a person is at work on these tables." in failed.stderr
 
 
 def test_drift_finds_what_was_changed_by_hand(lakehouse: Lakehouse) -> None:

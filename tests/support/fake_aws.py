@@ -134,12 +134,16 @@ class FakeAthena:
 
 @dataclass
 class FakeGlue:
-    """Glue with whatever jobs are named; `ends` is what the next runs come to, one after the other."""
+    """Glue with whatever jobs are named; `ends` is what the next runs come to, one after the other.
+
+    `frees_late` is how often it refuses a start although no run is active any more.
+    """
 
     ends: list[dict[str, Any]] = field(default_factory=list)
     on_start: Callable[[str, Mapping[str, str]], None] = lambda run_id, arguments: None
     runs: list[dict[str, Any]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
+    frees_late: int = 0
     polls_until_done: int = 1
     on_poll: Callable[[], None] = lambda: None
     asked: int = 0
@@ -154,7 +158,9 @@ class FakeGlue:
         self.runs.append({"Id": run_id, "JobRunState": "RUNNING", "StartedOn": "0", "polls": 1, "end": {}})
 
     def start_job_run(self, JobName: str, Arguments: Mapping[str, str]) -> dict[str, str]:
-        if any(run["JobRunState"] == "RUNNING" for run in self.runs):
+        is_active = any(run["JobRunState"] == "RUNNING" for run in self.runs)
+        if is_active or self.frees_late:
+            self.frees_late -= not is_active
             raise client_error(ConcurrentRuns, "ConcurrentRunsExceededException")
         run_id = f"jr_{len(self.runs):08}"
         end = self.ends.pop(0) if self.ends else {}

@@ -172,5 +172,5 @@ class Jobs:
 
     def lines(self, group: str, run_id: str) -> list[str]:
         logs = self.cloud.client("logs")
-        events = logs.get_log_events(logGroupName=group, logStreamName=run_id, startFromHead=True)["events"]
+        events = logs.get_log_events(logGroupName=group, logStreamName=f"{run_id}-driver", startFromHead=True)["events"]
         return [event["message"] for event in events]

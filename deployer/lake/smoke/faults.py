@@ -69,6 +69,19 @@ in the text alone is how Athena refuses to start one.
 """
 
 
+_OF_RIGHTS: Final = re.compile(
+    r"access ?denied|AccessDenied|not authorized|AWS denies|insufficient lake ?formation|lacks? permission|\b403\b"
+    r"|unable to assume|cannot be assumed|could not assume",
+    re.IGNORECASE,
+)
+"""How AWS's services say that somebody may not do something; the job's and Athena's messages carry their words."""
+
+
+def speaks_of_rights(message: str) -> bool:
+    """Return whether a denied right is behind a failure: it may have been granted just now and not be known yet."""
+    return bool(_OF_RIGHTS.search(message))
+
+
 def speaks_of_the_code(error: str) -> bool:
     """Return whether the message with which a job run failed says that the job's code or its result is wrong.
 

@@ -155,7 +155,7 @@ class JobProcess:
             self.kill()
         for kind, pipe in {"output": process.stdout, "error": process.stderr}.items():
             assert pipe is not None
-            stream = LogStream(f"{self.spec.log_group_prefix}/{kind}", self.spec.run_id)
+            stream = LogStream(f"{self.spec.log_group_prefix}/{kind}", f"{self.spec.run_id}-driver")
             context = contextvars.copy_context()
             reader = threading.Thread(target=context.run, args=(copy_lines, pipe, stream), daemon=True)
             reader.start()

@@ -24,6 +24,8 @@ def main() -> int:
     parent = int(os.environ.pop("DATAOPS_LOCAL_PARENT"))
     error_file = Path(os.environ.pop("DATAOPS_LOCAL_ERROR_FILE"))
     die_with(parent)
+    # Glue has what a script writes to stderr beside what it prints, and the JVM's own log apart from both.
+    sys.stderr = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     sys.argv = sys.argv[1:]
     sys.path[0] = str(Path(sys.argv[0]).parent)
     try:

@@ -145,7 +145,7 @@ def log_lines(cloud: Cloud, run_id: str) -> list[str]:
     """What a run has printed so far; nothing while its log is not there."""
     logs = cloud.client("logs")
     try:
-        events = logs.get_log_events(logGroupName="/aws-glue/jobs/output", logStreamName=run_id)["events"]
+        events = logs.get_log_events(logGroupName="/aws-glue/jobs/output", logStreamName=f"{run_id}-driver")["events"]
     except logs.exceptions.ResourceNotFoundException:
         return []
     return [event["message"] for event in events]

@@ -46,6 +46,8 @@ jvm = spark.sparkContext._jvm
 path = jvm.org.apache.hadoop.fs.Path(f"{base}/refund/month=2026-09")
 path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()).delete(path, True)
 print("arguments", sys.argv[1:])
+print("complaint of the script", file=sys.stderr)
+jvm.System.err.println("complaint of Spark")
 """
 
 
@@ -101,6 +103,8 @@ def test_a_script_runs_on_spark(jobs: Jobs) -> None:
     assert "written 2026-10 ['_SUCC', 'part-']" in printed
     assert "late 1" in printed
     assert "gone AnalysisException" in printed
+    assert "complaint of the script" in printed, "a script's stderr is beside its stdout, as on Glue 5 and 6"
+    assert "complaint of Spark" in jobs.lines("/lake/jobs/error", run["Id"])
     arguments = next(line for line in printed if line.startswith("arguments"))
     assert "'--given', 'by the run'" in arguments
     assert f"'--bucket', '{bucket}'" in arguments
@@ -196,12 +200,12 @@ def test_objects_with_hidden_names_survive_a_run(jobs: Jobs) -> None:
 
 
 def test_failures_are_named(jobs: Jobs) -> None:
-    """Given scripts that fail, then FAILED with the last line of the error, and the traceback is in the error log."""
+    """Given scripts that fail, then FAILED with the last line of the error, and the traceback is in what the script printed."""
     for script, message in FAILURES.items():
         run = jobs.run(jobs.job(script))
         assert (run["JobRunState"], run["ErrorMessage"].partition(" (")[0]) == ("FAILED", message)
         if script.startswith("raise"):
-            text = "\n".join(jobs.lines("/aws-glue/jobs/error", run["Id"]))
+            text = "\n".join(jobs.lines("/aws-glue/jobs/output", run["Id"]))
             assert "Traceback" in text
             assert "spark_runner" not in text
     gone = jobs.job("pass")

@@ -9,10 +9,10 @@ from deployments import PASSED, World, failing, passing
 from fake_cloud import FakeCloud
 
 from deployer.deploying.deployment import Deployment
-from deployer.deploying.events import StackEnded, StackStarted
+from deployer.deploying.events import Said, StackEnded, StackStarted
 from deployer.deploying.request import DeployRequest, IfBusy
 from deployer.deploying.results import DeployOutcome, StackOutcome
-from deployer.errors import DataopsError, Locked, Refused
+from deployer.errors import DataopsError, Denied, Locked, Refused
 from deployer.ledger.lock import EnvironmentLock
 from deployer.ledger.verdict import SmokeOutcome
 from deployer.planning.plan import Options
@@ -46,6 +46,34 @@ def test_the_first_deployment_makes_every_stack_after_its_parents(world: World) 
     assert order.index("store") < order.index("report")
     assert sorted(world.cloud.executed) == ["base", "job", "report", "store"]
     assert world.cloud.left_behind == []
+
+
+def test_the_first_lock_waits_until_aws_knows_our_right(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a bucket that the run has just made, when AWS denies the lock for a while, then it is waited for, and said."""
+    monkeypatch.setattr("deployer.ledger.lock.RETRY_SECONDS", 0.001)
+    denials = iter(range(3))
+
+    def deny(name: str) -> None:
+        if next(denials, None) is not None:
+            raise Denied(f"AWS denies {name}")
+
+    world.store.before_call = deny
+    assert world.deploy().outcome is DeployOutcome.DONE
+    said = [event.text for event in world.progress.events if isinstance(event, Said)]
+    assert sum("the right to the new bucket is not known everywhere yet" in text for text in said) == 1
+
+
+def test_a_denied_lock_of_a_known_bucket_ends_the_deployment(deployed: World) -> None:
+    """Given an environment that was deployed before, when AWS denies its lock, then that is final."""
+    deployed.write("job.py", "print(2)\n")
+
+    def deny(name: str) -> None:
+        if name == "create":
+            raise Denied("AWS denies PutObject")
+
+    deployed.store.before_call = deny
+    with pytest.raises(Denied):
+        deployed.deploy()
 
 
 def test_outputs_become_parameters(world: World) -> None:

@@ -31,7 +31,7 @@ def run(session: Any, said: list[str] | None = None, **options: Any) -> Any:
         said.append if said is not None else lambda text: None, say_line=options.pop("say_line", None)
     )
     options = {"timeout_seconds": 60, **options}
-    run_id = start_job(session.lake, {"--full_refresh": "true"})
+    run_id = start_job(session.lake, {"--full_refresh": "true"}, watcher.say)
     return follow_job(session.lake, run_id, watcher, **options)
 
 
@@ -59,6 +59,24 @@ def test_a_second_run_is_locked_out() -> None:
     with pytest.raises(Locked, match="jr_other") as caught:
         run(session)
     assert caught.value.exit_code == 5
+
+
+def test_a_slot_that_glue_frees_late_is_waited_for() -> None:
+    """Given a run that has ended, when Glue still refuses the next one, then that is said once, and the next one starts."""
+    session: Any = FakeSession(glue=FakeGlue(frees_late=3))
+    said: list[str] = []
+    assert run(session, said).succeeded
+    assert said[0] == "waiting up to 60 s for Glue to see that the job's last run has ended"
+    assert len(said) == 3 and session.glue.frees_late == 0
+
+
+def test_a_slot_that_never_comes_free_ends_with_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no active run, when Glue refuses for a minute, then the command ends as locked, and says what was seen."""
+    monkeypatch.setattr("deployer.lake.jobs.FREEING_SECONDS", 0.05)
+    session: Any = FakeSession(glue=FakeGlue(frees_late=10**9))
+    with pytest.raises(Locked, match="Glue starts no run"):
+        run(session)
+    assert session.glue.runs == []
 
 
 def test_a_run_that_does_not_end() -> None:
@@ -128,10 +146,18 @@ def test_each_log_line_comes_once_and_in_order() -> None:
 
 def test_a_log_that_does_not_exist_yet_is_empty() -> None:
     """Given no log group yet, when the log is read, then there are no lines and no error."""
-    logs = FakeLogs(events=[("/job/output", 1, "hello")], missing=frozenset({"/job/error"}))
+    logs = FakeLogs(events=[("/job/error", 1, "hello")], missing=frozenset({"/job/output"}))
     session: Any = FakeSession(logs=logs)
     assert list(JobLog(session.lake, "jr_1").new_lines()) == ["hello"]
     assert last_lines(session.lake, "jr_1") == []
+
+
+def test_what_failed_is_read_where_glue_writes_what_a_script_says() -> None:
+    """Given Glue 5 and 6, which write a script's stderr beside its stdout, then Spark's own log is not even asked for."""
+    logs = FakeLogs(events=[("/job/output", 1, "error: no month"), ("/job/error", 2, "ERROR Executor: lost")])
+    session: Any = FakeSession(logs=logs)
+    assert last_lines(session.lake, "jr_1") == ["error: no month"]
+    assert logs.asked == ["/job/output"]
 
 
 def test_log_lines_are_said_while_the_run_goes_on() -> None:
@@ -182,7 +208,7 @@ def test_after_a_silence_it_is_said_that_the_job_still_lives(monkeypatch: pytest
 def test_a_terminal_is_told_when_the_run_is_over() -> None:
     """Given a watcher that shows one thing at a time, then an empty text takes it away at the end."""
     session, shown = FakeSession(), list[str]()
-    run_id = start_job(session.lake, {})
+    run_id = start_job(session.lake, {}, print)
     follow_job(session.lake, run_id, Watcher(print, lambda text, seconds: shown.append(text)), timeout_seconds=60)
     assert shown == ["job run RUNNING", ""]
 

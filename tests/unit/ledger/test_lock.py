@@ -11,7 +11,7 @@ import pytest
 from deployments import World
 from fake_cloud import FakeStore
 
-from deployer.errors import DataopsError, Locked
+from deployer.errors import DataopsError, Denied, Locked
 from deployer.ledger import lock
 from deployer.ledger.lock import LIFETIME_SECONDS, EnvironmentLock
 
@@ -62,6 +62,45 @@ def test_waiting_ends_with_the_timeout() -> None:
     with pytest.raises(Locked):
         lock_of(store, clock).take("second", timeout_seconds=30)
     assert clock.now == pytest.approx(1030)
+
+
+def denying(store: FakeStore, times: int) -> None:
+    """Let the next calls be denied."""
+    denials = iter(range(times))
+
+    def deny(name: str) -> None:
+        if next(denials, None) is not None:
+            raise Denied("AWS denies PutObject: no identity-based policy allows kms:GenerateDataKey")
+
+    store.before_call = deny
+
+
+def test_the_right_to_a_new_bucket_is_waited_for() -> None:
+    """Given a bucket that was made just now, when AWS does not know our right to it yet, then that is said once and waited for."""
+    store, clock, said = FakeStore(), Clock(), list[str]()
+    denying(store, 20)
+    assert lock_of(store, clock).take("first", rights_seconds=300, say=said.append)
+    assert clock.now == pytest.approx(1040)
+    assert len(said) == 1
+    assert "kms:GenerateDataKey" in said[0] and said[0].endswith("waiting up to 300 s")
+
+
+def test_a_right_that_nobody_granted_ends_the_wait() -> None:
+    """Given no right to the new bucket, when five minutes are over, then the denial is the error."""
+    store, clock = FakeStore(), Clock()
+    denying(store, 10**9)
+    with pytest.raises(Denied):
+        lock_of(store, clock).take("first", rights_seconds=300)
+    assert clock.now == pytest.approx(1300)
+
+
+def test_a_denial_at_a_bucket_that_is_not_new_is_final() -> None:
+    """Given a bucket of before, when the lock is denied, then nobody waits."""
+    store, clock = FakeStore(), Clock()
+    denying(store, 1)
+    with pytest.raises(Denied):
+        lock_of(store, clock).take("first", timeout_seconds=60)
+    assert clock.now == pytest.approx(1000)
 
 
 def test_a_lock_without_heartbeat_expires() -> None:

@@ -216,7 +216,9 @@ def test_run_with_nothing_new(dataops: Run, session: Any) -> None:
 def test_run_that_fails_prints_cause_and_log(dataops: Run, session: Any) -> None:
     """Given a job that fails, when it runs, then the log's end comes first, the cause last, and the next step."""
     session.glue = FakeGlue(ends=[{"JobRunState": "FAILED", "ErrorMessage": "SystemExit: 1"}])
-    session.logs = FakeLogs(events=[("/job/error", 1, "reading"), ("/job/error", 2, "error: 5 read, 4 accounted for")])
+    session.logs = FakeLogs(
+        events=[("/job/output", 1, "reading"), ("/job/output", 2, "error: 5 read, 4 accounted for")]
+    )
     code, out, err = dataops("run", "--env", "test")
     assert (code, out) == (1, "")
     lines = err.splitlines()
@@ -236,7 +238,7 @@ def test_run_while_another_runs(dataops: Run, session: Any) -> None:
 def test_run_against_the_tables_lock(dataops: Run, session: Any) -> None:
     """Given tables that somebody else is at work on, when the job runs, then the exit code is 5 as well."""
     session.glue = FakeGlue(ends=[{"JobRunState": "FAILED", "ErrorMessage": "SystemExit: 1"}])
-    session.logs = FakeLogs(events=[("/job/error", 1, "error: run x is at work on these tables; its lock ...")])
+    session.logs = FakeLogs(events=[("/job/output", 1, "error: run x is at work on these tables; its lock ...")])
     code, _, err = dataops("run", "--env", "test")
     assert code == 5
     assert "run x is at work" in err

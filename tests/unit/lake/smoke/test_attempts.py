@@ -13,6 +13,7 @@ from deployer.pauses import Interrupted
 
 PASSED, WRONG, BROKEN, LATE = (Verdict(outcome, outcome.name) for outcome in SmokeOutcome)
 BAD_MINUTE = Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, "S3 had a bad minute")
+DENIED = Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, "job run jr_1 ended FAILED: ClientError: AccessDenied on PutObject")
 
 
 class Tries:
@@ -23,6 +24,7 @@ class Tries:
         self.said: list[str] = []
         self.pauses: list[float] = []
         self.left = math.inf
+        self.now = 0.0
 
     def __call__(self) -> Verdict:
         self.count += 1
@@ -32,7 +34,13 @@ class Tries:
         return end
 
     def verdict(self) -> Verdict:
-        return attempts.test_with_retries(self, pause=self.pauses.append, say=self.said.append, left=lambda: self.left)
+        return attempts.test_with_retries(
+            self, pause=self.pause, say=self.said.append, left=lambda: self.left, clock=lambda: self.now
+        )
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
 
 
 CASES = [
@@ -67,6 +75,29 @@ def test_nothing_is_tried_again_after_the_deadline(left: float, count: int) -> N
     tries.left = left
     verdict = tries.verdict()
     assert (verdict.outcome, verdict.attempts) == (SmokeOutcome.TIMEOUT, count)
+
+
+def test_new_rights_are_waited_for() -> None:
+    """Given rights that AWS knows of after two minutes, then the test is tried until then, and it is said what for."""
+    tries = Tries([DENIED] * 6 + [PASSED])
+    assert tries.verdict().passed
+    assert tries.pauses == [5.0, 10.0, 20.0, 30.0, 30.0, 30.0]
+    assert "new rights may take minutes to be known everywhere" in tries.said[0]
+
+
+def test_rights_that_never_come_end_the_test_after_minutes() -> None:
+    """Given a right that nobody granted, then the tries end within five minutes, with the denial as the verdict."""
+    tries = Tries([DENIED] * 99)
+    verdict = tries.verdict()
+    assert verdict.message == DENIED.message
+    assert attempts.RIGHTS_SECONDS - attempts.RIGHTS_PAUSE_SECONDS < tries.now <= attempts.RIGHTS_SECONDS
+
+
+def test_a_denial_in_a_bad_minute_counts_its_own_tries() -> None:
+    """Given faults of other kinds after a denial, then they are not waited for longer than without it."""
+    tries = Tries([DENIED, DENIED, BROKEN, PASSED])
+    assert tries.verdict().outcome is BROKEN.outcome
+    assert tries.count == 3
 
 
 def test_each_new_try_says_why() -> None:

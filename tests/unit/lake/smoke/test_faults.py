@@ -8,7 +8,13 @@ import pytest
 from fake_aws import ROOT
 
 from deployer.lake.queries import FailureKind, QueryFailed
-from deployer.lake.smoke.faults import CHECKS_OF_THE_JOB, WRAPPER_OF_THE_JOB, speaks_of_the_code, speaks_of_the_query
+from deployer.lake.smoke.faults import (
+    CHECKS_OF_THE_JOB,
+    WRAPPER_OF_THE_JOB,
+    speaks_of_rights,
+    speaks_of_the_code,
+    speaks_of_the_query,
+)
 
 OF_THE_CODE = [
     "CheckFailed: the run does not add up, nothing is published: {'read': 3}",
@@ -63,6 +69,26 @@ def test_what_the_job_says_of_its_own_code_counts_against_the_release(error: str
 @pytest.mark.parametrize("error", OF_THE_MACHINE)
 def test_everything_else_judged_nothing(error: str) -> None:
     assert not speaks_of_the_code(error)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "job run jr_1 ended FAILED: ClientError: An error occurred (AccessDenied) when calling the PutObject operation",
+        "job run jr_1 ended FAILED: AccessDeniedException: Insufficient Lake Formation permission(s) on refund",
+        "job run jr_1 ended FAILED: Unable to assume role arn:aws:iam::111111111111:role/r",
+        "AWS denies PutObject: User: arn:aws:sts::1:assumed-role/d/s is not authorized to perform: kms:GenerateDataKey",
+        "query 1 ended FAILED: PERMISSION_DENIED: Access Denied when writing to location s3://results/",
+        "WorkerFailed: OSError: When getting information for key 'x': AWS Error ACCESS_DENIED during HeadObject (403)",
+    ],
+)
+def test_a_denied_right_is_known_by_its_words(message: str) -> None:
+    assert speaks_of_rights(message)
+
+
+@pytest.mark.parametrize("message", [text for text in OF_THE_MACHINE if "AccessDenied" not in text])
+def test_other_faults_are_no_denied_rights(message: str) -> None:
+    assert not speaks_of_rights(message)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_a_job_that_our_code_fails_is_a_wrong_answer() -> None:
     """Given a script that raises, when it is tested, then the release is to blame and the log's end is shown."""
     world = World()
     world.session.glue.ends = [{"JobRunState": "FAILED", "ErrorMessage": "SystemExit: 1"}]
-    world.session.logs.events = [("/job/error", 1, "error: does not add up")]
+    world.session.logs.events = [("/job/output", 1, "error: does not add up")]
     verdict = world.test()
     assert verdict.outcome is SmokeOutcome.WRONG_ANSWER
     assert verdict.differences == ("error: does not add up",)
