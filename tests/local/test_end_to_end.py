@@ -148,7 +148,7 @@ def test_a_run_that_fails_says_why_in_the_jobs_own_words(lakehouse: Lakehouse) -
     """Given tables that somebody is at work on, when the job is run, then its own line of the log is the command's error."""
     stack = lakehouse.client("cloudformation").describe_stacks(StackName="refunds-lake-local-storage")["Stacks"][0]
     base = next(each["OutputValue"] for each in stack["Outputs"] if each["OutputKey"] == "BaseBucketName")
-    s3, lock = lakehouse.client("s3"), {"holder": "a person", "expires_at": "2099-01-01T00:00:00Z"}
+    s3, lock = lakehouse.client("s3"), {"holder": "a person", "expires_at": "2099-01-01T00:00:00.000000Z"}
     s3.put_object(Bucket=base, Key=lock_key("base/"), Body=json.dumps(lock).encode())
     failed = lakehouse.dataops("run", "--env", "local", check=False)
     s3.delete_object(Bucket=base, Key=lock_key("base/"))
