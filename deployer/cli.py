@@ -54,6 +54,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "rejected": ("deployer.commands.rejected", "rejected", "Show rejected records, and why."),
     "logs": ("deployer.commands.logs", "logs", "Print the log of the job or of a function."),
     "check": ("deployer.commands.check", "check", "Run the daily validation now."),
+    "statement": ("deployer.commands.statement", "statement", "Issue a month's report; see what was issued."),
     "data": ("deployer.commands.data", "data", "Roll back or rebuild the published tables."),
     "replay": ("deployer.commands.replay", "replay", "Judge rejected records again, after a fix."),
     "sample": ("deployer.commands.sample", "sample", "Make sample transactions with the known answer."),

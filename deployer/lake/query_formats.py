@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from refunds_statements.documents import csv_cell
+
 from deployer.errors import UsageError
 from deployer.lake.queries import QueryResult
-from deployer.lake.report_formats import csv_cell, text_for_spreadsheets
+from deployer.lake.report_formats import text_for_spreadsheets
 from deployer.printable import printable
 
 # What Athena's API calls the types that are written as numbers.

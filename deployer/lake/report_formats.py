@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from decimal import Decimal
+
+from refunds_statements.documents import csv_text
 
 from deployer.lake.refund_report import COLUMNS, RefundReport
 from deployer.printable import printable
 from deployer.refunds import RefundRow, money
 
-_NEEDS_QUOTES = re.compile(r'[",\r\n]')
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -34,13 +34,7 @@ def render_table(rows: Sequence[RefundRow]) -> str:
 def render_csv(rows: Sequence[RefundRow], *, is_safe: bool = False) -> str:
     """Write CSV (RFC 4180, lines end in LF) with a header. `is_safe` lets a spreadsheet take formulas for text."""
     cell = text_for_spreadsheets if is_safe else str
-    lines = [COLUMNS, *((cell(row.customer_id), money(row.total_refund)) for row in rows)]
-    return "".join(",".join(map(csv_cell, line)) + "\n" for line in lines)
-
-
-def csv_cell(text: str) -> str:
-    """Quote what RFC 4180 wants quoted. Python's writer lets a carriage return through when lines end in LF."""
-    return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
+    return csv_text([COLUMNS, *((cell(row.customer_id), money(row.total_refund)) for row in rows)])
 
 
 def text_for_spreadsheets(text: str) -> str:

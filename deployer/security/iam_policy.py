@@ -36,7 +36,7 @@ COMMANDS: Mapping[Role, frozenset[str]] = {
     Role.REVIEW: frozenset({"diff", "drift", "history", "plan", "show", "status"}),
     Role.DEPLOY: frozenset({"deploy", "promote", "review", "rollback", "unlock"}),
     Role.OPERATE: frozenset(
-        {"check", "data", "destroy", "ingest", "logs", "query", "rejected", "replay", "report", "run"}
+        {"check", "data", "destroy", "ingest", "logs", "query", "rejected", "replay", "report", "run", "statement"}
     ),
 }
 

@@ -25,16 +25,21 @@ class Workgroup:
     until: float
 
     def query(self, sql: str) -> Answer:
-        """Run a statement of at most 1,000 rows to its end. Raises CheckBroken; a query that takes too long is stopped."""
+        """Run a statement to its end and read all its rows. Raises CheckBroken; a query that takes too long is stopped."""
         query_id = self._started(sql)
         execution = self._ended(query_id)
         status = execution["Status"]
         if status["State"] != "SUCCEEDED":
             reason = status.get("StateChangeReason", "no reason given")
             raise CheckBroken(f"query {query_id} ended {status['State']}: {reason}")
-        result = self.client.get_query_results(QueryExecutionId=query_id)["ResultSet"]
-        columns = tuple(column["Name"] for column in result["ResultSetMetadata"]["ColumnInfo"])
-        rows = [tuple(value.get("VarCharValue") for value in row.get("Data", ())) for row in result["Rows"]]
+        pages = self.client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
+        results = [page["ResultSet"] for page in pages]
+        columns = tuple(column["Name"] for column in results[0]["ResultSetMetadata"]["ColumnInfo"])
+        rows = [
+            tuple(value.get("VarCharValue") for value in row.get("Data", ()))
+            for result in results
+            for row in result["Rows"]
+        ]
         scanned = int(execution.get("Statistics", {}).get("DataScannedInBytes", 0))
         return Answer(columns, rows[1:], scanned)  # the first row of a SELECT repeats the column names
 

@@ -21,7 +21,7 @@ NO_COMMAND = "-"
 SESSION = "deployer.aws.session"
 FOLDER = Path(__file__).parent
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "concurrent", "threading", __name__, SESSION)
-_OURS = ("deployer", "refunds_lake")
+_OURS = ("deployer", "refunds_checks", "refunds_lake", "refunds_statements")
 
 
 def install() -> None:
@@ -77,7 +77,7 @@ def record(command: str, service: str, operation: str) -> None:
     """Note a call in the folder; calls that a test makes with a session of ours do not count."""
     folder = os.environ.get(VARIABLE)
     if folder and _is_ours():
-        (Path(folder) / f"{command or NO_COMMAND} {service} {operation}").touch()
+        (Path(folder) / f"{command.partition(' ')[0] or NO_COMMAND} {service} {operation}").touch()
 
 
 def read(folder: Path) -> set[tuple[str, str, str]]:

@@ -22,7 +22,12 @@ def packages_below(folder: Path) -> set[str]:
     return {".".join(init.parent.relative_to(folder.parent).parts) for init in folder.rglob("__init__.py")}
 
 
-TOPS = (ROOT / "deployer", ROOT / "glue" / "refunds_lake", ROOT / "functions" / "refunds_checks")
+TOPS = (
+    ROOT / "deployer",
+    ROOT / "glue" / "refunds_lake",
+    ROOT / "functions" / "refunds_checks",
+    ROOT / "functions" / "refunds_statements",
+)
 
 
 def test_every_package_is_installed() -> None:

@@ -52,9 +52,14 @@ def test_a_call_of_the_deployer_counts_once(tmp_path: Path, monkeypatch: pytest.
     """Given code of the deployer, when it calls twice, then one file says which command called what."""
     monkeypatch.setenv(VARIABLE, str(tmp_path))
     ours = {"__name__": "deployer.something", "record": record}
-    exec("for _ in range(2): record('plan', 's3', 'GetObject')\nrecord('', 's3', 'GetObject')", ours)  # noqa: S102  (as that module)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["- s3 GetObject", "plan s3 GetObject"]
-    assert read(tmp_path) == {("plan", "s3", "GetObject"), ("-", "s3", "GetObject")}
+    calls = "for _ in range(2): record('plan', 's3', 'GetObject')\nfor name in ('', 'data runs'): record(name, 's3', 'GetObject')"
+    exec(calls, ours)  # noqa: S102  (as that module)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "- s3 GetObject",
+        "data s3 GetObject",
+        "plan s3 GetObject",
+    ]
+    assert read(tmp_path) == {(command, "s3", "GetObject") for command in ("plan", "-", "data")}
 
 
 STARTED = """

@@ -35,6 +35,7 @@ from deployer.commands import (
     review,
     sample,
     show,
+    statement,
     status,
     unlock,
 )
@@ -64,6 +65,9 @@ RESULTS: dict[str, type] = {
     "query": query.QueryOutput,
     "rejected": rejected.RejectedResult,
     "check": check.CheckResult,
+    "statement issue": statement.StatementResult,
+    "statement list": statement.StatementsResult,
+    "statement show": statement.StatementResult,
     "logs": logs.LogResult,
     "data runs": data.RunsResult,
     "data rebuild-catalog": data.CatalogResult,

@@ -1,0 +1,141 @@
+"""dataops statement: issue the report of a month, and look at what was issued."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Decimal
+
+import click
+from refunds_statements.statement import CheckFound
+
+from deployer.commands.report import deployed_release
+from deployer.composition.environment import lake_of
+from deployer.documents import as_document
+from deployer.errors import UsageError
+from deployer.lake.daily_check import checks_of
+from deployer.lake.refund_report import checked_month
+from deployer.lake.statements import (
+    AdjustedCustomer,
+    StatementLine,
+    WholeStatement,
+    find_statement,
+    issue_statement,
+    list_statements,
+    statement_text,
+    summary_line,
+)
+from deployer.refunds import RefundRow
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
+
+
+@dataclass(frozen=True)
+class StatementResult:
+    """One statement, with its refunds and adjustments in order."""
+
+    env: str
+    month: str
+    number: int
+    issued_at: dt.datetime
+    issued_by: str
+    run: str
+    release: str
+    customers: int
+    total_refund: Decimal
+    adjustments_total: Decimal
+    override: str
+    location: str
+    checks: tuple[CheckFound, ...]
+    refunds: tuple[RefundRow, ...]
+    adjustments: tuple[AdjustedCustomer, ...]
+
+
+@dataclass(frozen=True)
+class StatementsResult:
+    """All statements, newest first."""
+
+    env: str
+    statements: tuple[StatementLine, ...]
+
+
+month_option = click.option("--month", metavar="YYYY-MM", help="Default: the month that was issued last.")
+
+
+@click.group()
+def statement() -> None:
+    """Month end: issue a month's report as a statement, and see what was issued."""
+
+
+@statement.command(
+    "issue",
+    epilog=examples(
+        "dataops statement issue --env prod --month 2026-10",
+        'dataops statement issue --env prod --month 2026-10 --override "INC-7: the duplicate is a test customer"',
+    ),
+)
+@env_option
+@click.option("--month", metavar="YYYY-MM", help="Default: the month before the current one.")
+@click.option("--override", metavar="REASON", help="Issue although blocking checks fail; the reason is kept.")
+@click.pass_obj
+def issue_command(app: App, env_name: str, month: str | None, override: str | None) -> None:
+    """Issue the report of a month as a statement, which never changes again.
+
+    The blocking checks run first. Refused (exit code 6) when one fails, when the month is not over or has its statement,
+    and when another month comes first. What changed in earlier months since they were issued is carried as adjustments.
+    """
+    app.command = "statement issue"
+    if override is not None and not override.strip():
+        raise UsageError("--override needs a reason", hint="it is kept with the statement")
+    month = checked_month(month) if month is not None else None
+    checks = checks_of(app.project().directory)
+    session = app.connect(env_name)
+    release = deployed_release(session) or "not-recorded"
+    whole = issue_statement(lake_of(session), month, release, checks, (override or "").strip())
+    app.say(summary_line(whole.line))
+    app.emit(as_document(_result(env_name, whole)), statement_text(whole))
+
+
+@statement.command("list", epilog=examples("dataops statement list --env prod"))
+@env_option
+@click.pass_obj
+def list_command(app: App, env_name: str) -> None:
+    """List the statements, newest first."""
+    app.command = "statement list"
+    lines = list_statements(lake_of(app.connect(env_name)))
+    if not lines:
+        app.say(f"no statement is issued; next: dataops statement issue --env {env_name}")
+    app.emit(as_document(StatementsResult(env_name, lines)), "\n".join(map(summary_line, lines)))
+
+
+@statement.command("show", epilog=examples("dataops statement show --env prod --month 2026-10"))
+@env_option
+@month_option
+@click.pass_obj
+def show_command(app: App, env_name: str, month: str | None) -> None:
+    """Show a statement as it was issued."""
+    app.command = "statement show"
+    month = checked_month(month) if month is not None else None
+    whole = find_statement(lake_of(app.connect(env_name)), month)
+    app.emit(as_document(_result(env_name, whole)), statement_text(whole))
+
+
+def _result(env_name: str, whole: WholeStatement) -> StatementResult:
+    line = whole.line
+    return StatementResult(
+        env_name,
+        line.month,
+        line.number,
+        line.issued_at,
+        line.issued_by,
+        line.run,
+        line.release,
+        line.customers,
+        line.total_refund,
+        line.adjustments_total,
+        line.override,
+        line.location,
+        whole.checks,
+        whole.refunds,
+        whole.adjustments,
+    )

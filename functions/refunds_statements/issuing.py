@@ -1,0 +1,152 @@
+"""Issues the statement of a month: in order, once, checked, and from the tables of one run.
+
+Who may override a check, and who is told, is up to whoever asks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from refunds_checks.facts import read_facts
+from refunds_checks.registry import Check, blocking
+from refunds_checks.validation import Report, validate
+
+from refunds_statements.calendar import current_month, next_month, previous_month
+from refunds_statements.documents import render_documents
+from refunds_statements.lines import by_customer, difference, total
+from refunds_statements.register import IssuedMeanwhile, issued_lines, read_statements, write
+from refunds_statements.snapshot import (
+    Snapshot,
+    Source,
+    Unsettled,
+    changed_months,
+    read_lines,
+    require_unchanged,
+    take_snapshot,
+)
+from refunds_statements.statement import CheckFound, Statement
+
+_ATTEMPTS: Final = 3
+_PAUSE_SECONDS: Final = 5.0
+Clock = Callable[[], datetime]
+
+
+class NotIssued(Exception):
+    """A statement was refused; the message says why."""
+
+
+class AlreadyIssued(NotIssued):
+    """The month has its statement."""
+
+    def __init__(self, statement: Statement) -> None:
+        issued = f"{statement.issued_at:%Y-%m-%d %H:%M} UTC by {statement.issued_by}"
+        super().__init__(f"the statement of {statement.month} was issued on {issued}")
+        self.statement = statement
+
+
+class NotDue(NotIssued):
+    """The month is not over, or another one comes first."""
+
+
+class ChecksFail(NotIssued):
+    """Blocking checks have rows, or could not be run."""
+
+    def __init__(self, report: Report) -> None:
+        found = ", ".join(f"{each.check.name} ({_finding(each.rows, each.note)})" for each in report.failing)
+        super().__init__(f"blocking checks fail: {found}")
+        self.report = report
+
+
+@dataclass(frozen=True)
+class Request:
+    """Whose statement of which month. `override` says why failing checks are to be passed over; empty where they are not."""
+
+    month: str | None
+    """None for the month before the current one."""
+    release: str
+    issued_by: str
+    override: str = ""
+
+
+def issue(
+    source: Source, request: Request, checks: Sequence[Check], *, clock: Clock, pause_seconds: float = _PAUSE_SECONDS
+) -> Statement:
+    """Issue a statement. Raises NotIssued, NothingLoaded, and Unsettled where a run publishes at each attempt."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _issue_once(source, request, checks, clock)
+        except Unsettled:
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(pause_seconds)
+    raise AssertionError("unreachable")
+
+
+def _issue_once(source: Source, request: Request, checks: Sequence[Check], clock: Clock) -> Statement:
+    statements, snapshot = read_statements(source.store), take_snapshot(source)
+    current = current_month(clock(), snapshot.reporting_time_zone)
+    month = request.month or previous_month(current)
+    refuse_unless_due(month, statements, current)
+    report = check_now(source, checks, clock)
+    if report.failing and not request.override:
+        raise ChecksFail(report)
+
+    last = statements[-1] if statements else None
+    earlier = changed_months(snapshot, last.locations if last else {}, previous_month(month))
+    now = read_lines(source, snapshot, {month, *earlier})
+    lines = sorted(line for line in now if line.month == month)
+    adjustments = difference(
+        (line for line in now if line.month != month), issued_lines(source.store, statements, earlier)
+    )
+    require_unchanged(source, snapshot)
+    statement = Statement(
+        number=len(statements) + 1,
+        month=month,
+        run=snapshot.run,
+        release=request.release,
+        issued_at=clock(),
+        issued_by=request.issued_by,
+        customers=len(by_customer(lines)),
+        total_refund=total(lines),
+        adjustments_total=total(adjustments),
+        checks=tuple(CheckFound(each.check.name, each.verdict, each.rows, each.note) for each in report.results),
+        override=request.override if report.failing else "",
+        locations=_trusted_locations(snapshot, report),
+        lines=dict(sorted(Counter(line.month for line in (*lines, *adjustments)).items())),
+    )
+    try:
+        return write(source.store, statement, render_documents(statement, lines, adjustments))
+    except IssuedMeanwhile as error:
+        raise NotDue(f"somebody else has issued a statement meanwhile ({error})") from error
+
+
+def refuse_unless_due(month: str, statements: Sequence[Statement], current: str) -> None:
+    """Raise AlreadyIssued or NotDue unless the month is over and follows the one issued last; any may be the first."""
+    if issued := next((each for each in statements if each.month == month), None):
+        raise AlreadyIssued(issued)
+    if month >= current:
+        raise NotDue(f"{month} is not over: the current month is {current}")
+    if statements and month < statements[0].month:
+        raise NotDue(f"statements begin with {statements[0].month}, which carries earlier months as adjustments")
+    if statements and month != (due := next_month(statements[-1].month)):
+        raise NotDue(f"months are issued in order, the next one is {due}")
+
+
+def check_now(source: Source, checks: Sequence[Check], clock: Clock) -> Report:
+    """Run the blocking checks over all months."""
+    facts = read_facts(source.store, source.base_prefix, clock().date(), all_months=True)
+    return validate(blocking(checks), facts, {}, source.query, clock=clock)
+
+
+def _trusted_locations(snapshot: Snapshot, report: Report) -> dict[str, str]:
+    """Files that a check doubts may change where they lie: after an override the next statement reads every month."""
+    return {} if report.failing else dict(snapshot.locations)
+
+
+def _finding(rows: int, note: str) -> str:
+    return note or f"{rows:,} row{'' if rows == 1 else 's'}"

@@ -1,0 +1,97 @@
+"""What the tables say now, of one run and no other.
+
+A run may publish while the tables are read: what is read counts only where the catalog showed one run's months before,
+and no newer run has published after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from refunds_checks.validation import Query
+from refunds_lake.publishing.history import newer_than, read_history
+from refunds_lake.publishing.manifests import state_of
+from refunds_lake.storage.objects import ObjectStore
+
+from refunds_statements.lines import Line
+
+TABLE: Final = "refund_detail"
+LINES_SQL: Final = """select
+    refund_detail.month,
+    refund_detail.customer_id,
+    refund_detail.refund_id,
+    refund_detail.amount
+from refund_detail
+where
+    refund_detail.month in ({months})
+    and refund_detail.counted"""
+Months = Callable[[str], Mapping[str, str]]
+"""Month -> location of each published month of a table, by the catalog."""
+
+
+class NothingLoaded(Exception):
+    """No run is in force, so there is nothing to report."""
+
+
+class Unsettled(Exception):
+    """The tables are not those of one run: one publishes now, or the catalog was damaged."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The live tables: the bucket and the prefix of their files, their catalog, and who answers questions."""
+
+    store: ObjectStore
+    base_prefix: str
+    months: Months
+    query: Query
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The newest run, and where it says that the months of refund_detail lie."""
+
+    number: int
+    run: str
+    reporting_time_zone: str
+    locations: Mapping[str, str]
+
+
+def take_snapshot(source: Source) -> Snapshot:
+    """Return what is live. Raises NothingLoaded, and Unsettled where the catalog shows something else."""
+    state = state_of(read_history(source.store, source.base_prefix).manifests)
+    if state.in_force is None or state.reporting_time_zone is None:
+        raise NothingLoaded("no run has loaded anything yet")
+    locations = {month: each.location for month, each in state.live.get(TABLE, {}).items()}
+    if source.months(TABLE) != locations:
+        raise Unsettled(f"the catalog does not show the months of {TABLE} that the newest run published")
+    return Snapshot(state.number, state.in_force, state.reporting_time_zone, locations)
+
+
+def require_unchanged(source: Source, snapshot: Snapshot) -> None:
+    """Raise Unsettled where a run has published since."""
+    if newer := newer_than(source.store, source.base_prefix, snapshot.number):
+        raise Unsettled(f"run {newer.run_id} published while the tables were read")
+
+
+def changed_months(snapshot: Snapshot, locations: Mapping[str, str], through: str) -> frozenset[str]:
+    """Return the months, up to one, that lie elsewhere than they did."""
+    known = (month for month in snapshot.locations.keys() | locations.keys() if month <= through)
+    return frozenset(month for month in known if snapshot.locations.get(month) != locations.get(month))
+
+
+def read_lines(source: Source, snapshot: Snapshot, months: Iterable[str]) -> list[Line]:
+    """Return the counted refunds of some months, as the tables have them now."""
+    live = sorted(snapshot.locations.keys() & set(months))
+    if not live:
+        return []
+    answer = source.query(LINES_SQL.format(months=", ".join(f"'{month}'" for month in live)))
+    return [_line(row) for row in answer.rows]
+
+
+def _line(row: Sequence[Any]) -> Line:
+    month, customer_id, refund_id, amount = row
+    return Line(month, customer_id, refund_id, Decimal(amount))

@@ -1,0 +1,94 @@
+"""What is kept of an issued statement, and its form in JSON. A record is written once and never changed.
+
+Where records and documents lie is `register`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from refunds_lake.storage.objects import utc_moment, utc_text
+
+FORMAT: Final = 1
+
+
+class StatementDamaged(Exception):
+    """A record or a document is not what was written; the message names it."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file of a statement in the base bucket."""
+
+    key: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CheckFound:
+    """What a blocking check found when the statement was issued."""
+
+    name: str
+    verdict: str
+    rows: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One issued statement."""
+
+    number: int
+    """1 for the first of an environment; each month has the next one."""
+    month: str
+    run: str
+    """The run whose tables it was made of."""
+    release: str
+    issued_at: datetime
+    issued_by: str
+    customers: int
+    total_refund: Decimal
+    """Of the month alone."""
+    adjustments_total: Decimal
+    """What earlier months came to since the statement before; of the first statement all that lies before it."""
+    checks: tuple[CheckFound, ...] = ()
+    override: str = ""
+    """Why it was issued although a blocking check had rows; empty where none had."""
+    locations: Mapping[str, str] = field(default_factory=dict)
+    """Month -> where refund_detail lay. A month that lies there still has not changed."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Month -> how many lines the statement has of it; those of other months than its own are adjustments."""
+    documents: Mapping[str, Document] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The record as JSON has it: amounts as text with two decimals."""
+        return {
+            "format": FORMAT,
+            **asdict(self),
+            "issued_at": utc_text(self.issued_at),
+            "total_refund": f"{self.total_refund:.2f}",
+            "adjustments_total": f"{self.adjustments_total:.2f}",
+        }
+
+
+def parse_statement(body: bytes, key: str) -> Statement:
+    """Return the statement of a record. Raises StatementDamaged with the key."""
+    try:
+        document = json.loads(body)
+        if (found := document.pop("format")) != FORMAT:
+            raise StatementDamaged(f"{key}: format {found} is not known to this version, which writes {FORMAT}")
+        fields = {
+            "issued_at": utc_moment(document["issued_at"]),
+            "total_refund": Decimal(document["total_refund"]),
+            "adjustments_total": Decimal(document["adjustments_total"]),
+            "checks": tuple(CheckFound(**each) for each in document["checks"]),
+            "documents": {name: Document(**each) for name, each in document["documents"].items()},
+        }
+        return Statement(**{**document, **fields})
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise StatementDamaged(f"{key}: not the record of a statement ({error!r})") from error

@@ -1,0 +1,156 @@
+"""Month end in the local cloud: statements by the command, later arrivals, changes and adjustments."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from repository import ROOT
+
+DATAOPS = str(Path(sys.executable).with_name("dataops"))
+ANNA = {"customer_id": "anna", "merchant_id": "m"}
+BEN = {"customer_id": "ben", "merchant_id": "m"}
+FIRST = [
+    {"id": "P1", "type": "purchase", "timestamp": "2026-05-01T10:00:00Z", "amount": "100.00", **ANNA},
+    {"id": "P2", "type": "purchase", "timestamp": "2026-05-05T10:00:00Z", "amount": "50.00", **BEN},
+    {"id": "R1", "type": "refund", "timestamp": "2026-06-01T10:00:00Z", "amount": "10.00", "parent_id": "P1"},
+    {"id": "R2", "type": "refund", "timestamp": "2026-08-02T10:00:00Z", "amount": "20.00", "parent_id": "P1"},
+    {"id": "R3", "type": "refund", "timestamp": "2026-08-03T10:00:00Z", "amount": "5.50", "parent_id": "P2"},
+    {"id": "R4", "type": "refund", "timestamp": "2026-09-03T10:00:00Z", "amount": "1.25", "parent_id": "P2"},
+]
+
+
+@dataclass(frozen=True)
+class Lakehouse:
+    """A project directory whose local cloud holds the first arrivals."""
+
+    directory: Path
+
+    def dataops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [DATAOPS, *arguments], cwd=self.directory, capture_output=True, text=True, timeout=600, check=False
+        )
+
+    def json(self, *arguments: str) -> Any:
+        done = self.dataops("--output", "json", *arguments, "--env", "local")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+    def load(self, name: str, records: list[dict[str, str]]) -> None:
+        """Deliver records and run the job."""
+        (self.directory / name).write_text("".join(json.dumps(line) + "\n" for line in records))
+        for command in (f"ingest --env local {name}", "run --env local"):
+            done = self.dataops(*command.split())
+            assert done.returncode == 0, done.stdout + done.stderr
+
+    def client(self, service: str) -> Any:
+        status = json.loads(self.dataops("--output", "json", "local", "status").stdout)
+        return boto3.client(
+            service,
+            endpoint_url=status["url"],
+            region_name=status["region"],
+            aws_access_key_id=status["access_key_id"],
+            aws_secret_access_key=status["secret_access_key"],
+        )
+
+    def outputs(self, *names: str, of: str) -> list[str]:
+        """Outputs of the stack whose name ends so; that of the side tables' catalog has outputs of the same names."""
+        stacks = self.client("cloudformation").describe_stacks()["Stacks"]
+        (stack,) = [each for each in stacks if each["StackName"].endswith(of) and "smoke" not in each["StackName"]]
+        found = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
+        return [found[name] for name in names]
+
+    def document(self, statement: dict[str, Any], name: str) -> str:
+        """A document of a statement, from the base bucket."""
+        bucket, _, prefix = statement["location"].removeprefix("s3://").partition("/")
+        body: bytes = self.client("s3").get_object(Bucket=bucket, Key=prefix + name)["Body"].read()
+        return body.decode()
+
+
+@pytest.fixture(scope="module")
+def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
+    """Deploy and load the first arrivals."""
+    directory = tmp_path_factory.mktemp("month-end")
+    for name in ("templates", "glue", "athena", "functions"):
+        shutil.copytree(ROOT / name, directory / name)
+    shutil.copy(ROOT / "dataops.yml", directory)
+    lakehouse = Lakehouse(directory)
+    try:
+        done = lakehouse.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
+        assert done.returncode == 0, done.stdout + done.stderr
+        lakehouse.load("first.jsonl", FIRST)
+        yield lakehouse
+    finally:
+        lakehouse.dataops("local", "stop")
+
+
+def test_a_statement_is_the_report_of_its_month(lakehouse: Lakehouse) -> None:
+    """Given a month that is over, when it is issued, then its documents say what the report says, and where it comes from."""
+    statement = lakehouse.json("statement", "issue", "--month", "2026-08")
+    report = lakehouse.json("report", "--month", "2026-08")
+    assert (statement["total_refund"], statement["adjustments_total"]) == ("25.50", "10.00")
+    assert (statement["refunds"], statement["customers"]) == (report["rows"], report["customers"])
+    assert (
+        lakehouse.document(statement, "refunds.csv")
+        == lakehouse.dataops(*["report", "--env", "local", "--month", "2026-08", "--format", "csv"]).stdout
+    )
+    assert statement["run"] == lakehouse.json("data", "runs")["runs"][0]["run_id"]
+    assert statement["release"] == lakehouse.json("status")["current"]["release"]
+    assert json.loads(lakehouse.document(statement, "statement.json"))["refunds"] == report["rows"]
+    lines = list(csv.DictReader(io.StringIO(lakehouse.document(statement, "lines.csv"))))
+    assert [(line["refund_id"], line["amount"]) for line in lines] == [("R2", "20.00"), ("R3", "5.50")]
+    shown = lakehouse.json("statement", "show", "--month", "2026-08")
+    assert {**shown, "command": ""} == {**statement, "command": ""}
+
+
+def test_twice_and_out_of_order_are_refused(lakehouse: Lakehouse) -> None:
+    """Given the statement of August, then August, July and October are refused, and the list has August alone."""
+    for month in ("2026-08", "2026-07", "2026-10"):
+        assert lakehouse.dataops("statement", "issue", "--env", "local", "--month", month).returncode == 6
+    assert [each["month"] for each in lakehouse.json("statement", "list")["statements"]] == ["2026-08"]
+
+
+def test_a_blocking_check_refuses_a_month(lakehouse: Lakehouse) -> None:
+    """Given a month of purchases that the catalog lost, when a month is issued, then it is refused with the check's name."""
+    (database,) = lakehouse.outputs("BaseDatabaseName", of="-catalog")
+    lakehouse.client("glue").delete_partition(DatabaseName=database, TableName="purchase", PartitionValues=["2026-05"])
+    refused = lakehouse.dataops("statement", "issue", "--env", "local", "--month", "2026-09")
+    assert refused.returncode == 6
+    assert "row_count_disagreements (1 row)" in refused.stderr
+    assert lakehouse.dataops("data", "rebuild-catalog", "--env", "local").returncode == 0
+
+
+def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehouse) -> None:
+    """Given a void, a correction and a late refund, when September is issued, then it carries them, and all adds up."""
+    lakehouse.load(
+        "late.jsonl",
+        [
+            {"id": "V1", "type": "void", "timestamp": "2026-09-04T10:00:00Z", "amount": "5.50", "parent_id": "R3"},
+            {"id": "R2", "type": "refund", "timestamp": "2026-08-02T10:00:00Z", "amount": "21.00", "parent_id": "P1"},
+            {"id": "R5", "type": "refund", "timestamp": "2026-07-02T10:00:00Z", "amount": "0.75", "parent_id": "P2"},
+        ],
+    )
+    statement = lakehouse.json("statement", "issue", "--month", "2026-09")
+    assert (statement["total_refund"], statement["adjustments_total"]) == ("1.25", "-3.75")
+    assert statement["adjustments"] == [
+        {"month": "2026-07", "customer_id": "ben", "amount": "0.75"},
+        {"month": "2026-08", "customer_id": "anna", "amount": "1.00"},
+        {"month": "2026-08", "customer_id": "ben", "amount": "-5.50"},
+    ]
+    lines = list(csv.DictReader(io.StringIO(lakehouse.document(statement, "adjustments.csv"))))
+    assert [(line["refund_id"], line["amount"]) for line in lines] == [("R5", "0.75"), ("R2", "1.00"), ("R3", "-5.50")]
+    issued = lakehouse.json("statement", "list")["statements"]
+    told = sum(Decimal(each["total_refund"]) + Decimal(each["adjustments_total"]) for each in issued)
+    months = [f"2026-{number:02}" for number in range(5, 10)]
+    assert told == sum(Decimal(lakehouse.json("report", "--month", month)["total_refund"]) for month in months)
