@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployer.errors import DataopsError
+from deployer.lake.log_groups import groups_by_part
 
 NEEDED = (
     "ArtifactsBucketName",
@@ -51,6 +52,7 @@ class Lake:
 
     `live` are the tables of the report, `side` those of the smoke test and of a month rebuilt for a review.
     `review_job` takes its code from whoever starts it and writes the side tables only.
+    `log_groups` are those of the other parts, by the part's name on the command line.
     """
 
     environment: str
@@ -69,6 +71,7 @@ class Lake:
     stream: str | None
     review_job: str | None
     review_log_group: str | None
+    log_groups: Mapping[str, tuple[str, ...]]
     client: Callable[[str], Any] = field(repr=False, compare=False)
 
     def for_reviews(self) -> Lake | None:
@@ -126,5 +129,6 @@ def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[st
         stream=outputs.get("TransactionStreamName"),
         review_job=outputs.get("ReviewJobName"),
         review_log_group=outputs.get("ReviewLogGroupPrefix"),
+        log_groups=groups_by_part(outputs),
         client=client,
     )

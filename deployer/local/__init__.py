@@ -15,6 +15,7 @@ cloudformation/  Resource types, buckets, trust policies and refusals, inside th
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
 lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.
+log_events.py    Events of logs have ids, and are found by the prefix of their streams.
 
 completion.py says what a completion is and what it may know of the process; paths.py names every file.
 Nothing here imports from the rest of the deployer but its errors; the rest imports what is named below, and paths.py.

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from deployed_project import DeployedProject
@@ -71,3 +72,23 @@ def test_rejected_records_are_shown_until_they_are_repaired(lakehouse: DeployedP
     found = lakehouse.document("rejected", "--env", "local", "--reason", "not_json")
     assert [(each["raw_text"], each["line"]) for each in found["records"]] == [(BAD[1], 4)]
     assert lakehouse.document("rejected", "--env", "local", "--reason", "amount_invalid")["total"] == 0
+
+
+def test_logs_of_a_function_and_of_the_job(lakehouse: DeployedProject) -> None:
+    """Given a validation and a run, when their logs are asked for, then each has its own lines, and a part that is not
+    deployed is named."""
+    found = {
+        each["OutputKey"]: each["OutputValue"] for stack in _stacks(lakehouse) for each in stack.get("Outputs", ())
+    }
+    lakehouse.client("lambda").invoke(FunctionName=found["ValidationFunctionName"], Payload=b"{}")
+    validation = lakehouse.document("logs", "--env", "local", "--validate")
+    assert any('"_aws"' in line for line in validation["lines"])
+    followed = lakehouse.document("logs", "--env", "local", "--validate", "--follow", "--timeout", "3")
+    assert followed["lines"] == validation["lines"]
+    job = lakehouse.must("logs", "--env", "local", "--job", "--since", "1h")
+    assert "read 1 of 1 objects" in job and '"_aws"' not in job
+
+
+def _stacks(lakehouse: DeployedProject) -> list[dict[str, Any]]:
+    stacks: list[dict[str, Any]] = lakehouse.client("cloudformation").describe_stacks()["Stacks"]
+    return stacks

@@ -26,6 +26,7 @@ OUTPUTS = {
     "JobLogGroupPrefix": "/job",
     "ReviewJobName": "review",
     "ReviewLogGroupPrefix": "/review",
+    "ValidationLogGroupName": "/validation",
     "WorkGroupName": "reports",
     "TransactionStreamName": "transactions",
     "DropPrefix": "transactions/source=s3/",
@@ -209,13 +210,14 @@ class FakeLogs:
     missing: frozenset[str] = frozenset()
     asked: list[str] = field(default_factory=list)
     refuses: bool = False
+    on_read: Callable[[], None] = lambda: None
     exceptions: Any = field(default_factory=lambda: SimpleNamespace(ResourceNotFoundException=NoLogGroup))
 
     def get_paginator(self, operation: str) -> Any:
         assert operation == "filter_log_events"
         return SimpleNamespace(paginate=self._filter)
 
-    def _filter(self, logGroupName: str, logStreamNamePrefix: str, startTime: int) -> Iterator[dict[str, Any]]:
+    def _filter(self, logGroupName: str, startTime: int, logStreamNamePrefix: str = "") -> Iterator[dict[str, Any]]:
         self.asked.append(logGroupName)
         if self.refuses:
             raise client_error(ClientError, "AccessDeniedException", "no right to logs")
@@ -224,6 +226,7 @@ class FakeLogs:
         for number, (group, time, text) in enumerate(self.events):
             if group == logGroupName and time >= startTime:
                 yield {"events": [{"eventId": str(number), "timestamp": time, "message": text}]}
+        self.on_read()
 
 
 @dataclass

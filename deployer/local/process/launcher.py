@@ -37,6 +37,7 @@ COMPLETIONS = (
     "deployer.local.glue.job_runs",
     "deployer.local.athena.service",
     "deployer.local.firehose",
+    "deployer.local.log_events",
     "deployer.local.lambda_workers",
 )
 KEEP_LOG_BYTES = 10 << 20

@@ -355,6 +355,52 @@ def test_logs_of_a_review_s_run(dataops: Run, session: Any) -> None:
     assert (code, out) == (0, "rebuilding\n")
 
 
+def test_logs_of_a_part_since_a_moment(dataops: Run, session: Any) -> None:
+    """Given lines of a function, when its log is asked for, then those of the last hour come with their times, no older."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    session.logs = FakeLogs(events=[("/validation", now - 7_200_000, "old"), ("/validation", now - 1000, "new\nline")])
+    code, out, err = dataops("logs", "--env", "test", "--validate")
+    assert code == 0 and [line[20:] for line in out.splitlines()] == ["new", "line"]
+    assert "validate since " in err and "/validation" in err
+    assert "old" in dataops("logs", "--env", "test", "--validate", "--since", "3h")[1]
+    document = json.loads(dataops("--output", "json", "logs", "--env", "test", "--validate")[1])
+    assert (document["part"], document["run"], len(document["lines"])) == ("validate", None, 2)
+
+
+def test_logs_of_all_runs_since_a_moment(dataops: Run, session: Any) -> None:
+    """Given runs, when the job's log since a moment is asked for, then both of its groups are read, whatever the run."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    session.logs = FakeLogs(events=[("/job/error", now - 1000, "two"), ("/job/output", now - 2000, "one")])
+    code, out, _ = dataops("logs", "--env", "test", "--job", "--since", "1h")
+    assert code == 0 and [line[20:] for line in out.splitlines()] == ["one", "two"]
+
+
+def test_logs_that_are_followed_until_the_time_is_over(dataops: Run, session: Any) -> None:
+    """Given a log that grows, when it is followed, then each line comes once, and --timeout ends it."""
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    session.logs = FakeLogs(events=[("/validation", now - 2, "one")])
+    session.logs.on_read = lambda: session.logs.events.append(("/validation", now - 1, "two"))
+    code, out, _ = dataops("logs", "--env", "test", "--validate", "--follow", "--timeout", "0.05")
+    lines = [line[20:] for line in out.splitlines()]
+    assert code == 0 and lines[0] == "one" and lines.count("one") == 1 and "two" in lines[1:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--sftp",), 1, "no deployed stack names a log group of sftp"),
+        (("--validate", "--run", "x"), 2, "--run is a run of the job"),
+        (("--since", "soon"), 2, "'soon' is no moment"),
+        (("--validate", "--follow", "--output", "json"), 2, "--timeout"),
+    ],
+)
+def test_logs_of_what_is_not_there(dataops: Run, arguments: tuple[str, ...], code: int, said: str) -> None:
+    """Given a part that is not deployed, or options that do not go together, when a log is asked for, then that is said."""
+    found, _, err = dataops("logs", "--env", "test", *arguments)
+    assert found == code and said in err
+    assert "--job, --validate" in err or code == 2
+
+
 def test_sample_says_where_the_answer_is(dataops: Run, tmp_path: Path) -> None:
     """Given a folder, when a sample is made, then its size and the place of the answer are printed."""
     folder = tmp_path / "sample"
