@@ -15,15 +15,17 @@ from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.lake.daily_check import checks_of
 from deployer.lake.refund_report import checked_month
+from deployer.lake.statement_text import changes_text, statement_text, summary_line
 from deployer.lake.statements import (
     AdjustedCustomer,
+    CustomerChange,
     StatementLine,
+    TransactionChange,
     WholeStatement,
+    find_changes,
     find_statement,
     issue_statement,
     list_statements,
-    statement_text,
-    summary_line,
 )
 from deployer.refunds import RefundRow
 from deployer.terminal.app import App
@@ -57,6 +59,22 @@ class StatementsResult:
 
     env: str
     statements: tuple[StatementLine, ...]
+
+
+@dataclass(frozen=True)
+class ChangesResult:
+    """What changed since a statement, by customer and by refund."""
+
+    env: str
+    month: str
+    issued_at: dt.datetime
+    issued_run: str
+    run: str
+    total: Decimal
+    carried_total: Decimal
+    pending_total: Decimal
+    customers: tuple[CustomerChange, ...]
+    transactions: tuple[TransactionChange, ...]
 
 
 month_option = click.option("--month", metavar="YYYY-MM", help="Default: the month that was issued last.")
@@ -118,6 +136,21 @@ def show_command(app: App, env_name: str, month: str | None) -> None:
     month = checked_month(month) if month is not None else None
     whole = find_statement(lake_of(app.connect(env_name)), month)
     app.emit(as_document(_result(env_name, whole)), statement_text(whole))
+
+
+@statement.command("changes", epilog=examples("dataops statement changes --env prod --month 2026-10"))
+@env_option
+@month_option
+@click.pass_obj
+def changes_command(app: App, env_name: str, month: str | None) -> None:
+    """List what changed since a statement was issued: by customer, and the refunds that did it.
+
+    It compares all months up to the statement's. What later statements have not carried, the next one will.
+    """
+    app.command = "statement changes"
+    month = checked_month(month) if month is not None else None
+    changes = find_changes(lake_of(app.connect(env_name)), month)
+    app.emit(as_document(ChangesResult(env_name, **vars(changes))), changes_text(changes))
 
 
 def _result(env_name: str, whole: WholeStatement) -> StatementResult:

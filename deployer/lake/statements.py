@@ -1,6 +1,6 @@
-"""Statements from the command line: the deployed lake as refunds_statements reads it, its errors as ours, and how they are shown.
+"""Statements from the command line: the deployed lake as refunds_statements reads it, and its errors as ours.
 
-What a statement is, and when one may be issued, is the business of refunds_statements.
+What a statement is, and when one may be issued, is the business of refunds_statements; how one is shown is statement_text.py's.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from decimal import Decimal
 from refunds_checks.athena import Workgroup
 from refunds_checks.registry import Check
 from refunds_lake.publishing.catalog import GlueCatalog
-from refunds_statements.changes import NoStatement, statement_of
+from refunds_statements.changes import Changes, NoStatement, changes_since, statement_of
 from refunds_statements.issuing import AlreadyIssued, ChecksFail, NotIssued, Request, issue
-from refunds_statements.lines import Line, by_customer, by_month_and_customer
+from refunds_statements.lines import Line, by_customer, by_month_and_customer, total
+from refunds_statements.reasons import reasons_of
 from refunds_statements.register import adjustment_lines, own_lines, read_statements
 from refunds_statements.snapshot import NothingLoaded, Source, Unsettled
 from refunds_statements.statement import CheckFound, Statement, StatementDamaged
@@ -26,11 +27,9 @@ from refunds_statements.statement import CheckFound, Statement, StatementDamaged
 from deployer.errors import DataopsError, Refused
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.published_tables import as_dataops_errors
-from deployer.lake.report_formats import render_table
 from deployer.lake.run_manifests import base_store
 from deployer.ledger.identity import utc_now
-from deployer.printable import printable
-from deployer.refunds import RefundRow, money
+from deployer.refunds import RefundRow
 
 TIMEOUT_SECONDS = 900.0
 
@@ -69,6 +68,44 @@ class WholeStatement:
     checks: tuple[CheckFound, ...]
     refunds: tuple[RefundRow, ...]
     adjustments: tuple[AdjustedCustomer, ...]
+
+
+@dataclass(frozen=True)
+class CustomerChange:
+    """By how much a customer's refunds changed."""
+
+    customer_id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class TransactionChange:
+    """A refund that did it: by how much, and what the tables say of it now."""
+
+    month: str
+    customer_id: str
+    refund_id: str
+    amount: Decimal
+    reason: str
+    voids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StatementChanges:
+    """What changed since a statement was issued, in all months up to its own.
+
+    `carried_total` is what later statements carried of it, `pending_total` what the next one will.
+    """
+
+    month: str
+    issued_at: dt.datetime
+    issued_run: str
+    run: str
+    total: Decimal
+    carried_total: Decimal
+    pending_total: Decimal
+    customers: tuple[CustomerChange, ...]
+    transactions: tuple[TransactionChange, ...]
 
 
 def source_of(lake: Lake) -> Source:
@@ -128,6 +165,34 @@ def find_statement(lake: Lake, month: str | None) -> WholeStatement:
         return _whole(lake, statement_of(read_statements(base_store(lake)), month))
 
 
+def find_changes(lake: Lake, month: str | None) -> StatementChanges:
+    """Return what changed since the statement of a month, or the last one. Raises DataopsError."""
+    with as_our_errors(lake.environment):
+        source = source_of(lake)
+        changes = changes_since(source, month)
+        transactions = [
+            TransactionChange(*line, reason.says, reason.voids)
+            for line, reason in zip(changes.lines, reasons_of(changes.lines, source.query), strict=True)
+        ]
+    return _changes(changes, tuple(transactions))
+
+
+def _changes(changes: Changes, transactions: tuple[TransactionChange, ...]) -> StatementChanges:
+    statement = changes.statement
+    customers = by_customer(changes.lines)
+    return StatementChanges(
+        statement.month,
+        statement.issued_at,
+        statement.run,
+        changes.run,
+        total(changes.lines),
+        total(changes.carried),
+        total(changes.pending),
+        tuple(CustomerChange(customer, amount) for customer, amount in customers.items() if amount),
+        transactions,
+    )
+
+
 def _whole(lake: Lake, statement: Statement) -> WholeStatement:
     store = base_store(lake)
     return WholeStatement(
@@ -163,36 +228,3 @@ def refund_rows(totals: Mapping[str, Decimal]) -> tuple[RefundRow, ...]:
 def adjusted_customers(lines: Iterable[Line]) -> tuple[AdjustedCustomer, ...]:
     """Return lines by month and customer."""
     return tuple(AdjustedCustomer(*place, amount) for place, amount in by_month_and_customer(lines).items())
-
-
-def statement_text(whole: WholeStatement) -> str:
-    """Show a statement: where it comes from, the refunds as a table, the adjustments below it."""
-    line = whole.line
-    head = [
-        f"statement of {line.month}, issued {line.issued_at:%Y-%m-%d %H:%M} UTC by {printable(line.issued_by)}",
-        f"run {line.run}, release {line.release[:12]}",
-        line.location,
-    ]
-    overridden = [f"issued although checks failed: {printable(line.override)}"] if line.override else []
-    return "\n".join([*head, *overridden, "", render_table(whole.refunds).rstrip(), *adjustment_lines_text(whole)])
-
-
-def adjustment_lines_text(whole: WholeStatement) -> list[str]:
-    """Show what a statement adjusts."""
-    if not whole.adjustments:
-        return ["", "no adjustments of earlier months"]
-    rows = [f"  {each.month}  {printable(each.customer_id)}  {signed(each.amount)}" for each in whole.adjustments]
-    return ["", f"adjustments of earlier months: {signed(whole.line.adjustments_total)}", *rows]
-
-
-def summary_line(line: StatementLine) -> str:
-    """Say a statement in one line."""
-    customers = "1 customer" if line.customers == 1 else f"{line.customers:,} customers"
-    figures = f"{customers}, {money(line.total_refund)} in total, adjustments {signed(line.adjustments_total)}"
-    mark = "  (checks overridden)" if line.override else ""
-    return f"{line.month}  {line.issued_at:%Y-%m-%d %H:%M} UTC  {figures}{mark}"
-
-
-def signed(amount: Decimal) -> str:
-    """Write an amount with its sign."""
-    return f"{amount:+.2f}"

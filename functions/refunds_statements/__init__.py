@@ -10,5 +10,6 @@ the standard library and, through the ports of the job's library, boto3; no Spar
 `snapshot`    What the tables say now, of one run and no other.
 `issuing`     Issues a month: order, checks, lines, adjustments, documents, record.
 `changes`     What changed since a statement was issued.
+`reasons`     Why: what the tables say of a changed refund now, and the voids that name it.
 `documents`   A statement as CSV and JSON.
 """

@@ -141,6 +141,13 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
             {"id": "R5", "type": "refund", "timestamp": "2026-07-02T10:00:00Z", "amount": "0.75", "parent_id": "P2"},
         ],
     )
+    changes = lakehouse.json("statement", "changes", "--month", "2026-08")
+    assert (changes["total"], changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00", "-3.75")
+    assert [(each["refund_id"], each["reason"], each["voids"]) for each in changes["transactions"]] == [
+        ("R5", "counted", []),
+        ("R2", "counted", []),
+        ("R3", "voided_refund", ["V1"]),
+    ]
     statement = lakehouse.json("statement", "issue", "--month", "2026-09")
     assert (statement["total_refund"], statement["adjustments_total"]) == ("1.25", "-3.75")
     assert statement["adjustments"] == [
@@ -150,6 +157,9 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
     ]
     lines = list(csv.DictReader(io.StringIO(lakehouse.document(statement, "adjustments.csv"))))
     assert [(line["refund_id"], line["amount"]) for line in lines] == [("R5", "0.75"), ("R2", "1.00"), ("R3", "-5.50")]
+    changes = lakehouse.json("statement", "changes", "--month", "2026-08")
+    assert (changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00")
+    assert lakehouse.json("statement", "changes")["transactions"] == []
     issued = lakehouse.json("statement", "list")["statements"]
     told = sum(Decimal(each["total_refund"]) + Decimal(each["adjustments_total"]) for each in issued)
     months = [f"2026-{number:02}" for number in range(5, 10)]

@@ -75,6 +75,7 @@ class MonthEnd:
     zone: str = "UTC"
     now: datetime = NOW
     found: int | str = 0
+    reasons: list[tuple[str | None, ...]] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
 
     @property
@@ -112,11 +113,13 @@ class MonthEnd:
         return f"20261101T{number:06}Z-00000000"
 
     def query(self, sql: str) -> Answer:
-        """Answer the check, or the question for refund lines."""
+        """Answer the check, or the question for refund lines or for the reasons of changes."""
         if "'twice'" in sql:
             if isinstance(self.found, str):
                 raise CheckBroken(self.found)
             return Answer(("id", COUNT_COLUMN), [("R1", str(self.found))] * min(self.found, 1))
+        if "voiding" in sql:
+            return Answer(("refund_id", "month", "customer_id", "reason", "void_id"), self.reasons)
         self.queries.append(sql)
         asked = re.findall(r"'(\d{4}-\d\d)'", sql)
         rows = [

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from month_end import CHECKS, MonthEnd, Refund, refund
+from refunds_checks.validation import Answer
 from refunds_statements.calendar import current_month, next_month, previous_month
 from refunds_statements.changes import NoStatement, changes_since
 from refunds_statements.documents import csv_text, parse_lines, render_documents
 from refunds_statements.issuing import AlreadyIssued, ChecksFail, NotDue, Request, issue
 from refunds_statements.lines import Line, by_customer, total
+from refunds_statements.reasons import Reason, reasons_of
 from refunds_statements.register import (
     PREFIX,
     adjustment_lines,
@@ -292,6 +294,57 @@ def test_lines_add_up_to_the_report_of_the_month() -> None:
         lines = [Line(*row) for row in lake.query(LINES_SQL.format(months=f"'{month}'"))]
         assert list(by_customer(lines).items()) == expected == lake.query(MONTHLY_REFUNDS, [month])
         assert {line.month for line in lines} == {month}
+
+
+def test_a_changed_refund_says_what_became_of_it() -> None:
+    """Given refunds that are voided, moved, reassigned, late, orphaned or gone, then each has its reason and its voids."""
+    lake = Lake(
+        [
+            purchase("P1", "2025-01-03", "anna"),
+            purchase("P2", "2025-01-03", "ben"),
+            refund_record("R1", "2025-03-04", "P1"),
+            refund_record("R'2", "2025-03-05", "P2"),
+            refund_record("R3", "2025-04-05", "P1"),
+            refund_record("R4", "2025-03-05", "P9"),
+            void("V1", "P1"),
+            void("V2", "R1"),
+            void("V3", "P1"),
+        ]
+    )
+
+    def query(sql: str) -> Answer:
+        return Answer((), lake.query(sql))
+
+    lines = [
+        Line("2025-03", "anna", "R1", Decimal("-1.00")),
+        Line("2025-03", "anna", "R'2", Decimal("-1.00")),
+        Line("2025-03", "ben", "R'2", Decimal("1.00")),
+        Line("2025-03", "anna", "R3", Decimal("-1.00")),
+        Line("2025-03", "cara", "R4", Decimal("-1.00")),
+        Line("2025-03", "cara", "R5", Decimal("-1.00")),
+    ]
+    assert reasons_of(lines, query) == (
+        Reason("voided_purchase", ("V1", "V2", "V3")),
+        Reason("other_customer"),
+        Reason("counted"),
+        Reason("other_month"),
+        Reason("orphan"),
+        Reason("gone"),
+    )
+
+
+def test_many_changes_are_asked_for_in_queries_that_athena_takes() -> None:
+    """Given a thousand changes with ids of the greatest length, then each query is below Athena's limit, and none is lost."""
+    queries: list[str] = []
+
+    def query(sql: str) -> Answer:
+        queries.append(sql)
+        return Answer((), [])
+
+    lines = [Line("2025-03", "anna", f"{number:04}" + "\U0001f600" * 60, Decimal("1.00")) for number in range(1000)]
+    assert reasons_of(lines, query) == (Reason("gone"),) * 1000
+    assert len(queries) > 1 and all(len(sql.encode()) < 262_144 for sql in queries)
+    assert all(sum(line.refund_id in sql for sql in queries) == 1 for line in lines)
 
 
 @given(st.lists(st.builds(Line, st.sampled_from(MONTHS), st.text(), st.text(), AMOUNTS), max_size=5))

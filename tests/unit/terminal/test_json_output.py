@@ -68,6 +68,7 @@ RESULTS: dict[str, type] = {
     "statement issue": statement.StatementResult,
     "statement list": statement.StatementsResult,
     "statement show": statement.StatementResult,
+    "statement changes": statement.ChangesResult,
     "logs": logs.LogResult,
     "data runs": data.RunsResult,
     "data rebuild-catalog": data.CatalogResult,

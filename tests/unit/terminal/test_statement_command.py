@@ -131,3 +131,46 @@ def test_a_month_that_is_none_or_has_no_statement(dataops: Run) -> None:
     code, _, err = dataops("show", "--month", "2026-10")
     assert code == 1 and "there is no statement of 2026-10: none is issued yet" in err
     assert "hint: dataops statement list --env " in err
+
+
+def test_changes_are_listed_by_customer_and_refund(dataops: Run, lake: MonthEnd) -> None:
+    """Given a refund that a void removed and one that came late, when changes are asked for, then both stand there with why."""
+    dataops("issue", "--month", "2026-10")
+    assert dataops("changes")[1].splitlines()[1] == f"nothing has changed since, by run {lake.run_id(1)}"
+    lake.load({"R1": None, "R3": refund("2026-09", "cara", "5.00")})
+    lake.reasons = [
+        ("R1", "2026-10", "anna", "voided_purchase", "V2"),
+        ("R1", "2026-10", "anna", "voided_purchase", "V1"),
+        ("R3", "2026-09", "cara", "counted", None),
+    ]
+    code, out, _ = dataops("changes", "--month", "2026-10")
+    assert code == 0
+    assert out.splitlines() == [
+        f"statement of 2026-10, issued 2026-12-05 06:00 UTC from run {lake.run_id(1)}",
+        f"by run {lake.run_id(2)}: -7.50; later statements carried +0.00, the next one carries -7.50",
+        "",
+        "customer_id  change",
+        "anna         -12.50",
+        "cara          +5.00",
+        "",
+        "month    customer_id  refund_id  change  now",
+        "2026-09  cara         R3          +5.00  counted",
+        "2026-10  anna         R1         -12.50  voided purchase by V1, V2",
+    ]
+    document = json.loads(dataops("changes", "--output", "json")[1])
+    assert (document["total"], document["carried_total"], document["pending_total"]) == ("-7.50", "0.00", "-7.50")
+    assert document["customers"] == [
+        {"customer_id": "anna", "amount": "-12.50"},
+        {"customer_id": "cara", "amount": "5.00"},
+    ]
+    assert document["transactions"][1] == {
+        "month": "2026-10",
+        "customer_id": "anna",
+        "refund_id": "R1",
+        "amount": "-12.50",
+        "reason": "voided_purchase",
+        "voids": ["V1", "V2"],
+    }
+    assert json.loads(dataops("issue", "--month", "2026-11", "--output", "json")[1])["adjustments_total"] == "-7.50"
+    document = json.loads(dataops("changes", "--month", "2026-10", "--output", "json")[1])
+    assert (document["total"], document["carried_total"], document["pending_total"]) == ("-7.50", "-7.50", "0.00")

@@ -1,0 +1,74 @@
+"""Statements and what changed since, as people read them; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from deployer.lake.report_formats import render_table
+from deployer.lake.statements import StatementChanges, StatementLine, TransactionChange, WholeStatement
+from deployer.printable import printable
+from deployer.refunds import money
+
+
+def statement_text(whole: WholeStatement) -> str:
+    """Show a statement: where it comes from, the refunds as a table, the adjustments below it."""
+    line = whole.line
+    head = [
+        f"statement of {line.month}, issued {line.issued_at:%Y-%m-%d %H:%M} UTC by {printable(line.issued_by)}",
+        f"run {line.run}, release {line.release[:12]}",
+        line.location,
+    ]
+    overridden = [f"issued although checks failed: {printable(line.override)}"] if line.override else []
+    return "\n".join([*head, *overridden, "", render_table(whole.refunds).rstrip(), *_adjustments(whole)])
+
+
+def _adjustments(whole: WholeStatement) -> list[str]:
+    """Show what a statement adjusts."""
+    if not whole.adjustments:
+        return ["", "no adjustments of earlier months"]
+    rows = [f"  {each.month}  {printable(each.customer_id)}  {signed(each.amount)}" for each in whole.adjustments]
+    return ["", f"adjustments of earlier months: {signed(whole.line.adjustments_total)}", *rows]
+
+
+def changes_text(changes: StatementChanges) -> str:
+    """Show what changed: the totals, then each customer, then each refund and why."""
+    head = f"statement of {changes.month}, issued {changes.issued_at:%Y-%m-%d %H:%M} UTC from run {changes.issued_run}"
+    if not changes.transactions:
+        return f"{head}\nnothing has changed since, by run {changes.run}"
+    said = f"by run {changes.run}: {signed(changes.total)}"
+    carried = f"later statements carried {signed(changes.carried_total)}"
+    parts = f"{said}; {carried}, the next one carries {signed(changes.pending_total)}"
+    customers = [("customer_id", "change"), *((printable(c.customer_id), signed(c.amount)) for c in changes.customers)]
+    refunds = [("month", "customer_id", "refund_id", "change", "now"), *map(_transaction, changes.transactions)]
+    return "\n".join([head, parts, "", *_table(customers), "", *_table(refunds)])
+
+
+def _transaction(change: TransactionChange) -> tuple[str, ...]:
+    ids = printable(change.customer_id), printable(change.refund_id)
+    voids = f" by {', '.join(map(printable, change.voids))}" if change.voids else ""
+    return (change.month, *ids, signed(change.amount), change.reason.replace("_", " ") + voids)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align columns of text left, but for amounts and their head."""
+    right = rows[0].index("change")
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    cells = (
+        [cell.rjust(width) if column == right else cell.ljust(width) for column, (cell, width) in enumerate(pairs)]
+        for pairs in (zip(row, widths, strict=True) for row in rows)
+    )
+    return ["  ".join(row).rstrip() for row in cells]
+
+
+def summary_line(line: StatementLine) -> str:
+    """Say a statement in one line."""
+    customers = "1 customer" if line.customers == 1 else f"{line.customers:,} customers"
+    figures = f"{customers}, {money(line.total_refund)} in total, adjustments {signed(line.adjustments_total)}"
+    mark = "  (checks overridden)" if line.override else ""
+    return f"{line.month}  {line.issued_at:%Y-%m-%d %H:%M} UTC  {figures}{mark}"
+
+
+def signed(amount: Decimal) -> str:
+    """Write an amount with its sign."""
+    return f"{amount:+.2f}"
