@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from refunds_statements.page_html import render_page
 
 from deployer.composition.environment import lake_of, ledger_of
 from deployer.documents import as_document
@@ -15,7 +16,6 @@ from deployer.errors import UsageError
 from deployer.files import require_folder, write_file
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.finance_facts import gather_page
-from deployer.lake.finance_page import render_page
 from deployer.lake.refund_report import RefundReport, checked_month, fetch_report
 from deployer.lake.report_formats import RENDERERS, render, render_csv, summary
 from deployer.lake.run_manifests import recorded_runs

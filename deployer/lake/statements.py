@@ -149,7 +149,7 @@ def issue_statement(
 ) -> WholeStatement:
     """Issue a statement. Raises Refused and DataopsError."""
     with as_our_errors(lake.environment):
-        request = Request(month, release, getpass.getuser(), override)
+        request = Request(lake.environment, month, release, getpass.getuser(), override)
         return _whole(lake, issue(source_of(lake), request, checks, clock=utc_now))
 
 

@@ -12,4 +12,6 @@ the standard library and, through the ports of the job's library, boto3; no Spar
 `changes`     What changed since a statement was issued.
 `reasons`     Why: what the tables say of a changed refund now, and the voids that name it.
 `documents`   A statement as CSV and JSON.
+`page`        What stands on the page for finance, of a statement or of any report; `page_facts` gathers it,
+              `page_html` writes it. Pure but for the queries of `page_facts`.
 """

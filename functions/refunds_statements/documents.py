@@ -1,4 +1,4 @@
-"""A statement as files: the report and the adjustments as CSV, all of it as JSON, and the lines behind it. Pure.
+"""A statement as files for programs: report and adjustments as CSV, all of it as JSON, and the lines behind it. Pure.
 
 CSV is RFC 4180 with lines that end in LF; ids stand there exactly as they are.
 """
@@ -20,6 +20,8 @@ REFUNDS: Final = "refunds.csv"
 LINES: Final = "lines.csv"
 ADJUSTMENTS: Final = "adjustments.csv"
 WHOLE: Final = "statement.json"
+PAGE: Final = "statement.html"
+"""Written by `page_html`."""
 _REFUND_COLUMNS: Final = ("customer_id", "total_refund")
 _NEEDS_QUOTES: Final = re.compile(r'[",\r\n]')
 _NOT_IN_THE_DOCUMENT: Final = ("locations", "lines", "documents")

@@ -17,8 +17,10 @@ from refunds_checks.registry import Check, blocking
 from refunds_checks.validation import Report, validate
 
 from refunds_statements.calendar import current_month, next_month, previous_month
-from refunds_statements.documents import render_documents
+from refunds_statements.documents import PAGE, render_documents
 from refunds_statements.lines import by_customer, difference, total
+from refunds_statements.page_facts import read_groups, statement_page
+from refunds_statements.page_html import render_page
 from refunds_statements.register import IssuedMeanwhile, issued_lines, read_statements, write
 from refunds_statements.snapshot import (
     Snapshot,
@@ -66,6 +68,7 @@ class ChecksFail(NotIssued):
 class Request:
     """Whose statement of which month. `override` says why failing checks are to be passed over; empty where they are not."""
 
+    environment: str
     month: str | None
     """None for the month before the current one."""
     release: str
@@ -103,6 +106,7 @@ def _issue_once(source: Source, request: Request, checks: Sequence[Check], clock
     adjustments = difference(
         (line for line in now if line.month != month), issued_lines(source.store, statements, earlier)
     )
+    groups = read_groups(source.query)
     require_unchanged(source, snapshot)
     statement = Statement(
         number=len(statements) + 1,
@@ -120,7 +124,9 @@ def _issue_once(source: Source, request: Request, checks: Sequence[Check], clock
         lines=dict(sorted(Counter(line.month for line in (*lines, *adjustments)).items())),
     )
     try:
-        return write(source.store, statement, render_documents(statement, lines, adjustments))
+        page = statement_page(statement, request.environment, snapshot.loaded_at, groups, lines, adjustments)
+        documents = {**render_documents(statement, lines, adjustments), PAGE: render_page(page).encode()}
+        return write(source.store, statement, documents)
     except IssuedMeanwhile as error:
         raise NotDue(f"somebody else has issued a statement meanwhile ({error})") from error
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from refunds_checks.validation import Query
 from refunds_lake.publishing.history import newer_than, read_history
-from refunds_lake.publishing.manifests import state_of
+from refunds_lake.publishing.manifests import in_force, state_of
 from refunds_lake.storage.objects import ObjectStore
 
 from refunds_statements.lines import Line
@@ -56,19 +57,22 @@ class Snapshot:
 
     number: int
     run: str
+    loaded_at: datetime
     reporting_time_zone: str
     locations: Mapping[str, str]
 
 
 def take_snapshot(source: Source) -> Snapshot:
     """Return what is live. Raises NothingLoaded, and Unsettled where the catalog shows something else."""
-    state = state_of(read_history(source.store, source.base_prefix).manifests)
-    if state.in_force is None or state.reporting_time_zone is None:
+    manifests = read_history(source.store, source.base_prefix).manifests
+    state, standing = state_of(manifests), in_force(manifests)
+    if not standing:
         raise NothingLoaded("no run has loaded anything yet")
     locations = {month: each.location for month, each in state.live.get(TABLE, {}).items()}
     if source.months(TABLE) != locations:
         raise Unsettled(f"the catalog does not show the months of {TABLE} that the newest run published")
-    return Snapshot(state.number, state.in_force, state.reporting_time_zone, locations)
+    run = standing[-1]
+    return Snapshot(state.number, run.run_id, run.finished_at, run.reporting_time_zone, locations)
 
 
 def require_unchanged(source: Source, snapshot: Snapshot) -> None:

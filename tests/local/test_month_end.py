@@ -54,6 +54,12 @@ class Lakehouse:
             done = self.dataops(*command.split())
             assert done.returncode == 0, done.stdout + done.stderr
 
+    def page(self, month: str) -> str:
+        """Finance's page about a month."""
+        done = self.dataops("report", "--env", "local", "--month", month, "--html", "page.html")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return (self.directory / "page.html").read_text(encoding="utf-8")
+
     def client(self, service: str) -> Any:
         status = json.loads(self.dataops("--output", "json", "local", "status").stdout)
         return boto3.client(
@@ -108,6 +114,9 @@ def test_a_statement_is_the_report_of_its_month(lakehouse: Lakehouse) -> None:
     assert statement["run"] == lakehouse.json("data", "runs")["runs"][0]["run_id"]
     assert statement["release"] == lakehouse.json("status")["current"]["release"]
     assert json.loads(lakehouse.document(statement, "statement.json"))["refunds"] == report["rows"]
+    page = lakehouse.document(statement, "statement.html")
+    assert "<h1>Statement of 2026-08</h1>" in page and '<p class="total" id="total">25.50</p>' in page
+    assert f"<dd>{statement['release']}</dd>" in page and "Every check of" in page
     lines = list(csv.DictReader(io.StringIO(lakehouse.document(statement, "lines.csv"))))
     assert [(line["refund_id"], line["amount"]) for line in lines] == [("R2", "20.00"), ("R3", "5.50")]
     shown = lakehouse.json("statement", "show", "--month", "2026-08")
@@ -148,6 +157,7 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
         ("R2", "counted", []),
         ("R3", "voided_refund", ["V1"]),
     ]
+    assert "-5.50" in lakehouse.page("2026-08")
     statement = lakehouse.json("statement", "issue", "--month", "2026-09")
     assert (statement["total_refund"], statement["adjustments_total"]) == ("1.25", "-3.75")
     assert statement["adjustments"] == [
@@ -160,6 +170,7 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
     changes = lakehouse.json("statement", "changes", "--month", "2026-08")
     assert (changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00")
     assert lakehouse.json("statement", "changes")["transactions"] == []
+    assert "None: what was issued is unchanged." in lakehouse.page("2026-08")
     issued = lakehouse.json("statement", "list")["statements"]
     told = sum(Decimal(each["total_refund"]) + Decimal(each["adjustments_total"]) for each in issued)
     months = [f"2026-{number:02}" for number in range(5, 10)]

@@ -16,6 +16,7 @@ from refunds_checks.validation import Answer, CheckBroken
 from refunds_lake.publishing.manifests import Manifest, Month, RunKind, manifest_key
 from refunds_lake.storage.objects import ObjectMissing, PreconditionFailed, StoredObject
 from refunds_statements.issuing import Request, issue
+from refunds_statements.page_facts import GROUPS_SQL
 from refunds_statements.snapshot import TABLE, Source
 from refunds_statements.statement import Statement
 
@@ -118,6 +119,12 @@ class MonthEnd:
             if isinstance(self.found, str):
                 raise CheckBroken(self.found)
             return Answer(("id", COUNT_COLUMN), [("R1", str(self.found))] * min(self.found, 1))
+        if sql == GROUPS_SQL:
+            groups = {
+                place: [r for r in self.refunds.values() if r[0] == place] for place, _, _ in self.refunds.values()
+            }
+            rows = [(month, "counted", str(len(of)), str(sum(r[2] for r in of))) for month, of in groups.items()]
+            return Answer(("month", "reason", "refunds", "amount"), rows)
         if "voiding" in sql:
             return Answer(("refund_id", "month", "customer_id", "reason", "void_id"), self.reasons)
         self.queries.append(sql)
@@ -130,7 +137,7 @@ class MonthEnd:
         return Answer(("month", "customer_id", "refund_id", "amount"), rows)
 
     def issue(self, month: str | None, override: str = "") -> Statement:
-        request = Request(month, "release-1", "anna", override)
+        request = Request("test", month, "release-1", "anna", override)
         return issue(self.source, request, CHECKS, clock=lambda: self.now, pause_seconds=0)
 
     def total(self, through: str) -> Decimal:

@@ -62,7 +62,14 @@ def test_its_documents_say_where_it_comes_from_and_never_change(lake: MonthEnd) 
     statement = lake.issue("2026-10")
     made_of = f"month=2026-10/run={lake.run_id(1)}/release=release-1/issued=20261205T060000Z/"
     assert {name: each.key for name, each in statement.documents.items()} == {
-        name: f"{PREFIX}{made_of}{name}" for name in ("refunds.csv", "lines.csv", "adjustments.csv", "statement.json")
+        name: f"{PREFIX}{made_of}{name}"
+        for name in (
+            "refunds.csv",
+            "lines.csv",
+            "adjustments.csv",
+            "statement.json",
+            "statement.html",
+        )
     }
     assert read_document(lake.store, statement, "refunds.csv") == b"customer_id,total_refund\nanna,12.50\nben,0.10\n"
     whole = json.loads(read_document(lake.store, statement, "statement.json"))
@@ -117,7 +124,7 @@ def test_of_two_at_once_one_issues(lake: MonthEnd) -> None:
     slow = replace(ours, query=query)  # type: ignore[arg-type]
     lake.now = datetime(2026, 12, 5, 7, tzinfo=UTC)
     with pytest.raises(NotDue, match="somebody else"):
-        issue(slow, Request("2026-10", "r", "anna"), CHECKS, clock=lambda: lake.now, pause_seconds=0)
+        issue(slow, Request("test", "2026-10", "r", "anna"), CHECKS, clock=lambda: lake.now, pause_seconds=0)
     assert [each.issued_by for each in read_statements(lake.store)] == ["ben"]
 
 
@@ -177,7 +184,7 @@ def test_a_run_that_publishes_meanwhile_is_waited_for(lake: MonthEnd) -> None:
         return answer
 
     source = replace(lake.source, query=query, months=lambda table: lake.catalog)  # type: ignore[arg-type]
-    statement = issue(source, Request("2026-10", "r", "anna"), CHECKS, clock=lambda: lake.now, pause_seconds=0)
+    statement = issue(source, Request("test", "2026-10", "r", "anna"), CHECKS, clock=lambda: lake.now, pause_seconds=0)
     assert (statement.run, statement.customers) == (lake.run_id(2), 3)
 
 

@@ -7,31 +7,33 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from deployer.lake.finance_facts import REASONS, month_groups, sums, trend
-from deployer.lake.finance_page import (
+from month_end import MemoryStore
+from refunds_statements.page import (
     Adjustment,
+    CustomerTotal,
     FinancePage,
     MonthTotal,
     Provenance,
     Quality,
     distribution,
-    render_page,
 )
-from deployer.lake.refund_report import RefundReport
-from deployer.refunds import RefundRow
+from refunds_statements.page_facts import REASONS, last_validation, month_groups, sums, trend
+from refunds_statements.page_html import MOST_ADJUSTMENTS, render_page
+from repository import ROOT
 
 CHROMIUM = shutil.which("chromium")
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 ROWS = (
-    RefundRow("anna", Decimal("50.25")),
-    RefundRow("ben <b>", Decimal("10000000000000000.00")),
-    RefundRow("cara\u202e\n", Decimal("9.99")),
+    ("anna", Decimal("50.25")),
+    ("ben <b>", Decimal("10000000000000000.00")),
+    ("cara\u202e\n", Decimal("9.99")),
 )
 GROUPS = [
     ("2026-09", "counted", "2", "7.00"),
@@ -41,10 +43,11 @@ GROUPS = [
 ]
 
 
-def page_of(rows: tuple[RefundRow, ...] = ROWS, month: str | None = "2026-10") -> FinancePage:
+def page_of(rows: tuple[CustomerTotal, ...] = ROWS, month: str | None = "2026-10") -> FinancePage:
     groups = month_groups(GROUPS)
     return FinancePage(
-        report=RefundReport(month, rows),
+        month=month,
+        rows=rows,
         trend=trend(groups),
         groups=sums(each.group for each in groups if month in (None, each.month)),
         provenance=Provenance("uat", "20261101T000000Z-00000001", "138ad3093b6d", "yesterday", "today"),
@@ -95,13 +98,13 @@ def test_the_page_needs_nothing_from_the_network() -> None:
 
 def test_a_page_for_ten_thousand_customers_is_small() -> None:
     """Given 10,000 customers, when the page is written, then it is smaller than 500 kB."""
-    rows = tuple(RefundRow(f"C{number:06d}", Decimal(number * 7 + 1) / 100) for number in range(10_000))
+    rows = tuple((f"C{number:06d}", Decimal(number * 7 + 1) / 100) for number in range(10_000))
     assert len(render_page(page_of(rows)).encode()) < 500_000
 
 
 def test_without_statement_validation_or_month_before() -> None:
     """Given an empty lake, when the page is written, then nothing is said of what is not known."""
-    page = FinancePage(RefundReport(None, ()), (), sums(()), Provenance("uat", "none", "not recorded", "never", "now"))
+    page = FinancePage(None, (), (), sums(()), Provenance("uat", "none", "not recorded", "never", "now"))
     text = text_of(render_page(page))
     assert "Adjustments" not in text
     assert "Data quality" not in text
@@ -117,25 +120,51 @@ def test_without_statement_validation_or_month_before() -> None:
 )
 def test_the_verdict_of_the_validation_is_said(quality: Quality, said: str) -> None:
     """Given the last validation, when the page is written, then it says whether it passed and what did not."""
-    page = page_of()
-    with_quality = FinancePage(page.report, page.trend, page.groups, page.provenance, (), quality)
+    with_quality = replace(page_of(), adjustments=(), quality=quality)
     assert said in text_of(render_page(with_quality))
     assert "what was issued is unchanged" in text_of(render_page(with_quality))
 
 
+def test_a_statement_says_what_it_is_and_what_it_adjusts() -> None:
+    """Given a statement, when its page is written, then title, adjustments with their sum, and the override stand there."""
+    adjustments = tuple(
+        Adjustment("2026-08", f"C{number:03}", Decimal("0.01")) for number in range(MOST_ADJUSTMENTS + 50)
+    )
+    page = replace(
+        page_of(),
+        is_statement=True,
+        adjustments=adjustments,
+        quality=Quality("2026-11-01", passed=False, failing=("duplicate_ids",), override="INC-7 <b>"),
+    )
+    text = " ".join(text_of(render_page(page)).split())
+    assert "Statement of 2026-10 " in text and "Adjustments of earlier months: +2.50." in text
+    assert "C199" in text and "C200" not in text and "50 more are not shown" in text and "All +2.50" in text
+    assert "Checks of 2026-11-01 that found something: duplicate_ids. Issued all the same: INC-7 <b>" in text
+
+
+def test_the_last_validation_is_read_from_its_report() -> None:
+    """Given reports of several days, when the page is gathered, then the newest one's verdict stands on it; before any, none."""
+    store = MemoryStore()
+    assert last_validation(store) is None
+    for day, errors, failing in (
+        ("2026-10-31", [], ["unusual_volumes"]),
+        ("2026-10-30", ["duplicate_ids"], ["duplicate_ids"]),
+    ):
+        body = json.dumps({"date": day, "errors": errors, "failing": failing}).encode()
+        store.put(f"validation/date={day}/report.json", body)
+    assert last_validation(store) == Quality("2026-10-31", True, ("unusual_volumes",))
+
+
 def test_adjustments_are_listed() -> None:
     """Given changes of issued months, when the page is written, then each stands there with its sign."""
-    page = page_of()
-    adjusted = FinancePage(
-        page.report, page.trend, page.groups, page.provenance, (Adjustment("2026-08", "anna", Decimal("-3.10")),)
-    )
+    adjusted = replace(page_of(), adjustments=(Adjustment("2026-08", "anna", Decimal("-3.10")),))
     assert "2026-08 anna -3.10" in " ".join(text_of(render_page(adjusted)).split())
 
 
 @given(st.lists(st.decimals("0.01", "9999999.99", places=2), max_size=50))
 def test_every_customer_is_in_one_band(amounts: list[Decimal]) -> None:
     """Given any totals, when they are distributed, then the bands hold each customer once."""
-    rows = [RefundRow(str(number), amount) for number, amount in enumerate(amounts)]
+    rows = [(str(number), amount) for number, amount in enumerate(amounts)]
     assert sum(band.customers for band in distribution(rows)) == len(rows)
 
 
@@ -166,20 +195,25 @@ frame.srcdoc = {page};
 """
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed: the page is not opened in a browser")
-@pytest.mark.parametrize("width", [360, 1280])
-def test_a_browser_shows_it_whole(tmp_path: Path, width: int) -> None:
-    """Given a phone or a desktop, when the page is opened, then nothing is cut off, and it sorts and filters by the cent."""
-    page = json.dumps(render_page(page_of())).replace("</", "<\\/")
-    (tmp_path / "probe.html").write_text(PROBE.format(width=width, page=page), encoding="utf-8")
-    command = [CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000"]
-    shown = subprocess.run(
-        [*command, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"file://{tmp_path}/probe.html"],
+def dom_of(folder: Path, page: str, *options: str) -> str:
+    """What a browser has made of a page."""
+    (folder / "probe.html").write_text(page, encoding="utf-8")
+    command = [CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", *options]
+    return subprocess.run(
+        [*command, f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{folder}/probe.html"],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
     ).stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed: the page is not opened in a browser")
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_browser_shows_it_whole(tmp_path: Path, width: int) -> None:
+    """Given a phone or a desktop, when the page is opened, then nothing is cut off, and it sorts and filters by the cent."""
+    page = json.dumps(render_page(page_of())).replace("</", "<\\/")
+    shown = dom_of(tmp_path, PROBE.format(width=width, page=page))
     said = re.search(r'<output id="said">(.*?)</output>', shown)
     assert said, shown[-500:]
     assert json.loads(html.unescape(said[1])) == {
@@ -190,3 +224,33 @@ def test_a_browser_shows_it_whole(tmp_path: Path, width: int) -> None:
         "filtered": "anna",
         "shown": "1 of 3 customers",
     }
+
+
+JUDGED = """<script>{axe}</script>
+<script>
+axe.run().then(({{violations}}) => {{
+  const said = document.createElement("output");
+  said.id = "said";
+  said.textContent = JSON.stringify(violations.map(each => [each.id, each.nodes.map(node => node.target.join(" "))]));
+  document.body.append(said);
+}});
+</script></body>"""
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None or not AXE.exists(),
+    reason="chromium or axe-core is not installed (npm install --no-save axe-core): accessibility is not judged",
+)
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("is_statement", [True, False])
+def test_axe_finds_nothing(tmp_path: Path, scheme: str, is_statement: bool) -> None:
+    """Given the page with all its sections, when axe-core judges it in dark and light, then it has no finding."""
+    adjustments = (Adjustment("2026-08", "anna", Decimal("-3.10")),)
+    quality = Quality("2026-10-31", passed=is_statement, failing=("orphans",))
+    page = render_page(replace(page_of(), is_statement=is_statement, adjustments=adjustments, quality=quality))
+    axe = AXE.read_text(encoding="utf-8").replace("</", "<\\/")
+    judged = page.replace("</body>", JUDGED.format(axe=axe))
+    shown = dom_of(tmp_path, judged, f"--blink-settings=preferredColorScheme={['dark', 'light'].index(scheme)}")
+    said = re.search(r'<output id="said">(.*?)</output>', shown)
+    assert said, shown[-500:]
+    assert json.loads(html.unescape(said[1])) == []

@@ -1,0 +1,142 @@
+"""What stands on a page for finance: a report or a statement, with its trend, what was left out, and where it comes from.
+
+Pure values. How they are gathered is `page_facts`' business, how they look `page_html`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from refunds_statements.lines import ZERO
+
+TOP_CUSTOMERS: Final = 10
+BANDS: Final = (Decimal(10), Decimal(50), Decimal(100), Decimal(500), Decimal(1000), Decimal(5000))
+"""Upper bounds of the distribution's bands, in money; the last band is open."""
+CustomerTotal = tuple[str, Decimal]
+"""A customer and what the customer got back."""
+
+
+@dataclass(frozen=True)
+class MonthTotal:
+    """What was refunded in one month."""
+
+    month: str
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class RefundGroup:
+    """Refunds that are counted, or left out for one reason: how many, and their sum."""
+
+    reason: str  # counted, voided_purchase, voided_refund, same_month, orphan
+    refunds: int
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """What changed for one customer in months whose statement was issued already."""
+
+    month: str
+    customer_id: str
+    amount: Decimal
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the figures come from; times are UTC texts."""
+
+    environment: str
+    run: str
+    release: str
+    loaded_at: str
+    made_at: str
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What checks said; `failing` names those that have rows, `override` why a statement was issued all the same."""
+
+    date: str
+    passed: bool
+    failing: tuple[str, ...] = ()
+    override: str = ""
+
+
+@dataclass(frozen=True)
+class FinancePage:
+    """Everything on the page; `rows` are in customer order, and all time has no month.
+
+    `adjustments` and `quality` are None where they are not known; then nothing is said of them.
+    """
+
+    month: str | None
+    rows: Sequence[CustomerTotal]
+    trend: tuple[MonthTotal, ...]
+    groups: tuple[RefundGroup, ...]
+    provenance: Provenance
+    adjustments: tuple[Adjustment, ...] | None = None
+    quality: Quality | None = None
+    is_statement: bool = False
+
+    @property
+    def title(self) -> str:
+        """What the page is about."""
+        subject = "Statement" if self.is_statement else "Refunds"
+        return f"{subject} of {self.month}" if self.month else f"{subject} of all time"
+
+    @property
+    def total(self) -> Decimal:
+        """What all customers got back."""
+        return sum((amount for _, amount in self.rows), ZERO)
+
+    @property
+    def adjustments_total(self) -> Decimal:
+        """What the adjustments come to."""
+        return sum((each.amount for each in self.adjustments or ()), ZERO)
+
+    @property
+    def previous(self) -> MonthTotal | None:
+        """The month before the reported one, when it has refunds."""
+        earlier = [each for each in self.trend if self.month and each.month < self.month]
+        return earlier[-1] if earlier else None
+
+    @property
+    def change(self) -> Decimal | None:
+        """The total less that of the month before."""
+        return self.total - self.previous.total if self.previous else None
+
+    @property
+    def top(self) -> tuple[CustomerTotal, ...]:
+        """The customers with the largest totals, largest first."""
+        return tuple(sorted(self.rows, key=lambda row: (-row[1], row[0]))[:TOP_CUSTOMERS])
+
+    @property
+    def all_refunds(self) -> RefundGroup:
+        """Counted and left out together."""
+        return RefundGroup(
+            "all", sum(each.refunds for each in self.groups), sum((each.amount for each in self.groups), ZERO)
+        )
+
+
+@dataclass(frozen=True)
+class Band:
+    """Customers whose total lies in one band of the distribution."""
+
+    label: str
+    customers: int
+
+
+def distribution(rows: Sequence[CustomerTotal]) -> tuple[Band, ...]:
+    """Count the customers in each band; every customer is in exactly one."""
+    bounds = [(low, high) for low, high in zip((ZERO, *BANDS), (*BANDS, None), strict=True)]
+    return tuple(
+        Band(
+            f"{low:,.0f} to under {high:,.0f}" if high is not None else f"{low:,.0f} and more",
+            sum(low <= amount and (high is None or amount < high) for _, amount in rows),
+        )
+        for low, high in bounds
+    )

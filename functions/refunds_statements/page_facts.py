@@ -1,0 +1,115 @@
+"""Gathers what stands on a page beside the refunds: trend, what was left out, adjustments, and what checks said."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from refunds_checks.validation import Query
+from refunds_lake.storage.objects import ObjectStore
+
+from refunds_statements.lines import ZERO, Line, by_customer, by_month_and_customer
+from refunds_statements.page import Adjustment, FinancePage, MonthTotal, Provenance, Quality, RefundGroup
+from refunds_statements.statement import Statement
+
+COUNTED: Final = "counted"
+REASONS: Final = (COUNTED, "voided_purchase", "voided_refund", "same_month", "orphan")
+"""In the order in which the page tells them; refund_detail gives each refund exactly one."""
+VALIDATIONS: Final = "validation/"
+GROUPS_SQL: Final = """select
+    refund_detail.month,
+    coalesce(refund_detail.reason, 'counted') as reason,
+    count(*) as refunds,
+    sum(refund_detail.amount) as amount
+from refund_detail
+group by refund_detail.month, coalesce(refund_detail.reason, 'counted')"""
+
+
+@dataclass(frozen=True)
+class MonthGroup:
+    """The refunds of one month that are counted, or left out for one reason."""
+
+    month: str
+    group: RefundGroup
+
+
+def read_groups(query: Query) -> list[MonthGroup]:
+    """Ask for all groups: one query, whose bytes are those of three columns."""
+    return month_groups(query(GROUPS_SQL).rows)
+
+
+def month_groups(rows: Iterable[Sequence[Any]]) -> list[MonthGroup]:
+    """Read the rows of GROUPS_SQL."""
+    return [
+        MonthGroup(str(month), RefundGroup(str(reason), int(refunds or 0), Decimal(amount or 0)))
+        for month, reason, refunds, amount in rows
+    ]
+
+
+def trend(groups: Iterable[MonthGroup]) -> tuple[MonthTotal, ...]:
+    """Return the counted total of every month that has refunds, in order."""
+    totals: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for each in groups:
+        totals[each.month] += each.group.amount if each.group.reason == COUNTED else ZERO
+    return tuple(MonthTotal(month, totals[month]) for month in sorted(totals))
+
+
+def sums(groups: Iterable[RefundGroup]) -> tuple[RefundGroup, ...]:
+    """Add groups up by reason: each reason once, also those without a refund."""
+    found = list(groups)
+    return tuple(
+        RefundGroup(
+            reason,
+            sum(each.refunds for each in found if each.reason == reason),
+            sum((each.amount for each in found if each.reason == reason), ZERO),
+        )
+        for reason in REASONS
+    )
+
+
+def adjustments_of(lines: Iterable[Line]) -> tuple[Adjustment, ...]:
+    """Return lines by month and customer."""
+    return tuple(Adjustment(*place, amount) for place, amount in by_month_and_customer(lines).items())
+
+
+def last_validation(store: ObjectStore) -> Quality | None:
+    """Return what the newest report of the daily validation says; None before the first."""
+    reports = [each.key for each in store.listing(VALIDATIONS) if each.key.endswith("/report.json")]
+    if not reports:
+        return None
+    document = json.loads(store.get(max(reports))[0])
+    return Quality(document["date"], passed=not document["errors"], failing=tuple(document["failing"]))
+
+
+def statement_page(
+    statement: Statement,
+    environment: str,
+    loaded_at: datetime,
+    groups: Sequence[MonthGroup],
+    lines: Sequence[Line],
+    adjustments: Sequence[Line],
+) -> FinancePage:
+    """Return the page of a statement that is being issued."""
+    found = tuple(each.name for each in statement.checks if each.verdict != "passed")
+    return FinancePage(
+        month=statement.month,
+        rows=tuple(by_customer(lines).items()),
+        trend=trend(each for each in groups if each.month <= statement.month),
+        groups=sums(each.group for each in groups if each.month == statement.month),
+        provenance=Provenance(
+            environment, statement.run, statement.release, moment_text(loaded_at), moment_text(statement.issued_at)
+        ),
+        adjustments=adjustments_of(adjustments),
+        quality=Quality(f"{statement.issued_at:%Y-%m-%d}", not found, found, statement.override),
+        is_statement=True,
+    )
+
+
+def moment_text(moment: datetime) -> str:
+    """Write a moment for people."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
