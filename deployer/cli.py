@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "data": ("deployer.commands.data", "data", "Roll back or rebuild the published tables."),
     "replay": ("deployer.commands.replay", "replay", "Judge rejected records again, after a fix."),
     "sample": ("deployer.commands.sample", "sample", "Make sample transactions with the known answer."),
+    "secret": ("deployer.commands.secret", "secret_group", "Put a secret's value in, from stdin."),
     "local": ("deployer.commands.local", "local_group", "Look at, stop or reset the local cloud."),
     "iam-policy": ("deployer.commands.iam_policy", "iam_policy", "Print the least policy of the pipeline's role."),
 }

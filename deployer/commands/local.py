@@ -20,7 +20,10 @@ from deployer.terminal.options import examples, yes_option
 
 @dataclass(frozen=True)
 class LocalStatus:
-    """Whether the local cloud runs, where its state lies, and how to reach it; null where it does not run."""
+    """Whether the local cloud runs, where its state lies, and how to reach it; null where it does not run.
+
+    `slack` is the page of the messages that Slack would have got.
+    """
 
     running: bool
     state: Path
@@ -33,6 +36,7 @@ class LocalStatus:
     ports: Mapping[str, int] | None = None
     instance: str | None = None
     code: str | None = None
+    slack: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ def local_status(project_dir: Path) -> LocalStatus:
     if endpoint is None:
         return LocalStatus(running=False, state=state)
     known = {**vars(endpoint)}
-    return LocalStatus(running=True, state=state, ministack_version=known.pop("version"), **known)
+    slack = f"{endpoint.url}{local.SLACK_PAGE}"
+    return LocalStatus(running=True, state=state, ministack_version=known.pop("version"), slack=slack, **known)
 
 
 def status_text(found: LocalStatus) -> str:
@@ -81,6 +86,7 @@ def status_text(found: LocalStatus) -> str:
             f"running at {found.url} (process {found.pid}, MiniStack {found.ministack_version})",
             f"region {found.region}, access key {found.access_key_id}, secret {found.secret_access_key}",
             f"ports {ports} on 127.0.0.1",
+            f"Slack messages are shown at {found.slack}",
             f"state in {found.state}",
         )
     )

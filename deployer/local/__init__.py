@@ -13,9 +13,11 @@ state/           No response leaves before the state that it shows is on disk. I
 emulator/        The one door to MiniStack's private parts, for one version of it. It changes nothing itself.
 cloudformation/  Resource types, buckets, trust policies and refusals, inside the emulator's own operations.
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
+events/          Deliveries of rules and topics: functions are called again when they fail, and queues take what nobody took.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
 lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.
 log_events.py    Events of logs have ids, and are found by the prefix of their streams.
+slack.py         Takes the messages that Slack would have got, and shows them on a page.
 
 completion.py says what a completion is and what it may know of the process; paths.py names every file.
 Nothing here imports from the rest of the deployer but its errors; the rest imports what is named below, and paths.py.
@@ -24,5 +26,6 @@ A completion imports no other but athena/, which looks at the mounts of glue/; i
 
 from deployer.local.process.control import find, reset, start, stop
 from deployer.local.process.endpoint import Endpoint
+from deployer.local.slack import PAGE_PATH as SLACK_PAGE
 
-__all__ = ["Endpoint", "find", "reset", "start", "stop"]
+__all__ = ["SLACK_PAGE", "Endpoint", "find", "reset", "start", "stop"]

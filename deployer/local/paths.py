@@ -50,6 +50,11 @@ class LocalPaths:
         return self.root / "objects"
 
     @property
+    def slack(self) -> Path:
+        """The messages that Slack would have got, one JSON document a line."""
+        return self.root / "slack.jsonl"
+
+    @property
     def state(self) -> Path:
         """Everything that is not the body of an S3 object."""
         return self.root / "state"

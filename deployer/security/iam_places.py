@@ -146,20 +146,24 @@ class Places:
         return tuple((operator, f"{key}/{tag}", (self._tags[tag],)) for tag in ("Project", "Environment"))
 
     def _through_the_service(self, service: str) -> tuple[Condition, ...]:
-        """A key is used through S3 for our buckets, or through Kinesis for our stream, whatever the key's alias.
+        """A key is used through a service for what is ours there, whatever the key's alias.
 
         The context is in force from the first request, an alias only minutes later. It is the bucket's ARN with a
         bucket key, and the object's without. https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
         """
         suffix = "amazonaws.com.cn" if self._partition == "aws-cn" else "amazonaws.com"
-        name, pattern = (
-            ("kinesis", self._arn("kinesis", f"stream/{self._prefix}*"))
-            if service == "kinesis"
-            else ("s3", self._bucket())
-        )
+        match service:
+            case "kinesis":
+                context, ours = "aws:kinesis:arn", self._arn("kinesis", f"stream/{self._prefix}*")
+            case (
+                "secretsmanager"
+            ):  # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+                context, ours = "SecretARN", self._arn("secretsmanager", f"secret:{self._prefix}*")
+            case _:
+                service, context, ours = "s3", "aws:s3:arn", self._bucket()
         return (
-            ("StringEquals", "kms:ViaService", (f"{name}.{self._region}.{suffix}",)),
-            ("StringLike", f"kms:EncryptionContext:aws:{name}:arn", (pattern,)),
+            ("StringEquals", "kms:ViaService", (f"{service}.{self._region}.{suffix}",)),
+            ("StringLike", f"kms:EncryptionContext:{context}", (ours,)),
         )
 
     def _resources(self, action: str) -> tuple[str, ...]:
@@ -183,10 +187,16 @@ class Places:
                 )
             case "cloudwatch":
                 return (self._arn(service, f"alarm:{self._prefix}*"),)
+            case "events":
+                return (self._arn(service, f"rule/{self._prefix}*"),)
             case "lambda":
                 return (self._arn(service, f"function:{self._prefix}*"),)
             case "scheduler":
                 return (self._arn(service, f"schedule/default/{self._prefix}*"),)
+            case "secretsmanager":
+                return (self._arn(service, f"secret:{self._prefix}*"),)
+            case "sns":
+                return (self._arn(service, f"{self._prefix}*"),)
             case "sqs":
                 return (self._arn(service, f"{self._prefix}*"),)
             case "kinesis":

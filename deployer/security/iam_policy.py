@@ -36,7 +36,20 @@ COMMANDS: Mapping[Role, frozenset[str]] = {
     Role.REVIEW: frozenset({"diff", "drift", "history", "plan", "show", "status"}),
     Role.DEPLOY: frozenset({"deploy", "promote", "review", "rollback", "unlock"}),
     Role.OPERATE: frozenset(
-        {"check", "data", "destroy", "ingest", "logs", "query", "rejected", "replay", "report", "run", "statement"}
+        {
+            "check",
+            "data",
+            "destroy",
+            "ingest",
+            "logs",
+            "query",
+            "rejected",
+            "replay",
+            "report",
+            "run",
+            "secret",
+            "statement",
+        }
     ),
 }
 
@@ -71,6 +84,8 @@ _ACTIONS_OF: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("s3", "PutObject"): ("s3:PutObject", "kms:GenerateDataKey", "kms:Decrypt"),
     ("s3", "DeleteObjects"): ("s3:DeleteObject",),
     ("kinesis", "PutRecords"): ("kinesis:PutRecords", "kms:GenerateDataKey"),
+    # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
+    ("secretsmanager", "PutSecretValue"): ("secretsmanager:PutSecretValue", "kms:GenerateDataKey", "kms:Decrypt"),
     ("cloudformation", "CreateChangeSet"): ("cloudformation:CreateChangeSet", "cloudformation:TagResource"),
     ("cloudformation", "DetectStackDrift"): (
         "cloudformation:BatchDescribeTypeConfigurations",

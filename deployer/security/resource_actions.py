@@ -30,6 +30,11 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "AWS::CloudWatch::Alarm": _actions(
         "cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource UntagResource"
     ),
+    "AWS::Events::Rule": _actions(
+        "events",
+        """DeleteRule DescribeRule ListTagsForResource ListTargetsByRule PutRule PutTargets RemoveTargets TagResource
+        UntagResource""",
+    ),
     "AWS::Glue::Database": (
         *_actions("glue", "CreateDatabase DeleteDatabase GetDatabase UpdateDatabase"),
         *_actions("lakeformation", "DescribeLakeFormationIdentityCenterConfiguration DescribeResource ListResources"),
@@ -95,6 +100,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         "ec2:DescribeNetworkInterfaces",
         "iam:PassRole",
     ),
+    "AWS::Lambda::Permission": _actions("lambda", "AddPermission GetPolicy RemovePermission"),
     "AWS::Logs::LogGroup": _actions(
         "logs",
         """AssociateKmsKey CreateLogGroup DeleteDataProtectionPolicy DeleteLogGroup DeleteRetentionPolicy
@@ -109,6 +115,15 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         PutLifecycleConfiguration TagResource UntagResource""",
     ),
     "AWS::S3::BucketPolicy": _actions("s3", "DeleteBucketPolicy GetBucketPolicy PutBucketPolicy"),
+    "AWS::SNS::Subscription": _actions(
+        "sns", "GetSubscriptionAttributes ListSubscriptionsByTopic SetSubscriptionAttributes Subscribe Unsubscribe"
+    ),
+    "AWS::SNS::Topic": _actions(
+        "sns",
+        """CreateTopic DeleteTopic GetDataProtectionPolicy GetTopicAttributes ListSubscriptionsByTopic
+        ListTagsForResource SetTopicAttributes TagResource UntagResource""",
+    ),
+    "AWS::SNS::TopicPolicy": _actions("sns", "SetTopicAttributes"),
     "AWS::SQS::Queue": _actions(
         "sqs",
         "CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl ListQueueTags SetQueueAttributes TagQueue UntagQueue",
@@ -117,6 +132,9 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "AWS::Scheduler::Schedule": (
         *_actions("scheduler", "CreateSchedule DeleteSchedule GetSchedule UpdateSchedule"),
         "iam:PassRole",
+    ),
+    "AWS::SecretsManager::Secret": _actions(
+        "secretsmanager", "CreateSecret DeleteSecret DescribeSecret TagResource UntagResource UpdateSecret"
     ),
 }
 

@@ -1,6 +1,6 @@
 """Judges yesterday's ingest once a day: a report in S3, a metric for each check, and a message when one fails.
 
-What is judged, and how, is the business of refunds_checks; who reads the message is up to the topic.
+What is judged, and how, is the business of refunds_checks; who hears of it, and how often, is that of notify.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import boto3
+from refunds_alerts.message import Message, State
 from refunds_checks.arrivals import Cadences, parse_cadences
 from refunds_checks.athena import Workgroup
 from refunds_checks.facts import read_facts
@@ -66,8 +67,9 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     store = S3ObjectStore(boto3.client("s3"), settings.base_bucket)
     workgroup = Workgroup(boto3.client("athena"), settings.workgroup, settings.database, until)
     told = run(day_of(event, now()), settings, store, workgroup.query)
-    if told["failing"] and settings.topic_arn:
-        boto3.client("sns").publish(TopicArn=settings.topic_arn, Subject=subject(told), Message=json.dumps(told))
+    if settings.topic_arn:
+        message = message_of(told)
+        boto3.client("sns").publish(TopicArn=settings.topic_arn, Subject=message.topic_subject, Message=message.text())
     return told
 
 
@@ -118,7 +120,34 @@ def metrics(report: Report, settings: Settings) -> dict[str, Any]:
     return {"_aws": {"Timestamp": moment, "CloudWatchMetrics": [declared]}, "Function": settings.function, **values}
 
 
-def subject(told: Mapping[str, Any]) -> str:
+def message_of(told: Mapping[str, Any]) -> Message:
+    """What people are told: the failing checks with their runbook; that there are none ends an earlier message."""
+    failing = told["failing"]
+    found = ",".join(f"{each['name']}:{each['rows']}" for each in failing)
+    return Message(
+        kind="validation",
+        title=title(told),
+        lines=tuple(line_of(each) for each in failing),
+        link=told["report"],
+        anchor="the-validation-fails",
+        state=State.PROBLEM if failing else State.RECOVERED,
+        id=f"validation/{told['date']}/{found}",
+    )
+
+
+def title(told: Mapping[str, Any]) -> str:
     """Return the headline of a message."""
-    count = len(told["failing"])
-    return f"Validation of {told['date']}: {count} {'check fails' if count == 1 else 'checks fail'}"
+    match len(told["failing"]):
+        case 0:
+            said = "no check fails any more"
+        case 1:
+            said = "1 check fails"
+        case count:
+            said = f"{count} checks fail"
+    return f"Validation of {told['date']}: {said}"
+
+
+def line_of(each: Mapping[str, Any]) -> str:
+    """A failing check: its rows, or why it could not be run, and where the runbook speaks of it."""
+    found = each["note"] or f"{each['rows']:,} {'row' if each['rows'] == 1 else 'rows'}"
+    return f"{each['name']} ({each['severity']}): {found}, see {each['runbook']}"

@@ -13,7 +13,7 @@ import botocore.session
 from botocore import xform_name
 from repository import ROOT
 
-SERVICES = ("athena", "cloudformation", "glue", "kinesis", "logs", "s3", "sts")
+SERVICES = ("athena", "cloudformation", "glue", "kinesis", "logs", "s3", "secretsmanager", "sts")
 NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
 PARTNERS = {("sts", "AssumeRole")}  # made by the partner, with the partner's rights
 AMBIGUOUS = {"get_query_results": "athena"}  # CloudWatch Logs has one, too

@@ -51,6 +51,11 @@ SAMPLES: dict[str, str] = {
     "RefundsSql": "select 1",
     "MonthlyRefundsSql": "select ?",
     "ValidationCodeKey": "artifacts/89ab/validate.zip",
+    "NotifyCodeKey": "artifacts/cdef/notify.zip",
+    "BaseTablesJobName": "stack-glue-base-tables",
+    "AlertTopicArn": f"arn:aws:sns:ap-southeast-2:{ACCOUNT}:alerts",
+    "AlertEmail": "on-call@example.com",
+    "RunbookUrl": "https://example.com/operations.md",
     "WorkGroupName": "stack-athena",
 }
 
@@ -72,6 +77,7 @@ class Resource:
 
 
 ABSENT = object()
+REFERRED_TO_BY_ARN = {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}
 
 
 class Filled:
@@ -93,8 +99,10 @@ class Filled:
                 return ABSENT
             case {"Ref": name}:
                 return self._ref(name)
-            case {"Fn::GetAtt": [logical_id, "Arn"]} | {"Fn::GetAtt": [logical_id, "KeyId"]}:
+            case {"Fn::GetAtt": [logical_id, "Arn" | "KeyId" | "Id"]}:
                 return self._arn(logical_id)
+            case {"Fn::GetAtt": [logical_id, "QueueName"]}:
+                return self._ref(logical_id)
             case {"Fn::Sub": str(text)}:
                 return re.sub(r"\$\{([^}]+)\}", lambda found: self._substitute(found[1]), text)
             case {"Fn::If": [condition, then, otherwise]} if condition in self._document.get("Conditions", {}):
@@ -128,11 +136,14 @@ class Filled:
         if name in self._samples:
             return self._samples[name]
         resource = self._document["Resources"][name]
+        if resource["Type"] in REFERRED_TO_BY_ARN:
+            return self._arn(name)
         given = {key: value for key, value in resource["Properties"].items() if key in ("Name", "LogGroupName")}
         return str(self.value(next(iter(given.values())))) if given else f"{name.lower()}-physical"
 
     def _arn(self, logical_id: str) -> str:
-        name, kind = self._ref(logical_id), self._document["Resources"][logical_id]["Type"]
+        kind = self._document["Resources"][logical_id]["Type"]
+        name = f"{logical_id.lower()}-physical" if kind in REFERRED_TO_BY_ARN else self._ref(logical_id)
         service = kind.split("::")[1].lower()
         place = ":::" if service == "s3" else f":ap-southeast-2:{ACCOUNT}:"
         within = {"kms": "key/", "kinesis": "stream/", "iam": "role/"}.get(service, "")

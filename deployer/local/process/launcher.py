@@ -38,6 +38,8 @@ COMPLETIONS = (
     "deployer.local.athena.service",
     "deployer.local.firehose",
     "deployer.local.log_events",
+    "deployer.local.events.deliveries",
+    "deployer.local.slack",
     "deployer.local.lambda_workers",
 )
 KEEP_LOG_BYTES = 10 << 20

@@ -15,14 +15,15 @@ import pytest
 from fake_aws import FakeAthena as QueryFakes
 from fake_aws import FakeS3
 from lake_fakes import DirectoryStore
+from refunds_alerts.message import State, parse
 from refunds_checks.athena import Workgroup
 from refunds_checks.facts import Facts, Volume
 from refunds_checks.registry import Check, ChecksError, Severity, Source, load_checks
 from refunds_checks.statements import COUNT_COLUMN
 from refunds_checks.validation import Answer, CheckBroken, Query, Report, Verdict, judge, summary, validate
-from template_model import ROOT, TEMPLATES, one_resource
+from template_model import ROOT, SAMPLES, TEMPLATES, one_resource
 from validate import handler
-from validate.handler import Settings, day_of, metrics, run, subject
+from validate.handler import Settings, day_of, message_of, metrics, run, title
 
 from deployer.project.config import load_project
 from deployer.release.release import build_release
@@ -251,7 +252,7 @@ def test_a_run_of_an_empty_lake_is_sound(store: DirectoryStore) -> None:
     """Given a lake that nothing was loaded into, when the real checks run, then nothing fails but the expected route."""
     told = run(DAY, SETTINGS, store, answers(), load_checks(ROOT / "athena/checks"))
     assert [each["name"] for each in told["failing"]] == ["stale_routes"]
-    assert subject(told) == "Validation of 2026-10-01: 1 check fails"
+    assert title(told) == "Validation of 2026-10-01: 1 check fails"
 
 
 @dataclass
@@ -265,12 +266,13 @@ class Topic:
 
 
 @pytest.mark.parametrize(
-    ("cadences", "topic_arn", "messages"), [("sftp=24", "arn", 1), ("", "arn", 0), ("sftp=24", "", 0)]
+    ("cadences", "topic_arn", "state"),
+    [("sftp=24", "arn", State.PROBLEM), ("", "arn", State.RECOVERED), ("sftp=24", "", None)],
 )
-def test_the_topic_hears_of_failing_checks_alone(
-    monkeypatch: pytest.MonkeyPatch, cadences: str, topic_arn: str, messages: int
+def test_the_topic_hears_of_failing_checks_and_of_their_end(
+    monkeypatch: pytest.MonkeyPatch, cadences: str, topic_arn: str, state: State | None
 ) -> None:
-    """Given the deployed function, when a check fails and a topic is given, then it gets one message; else it gets none."""
+    """Given the deployed function, when a check fails, then its topic gets one message; none failing ends an earlier one."""
     topic = Topic()
     clients = {"s3": FakeS3(), "athena": QueryFakes(columns=("id", COUNT_COLUMN)), "sns": topic}
     monkeypatch.setattr(handler, "CHECKS", ROOT / "athena/checks")
@@ -282,11 +284,31 @@ def test_the_topic_hears_of_failing_checks_alone(
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000)
     told = handler.handle({"date": "2026-10-01"}, context)
     assert [each["name"] for each in told["failing"]] == (["stale_routes"] if cadences else [])
-    assert len(topic.published) == messages
-    for message in topic.published:
-        assert message["TopicArn"] == "arn"
-        assert message["Subject"] == "Validation of 2026-10-01: 1 check fails"
-        assert json.loads(message["Message"]) == told
+    assert [message["TopicArn"] for message in topic.published] == (["arn"] if state else [])
+    for each in topic.published:
+        message = parse(json.loads(each["Message"]))
+        assert message == message_of(told) and message.state is state
+        assert each["Subject"] == message.title
+
+
+def test_a_message_names_each_failing_check_with_its_runbook() -> None:
+    """Given a day with failing checks, then the message has a line for each, and another day or finding is another message."""
+    checks = [check("duplicate_ids"), check("orphans", severity=Severity.WARNING), check("b")]
+
+    def told(**found: int | str) -> dict[str, Any]:
+        report = validated(*checks, query=answers(**found))
+        return {"kind": "validation", "report": "https://console.example", **summary(report)}
+
+    message = message_of(told(duplicate_ids=1, orphans=9000, b="no tables"))
+    assert message.title == "Validation of 2026-10-01: 3 checks fail"
+    assert message.lines == (
+        "duplicate_ids (error): 1 row, see docs/operations.md#duplicate_ids",
+        "orphans (warning): 9,000 rows, see docs/operations.md#orphans",
+        "b (error): no tables, see docs/operations.md#b",
+    )
+    assert (message.link, message.anchor) == ("https://console.example", "the-validation-fails")
+    assert len({message_of(told(**found)).id for found in ({"b": 1}, {"b": 2}, {}, {"orphans": 1})}) == 4
+    assert title(told()) == "Validation of 2026-10-01: no check fails any more"
 
 
 def test_the_day_is_yesterday_in_utc_or_the_events() -> None:
@@ -316,7 +338,7 @@ def test_the_template_gives_the_function_its_settings() -> None:
         {**variables, "ROUTE_CADENCES": "s3=6,sftp=24", "AWS_LAMBDA_FUNCTION_NAME": "v", "AWS_REGION": "eu-west-1"}
     )
     assert settings.cadences == {"s3": 6, "sftp": 24}
-    assert (settings.base_bucket, settings.topic_arn) == ("base-bucket", None)
+    assert (settings.base_bucket, settings.topic_arn) == ("base-bucket", SAMPLES["AlertTopicArn"])
     assert TEMPLATES["operations"].parameters["RouteCadences"].default == ""
     empty = Settings.of({**variables, "AWS_LAMBDA_FUNCTION_NAME": "v", "AWS_REGION": "eu-west-1"})
     assert empty.cadences == {}
@@ -356,7 +378,7 @@ import sys, importlib, importlib.abc
 class OnlyRuntime(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in {allowed} + ["validate", "refunds_checks", "refunds_lake"]:
+        if top not in sys.stdlib_module_names and top not in {allowed} + ["validate", "refunds_alerts", "refunds_checks", "refunds_lake"]:
             raise ImportError(name + " is not in Lambda's runtime")
 sys.meta_path.insert(0, OnlyRuntime())
 sys.path.insert(0, {str(shipped)!r})

@@ -16,7 +16,12 @@ STORED = load_handler_permissions()
 TYPES = {resource.type for resource in all_resources()}
 
 # Types that the registry has no handlers for: what they call is known from use.
-WITHOUT_HANDLERS = {"AWS::Glue::SecurityConfiguration", "AWS::Glue::Table"}
+WITHOUT_HANDLERS = {
+    "AWS::Events::Rule",
+    "AWS::Glue::SecurityConfiguration",
+    "AWS::Glue::Table",
+    "AWS::SNS::Subscription",
+}
 
 # type -> why -> what is not granted. A property that a template begins to set moves its actions to resource_actions.py.
 NOT_GRANTED: dict[str, dict[str, str]] = {
@@ -79,6 +84,16 @@ NOT_GRANTED: dict[str, dict[str, str]] = {
         "IAM knows no such action: deleting a configuration needs the right to put it": """
             s3:DeleteBucketAnalyticsConfiguration s3:DeleteBucketCors s3:DeleteBucketEncryption
             s3:DeleteBucketLifecycle s3:DeleteBucketMetricsConfiguration s3:DeleteBucketReplication""",
+    },
+    "AWS::SNS::Topic": {
+        "no topic names its subscriptions itself": "sns:Subscribe sns:Unsubscribe",
+        "no topic has a role that logs its deliveries, or a data protection policy": """
+            iam:GetRole iam:PassRole sns:PutDataProtectionPolicy""",
+    },
+    "AWS::SecretsManager::Secret": {
+        "no secret is generated, read by a stack, or replicated": """
+            secretsmanager:GetRandomPassword secretsmanager:GetSecretValue secretsmanager:RemoveRegionsFromReplication
+            secretsmanager:ReplicateSecretToRegions""",
     },
 }
 

@@ -56,6 +56,7 @@ NAMED_ON_PURPOSE = {
     "AWS::Glue::Job",  # policies name it, and nothing about a job needs its replacement
     "AWS::Glue::SecurityConfiguration",
     "AWS::KMS::Alias",
+    "AWS::SecretsManager::Secret",  # CloudFormation's own name for it does not begin with the stack's
     "glue/ErrorLogGroup",
     "glue/OutputLogGroup",
     "glue/ReviewErrorLogGroup",
@@ -71,6 +72,7 @@ ANY_RESOURCE = {
     "storage/DataKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
     "storage/LogsKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
     "storage/LogsKey/CloudWatchLogsOfThisAccount": "in a key policy * is the key itself",
+    "storage/LogsKey/AlertsOfThisAccount": "in a key policy * is the key itself",
     "glue/RunRights/CountForGlue": "PutMetricData knows no resource; the namespace is the fence",
     "glue/JobRights/Count": "PutMetricData knows no resource; the namespace is the fence",
     "athena/ReportReaders/BrowseLists": "lists of names know no resource",
@@ -238,7 +240,7 @@ EXPIRING = {
     "bootstrap/ArtifactsBucket": set(),
     "bootstrap/AccessLogBucket": {""},
     "storage/RawBucket": {"smoke/"},
-    "storage/BaseBucket": {"smoke/"},
+    "storage/BaseBucket": {"smoke/", "alerts/told/"},
     "storage/ResultsBucket": {""},
     "storage/AccessLogBucket": {""},
 }

@@ -1,0 +1,25 @@
+"""What lands in a dead-letter queue of EventBridge, SNS or Scheduler, with the attributes that say why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from deployer.local.emulator.private_parts import load, require
+
+_log = logging.getLogger(__name__)
+
+
+def keep(queue_arn: str, body: str, reasons: Mapping[str, str]) -> None:
+    """Put a message into a queue of the caller's account and region; one that is not there loses it, as on AWS."""
+    sqs = load("services.sqs")
+    dispatch = require(load("services.eventbridge"), "_dispatch_to_sqs", ("spec", "payload", "sqs_parameters"))
+    queue = require(sqs, "_queue_by_arn", ("arn",))(queue_arn)
+    if queue is None:
+        _log.warning("there is no queue %s for what failed: %s", queue_arn, dict(reasons))
+        return
+    attributes = {name: {"DataType": "String", "StringValue": value[:1000]} for name, value in reasons.items()}
+    dispatch(load("core.arn").parse_arn(queue_arn), body)
+    message = queue["messages"][-1]
+    message["message_attributes"] = attributes
+    message["md5_attrs"] = require(sqs, "_md5_msg_attrs", ("attrs",))(attributes)

@@ -1,0 +1,67 @@
+"""One message to people, as JSON on the alert topic. Standard library only: every function may publish one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+FORMAT: Final = 1
+TITLE_CHARACTERS: Final = 150
+"""What a header of Slack holds."""
+
+
+class State(StrEnum):
+    """What a message says of its subject: something is wrong with it, it is well again, or neither."""
+
+    PROBLEM = "problem"
+    RECOVERED = "recovered"
+    NEWS = "news"
+
+
+class NoMessage(ValueError):
+    """A text on the topic is not a message; it says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What happened, in a title and some lines, with a link to look at and the runbook's section.
+
+    `kind` is what sort of thing it is ("validation"). `subject` is what has a problem or has recovered; it is the kind
+    where there is one such thing only. `id` names the occurrence: what is published twice under one id is told once;
+    without one, each publication is an occurrence. `link` is an address; `anchor` is a heading of docs/operations.md as
+    GitHub links to it.
+    """
+
+    kind: str
+    title: str
+    lines: tuple[str, ...] = ()
+    link: str | None = None
+    anchor: str | None = None
+    state: State = State.NEWS
+    subject: str = ""
+    id: str = ""
+    at: str = ""
+
+    def text(self) -> str:
+        """The message as it is published."""
+        said = {name: value for name, value in asdict(self).items() if value}
+        return json.dumps({"format": FORMAT, **said})
+
+    @property
+    def topic_subject(self) -> str:
+        """The title as SNS takes a subject: below 100 characters of ASCII, for those who read e-mail."""
+        return self.title.encode("ascii", "replace").decode().replace("\n", " ")[:99]
+
+
+def parse(document: Mapping[str, Any]) -> Message:
+    """Return what was published. Raises NoMessage."""
+    known = {name: document[name] for name in Message.__dataclass_fields__ if document.get(name)}
+    try:
+        state = State(known.pop("state", State.NEWS))
+        lines = tuple(str(line) for line in known.pop("lines", ()))
+        return Message(**{name: str(value) for name, value in known.items()}, lines=lines, state=state)
+    except (TypeError, ValueError) as error:
+        raise NoMessage(str(error)) from error

@@ -1,0 +1,146 @@
+"""Alerts of a deployed lake: a real HTTP receiver in Slack's place gets each message once, and the address stays secret."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from local_cloud import eventually
+from local_project import DATAOPS, LocalProject
+from webhook import HANGS, Webhook, serve
+
+CANARY = "cAnArY"
+"""Part of the receiver's address: where it turns up, the secret was told."""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
+    """A deployed lake whose alerts nobody has sent anywhere yet."""
+    project = LocalProject.copy_to(tmp_path_factory.mktemp("alerts"))
+    try:
+        project.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
+        yield project
+    finally:
+        project.dataops("local", "stop", check=False)
+
+
+@pytest.fixture(scope="module")
+def webhook(project: LocalProject) -> Iterator[Webhook]:
+    """The receiver, whose address is the environment's from now on."""
+    with serve() as found:
+        done = set_secret(project, found.url, "-vv")
+        assert done.returncode == 0 and CANARY not in done.stdout + done.stderr
+        yield found
+
+
+def set_secret(project: LocalProject, value: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [DATAOPS, "secret", "set", "--env", "local", "slack-webhook", *options]
+    return subprocess.run(
+        command, cwd=project.directory, input=value, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def publish(project: LocalProject, **message: Any) -> None:
+    """Publish a message of ours."""
+    topic = project.outputs("alerts")["AlertTopicArn"]
+    project.client("sns").publish(TopicArn=topic, Message=json.dumps({"kind": "test", **message}))
+
+
+def settled(get: Callable[[], Any], wanted: Any, *, seconds: float = 30, quiet_seconds: float = 3) -> None:
+    """Wait for a value, and then whether it stays."""
+    eventually(lambda: get() == wanted, seconds=seconds)
+    time.sleep(quiet_seconds)
+    assert get() == wanted
+
+
+def test_without_an_address_messages_are_shown_on_a_page(project: LocalProject) -> None:
+    """Given a fresh local cloud, when something is told, then the page that `dataops local status` names shows it."""
+    publish(project, title="Nobody has set an address")
+    page = project.document("local", "status")["slack"]
+    assert page in project.dataops("local", "status").stdout
+    eventually(lambda: "Nobody has set an address" in read(page), seconds=30)
+    (message,) = [each for each in json.loads(read(f"{page}.json"))["messages"] if "Nobody" in json.dumps(each)]
+    assert message["blocks"]
+
+
+def read(address: str) -> str:
+    with urlopen(address) as response:
+        return str(response.read().decode())
+
+
+def test_a_troubled_slack_gets_each_message_once(project: LocalProject, webhook: Webhook) -> None:
+    """Given Slack that asks to wait, fails, and hangs, when a message is told, then it arrives once, after the wait."""
+    webhook.answers = [(429, "1"), 500, HANGS]
+    publish(project, title="Told through trouble", id="test/1")
+    settled(lambda: webhook.titles.count("Told through trouble"), 1)
+    assert webhook.requests == 4
+    assert webhook.at[1] - webhook.at[0] >= 1
+    publish(project, title="Told through trouble", id="test/1")
+    publish(project, title="Another", id="test/2")
+    settled(lambda: webhook.titles, ["Told through trouble", "Another"])
+
+
+def test_a_stopped_run_is_told_once_and_its_recovery_too(project: LocalProject, webhook: Webhook) -> None:
+    """Given a run that somebody stops, then it is told within 30 seconds, once; the next good run is told as a recovery."""
+    glue, job = project.client("glue"), project.outputs("glue")["BaseTablesJobName"]
+    run = glue.start_job_run(JobName=job)["JobRunId"]
+    glue.batch_stop_job_run(JobName=job, JobRunIds=[run])
+    settled(lambda: webhook.titles.count("The job ended STOPPED"), 1)
+    assert run in json.dumps(webhook.taken)
+    project.dataops("run", "--env", "local")
+    settled(lambda: webhook.titles.count("The job runs again"), 1)
+
+
+def test_what_slack_never_takes_waits_in_the_queue(project: LocalProject, webhook: Webhook) -> None:
+    """Given Slack that refuses three times, then the message is in the queue with its text and the reason, not the address."""
+    webhook.answers = [404, 404, 404]
+    publish(project, title="Refused")
+    sqs, queue = project.client("sqs"), project.outputs("alerts")["AlertFailuresQueueUrl"]
+    (kept,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"), seconds=30)
+    assert "Refused" in kept["Body"] and "Slack answered 404" in kept["Body"] and CANARY not in kept["Body"]
+    sqs.delete_message(QueueUrl=queue, ReceiptHandle=kept["ReceiptHandle"])
+    assert "Refused" not in webhook.titles
+
+
+def test_the_address_stands_nowhere(project: LocalProject, webhook: Webhook) -> None:
+    """Given all that was told, when logs, objects, stacks and history are searched, then the address is in none of them."""
+    logs = project.client("logs")
+    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+    said = json.dumps([logs.filter_log_events(logGroupName=group)["events"] for group in groups])
+    assert '\\"told\\"' in said and CANARY not in said
+    for command in (("history",), ("status",), ("drift",), ("logs", "--notify")):
+        done = project.dataops("--output", "json", *command, "--env", "local", check=False)
+        assert CANARY not in done.stdout + done.stderr
+    local = project.directory / ".dataops/local"
+    found = [
+        path
+        for path in files_of(local / "objects", local / "launcher.log")
+        if CANARY in path.read_text(errors="replace")
+    ]
+    assert found == []
+    templates = [
+        project.client("cloudformation").get_template(StackName=f"refunds-lake-local-{stack}")
+        for stack in ("alerts", "operations")
+    ]
+    assert CANARY not in json.dumps(templates, default=str)
+
+
+def files_of(*places: Path) -> Iterator[Path]:
+    for place in places:
+        yield from (path for path in ([place] if place.is_file() else place.rglob("*")) if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "value", ["", "http://hooks.slack.com/services/cAnArY", "https://user@host/cAnArY", "cAnArY x"]
+)
+def test_a_wrong_address_is_refused_unseen(project: LocalProject, value: str) -> None:
+    """Given something that is no address for alerts, when it is set, then it is refused, and not repeated."""
+    done = set_secret(project, value)
+    assert done.returncode == 2
+    assert "slack-webhook" in done.stderr and CANARY not in done.stdout + done.stderr
