@@ -70,9 +70,7 @@ def _long_parquet(random: Random) -> tuple[str, bytes]:
 def _bomb(random: Random) -> tuple[str, bytes]:
     """A gzip of much the same."""
     line = random.choice([b"\n", b" " * 99 + b"\n", b"{}\n" * 9, b'{"id":"' + b"x" * 4000, SOUND])
-    return random.choice([".json.gz", ".csv.gz"]), gzip.compress(
-        line * (random.choice([1, 4]) * 500_000 // len(line))
-    )
+    return random.choice([".json.gz", ".csv.gz"]), gzip.compress(line * (random.choice([1, 4]) * 500_000 // len(line)))
 
 
 KINDS: Final[list[Callable[[Random], tuple[str, bytes]]]] = [*[_text] * 8, *[_parquet] * 12, _long_parquet, _bomb]
