@@ -54,10 +54,13 @@ def main() -> None:
     parser.add_argument("--only-ours", action="store_true", help="leave the tools of others out")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, bare_emulator(Path(name, "emulator")) as url:
-        measure(Path(name), url, options.repeat, with_others=not options.only_ours)
+        calls = measure(Path(name), url, options.repeat, with_others=not options.only_ours)
+    if calls["unchanged"] > GOAL_CALLS:
+        sys.exit(f"a deployment without changes makes {calls['unchanged']} calls, the goal is {GOAL_CALLS}")
 
 
-def measure(directory: Path, url: str, repeat: int, *, with_others: bool = True) -> None:
+def measure(directory: Path, url: str, repeat: int, *, with_others: bool = True) -> Mapping[str, int]:
+    """Print the measurements; the calls of the three deployments."""
     others = {name: tool for name, tool in OTHERS.items() if with_others and shutil.which(COMMANDS[name])}
     seconds: dict[tuple[str, str], list[float]] = {}
     for number in range(repeat):
@@ -71,9 +74,11 @@ def measure(directory: Path, url: str, repeat: int, *, with_others: bool = True)
         floor = [sys.executable, "-c", FLOOR, url, *(f"five-dataops{number}-uat-{stack}" for stack in NAMES)]
         seconds.setdefault(("floor", ""), []).append(timed(lambda f=floor: run(f, url)))
         seconds.setdefault(("dataops", "changed"), []).append(timed(lambda p=project: change(p, url)))
-    report({key: statistics.median(times) for key, times in seconds.items()}, counts(directory, url), others)
+    calls = counts(directory, url)
+    report({key: statistics.median(times) for key, times in seconds.items()}, calls, others)
     for name in OTHERS.keys() - others.keys():
         print(f"{name}: left out" if not with_others else f"{name}: not installed")
+    return calls
 
 
 def report(seconds: Mapping[tuple[str, str], float], calls: Mapping[str, int], others: Mapping[str, Deploy]) -> None:

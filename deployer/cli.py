@@ -30,6 +30,7 @@ from deployer.terminal.streams import guard_streams
 
 # command -> module, name in the module, what it does
 COMMANDS: dict[str, tuple[str, str, str]] = {
+    "new": ("deployer.commands.new", "new", "Make a fresh project of the lakehouse's own files."),
     "validate": ("deployer.commands.validate", "validate", "Check config, templates, wiring, SQL and scripts; no AWS."),
     "plan": ("deployer.commands.plan", "plan", "Show what deploy would do, as change sets."),
     "deploy": ("deployer.commands.deploy", "deploy", "Build a release, deploy it and smoke-test it."),
@@ -57,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "statement": ("deployer.commands.statement", "statement", "Issue a month's report; see what was issued."),
     "data": ("deployer.commands.data", "data", "Roll back or rebuild the published tables."),
     "replay": ("deployer.commands.replay", "replay", "Judge rejected records again, after a fix."),
+    "cost": ("deployer.commands.cost", "cost", "Reckon what a month costs at a volume; no AWS."),
     "sample": ("deployer.commands.sample", "sample", "Make sample transactions with the known answer."),
     "secret": ("deployer.commands.secret", "secret_group", "Put a secret's value in, from stdin."),
     "local": ("deployer.commands.local", "local_group", "Look at, stop or reset the local cloud."),

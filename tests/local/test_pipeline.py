@@ -31,6 +31,7 @@ from pipeline_agent import (
 from deployer import local
 
 MAIN = {"Build.Reason": "IndividualCI", "Build.SourceBranch": "refs/heads/main"}
+NIGHT = {"Build.Reason": "Schedule", "Build.SourceBranch": "refs/heads/main"}
 PULL_REQUEST = {"Build.Reason": "PullRequest", "Build.SourceBranch": "refs/pull/7/merge"}
 KEYS = {"awsAccessKeyId": "of-the-group", "awsSecretAccessKey": "of-the-group"}
 SAME_MONTH_RULE = "    where kept_refund.month != kept_purchase.month\n"
@@ -112,11 +113,12 @@ class Team:
 
 @dataclass(frozen=True, repr=False)
 class Released:
-    """A pull request, and the run of main after it that went through to prod."""
+    """A pull request, the run of main after it that went through to prod, and the night after that."""
 
     pull_request: Run
     comments: list[Comment]
     main: Run
+    night: Run
     commit: str
     script: bytes
     uat: Account
@@ -143,7 +145,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 @pytest.fixture(scope="module")
 def released(team: Team) -> Released:
-    """Both runs, one after the other. Main's lint and tests are those of the pull request: they are not run twice."""
+    """The runs, one after the other. Lint and tests are those of the pull request: they are not run twice."""
     with azure_devops() as (variables, comments):
         pull_request = team.run(PULL_REQUEST | variables).all_stages()
 
@@ -155,10 +157,11 @@ def released(team: Team) -> Released:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     done = {name: pull_request.results[name] for name in ("lint", "test")}
-    main = team.run(MAIN, results=done, prepare=leave_only_what_promotes).all_stages()
+    main = team.run(MAIN, results=dict(done), prepare=leave_only_what_promotes).all_stages()
     assert main.results["prod"] == SUCCEEDED, str(main.last())
+    night = team.run(NIGHT, results=dict(done)).all_stages()
     commit, script = team.head(), team.committed("glue/base_tables.py")
-    return Released(pull_request, comments, main, commit, script, team.look_at("uat"), team.look_at("prod"))
+    return Released(pull_request, comments, main, night, commit, script, team.look_at("uat"), team.look_at("prod"))
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +186,8 @@ def stopped(team: Team, released: Released) -> Stopped:
 
 def test_a_pull_request_ends_with_the_posted_plan(released: Released) -> None:
     """Given a pull request, when its tests have passed, then it gets the plan for uat, and nothing is deployed."""
-    ends = {"lint": SUCCEEDED, "test": SUCCEEDED, "plan": SUCCEEDED, "uat": SKIPPED, "prod": SKIPPED}
+    done, left_out = ("lint", "test", "plan"), ("uat", "prod", "nightly")
+    ends = dict.fromkeys(done, SUCCEEDED) | dict.fromkeys(left_out, SKIPPED)
     assert released.pull_request.results == ends, str(released.pull_request.last())
     (comment,) = released.comments
     text = comment.body["comments"][0]["content"]
@@ -192,10 +196,16 @@ def test_a_pull_request_ends_with_the_posted_plan(released: Released) -> None:
 
 
 def test_every_step_of_every_stage_was_executed(released: Released) -> None:
-    """Given both runs, when their steps are put together, then they are all the script steps of the file, in order."""
-    ran = [ran.step for ran in (*released.pull_request.ran, *released.main.ran)]
-    assert ran == list(scripts())
-    assert {ran.code for ran in (*released.pull_request.ran, *released.main.ran)} == {0}
+    """Given all runs, when their steps are put together, then they are all the script steps of the file, in order."""
+    ran = [*released.pull_request.ran, *released.main.ran, *released.night.ran]
+    assert [each.step for each in ran] == list(scripts())
+    assert not [str(each) for each in ran if each.code]
+
+
+def test_the_night_deploys_nothing(released: Released) -> None:
+    """Given the scheduled run, when it has ended, then the night's stage was run, and no environment was touched."""
+    assert released.night.results["nightly"] == SUCCEEDED
+    assert {released.night.results[name] for name in ("plan", "uat", "prod")} == {SKIPPED}
 
 
 def test_main_goes_through_to_prod(released: Released) -> None:
@@ -206,6 +216,7 @@ def test_main_goes_through_to_prod(released: Released) -> None:
         "plan": SKIPPED,
         "uat": SUCCEEDED,
         "prod": SUCCEEDED,
+        "nightly": SKIPPED,
     }
     for account in (released.uat, released.prod):
         assert account.current is not None

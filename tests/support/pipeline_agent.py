@@ -36,7 +36,10 @@ SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
 STEP_TIMEOUT_SECONDS = 600
 NOT_INHERITED = ("AWS_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH", "GIT_")  # an agent has nothing of ours
 # Variables that the agent's image sets: https://learn.microsoft.com/azure/devops/pipelines/agents/hosted
-AGENT_VARIABLES = {"JAVA_HOME_17_X64": "/usr/lib/jvm/temurin-17-jdk-amd64"}
+AGENT_VARIABLES = {
+    "JAVA_HOME_17_X64": "/usr/lib/jvm/temurin-17-jdk-amd64",
+    "Pipeline.Workspace": "/home/vsts/work/1",
+}
 # What the script tells the agent: https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands
 SET_OUTPUT = re.compile(r"^##vso\[task\.setvariable variable=(\w+);isOutput=true\](.*)$", re.MULTILINE)
 UPLOAD_SUMMARY = re.compile(r"^##vso\[task\.uploadsummary\](.*)$", re.MULTILINE)
@@ -131,7 +134,7 @@ class Run:
 
     def _declared(self, stage: str) -> dict[str, str]:
         """The variables of the file and of the stage, with those of its variable groups."""
-        declared = dict(document()["variables"])
+        declared = {name: expanded(value, AGENT_VARIABLES) for name, value in document()["variables"].items()}
         for item in stages()[stage].get("variables", ()):
             if "group" in item:
                 declared |= self.groups[item["group"]]

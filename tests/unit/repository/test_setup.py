@@ -7,7 +7,10 @@ from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from pipeline_agent import repository_files
 from repository import ROOT
+
+from deployer.blueprint import FOLDERS, SINGLE_FILES
 
 SETUP = ConfigParser(interpolation=None)
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
@@ -55,3 +58,16 @@ def test_pip_need_not_search_for_the_boto3_of_the_local_cloud(extra: str) -> Non
 def test_the_core_takes_any_newer_boto3() -> None:
     """Given an installation without the local cloud, when its requirements are read, then boto3 has a floor alone."""
     assert [each for each in entries("options", "install_requires") if each.startswith("boto")] == ["boto3>=1.40"]
+
+
+def test_every_file_of_a_project_is_in_the_wheel() -> None:
+    """Given the files that git has of templates, job, SQL and functions, when the wheel's list is expanded, then it is them."""
+    patterns = [pattern for target in SETUP["options.data_files"] for pattern in entries("options.data_files", target)]
+    listed = {path.relative_to(ROOT).as_posix() for pattern in patterns for path in ROOT.glob(pattern)}
+    tracked = {file.as_posix() for file in repository_files(ROOT)}
+    wanted = {file for file in tracked if file.split("/")[0] in FOLDERS} | set(SINGLE_FILES)
+    assert listed & tracked == wanted
+    assert all(target.startswith("share/refunds-lakehouse") for target in SETUP["options.data_files"])
+    for target in SETUP["options.data_files"]:
+        folder = target.removeprefix("share/refunds-lakehouse").strip("/")
+        assert {Path(each).parent.as_posix() for each in entries("options.data_files", target)} == {folder or "."}

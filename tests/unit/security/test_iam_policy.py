@@ -33,7 +33,7 @@ from deployer.security.resource_actions import ACTIONS
 PROJECT = load_project(ROOT)
 TEMPLATES = load_templates(PROJECT)
 MANAGED_POLICIES_OF_A_ROLE = 10  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-WITHOUT_AWS = {"validate", "local", "iam-policy", "sample"}
+WITHOUT_AWS = {"cost", "iam-policy", "local", "new", "sample", "validate"}
 
 
 def made(role: Role, environment: str = "uat") -> list[dict[str, Any]]:

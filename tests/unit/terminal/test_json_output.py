@@ -20,6 +20,7 @@ from repository import ROOT
 from deployer import cli
 from deployer.commands import (
     check,
+    cost,
     data,
     destroy,
     diff,
@@ -29,6 +30,7 @@ from deployer.commands import (
     ingest,
     local,
     logs,
+    new,
     query,
     rejected,
     report,
@@ -50,6 +52,7 @@ from deployer.validation.findings import ValidationResult
 
 PAGE = (ROOT / "docs" / "json-output.md").read_text(encoding="utf-8")
 RESULTS: dict[str, type] = {
+    "new": new.NewResult,
     "validate": ValidationResult,
     "history": history.HistoryResult,
     "show": show.ShowResult,
@@ -71,6 +74,7 @@ RESULTS: dict[str, type] = {
     "statement show": statement.StatementResult,
     "statement changes": statement.ChangesResult,
     "logs": logs.LogResult,
+    "cost": cost.CostResult,
     "data runs": data.RunsResult,
     "data rebuild-catalog": data.CatalogResult,
     "data rollback": data.RollbackResult,

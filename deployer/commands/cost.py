@@ -1,0 +1,92 @@
+"""dataops cost: what a month costs at a volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import click
+
+from deployer.costs.inventory import take_inventory
+from deployer.costs.month import ROUTES, Volume, bill_text, reckon
+from deployer.costs.prices import price_table
+from deployer.documents import as_document
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
+
+DEFAULT_RECORDS = 100_000
+DEFAULT_MONTHS = 24
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """One line of the bill; quantities and prices are decimal text, as exact as they were reckoned."""
+
+    item: str
+    quantity: str
+    unit: str
+    usd_per_unit: str
+    usd: str
+
+
+@dataclass(frozen=True)
+class CostResult:
+    """A month's bill at list prices."""
+
+    env: str
+    records_per_day: int
+    route: str
+    history_months: int
+    prices_region: str
+    prices_date: str
+    lines: tuple[CostLine, ...]
+    assumptions: tuple[str, ...]
+    total_usd: str
+
+
+@click.command(
+    epilog=examples(
+        "dataops cost --env prod",
+        "dataops cost --env prod --records-per-day 1000000 --route stream",
+        "dataops cost --env uat --history-months 1 --output json",
+    )
+)
+@env_option
+@click.option(
+    "--records-per-day", type=click.IntRange(min=0), default=DEFAULT_RECORDS, show_default=True, metavar="N",
+    help="How many records arrive.",
+)  # fmt: skip
+@click.option("--route", type=click.Choice(ROUTES), default=ROUTES[0], show_default=True, help="By which route.")
+@click.option(
+    "--history-months", type=click.IntRange(min=1), default=DEFAULT_MONTHS, show_default=True, metavar="N",
+    help="How many months of records there are.",
+)  # fmt: skip
+@click.pass_obj
+def cost(app: App, env_name: str, records_per_day: int, route: str, history_months: int) -> None:
+    """Reckon what a month costs, from the templates, this repository's figures and a table of list prices.
+
+    AWS is not asked. What an account really pays is in its Cost Explorer, by the tags that dataops sets.
+    """
+    environment = app.environment(env_name)
+    inventory = take_inventory(app.project(), environment)
+    bill = reckon(inventory, Volume(records_per_day, route, history_months), price_table())
+    if environment.endpoint is not None:
+        app.say(f"{env_name} is on this machine and costs nothing; on AWS the same would cost:")
+    elif environment.region != bill.prices.region:
+        app.say(
+            f"{env_name} is in {environment.region}, whose prices differ somewhat from those of {bill.prices.region}"
+        )
+    result = CostResult(
+        env=env_name,
+        records_per_day=records_per_day,
+        route=route,
+        history_months=history_months,
+        prices_region=bill.prices.region,
+        prices_date=bill.prices.date,
+        lines=tuple(
+            CostLine(each.item, f"{each.quantity:.6f}", each.unit, f"{each.usd_per_unit:f}", f"{each.usd:.6f}")
+            for each in bill.lines
+        ),
+        assumptions=bill.assumptions,
+        total_usd=f"{bill.total_usd:.2f}",
+    )
+    app.emit(as_document(result), bill_text(bill))

@@ -1,0 +1,45 @@
+"""What an environment would have, as far as it is billed: read from dataops.yml and the templates, without asking AWS."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.project.conditions import known_values, resources_of
+from deployer.project.config import Environment, Project
+from deployer.project.templates import load_templates
+from deployer.project.wiring import wire
+
+CHECKS_FILE = "athena/checks/checks.json"
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The billed parts of an environment: resources by type, the parameters that are known, and the number of checks."""
+
+    resources: Mapping[str, int]
+    values: Mapping[str, str]
+    checks: int
+
+    def has(self, resource_type: str) -> bool:
+        """Whether there is such a resource."""
+        return self.resources.get(resource_type, 0) > 0
+
+
+def take_inventory(project: Project, environment: Environment) -> Inventory:
+    """Return what the checkout would deploy to an environment. Raises ConfigError for a template that cannot be read."""
+    counts: Counter[str] = Counter()
+    values: dict[str, Any] = {}
+    for wiring in wire(project, load_templates(project), environment).stacks.values():
+        values |= known_values(wiring)
+        counts.update(str(resource["Type"]) for resource in resources_of(wiring))
+    known = {name: value for name, value in values.items() if isinstance(value, str)}
+    return Inventory(counts, known, _checks(project))
+
+
+def _checks(project: Project) -> int:
+    path = project.directory / CHECKS_FILE
+    return len(json.loads(path.read_text(encoding="utf-8"))["checks"]) if path.exists() else 0
