@@ -8,6 +8,8 @@ process/         A client starts the background process and finds it again (cont
                  It knows the completions by name only, and nothing of any service.
 glue/            What running jobs have written becomes objects in S3 before the call is answered. StartJobRun runs the
                  deployed script on Spark; the catalog has the calls that the emulator lacks.
+rights/          Every call is judged by the policies in the account before it is carried out, and whoever works with a role
+                 asks here what the role may do. It changes nothing.
 state/           No response leaves before the state that it shows is on disk. It writes what the services hold and
                  decides nothing for them, but how an operation ends that a kill has cut off.
 emulator/        The one door to MiniStack's private parts, for one version of it. It changes nothing itself.
@@ -21,7 +23,7 @@ slack.py         Takes the messages that Slack would have got, and shows them on
 
 completion.py says what a completion is and what it may know of the process; paths.py names every file.
 Nothing here imports from the rest of the deployer but its errors; the rest imports what is named below, and paths.py.
-A completion imports no other but athena/, which looks at the mounts of glue/; import-linter holds it.
+A completion imports no other but rights/, and athena/ the mounts of glue/; import-linter holds it.
 """
 
 from deployer.local.process.control import find, reset, start, stop

@@ -1,7 +1,7 @@
 """Firehose to S3 as configured: compression, delimiters, extension, encryption, and batches instead of single records.
 
 The records of one PutRecord(Batch) or Kinesis PutRecords call become one object, written before the call is answered:
-what was acknowledged is delivered. Format conversion and dynamic partitioning stay the emulator's, record by record.
+what was acknowledged is delivered, as far as the stream's role may do it. Format conversion and dynamic partitioning stay the emulator's, record by record.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from typing import Any
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import EmulatorChanged, load, replace, require
+from deployer.local.rights.entails import of_stream
+from deployer.local.rights.judging import Denied
+from deployer.local.rights.objects import ObjectRights
+from deployer.local.rights.roles import Role, taken_by
 
 Data = dict[str, Any]
 #: Record id and content.
@@ -57,6 +61,12 @@ def install(cloud: LocalCloud) -> None:
     def validate(dtype: str, cfg: Data) -> Any:
         if cfg.get("CompressionFormat", "UNCOMPRESSED") not in EXTENSIONS:
             return firehose._invalid(f"the local cloud does not compress as {cfg['CompressionFormat']}")
+        try:
+            take_role(cfg)
+        except Denied:
+            return firehose._invalid(
+                f"Firehose is unable to assume role {cfg.get('RoleARN')}. Please check the role provided."
+            )
         return original_validation(dtype, cfg)
 
     replace(firehose, "_validate_s3_destination_config", validate)
@@ -72,6 +82,11 @@ class Delivery:
     def deliver(self, stream: Data, dest: Data, records: Sequence[Record]) -> None:
         """One object for all `records`; logs, and does not raise, when S3 refuses it."""
         config = dest["config"]
+        try:
+            role = take_role(config)
+        except Denied as denied:
+            self._firehose.logger.error("delivery of %s failed: %s", stream["name"], denied)
+            return
         if _enabled(config, "DataFormatConversionConfiguration") or _enabled(
             config, "DynamicPartitioningConfiguration"
         ):
@@ -90,9 +105,11 @@ class Delivery:
             prefix = self._firehose._evaluate_prefix(config.get("Prefix", ""), arrived)
             name = f"{stream['name']}-{stream.get('version', 1)}-{stamp}-{uuid.uuid4()}"
             key = f"{prefix}{name}{config.get('FileExtension') or EXTENSIONS[compression]}"
-            put_object(self._firehose._s3_bucket_from_arn(config["BucketARN"]), key, body, encryption_headers(config))
-        except (OSError, self._firehose._DeliveryError) as error:
-            report(config, f"{stream['name']}: {len(records)} records were not delivered: {error}")
+            bucket, headers = self._firehose._s3_bucket_from_arn(config["BucketARN"]), encryption_headers(config)
+            require_rights(role, stream, bucket, key, headers)
+            put_object(bucket, key, body, headers)
+        except (OSError, Denied, self._firehose._DeliveryError) as error:
+            report(config, role, f"{stream['name']}: {len(records)} records were not delivered: {error}")
             self._firehose.logger.error("delivery of %s failed: %s", stream["name"], error)
 
 
@@ -172,6 +189,34 @@ def encryption_headers(config: Mapping[str, Any]) -> dict[str, str]:
     return {"x-amz-server-side-encryption": "aws:kms", "x-amz-server-side-encryption-aws-kms-key-id": key}
 
 
+def take_role(config: Mapping[str, Any]) -> Role:
+    """The destination's role; raises `Denied` unless Firehose may take it.
+
+    https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#firehose-assume-role
+    """
+    account = load("core.responses").get_account_id()
+    context = {"sts:ExternalId": account}
+    return taken_by("firehose.amazonaws.com", str(config.get("RoleARN", "")), "firehose", context)
+
+
+def require_rights(role: Role, stream: Data, bucket: str, key: str, headers: Mapping[str, str]) -> None:
+    """Raise `Denied` unless the role may read the source, and write this object; AWS's list of both.
+
+    https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
+    """
+    if source := (stream.get("kinesis_source") or {}).get("KinesisStreamARN"):
+        for action in ("DescribeStream", "GetShardIterator", "GetRecords", "ListShards"):
+            role.require(f"kinesis:{action}", source)
+        for check in of_stream(source, "kms:Decrypt"):
+            role.require(check.action, check.resource, check.context)
+    rights = ObjectRights(role.principal())
+    for action in ("GetBucketLocation", "ListBucket", "ListBucketMultipartUploads"):
+        rights.require(f"s3:{action}", bucket)
+    for action in ("AbortMultipartUpload", "GetObject"):
+        rights.require(f"s3:{action}", bucket, key)
+    rights.require_write(bucket, key, dict(headers))
+
+
 def put_object(bucket: str, key: str, body: bytes, headers: Mapping[str, str]) -> None:
     """Write an object; raises OSError when S3 refuses it."""
     sent = {**headers, "content-type": "application/octet-stream", "content-length": str(len(body))}
@@ -180,10 +225,13 @@ def put_object(bucket: str, key: str, body: bytes, headers: Mapping[str, str]) -
         raise OSError(f"s3://{bucket}/{key}: {answer!r}")
 
 
-def report(config: Mapping[str, Any], message: str) -> None:
-    """Tell the destination's error log, as CloudWatchLoggingOptions asks."""
+def report(config: Mapping[str, Any], role: Role, message: str) -> None:
+    """Tell the destination's error log, as CloudWatchLoggingOptions asks, if the role may."""
     options = config.get("CloudWatchLoggingOptions") or {}
-    if str(options.get("Enabled", False)).lower() == "true":
+    responses = load("core.responses")
+    log = f"{options.get('LogGroupName')}:log-stream:{options.get('LogStreamName')}"
+    arn = f"arn:aws:logs:{responses.get_region()}:{responses.get_account_id()}:log-group:{log}"
+    if str(options.get("Enabled", False)).lower() == "true" and role.may("logs:PutLogEvents", arn):
         event = {"timestamp": int(time.time() * 1000), "message": message}
         where = {"logGroupName": options.get("LogGroupName"), "logStreamName": options.get("LogStreamName")}
         load("services.cloudwatch_logs")._put_log_events({**where, "logEvents": [event]})

@@ -53,6 +53,25 @@ class Cloud:
         self.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
         return bucket
 
+    def role(self, *services: str, allow: Json | None = None, accounts: tuple[str, ...] = ()) -> str:
+        """The ARN of a new role that services (``glue``) or accounts may take; `allow` (action -> resource) or all."""
+        iam, name = self.client("iam"), f"role-{uuid.uuid4().hex[:8]}"
+        principal = {
+            **({"Service": [f"{service}.amazonaws.com" for service in services]} if services else {}),
+            **({"AWS": [f"arn:aws:iam::{account}:root" for account in accounts]} if accounts else {}),
+        }
+        trust = {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}]}
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+        self.allow(arn, {"*": "*"} if allow is None else allow)
+        return str(arn)
+
+    def allow(self, role_arn: str, actions: Json) -> None:
+        """Let a role do this (action -> resource) and nothing else."""
+        allowed = [{"Effect": "Allow", "Action": action, "Resource": place} for action, place in actions.items()]
+        policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
+        name = role_arn.rpartition("/")[2]
+        self.client("iam").put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=policy)
+
     def deploy(
         self, resources: Json, *, name: str = "", parameters: Mapping[str, str] | None = None, **sections: Any
     ) -> Json:
@@ -151,13 +170,14 @@ class Jobs:
         self.cloud = cloud
         self.bucket = cloud.bucket("jobs")
         self.glue = cloud.client("glue")
+        self.role = cloud.role("glue")
 
     def job(self, script: str, **properties: Any) -> str:
         name = f"job-{uuid.uuid4().hex[:8]}"
         key = f"code/{name}.py"
         self.cloud.client("s3").put_object(Bucket=self.bucket, Key=key, Body=script.encode())
         command = {"Name": "glueetl", "ScriptLocation": f"s3://{self.bucket}/{key}"}
-        self.glue.create_job(Name=name, Role="arn:aws:iam::000000000000:role/r", Command=command, **properties)
+        self.glue.create_job(Name=name, Role=self.role, Command=command, **properties)
         return name
 
     def run(self, name: str, *, seconds: float = 60, **arguments: Any) -> Json:

@@ -1,6 +1,6 @@
 """Runs one query: resolve its tables, count the bytes it needs, execute it in a DuckDB that sees nothing else.
 
-A connection lives for one query. It may open exactly the data files of the query's tables: no other file, no network.
+It reads what its caller may read. A connection lives for one query. It may open exactly the data files of the query's tables: no other file, no network.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ class Result:
 class Query:
     """One query on its way; `cancel` from any thread."""
 
-    def __init__(self, sql: str, database: str, parameters: Sequence[str], cutoff_bytes: int | None) -> None:
-        self._sql, self._database = sql, database
+    def __init__(
+        self, sql: str, database: str, parameters: Sequence[str], cutoff_bytes: int | None, principal: Any
+    ) -> None:
+        self._sql, self._database, self._principal = sql, database, principal
         self._parameters, self._cutoff_bytes = parameters, cutoff_bytes
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._cancelled = threading.Event()
@@ -50,7 +52,7 @@ class Query:
         """Raises `QueryError` or `Cancelled`; `bytes_scanned` is set before the first row is read."""
         tree = bind(parse(self._sql), self._parameters)
         translation = translate(tree, self._database, columns_of)
-        tables = read_tables(sorted(translation.tables))
+        tables = read_tables(sorted(translation.tables), self._principal)
         with duckdb.connect(":memory:") as connection:
             self._connection = connection
             connection.execute(f"set memory_limit = '{MEMORY_LIMIT}'; set TimeZone = 'UTC'")

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from deployer.local.athena.workgroups import Rules, Unusable, rules_of
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
+from deployer.local.rights.judging import Denied, caller
+from deployer.local.rights.objects import ObjectRights
 
 Data = dict[str, Any]
 #: Queries that run at the same time; further ones wait in state QUEUED.
@@ -84,6 +86,7 @@ class Queries:
             execution["QueryExecutionContext"]["Database"],
             data.get("ExecutionParameters") or [],
             rules.cutoff_bytes,
+            caller(),
         )
         self._running[execution["QueryExecutionId"]] = query
         context = contextvars.copy_context()
@@ -131,6 +134,11 @@ class Queries:
         size = int(data.get("MaxResults") or LARGEST_PAGE)
         if not 1 <= size <= LARGEST_PAGE:
             return self._refused(f"MaxResults must be between 1 and {LARGEST_PAGE}")
+        bucket, _, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").partition("/")
+        try:
+            ObjectRights(caller()).require_read(bucket, key)
+        except Denied as denied:
+            return self._athena.error_response_json("AccessDeniedException", str(denied), 400)
         rows = self._result_rows(execution)
         if rows is None:
             return self._refused("Could not find results")
@@ -192,7 +200,9 @@ class Queries:
         else:
             text = "".join("\t".join(value or "" for value in row) + "\n" for row in rows)
         headers = _encryption_headers(execution["ResultConfiguration"].get("EncryptionConfiguration") or {})
+        self._require(lambda rights: rights.require("s3:GetBucketLocation", bucket), location)
         for name, body in ((key, text), (f"{key}.metadata", as_json(columns))):
+            self._require(lambda rights, name=name: rights.require_write(bucket, name, headers), location)  # type: ignore[misc]
             self._put(bucket, name, body.encode(), headers)
         self._keep(execution["QueryExecutionId"], rows)
 
@@ -201,6 +211,15 @@ class Queries:
         status, _, answer = on_loop(load("services.s3")._put_object, bucket, key, body, sent)
         if status >= 300:
             raise QueryError("OUTPUT_LOCATION", f"cannot write s3://{bucket}/{key}: {answer!r}")
+
+    def _require(self, check: Callable[[ObjectRights], None], location: str) -> None:
+        """Raise `QueryError` unless the caller may do this where the results go."""
+        try:
+            on_loop(check, ObjectRights(caller()))
+        except Denied as denied:
+            raise QueryError(
+                "PERMISSION_DENIED", f"Access denied when writing output to {location}: {denied}"
+            ) from denied
 
     def _keep(self, query_id: str, rows: list[Row]) -> None:
         self._rows[query_id] = rows

@@ -17,6 +17,8 @@ from deployer.local.athena.types import UnknownType, duckdb_type, literal, quote
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
 from deployer.local.glue.mounts import MOUNTS
+from deployer.local.rights.judging import Check, Denied, require
+from deployer.local.rights.objects import ObjectRights
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class Footer:
     bytes_of: Mapping[str, int]
 
 
-def read_tables(names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Table]:
-    """Those of `names` that the catalog has, with their files.
+def read_tables(names: Sequence[tuple[str, str]], principal: Any) -> dict[tuple[str, str], Table]:
+    """Those of `names` that the catalog has, with their files, as far as `principal` may see and read them.
 
     Partitions are read first, then what running jobs have finished is imported, then files are listed: a partition
     that a job has registered therefore always shows the files it was registered with.
@@ -61,10 +63,42 @@ def read_tables(names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Table
     for database, name in names:
         record = glue._tables.get(f"{database}/{name}")
         if record is not None:
+            require_catalog(principal, database, name)
             found[database, name] = (record, _locations(record, glue._partitions.get(f"{database}/{name}", [])))
     buckets = sorted({location.split("/")[2] for _, parts in found.values() for _, location in parts})
     listings = on_loop(_list_buckets, buckets)
+    for _, parts in found.values():
+        on_loop(require_objects, ObjectRights(principal), [location for _, location in parts], listings)
     return {key: _table(key, record, parts, listings) for key, (record, parts) in found.items()}
+
+
+def require_catalog(principal: Any, database: str, name: str) -> None:
+    """Raise `QueryError` unless the caller may look the table up; a call on it is judged on all three resources.
+
+    https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
+    """
+    responses = load("core.responses")
+    glue = f"arn:aws:glue:{responses.get_region()}:{responses.get_account_id()}"
+    try:
+        for action in ("glue:GetTable", "glue:GetPartitions"):
+            for resource in ("catalog", f"database/{database}", f"table/{database}/{name}"):
+                require(principal, Check(action, f"{glue}:{resource}"))
+    except Denied as denied:
+        message = f"Insufficient permissions to execute the query. {denied}"
+        raise QueryError("PERMISSION_DENIED", message) from denied
+
+
+def require_objects(rights: ObjectRights, locations: Sequence[str], listings: Mapping[str, Sequence[str]]) -> None:
+    """Raise `QueryError` unless the caller may list these locations and read what lies there."""
+    for location in locations:
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        try:
+            rights.require("s3:ListBucket", bucket, prefix=prefix)
+            for key in _keys(location, listings):
+                rights.require_read(bucket, key)
+        except Denied as denied:
+            message = f"Permission denied on S3 path: {location}: {denied}"
+            raise QueryError("PERMISSION_DENIED", message) from denied
 
 
 def columns_of(database: str, table: str) -> dict[str, str] | None:
@@ -124,10 +158,15 @@ def _table(
 
 
 def _files(location: str, listings: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """The data files below a location: no directories, nothing hidden (``_`` or ``.`` in front)."""
+    """The files of the data objects below a location."""
+    s3, bucket = load("services.s3"), location.split("/")[2]
+    return (s3._object_disk_path(bucket, key) for key in _keys(location, listings))
+
+
+def _keys(location: str, listings: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The keys of the data objects below a location: no directories, nothing hidden (``_`` or ``.`` in front)."""
     import bisect
 
-    s3 = load("services.s3")
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     prefix = prefix if prefix.endswith("/") or not prefix else prefix + "/"
     keys = listings[bucket]
@@ -136,7 +175,7 @@ def _files(location: str, listings: Mapping[str, Sequence[str]]) -> Iterator[str
             break
         if key.endswith("/") or any(part[:1] in ("_", ".") for part in key[len(prefix) :].split("/")):
             continue
-        yield s3._object_disk_path(bucket, key)
+        yield key
 
 
 class Footers:

@@ -1,7 +1,7 @@
 """AssumeRole honours the role's trust policy: who may take it, and with which external id.
 
-The emulator checks trust only in its strict mode, which this local cloud does not use (rights of roles are not
-evaluated here). The evaluation is the emulator's own.
+It is judged here for the account's root as well, and answered alike where there is no such role. The evaluation is
+the emulator's own.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import time
 from typing import IO, Any
 
 from deployer.local.emulator.private_parts import load, require
+from deployer.local.rights.roles import Role
 
 BATCH_LINES = 200
 BATCH_SECONDS = 0.25
@@ -17,20 +18,26 @@ LONGEST_LINE = 250_000
 
 
 class LogStream:
-    """One stream of one group, made when it is first needed."""
+    """One stream of one group, made when it is first needed; what the role may not log is lost, as on AWS."""
 
-    def __init__(self, group: str, stream: str) -> None:
+    def __init__(self, group: str, stream: str, role: Role) -> None:
         self._logs = load("services.cloudwatch_logs")
         for name in ("_create_log_group", "_create_log_stream", "_put_log_events"):
             require(self._logs, name, ("data",))
         self._where = {"logGroupName": group, "logStreamName": stream}
-        self._logs._create_log_group({"logGroupName": group})
-        self._logs._create_log_stream(self._where)
+        responses = load("core.responses")
+        arn = f"arn:aws:logs:{responses.get_region()}:{responses.get_account_id()}:log-group:{group}"
+        self._may_log = (group in self._logs._log_groups or role.may("logs:CreateLogGroup", arn)) and all(
+            role.may(f"logs:{action}", f"{arn}:log-stream:{stream}") for action in ("CreateLogStream", "PutLogEvents")
+        )
+        if self._may_log:
+            self._logs._create_log_group({"logGroupName": group})
+            self._logs._create_log_stream(self._where)
 
     def put(self, lines: list[tuple[int, str]]) -> None:
         """Append (milliseconds, text) lines; an empty line is an event too, as CloudWatch shows it."""
         events: list[dict[str, Any]] = [{"timestamp": moment, "message": text or " "} for moment, text in lines]
-        if events:
+        if events and self._may_log:
             self._logs._put_log_events({**self._where, "logEvents": events})
 
 

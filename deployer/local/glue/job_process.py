@@ -27,6 +27,9 @@ from deployer.local.glue.spark_settings import Archive, Archives, java_home, sub
 from deployer.local.paths import LocalPaths
 from deployer.local.process.environment import client_environment
 from deployer.local.process.leftovers import end_processes_of
+from deployer.local.rights.judging import Denied
+from deployer.local.rights.objects import ObjectRights
+from deployer.local.rights.roles import Role, taken_by
 
 #: How long the last lines of a run may take to arrive after its driver has ended.
 DRAIN_SECONDS = 1.5
@@ -44,6 +47,7 @@ class RunSpec:
     account: str
     region: str
     url: str
+    role_arn: str
     script_location: str
     arguments: Mapping[str, str]
     log_group_prefix: str
@@ -57,6 +61,7 @@ class JobProcess:
     paths: LocalPaths
     mounts: Mounts
     archives: Archives
+    refused: str = field(default="", init=False)
     _killed: bool = field(default=False, init=False)
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _readers: list[threading.Thread] = field(default_factory=list, init=False)
@@ -70,13 +75,18 @@ class JobProcess:
 
         Raises `LaunchError` when it cannot start and `subprocess.TimeoutExpired` when it takes too long.
         """
+        try:
+            role = taken_by("glue.amazonaws.com", self.spec.role_arn, "GlueJobRunnerSession")
+        except Denied as denied:
+            raise LaunchError(f"LAUNCH ERROR | Role cannot be assumed: {denied}") from denied
+        rights = ObjectRights(role.principal())
         self.directory.mkdir(parents=True)
         mount: Mount | None = None
         archive = self.archives.take()
         try:
-            script, libraries = self._fetch_code()
-            mount = on_loop(self.mounts.open, self.directory / "buckets", self.spec.account)
-            process = self._start(script, libraries, mount, archive)
+            script, libraries = self._fetch_code(rights)
+            mount = on_loop(self.mounts.open, self.directory / "buckets", self.spec.account, rights, self.refuse)
+            process = self._start(role, script, libraries, mount, archive)
             try:
                 status = process.wait(timeout_seconds)
             except subprocess.TimeoutExpired:
@@ -100,18 +110,27 @@ class JobProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
             end_processes_of(self.directory)  # Spark's workers have a group of their own
 
+    def refuse(self, message: str) -> None:
+        """End the run because its role may not do what it has done."""
+        self.refused = message
+        self.kill()
+
     @property
     def killed(self) -> bool:
         return self._killed
 
-    def _fetch_code(self) -> tuple[Path, list[Path]]:
+    def _fetch_code(self, rights: ObjectRights) -> tuple[Path, list[Path]]:
         """The script and the ``--extra-py-files`` from S3, in the run's directory."""
-        script = self._download(self.spec.script_location)
+        script = self._download(self.spec.script_location, rights)
         wanted = self.spec.arguments.get("--extra-py-files", "")
-        return script, [self._download(uri.strip()) for uri in wanted.split(",") if uri.strip()]
+        return script, [self._download(uri.strip(), rights) for uri in wanted.split(",") if uri.strip()]
 
-    def _download(self, uri: str) -> Path:
+    def _download(self, uri: str, rights: ObjectRights) -> Path:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
+        try:
+            on_loop(rights.require_read, bucket, key)
+        except Denied as denied:
+            raise LaunchError(f"LAUNCH ERROR | Error downloading from S3 for {uri}: AccessDenied: {denied}") from denied
         body = on_loop(load("services.s3")._get_object_data, bucket, key) if uri.startswith("s3://") and key else None
         if body is None:
             raise LaunchError(f"LAUNCH ERROR | File does not exist: {uri or '(no ScriptLocation)'}")
@@ -121,14 +140,13 @@ class JobProcess:
         return target
 
     def _start(
-        self, script: Path, libraries: list[Path], mount: Mount, archive: Archive | None
+        self, role: Role, script: Path, libraries: list[Path], mount: Mount, archive: Archive | None
     ) -> subprocess.Popen[bytes]:
         scratch = self.directory / "scratch"
         scratch.mkdir()
         environment = {
-            **client_environment(
-                os.environ, self.paths, url=self.spec.url, account=self.spec.account, region=self.spec.region
-            ),
+            **client_environment(os.environ, self.paths, url=self.spec.url, region=self.spec.region),
+            **role.credentials(),
             "TMPDIR": str(scratch),
             "JAVA_HOME": str(java_home()),
             "LC_ALL": "C.UTF-8",  # else Java finds no file whose path has letters beyond ASCII
@@ -155,7 +173,7 @@ class JobProcess:
             self.kill()
         for kind, pipe in {"output": process.stdout, "error": process.stderr}.items():
             assert pipe is not None
-            stream = LogStream(f"{self.spec.log_group_prefix}/{kind}", f"{self.spec.run_id}-driver")
+            stream = LogStream(f"{self.spec.log_group_prefix}/{kind}", f"{self.spec.run_id}-driver", role)
             context = contextvars.copy_context()
             reader = threading.Thread(target=context.run, args=(copy_lines, pipe, stream), daemon=True)
             reader.start()

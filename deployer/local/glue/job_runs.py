@@ -151,6 +151,7 @@ class JobRuns:
             account=self._glue.get_account_id(),
             region=self._glue.get_region(),
             url=self._cloud.url,
+            role_arn=_role_arn(job.get("Role", ""), self._glue.get_account_id()),
             script_location=arguments.get("--scriptLocation") or (job.get("Command") or {}).get("ScriptLocation", ""),
             arguments=arguments,
             log_group_prefix=log_group_prefix(job, arguments, self._glue._security_configs),
@@ -191,6 +192,8 @@ class JobRuns:
         except Exception as failure:  # noqa: BLE001 - a run must end in a state, whatever happens to its machinery
             load("services.glue").logger.exception("run %s could not be run", run["Id"])
             return "FAILED", f"{type(failure).__name__}: {failure}"
+        if process.refused:
+            return "FAILED", f"AccessDenied: {process.refused}"
         if process.killed:
             return "STOPPED", ""
         if status == 0:
@@ -199,6 +202,11 @@ class JobRuns:
 
     def _error(self, code: str, message: str) -> Any:
         return self._glue.error_response_json(code, message, 400)
+
+
+def _role_arn(role: str, account: str) -> str:
+    """A job names its role by ARN or by name."""
+    return role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
 
 
 def new_run(job: Data, data: Data) -> Data:

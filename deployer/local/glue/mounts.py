@@ -3,7 +3,8 @@
 Spark reads and writes ``s3://`` URIs through a mount: a directory per bucket in which every object is a hard link to
 the emulator's data file. What the API writes during the run is linked in at once (`changed_object`), what Spark has
 finished writing becomes an object before any request is answered (`import_finished`). Unfinished files
-(``_temporary``, hidden names, checksums) are not looked at.
+(``_temporary``, hidden names, checksums) are not looked at. A mount shows what the job's role may read, and what the
+role may not write ends the run.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from deployer.local.emulator.private_parts import load, require
+from deployer.local.rights.judging import Denied
+from deployer.local.rights.objects import ObjectRights
 
 #: Directories change their time stamp at the kernel's tick: one this young is looked at again.
 TICK_NANOSECONDS = 50_000_000
@@ -32,9 +36,11 @@ def is_unfinished(name: str) -> bool:
 class Mount:
     """The buckets of one account below `root`, for the length of one job run."""
 
-    def __init__(self, root: Path, account: str) -> None:
+    def __init__(self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None]) -> None:
         self.root = root
         self.account = account
+        self._rights, self._refuse = rights, refuse
+        self._written: set[str] = set()
         self._s3 = load("services.s3")
         self._files: dict[Path, dict[str, Signature]] = {}
         self._looked_at: dict[Path, int] = {}
@@ -66,6 +72,8 @@ class Mount:
             if record is None:
                 path.unlink(missing_ok=True)
                 self._files.get(path.parent, {}).pop(path.name, None)
+                return
+            if not self._rights.may_read(bucket, key):
                 return
             source = self._s3._object_disk_path(bucket, key, self.account)
             _set_time(source, record.get("last_modified"))
@@ -124,6 +132,11 @@ class Mount:
         body = path.read_bytes()
         headers = {"content-type": "application/octet-stream", "content-length": str(len(body))}
         with self._s3._in_account(self.account):
+            try:
+                self._require_write(bucket, key)
+            except Denied as denied:
+                self._refuse(str(denied))
+                return
             status, _, answer = self._s3._put_object(bucket, key, body, headers)
         if status >= 300:
             raise OSError(f"s3://{bucket}/{key} was written by the job but S3 refuses it: {answer!r}")
@@ -132,7 +145,20 @@ class Mount:
         bucket, key = self._bucket_and_key(path)
         if key:
             with self._s3._in_account(self.account):
+                try:
+                    self._rights.require("s3:DeleteObject", bucket, key)
+                except Denied as denied:
+                    self._refuse(str(denied))
+                    return
                 self._s3._delete_object(bucket, key, {}, {})
+
+    def _require_write(self, bucket: str, key: str) -> None:
+        """Raise `Denied` where S3A would be refused: it looks at the bucket and its open uploads before it writes."""
+        if bucket not in self._written:
+            for action in ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"):
+                self._rights.require(action, bucket)
+            self._written.add(bucket)
+        self._rights.require_write(bucket, key)
 
     def _bucket_and_key(self, path: Path) -> tuple[str, str]:
         bucket, _, key = str(path.relative_to(self.root)).partition("/")
@@ -145,9 +171,9 @@ class Mounts:
     def __init__(self) -> None:
         self._active: list[Mount] = []
 
-    def open(self, root: Path, account: str) -> Mount:
-        """A populated mount that follows S3 until `close`."""
-        mount = Mount(root, account)
+    def open(self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None]) -> Mount:
+        """A populated mount that follows S3 until `close`; what `rights` do not allow the job is told to `refuse`."""
+        mount = Mount(root, account, rights, refuse)
         mount.populate()
         self._active.append(mount)
         return mount

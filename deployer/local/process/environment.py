@@ -42,6 +42,7 @@ def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[st
         "SFTP_HOST": "127.0.0.1",
         "MINISTACK_HOST": "localhost",
         "IOT_MTLS_ENABLED": "0",
+        "AUTH": "true",  # rights are judged: deployer/local/rights
         "MINISTACK_REGION": DEFAULT_REGION,
         "MINISTACK_ACCOUNT_ID": DEFAULT_ACCOUNT,
         "S3_PERSIST": "1",
@@ -54,15 +55,11 @@ def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[st
     }
 
 
-def client_environment(
-    outer: Mapping[str, str], paths: LocalPaths, *, url: str, account: str, region: str
-) -> dict[str, str]:
-    """For a child that calls the local cloud as `account` (a Glue job)."""
+def client_environment(outer: Mapping[str, str], paths: LocalPaths, *, url: str, region: str) -> dict[str, str]:
+    """For a child that calls the local cloud (a Glue job); the credentials of its role come beside."""
     return {
         **base_environment(outer, paths),
         "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": account,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         "AWS_DEFAULT_REGION": region,
         "AWS_REGION": region,
     }

@@ -45,6 +45,7 @@ def test_a_partner_drops_a_file(local_cloud: Cloud) -> None:
             local_cloud.client("sts", account=account).assume_role(RoleArn=role["Arn"], RoleSessionName="drop", **given)
     with pytest.raises(ClientError, match="AccessDenied"):
         sts.assume_role(RoleArn=f"{role['Arn']}-nope", RoleSessionName="drop")
+    local_cloud.allow(role["Arn"], {"s3:PutObject": f"arn:aws:s3:::{bucket}/transactions/*"})
     taken = sts.assume_role(RoleArn=role["Arn"], RoleSessionName="drop", ExternalId="agreed")["Credentials"]
     dropped = local_cloud.client("s3", session=taken)
     dropped.put_object(Bucket=bucket, Key="transactions/source=s3/a.jsonl", Body=b"{}\n")

@@ -110,7 +110,7 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     own_cloud.client("s3").put_object(Bucket=bucket, Key="code/job.py", Body=SLEEPING_SCRIPT)
     glue = own_cloud.client("glue")
     command = {"Name": "glueetl", "ScriptLocation": f"s3://{bucket}/code/job.py"}
-    glue.create_job(Name="sleeper", Role="r", Command=command)
+    glue.create_job(Name="sleeper", Role=own_cloud.role("glue"), Command=command)
     run_id = glue.start_job_run(JobName="sleeper")["JobRunId"]
     eventually(lambda: log_lines(own_cloud, run_id), seconds=20)
     child, helper = driver_of(run_id), helper_of(own_cloud, run_id)

@@ -19,12 +19,17 @@ def raw(local_cloud: Cloud) -> str:
     return local_cloud.bucket("raw")
 
 
-def destination(bucket: str, **more: Any) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def role(local_cloud: Cloud) -> str:
+    return local_cloud.role("firehose")
+
+
+def destination(bucket: str, role: str, **more: Any) -> dict[str, Any]:
     """As templates/ingest.yaml delivers: gzip JSON Lines under a dated prefix."""
     delimiter = {"ParameterName": "Delimiter", "ParameterValue": "\\n"}
     return {
         "BucketARN": f"arn:aws:s3:::{bucket}",
-        "RoleARN": "arn:aws:iam::000000000000:role/delivery",
+        "RoleARN": role,
         "Prefix": "transactions/source=stream/ingest_date=!{timestamp:yyyy-MM-dd}/",
         "FileExtension": ".jsonl.gz",
         "CompressionFormat": "GZIP",
@@ -42,7 +47,7 @@ def objects(cloud: Cloud, bucket: str) -> dict[str, bytes]:
     return {found["Key"]: s3.get_object(Bucket=bucket, Key=found["Key"])["Body"].read() for found in listed}
 
 
-def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str) -> None:
+def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str, role: str) -> None:
     """Given one PutRecords call, then one gzip object with one line per record, under the prefix and extension."""
     kinesis, firehose, name = local_cloud.client("kinesis"), local_cloud.client("firehose"), f"s-{uuid.uuid4().hex[:8]}"
     kinesis.create_stream(StreamName=name, ShardCount=2)
@@ -52,9 +57,9 @@ def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str) -> None:
         DeliveryStreamType="KinesisStreamAsSource",
         KinesisStreamSourceConfiguration={
             "KinesisStreamARN": arn,
-            "RoleARN": "arn:aws:iam::000000000000:role/delivery",
+            "RoleARN": role,
         },
-        ExtendedS3DestinationConfiguration=destination(raw),
+        ExtendedS3DestinationConfiguration=destination(raw, role),
     )
     kinesis.put_records(
         StreamName=name,
@@ -68,12 +73,13 @@ def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str) -> None:
         firehose.put_record(DeliveryStreamName=name, Record={"Data": b"x"})
 
 
-def test_direct_put_plain_and_encrypted(local_cloud: Cloud, raw: str) -> None:
+def test_direct_put_plain_and_encrypted(local_cloud: Cloud, raw: str, role: str) -> None:
     """Given no compression and an own key, then plain bytes, encrypted with that key; one object per call."""
     firehose, name = local_cloud.client("firehose"), f"d-{uuid.uuid4().hex[:8]}"
     key = local_cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
     plain = destination(
         raw,
+        role,
         CompressionFormat="UNCOMPRESSED",
         FileExtension=".jsonl",
         EncryptionConfiguration={"KMSEncryptionConfig": {"AWSKMSKeyARN": key}},
@@ -88,9 +94,9 @@ def test_direct_put_plain_and_encrypted(local_cloud: Cloud, raw: str) -> None:
     assert {head["SSEKMSKeyId"] for head in heads} == {key}
 
 
-def test_an_unknown_compression_is_refused(local_cloud: Cloud, raw: str) -> None:
+def test_an_unknown_compression_is_refused(local_cloud: Cloud, raw: str, role: str) -> None:
     """Given a compression that the local cloud cannot do, then it says so instead of writing plain bytes."""
-    zipped = destination(raw, CompressionFormat="ZIP")
+    zipped = destination(raw, role, CompressionFormat="ZIP")
     with pytest.raises(ClientError, match="does not compress as ZIP"):
         local_cloud.client("firehose").create_delivery_stream(
             DeliveryStreamName=f"z-{uuid.uuid4().hex[:8]}", ExtendedS3DestinationConfiguration=zipped

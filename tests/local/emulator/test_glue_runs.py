@@ -51,6 +51,9 @@ jvm.System.err.println("complaint of Spark")
 """
 
 
+SESSION = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+
+
 @pytest.fixture(scope="module")
 def jobs(local_cloud: Cloud) -> Jobs:
     return Jobs(local_cloud)
@@ -214,7 +217,7 @@ def test_failures_are_named(jobs: Jobs) -> None:
 
 
 def test_a_job_sees_its_own_code_and_no_credentials(jobs: Jobs) -> None:
-    """Given the environment of a run, then its credentials are the local ones and nothing of this checkout is on its path."""
+    """Given the environment of a run, then its credentials are its role's and nothing of this checkout is on its path."""
     script = (
         "import json, os, sys\n"
         "print(json.dumps({'env': {k: v for k, v in os.environ.items() if k.startswith('AWS')}, 'path': sys.path[:1],"
@@ -222,14 +225,18 @@ def test_a_job_sees_its_own_code_and_no_credentials(jobs: Jobs) -> None:
     )
     run = jobs.run(jobs.job(script))
     found = json.loads(jobs.lines("/aws-glue/jobs/output", run["Id"])[0])
+    keys = [found["env"].pop(name) for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")]
+    taken = jobs.cloud.client("sts", session=dict(zip(SESSION, keys, strict=True))).get_caller_identity()
+    assert (
+        taken["Arn"]
+        == jobs.role.replace(":iam:", ":sts:").replace(":role/", ":assumed-role/") + "/GlueJobRunnerSession"
+    )
     assert found["env"] == {
-        "AWS_ACCESS_KEY_ID": "000000000000",
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_DEFAULT_REGION": jobs.cloud.endpoint.region,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL": jobs.cloud.endpoint.url,
         "AWS_REGION": jobs.cloud.endpoint.region,
-        "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
     }
     assert found["name"] == "__main__"

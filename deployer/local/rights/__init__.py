@@ -1,0 +1,12 @@
+"""Who may do what: every call is judged by the policies in the account, as on AWS, and so is what services do by roles.
+
+evaluation   completes the emulator's evaluator: policy variables, S3's conditions, loopback counts as TLS 1.3
+judging      one question to it: may this principal do this, on this resource, under these conditions
+requests     every call of an API: on which resources it is judged (resources), and what else it needs (entails)
+resources    the ARNs of a call, where the emulator judges another one than AWS
+entails      the further rights of a call: the key behind S3, Kinesis, queues and secrets; PassRole; listing
+roles        a service at work with a role: may it take it, what may it do with it, credentials for a process
+
+The account's root, whose key is the account's number, is bound by nothing but a Deny in a resource's own policy.
+Whoever works for a role (a job, Firehose, a query, a schedule) says so here: `roles.taken_by`, then `role.require`.
+"""

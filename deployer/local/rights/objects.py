@@ -1,0 +1,50 @@
+"""What a service at work with a role may do with objects of S3, keys included: for what does not pass through its API.
+
+Spark's mounts, Firehose's files, Athena's tables and results are read and written in the emulator's own process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.local.rights import entails
+from deployer.local.rights.judging import Check, Denied, refusal
+
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True)
+class ObjectRights:
+    """The rights of one principal (None: the local cloud's own, which are not bounded)."""
+
+    principal: Any
+
+    def require(self, action: str, bucket: str, key: str = "", *, prefix: str | None = None) -> None:
+        """Raise `Denied` unless this is allowed on the bucket (for keys with a prefix), or on the object."""
+        self._all([Check(action, _arn(bucket, key), {} if prefix is None else {"s3:prefix": prefix})])
+
+    def require_read(self, bucket: str, key: str) -> None:
+        self._all([Check("s3:GetObject", _arn(bucket, key)), *entails.of_read_object(bucket, key)])
+
+    def may_read(self, bucket: str, key: str) -> bool:
+        try:
+            self.require_read(bucket, key)
+        except Denied:
+            return False
+        return True
+
+    def require_write(self, bucket: str, key: str, headers: Headers | None = None) -> None:
+        context = {f"s3:{name}": value for name, value in (headers or {}).items() if name.startswith("x-amz-server")}
+        context |= {"s3:objectcreationoperation": "true", "s3:tlsversion": "1.3"}
+        written = Check("s3:PutObject", _arn(bucket, key), context)
+        self._all([written, *entails.of_written_object(bucket, key, headers or {})])
+
+    def _all(self, checks: list[Check]) -> None:
+        for check in checks:
+            if (found := refusal(self.principal, check)) is not None:
+                raise Denied(found.message)
+
+
+def _arn(bucket: str, key: str) -> str:
+    return f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"

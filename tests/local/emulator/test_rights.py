@@ -1,0 +1,352 @@
+"""A principal does what its policies allow and nothing else, and is refused in the protocol of the service it called."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import botocore
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from local_cloud import ACCOUNT, Cloud, Json, eventually
+
+REGION = "ap-southeast-2"
+DENIED = {"AccessDenied", "AccessDeniedException", "403"}
+
+
+def arn(service: str, rest: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}"
+
+
+class Actor:
+    """A role that the tests take: its rights, and clients with its credentials."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud, self.role = cloud, cloud.role(accounts=(ACCOUNT,), allow={"sts:TagSession": "*"})
+        taken = cloud.client("sts").assume_role(RoleArn=self.role, RoleSessionName="test")
+        self.session = taken["Credentials"]
+
+    def client(self, service: str) -> Any:
+        return self.cloud.client(service, session=self.session)
+
+    def may(self, call: Callable[[], Any]) -> bool:
+        """Whether a call passes; a refusal must be one of rights, and say who lacks what."""
+        try:
+            call()
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in DENIED:
+                return True  # refused for another reason, behind the rights
+            if error.response["Error"]["Message"] not in ("Forbidden", ""):
+                assert "is not authorized to perform" in error.response["Error"]["Message"]
+            return False
+        return True
+
+    def with_statements(self, *statements: Json) -> Actor:
+        policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+        name = self.role.rpartition("/")[2]
+        self.cloud.client("iam").put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=policy)
+        return self
+
+    def allowed(self, actions: Json) -> Actor:
+        self.cloud.allow(self.role, actions)
+        return self
+
+
+@pytest.fixture(scope="module")
+def actor(local_cloud: Cloud) -> Actor:
+    return Actor(local_cloud)
+
+
+@pytest.fixture(scope="module")
+def key(local_cloud: Cloud) -> str:
+    return str(local_cloud.client("kms").create_key()["KeyMetadata"]["Arn"])
+
+
+@pytest.fixture(scope="module")
+def vault(local_cloud: Cloud, key: str) -> str:
+    """A bucket encrypted with a key, with one object in it."""
+    bucket = local_cloud.bucket("vault")
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    rule = {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": True}
+    s3 = local_cloud.client("s3")
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    s3.put_object(Bucket=bucket, Key="in/a", Body=b"a")
+    return bucket
+
+
+def test_the_key_behind_s3(actor: Actor, vault: str, key: str) -> None:
+    """Given rights on an encrypted bucket, then reading needs Decrypt and writing GenerateDataKey, through S3 alone."""
+    s3, objects = actor.client("s3"), f"arn:aws:s3:::{vault}/in/*"
+    via = {"Condition": {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}}}
+    both = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": objects}
+
+    def read() -> bool:
+        return actor.may(lambda: s3.get_object(Bucket=vault, Key="in/a"))
+
+    def write() -> bool:
+        return actor.may(lambda: s3.put_object(Bucket=vault, Key="in/b", Body=b"b"))
+
+    actor.with_statements(both)
+    assert (read(), write()) == (False, False)
+    actor.with_statements(both, {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": key, **via})
+    assert (read(), write()) == (True, False)
+    actor.with_statements(both, {"Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": key, **via})
+    assert (read(), write()) == (False, True)
+    direct = actor.client("kms")
+    assert not actor.may(lambda: direct.generate_data_key(KeyId=key, KeySpec="AES_256"))
+    other = {"StringEquals": {"kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::other"}}
+    actor.with_statements(both, {"Effect": "Allow", "Action": "kms:*", "Resource": key, "Condition": other})
+    assert (read(), write()) == (False, False)
+
+
+def test_a_missing_object_is_shown_to_those_who_may_list(actor: Actor, vault: str) -> None:
+    """Given an object that is not there, then 404 to those who may list, 403 to others."""
+    s3 = actor.client("s3")
+    actor.allowed({"s3:GetObject": f"arn:aws:s3:::{vault}/*"})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.get_object(Bucket=vault, Key="in/nope")
+    actor.allowed({"s3:GetObject": f"arn:aws:s3:::{vault}/*", "s3:ListBucket": f"arn:aws:s3:::{vault}"})
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        s3.get_object(Bucket=vault, Key="in/nope")
+
+
+def test_conditions_of_a_bucket_policy_bind_everybody(local_cloud: Cloud, key: str) -> None:
+    """Given Deny statements on plain HTTP, other encryption and overwriting, then they bind the account's root too."""
+    bucket, s3 = local_cloud.bucket("bound"), local_cloud.client("s3")
+    deny = {"Effect": "Deny", "Principal": "*", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    encryption = "s3:x-amz-server-side-encryption"
+    statements = [
+        {**deny, "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+        {**deny, "Action": "s3:*", "Condition": {"NumericLessThan": {"s3:TlsVersion": "1.2"}}},
+        {
+            **deny,
+            "Action": "s3:PutObject",
+            "Condition": {"StringNotEquals": {f"{encryption}-aws-kms-key-id": key}, "Null": {encryption: "false"}},
+        },
+        {
+            **deny,
+            "Action": "s3:PutObject",
+            "Condition": {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+        },
+    ]
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+        s3.put_object(Bucket=bucket, Key="a", Body=b"a")
+    s3.put_object(Bucket=bucket, Key="a", Body=b"a", IfNoneMatch="*")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"k", IfNoneMatch="*", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
+    with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
+        s3.put_object(Bucket=bucket, Key="b", Body=b"b", IfNoneMatch="*", ServerSideEncryption="AES256")
+    # An upload in parts says it when it is completed.
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="m", UploadId=upload, PartNumber=1, Body=b"m")["ETag"]
+    parts: Any = {"Parts": [{"ETag": part, "PartNumber": 1}]}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.complete_multipart_upload(Bucket=bucket, Key="m", UploadId=upload, MultipartUpload=parts)
+    s3.complete_multipart_upload(Bucket=bucket, Key="m", UploadId=upload, MultipartUpload=parts, IfNoneMatch="*")
+    assert s3.get_object(Bucket=bucket, Key="a")["Body"].read() == b"a"
+    s3.meta.events.register(
+        "before-sign.s3", lambda request, **_: request.headers.add_header("x-forwarded-proto", "http")
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.get_object(Bucket=bucket, Key="a")
+
+
+def test_policy_variables_are_filled_in(actor: Actor, vault: str) -> None:
+    """Given a policy with a variable, then it means the value of the request, and nothing where there is none."""
+    s3 = actor.client("s3")
+    actor.allowed({"s3:PutObjectTagging": f"arn:aws:s3:::{vault}/${{aws:PrincipalTag/home}}/*"})
+    tags: Any = {"TagSet": []}
+
+    def tag(place: str) -> bool:
+        return actor.may(lambda: s3.put_object_tagging(Bucket=vault, Key=f"{place}/a", Tagging=tags))
+
+    assert not tag("in")
+    actor.cloud.client("iam").tag_role(RoleName=actor.role.rpartition("/")[2], Tags=[{"Key": "home", "Value": "in"}])
+    assert (tag("in"), tag("out"), tag("${aws:PrincipalTag")) == (True, False, False)
+
+
+def test_the_catalog_is_judged_by_catalog_database_and_table(actor: Actor, local_cloud: Cloud) -> None:
+    """Given rights on one table, then its partitions and no others; each of the three resources is needed."""
+    glue, root, name = actor.client("glue"), local_cloud.client("glue"), f"judged_{uuid.uuid4().hex[:8]}"
+    root.create_database(DatabaseInput={"Name": name})
+    storage = {"Location": "s3://nowhere/", "Columns": [{"Name": "id", "Type": "string"}]}
+    for table in ("refund", "void"):
+        root.create_table(DatabaseName=name, TableInput={"Name": table, "StorageDescriptor": storage})
+    places = [arn("glue", "catalog"), arn("glue", f"database/{name}"), arn("glue", f"table/{name}/refund")]
+
+    def get(table: str) -> bool:
+        return actor.may(lambda: glue.get_table(DatabaseName=name, Name=table))
+
+    actor.allowed({"glue:*": places})
+    assert (get("refund"), get("void")) == (True, False)
+    assert actor.may(lambda: glue.get_partitions(DatabaseName=name, TableName="refund"))
+    assert not actor.may(lambda: glue.get_partitions(DatabaseName=name, TableName="void"))
+    assert actor.may(lambda: glue.get_database(Name=name))
+    assert not actor.may(lambda: glue.start_crawler(Name="refund"))
+    assert not actor.may(lambda: glue.start_job_run(JobName="refund"))
+    for missing in places:
+        actor.allowed({"glue:*": [place for place in places if place != missing]})
+        assert not get("refund"), missing
+    actor.allowed({"glue:StartCrawler": arn("glue", "crawler/raw"), "glue:GetJobRun": arn("glue", "job/refund")})
+    assert actor.may(lambda: glue.start_crawler(Name="raw"))
+    assert actor.may(lambda: glue.get_job_run(JobName="refund", RunId="jr_1"))
+
+
+def test_a_role_is_passed_by_those_who_may_pass_it(actor: Actor, local_cloud: Cloud) -> None:
+    """Given the right to make a job, a function or a schedule, then not with a role that the caller may not pass to it."""
+    passed = local_cloud.role("glue", "lambda", "scheduler")
+    make = {"Effect": "Allow", "Action": ["glue:CreateJob", "scheduler:CreateSchedule"], "Resource": "*"}
+    code: Any = {"Name": "glueetl", "ScriptLocation": "s3://b/k"}
+    glue, scheduler = actor.client("glue"), actor.client("scheduler")
+
+    def job() -> bool:
+        return actor.may(lambda: glue.create_job(Name=f"j-{uuid.uuid4().hex[:8]}", Role=passed, Command=code))
+
+    def schedule() -> bool:
+        target: Any = {"Arn": arn("lambda", "function:f"), "RoleArn": passed}
+        window: Any = {"Mode": "OFF"}
+        name = f"s-{uuid.uuid4().hex[:8]}"
+        return actor.may(
+            lambda: scheduler.create_schedule(
+                Name=name, ScheduleExpression="rate(1 day)", Target=target, FlexibleTimeWindow=window
+            )
+        )
+
+    actor.with_statements(make)
+    assert (job(), schedule()) == (False, False)
+    to_glue = {"StringEquals": {"iam:PassedToService": "glue.amazonaws.com"}}
+    actor.with_statements(make, {"Effect": "Allow", "Action": "iam:PassRole", "Resource": passed, "Condition": to_glue})
+    assert (job(), schedule()) == (True, False)
+
+
+def test_metrics_and_log_lines(actor: Actor, local_cloud: Cloud) -> None:
+    """Given a namespace and one stream of logs, then metrics of that namespace and lines to that stream, no others."""
+    group = f"/rights/{uuid.uuid4().hex[:8]}"
+    logs = local_cloud.client("logs")
+    logs.create_log_group(logGroupName=group)
+    for stream in ("own", "other"):
+        logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    count = {"StringEquals": {"cloudwatch:namespace": "RefundsLake"}}
+    actor.with_statements(
+        {"Effect": "Allow", "Action": "cloudwatch:PutMetricData", "Resource": "*", "Condition": count},
+        {
+            "Effect": "Allow",
+            "Action": "logs:PutLogEvents",
+            "Resource": arn("logs", f"log-group:{group}:log-stream:own"),
+        },
+    )
+    cloudwatch, own_logs = actor.client("cloudwatch"), actor.client("logs")
+    data: Any = [{"MetricName": "m", "Value": 1}]
+    assert actor.may(lambda: cloudwatch.put_metric_data(Namespace="RefundsLake", MetricData=data))
+    assert not actor.may(lambda: cloudwatch.put_metric_data(Namespace="Other", MetricData=data))
+    lines: Any = [{"timestamp": 1_800_000_000_000, "message": "x"}]
+    assert actor.may(lambda: own_logs.put_log_events(logGroupName=group, logStreamName="own", logEvents=lines))
+    assert not actor.may(lambda: own_logs.put_log_events(logGroupName=group, logStreamName="other", logEvents=lines))
+
+
+def test_a_boundary_and_a_session_policy_limit_a_role(local_cloud: Cloud, vault: str) -> None:
+    """Given a role that may do everything, then a boundary and a session's policy each narrow what it does."""
+    iam, role = local_cloud.client("iam"), local_cloud.role(accounts=(ACCOUNT,))
+    listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [listing]})
+
+    def rights(**session_policy: str) -> tuple[bool, bool]:
+        taken = local_cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="test", **session_policy)
+        s3 = local_cloud.client("s3", session=taken["Credentials"])
+        done = []
+        for call in (lambda: s3.list_objects_v2(Bucket=vault), lambda: s3.get_object(Bucket=vault, Key="in/a")):
+            try:
+                call()
+                done.append(True)
+            except ClientError:
+                done.append(False)
+        return done[0], done[1]
+
+    assert rights() == (True, True)
+    assert rights(Policy=policy) == (True, False)
+    made = iam.create_policy(PolicyName=f"boundary-{uuid.uuid4().hex[:8]}", PolicyDocument=policy)["Policy"]["Arn"]
+    iam.put_role_permissions_boundary(RoleName=role.rpartition("/")[2], PermissionsBoundary=made)
+    assert rights() == (True, False)
+
+
+def test_a_query_reads_as_its_caller(actor: Actor, local_cloud: Cloud, vault: str, key: str) -> None:
+    """Given rights on a workgroup, a table and its files, then the query runs; without any of them it fails by name."""
+    name, root = f"asked_{uuid.uuid4().hex[:8]}", local_cloud.client("glue")
+    local_cloud.client("s3").put_object(Bucket=vault, Key=f"{name}/a.json", Body=b'{"id": "a"}\n')
+    local_cloud.client("athena").create_work_group(
+        Name=name, Configuration={"ResultConfiguration": {"OutputLocation": f"s3://{vault}/results/"}}
+    )
+    root.create_database(DatabaseInput={"Name": name})
+    storage = {"Location": f"s3://{vault}/{name}/", "Columns": [{"Name": "id", "Type": "string"}]}
+    serde = {"SerializationLibrary": "org.openx.data.jsonserde.JsonSerDe"}
+    table: Any = {
+        "Name": "t",
+        "Parameters": {"classification": "json"},
+        "StorageDescriptor": {**storage, "SerdeInfo": serde},
+    }
+    root.create_table(DatabaseName=name, TableInput=table)
+    rights: Json = {
+        "athena:*": arn("athena", f"workgroup/{name}"),
+        "glue:*": [arn("glue", "catalog"), arn("glue", f"database/{name}"), arn("glue", f"table/{name}/t")],
+        "s3:ListBucket": f"arn:aws:s3:::{vault}",
+        "s3:GetBucketLocation": f"arn:aws:s3:::{vault}",
+        "s3:GetObject": f"arn:aws:s3:::{vault}/*",
+        "s3:PutObject": f"arn:aws:s3:::{vault}/results/*",
+        "kms:*": key,
+    }
+    athena = actor.client("athena")
+
+    def outcome() -> str:
+        started = athena.start_query_execution(
+            QueryString="select id from t", WorkGroup=name, QueryExecutionContext={"Database": name}
+        )
+
+        def ended() -> Json | None:
+            found: Json = local_cloud.client("athena").get_query_execution(
+                QueryExecutionId=started["QueryExecutionId"]
+            )["QueryExecution"]["Status"]
+            return found if found["State"] in ("SUCCEEDED", "FAILED") else None
+
+        status = eventually(ended, seconds=20)
+        if status["State"] == "SUCCEEDED":
+            rows = athena.get_query_results(QueryExecutionId=started["QueryExecutionId"])["ResultSet"]["Rows"]
+            return str(rows[1]["Data"][0]["VarCharValue"])
+        return str(status["StateChangeReason"])
+
+    actor.allowed(rights)
+    assert outcome() == "a"
+    for missing in rights:
+        actor.allowed({action: place for action, place in rights.items() if action != missing})
+        if missing == "athena:*":
+            with pytest.raises(ClientError, match="AccessDenied"):
+                outcome()
+        else:
+            assert missing.rstrip("*") in outcome(), missing
+            assert "is not authorized to perform" in outcome()
+    actor.allowed({**rights, "athena:*": arn("athena", "workgroup/primary")})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        athena.batch_get_query_execution(
+            QueryExecutionIds=[
+                local_cloud.client("athena").list_query_executions(WorkGroup=name)["QueryExecutionIds"][0]
+            ]
+        )
+
+
+def test_nobody_in_particular_may_do_nothing(local_cloud: Cloud, vault: str) -> None:
+    """Given a request without credentials, or with unknown ones, then it is refused."""
+    unsigned = boto3.client(
+        "s3",
+        endpoint_url=local_cloud.endpoint.url,
+        region_name=REGION,
+        config=Config(signature_version=botocore.UNSIGNED),  # type: ignore[arg-type]
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        unsigned.get_object(Bucket=vault, Key="in/a")
+    unknown = {"AccessKeyId": "AKIAIOSFODNN7EXAMPLE", "SecretAccessKey": "x", "SessionToken": ""}
+    with pytest.raises(ClientError, match="InvalidAccessKeyId|InvalidToken"):
+        local_cloud.client("s3", session=unknown).get_object(Bucket=vault, Key="in/a")
