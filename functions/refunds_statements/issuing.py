@@ -131,6 +131,17 @@ def _issue_once(source: Source, request: Request, checks: Sequence[Check], clock
         raise NotDue(f"somebody else has issued a statement meanwhile ({error})") from error
 
 
+def due_month(source: Source, now: datetime) -> str | None:
+    """Return the month that is to be issued next, if it is over: the first statement is that of the month before this one.
+
+    Raises NothingLoaded and Unsettled.
+    """
+    statements = read_statements(source.store)
+    current = current_month(now, take_snapshot(source).reporting_time_zone)
+    due = next_month(statements[-1].month) if statements else previous_month(current)
+    return due if due < current else None
+
+
 def refuse_unless_due(month: str, statements: Sequence[Statement], current: str) -> None:
     """Raise AlreadyIssued or NotDue unless the month is over and follows the one issued last; any may be the first."""
     if issued := next((each for each in statements if each.month == month), None):

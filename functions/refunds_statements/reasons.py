@@ -28,7 +28,7 @@ voiding as (
         void.id as void_id
     from changed
     inner join void on changed.id = void.parent_id
-    union
+    union all
     select
         changed.id,
         void.id as void_id

@@ -1,4 +1,4 @@
-"""Month end in the local cloud: statements by the command, later arrivals, changes and adjustments."""
+"""Month end in the local cloud: statements by the command and by the function, later arrivals, changes and adjustments."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import json
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from local_cloud import eventually
+from refunds_statements.calendar import next_month
 from repository import ROOT
 
 DATAOPS = str(Path(sys.executable).with_name("dataops"))
@@ -29,6 +33,17 @@ FIRST = [
     {"id": "R3", "type": "refund", "timestamp": "2026-08-03T10:00:00Z", "amount": "5.50", "parent_id": "P2"},
     {"id": "R4", "type": "refund", "timestamp": "2026-09-03T10:00:00Z", "amount": "1.25", "parent_id": "P2"},
 ]
+
+
+def months_due() -> list[str]:
+    """The months from September on that are over now."""
+    due, now = ["2026-09"], f"{datetime.now(UTC):%Y-%m}"
+    while next_month(due[-1]) < now:
+        due.append(next_month(due[-1]))
+    return due
+
+
+DUE = months_due()
 
 
 @dataclass(frozen=True)
@@ -69,6 +84,24 @@ class Lakehouse:
             aws_access_key_id=status["access_key_id"],
             aws_secret_access_key=status["secret_access_key"],
         )
+
+    def issue_by_function(self) -> dict[str, Any]:
+        """Start the function as the schedule does; its answer."""
+        (function,) = self.outputs("StatementFunctionName", of="-month-end")
+        invoked = self.client("lambda").invoke(FunctionName=function, Payload=b"{}")
+        answer: dict[str, Any] = json.loads(invoked["Payload"].read())
+        assert "FunctionError" not in invoked, answer
+        return answer
+
+    def slack(self) -> list[str]:
+        """What Slack was told so far, the newest first: the text of each message, and that of its lines."""
+        url = json.loads(self.dataops("--output", "json", "local", "status").stdout)["url"]
+        with urllib.request.urlopen(f"{url}/_dataops/slack.json") as answer:
+            messages = json.load(answer)["messages"]
+        return [
+            " ".join([each["text"], *(b["text"]["text"] for b in each["blocks"] if b["type"] == "section")])
+            for each in messages
+        ]
 
     def outputs(self, *names: str, of: str) -> list[str]:
         """Outputs of the stack whose name ends so; that of the side tables' catalog has outputs of the same names."""
@@ -137,11 +170,13 @@ def test_a_blocking_check_refuses_a_month(lakehouse: Lakehouse) -> None:
     refused = lakehouse.dataops("statement", "issue", "--env", "local", "--month", "2026-09")
     assert refused.returncode == 6
     assert "row_count_disagreements (1 row)" in refused.stderr
+    assert "row_count_disagreements (1 row)" in lakehouse.issue_by_function()["refused"]
+    eventually(lambda: any("The statement of 2026-09 is refused" in text for text in lakehouse.slack()), seconds=30)
     assert lakehouse.dataops("data", "rebuild-catalog", "--env", "local").returncode == 0
 
 
 def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehouse) -> None:
-    """Given a void, a correction and a late refund, when September is issued, then it carries them, and all adds up."""
+    """Given a void, a correction and a late refund, when the function issues September, then it carries them, and all adds up."""
     lakehouse.load(
         "late.jsonl",
         [
@@ -158,7 +193,10 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
         ("R3", "voided_refund", ["V1"]),
     ]
     assert "-5.50" in lakehouse.page("2026-08")
-    statement = lakehouse.json("statement", "issue", "--month", "2026-09")
+    assert lakehouse.issue_by_function()["issued"] == DUE
+    statement = lakehouse.json("statement", "show", "--month", "2026-09")
+    assert statement["issued_by"] == "month end"
+    assert statement["release"] == lakehouse.json("status")["current"]["release"]
     assert (statement["total_refund"], statement["adjustments_total"]) == ("1.25", "-3.75")
     assert statement["adjustments"] == [
         {"month": "2026-07", "customer_id": "ben", "amount": "0.75"},
@@ -174,4 +212,22 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
     issued = lakehouse.json("statement", "list")["statements"]
     told = sum(Decimal(each["total_refund"]) + Decimal(each["adjustments_total"]) for each in issued)
     months = [f"2026-{number:02}" for number in range(5, 10)]
+    assert [each["month"] for each in reversed(issued)] == ["2026-08", *DUE]
     assert told == sum(Decimal(lakehouse.json("report", "--month", month)["total_refund"]) for month in months)
+
+
+def test_people_hear_of_each_statement_once(lakehouse: Lakehouse) -> None:
+    """Given the function's second morning, when it issues nothing, then Slack has each statement once and that it recovered."""
+    assert lakehouse.issue_by_function() == {"issued": [], "refused": ""}
+    expected = ["Statement of 2026-08", *(f"Statement of {month}" for month in DUE), "Statements are issued again"]
+
+    def told() -> list[str] | None:
+        found = [text for text in lakehouse.slack() if "refused" not in text]
+        return found if len(found) >= len(expected) else None
+
+    texts = eventually(told, seconds=30)
+    for title in expected:
+        assert sum(title in text for text in texts) == 1
+    (september,) = [text for text in texts if "Statement of 2026-09" in text]
+    assert "1 customer, 1.25 in total, -24.25 against 2026-08" in september
+    assert "adjustments of earlier months: -3.75" in september

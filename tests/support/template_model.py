@@ -51,6 +51,7 @@ SAMPLES: dict[str, str] = {
     "RefundsSql": "select 1",
     "MonthlyRefundsSql": "select ?",
     "ValidationCodeKey": "artifacts/89ab/validate.zip",
+    "StatementCodeKey": "artifacts/89ab/statement.zip",
     "NotifyCodeKey": "artifacts/cdef/notify.zip",
     "BaseTablesJobName": "stack-glue-base-tables",
     "AlertTopicArn": f"arn:aws:sns:ap-southeast-2:{ACCOUNT}:alerts",

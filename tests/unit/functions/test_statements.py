@@ -84,6 +84,14 @@ def test_its_documents_say_where_it_comes_from_and_never_change(lake: MonthEnd) 
         read_document(lake.store, statement, "refunds.csv")
 
 
+def test_its_page_shows_its_month_and_what_lies_before(lake: MonthEnd) -> None:
+    """Given refunds of a month that is not issued yet, when the month before is, then its page does not know of them."""
+    lake.load({"R9": refund("2026-11", "dora", "9.00")})
+    page = read_document(lake.store, lake.issue("2026-10"), "statement.html").decode()
+    assert "2026-08" in page and "12.60" in page
+    assert "2026-11" not in page and "dora" not in page
+
+
 def test_a_month_is_issued_once_and_in_order(lake: MonthEnd) -> None:
     """Given the statement of September, then September, August, November and the current month are refused, October is not."""
     lake.issue("2026-09")

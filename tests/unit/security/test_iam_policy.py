@@ -278,7 +278,8 @@ def test_an_unknown_boundary_is_no_missing_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("template_name", "policy_id"), [("athena", "ReportReaders"), ("operations", "ValidationRights")]
+    ("template_name", "policy_id"),
+    [("athena", "ReportReaders"), ("operations", "ValidationRights"), ("month_end", "StatementRights")],
 )
 def test_who_queries_may_do_what_athena_does_in_their_name(template_name: str, policy_id: str) -> None:
     """Given a policy for queries, then it has all that dataops grants itself for its own, beside Athena's calls."""

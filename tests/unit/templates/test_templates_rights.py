@@ -12,6 +12,7 @@ import pytest
 from botocore import xform_name
 from template_model import (
     ACCOUNT,
+    LONGEST_ENVIRONMENT,
     PARTNER,
     ROOT,
     THIRD_PARTY,
@@ -36,6 +37,7 @@ OTHER_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/other"
 LOGS = f"arn:aws:logs:ap-southeast-2:{ACCOUNT}:log-group:"
 RAW, BASE, RESULTS, ARTIFACTS = (f"arn:aws:s3:::{name}-bucket" for name in ("raw", "base", "results", "artifacts"))
 VALIDATION = "operations/ValidationRole"
+MONTH_END = "month_end/StatementRole"
 FUNCTION = f"arn:aws:lambda:ap-southeast-2:{ACCOUNT}:validation-physical"
 FAILURES = f"arn:aws:sqs:ap-southeast-2:{ACCOUNT}:validationfailures-physical"
 TOOL = "ingest/ThirdPartyRole"
@@ -200,6 +202,35 @@ REQUESTS = [
     ("operations/ValidationScheduleRole", "lambda:InvokeFunction", FUNCTION, {}, True),
     ("operations/ValidationScheduleRole", "lambda:InvokeFunction", FUNCTION.replace("validation", "other"), {}, False),
     ("operations/ValidationScheduleRole", "sqs:SendMessage", FAILURES, {}, True),
+    # The month end queries like the validation, writes statements and deletes none, and reads which release is deployed.
+    (MONTH_END, "athena:StartQueryExecution", WORKGROUP, {}, True),
+    (MONTH_END, "glue:GetPartitions", f"{GLUE}:table/base_database/refund_detail", {}, True),
+    (MONTH_END, "glue:GetPartitions", f"{GLUE}:table/smoke_database/refund_detail", {}, False),
+    (MONTH_END, "glue:BatchUpdatePartition", f"{GLUE}:table/base_database/refund_detail", {}, False),
+    (MONTH_END, "s3:ListBucket", BASE, {"s3:prefix": "statements/issued/"}, True),
+    (MONTH_END, "s3:ListBucket", BASE, {"s3:prefix": "validation/"}, False),
+    (MONTH_END, "s3:GetObject", f"{BASE}/base/_runs/00000001.json", {}, True),
+    (MONTH_END, "s3:PutObject", f"{BASE}/base/_runs/00000001.json", {}, False),
+    (MONTH_END, "s3:PutObject", f"{BASE}/statements/issued/000001.json", {}, True),
+    (MONTH_END, "s3:DeleteObject", f"{BASE}/statements/issued/000001.json", {}, False),
+    (MONTH_END, "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
+    (MONTH_END, "s3:GetObject", f"{ARTIFACTS}/ledger/{LONGEST_ENVIRONMENT}/current.json", {}, True),
+    (MONTH_END, "s3:GetObject", f"{ARTIFACTS}/ledger/{LONGEST_ENVIRONMENT}/lock.json", {}, False),
+    (MONTH_END, "s3:PutObject", f"{ARTIFACTS}/ledger/{LONGEST_ENVIRONMENT}/current.json", {}, False),
+    (MONTH_END, "s3:PutObject", f"{RESULTS}/reports/a.csv", {}, True),
+    (MONTH_END, "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    (MONTH_END, "kms:Decrypt", ARTIFACTS_KEY, {"kms:ViaService": S3}, True),
+    (MONTH_END, "kms:Decrypt", ARTIFACTS_KEY, {}, False),
+    (MONTH_END, "sqs:SendMessage", FAILURES.replace("validation", "statement"), {}, True),
+    (MONTH_END, "sqs:SendMessage", FAILURES, {}, False),
+    (
+        "month_end/StatementScheduleRole",
+        "lambda:InvokeFunction",
+        FUNCTION.replace("validation", "issuestatement"),
+        {},
+        True,
+    ),
+    ("month_end/StatementScheduleRole", "lambda:InvokeFunction", FUNCTION, {}, False),
     # A review writes the side tables with whatever code, and never a live one.
     ("glue/ReviewRole", "s3:GetObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.jsonl", {}, True),
     ("glue/ReviewRole", "s3:PutObject", f"{BASE}/smoke/refund/month=2026-10/run=r/part-0.parquet", {}, True),
@@ -349,9 +380,16 @@ def test_the_job_has_the_rights_that_its_code_needs() -> None:
     assert {right for right in granted if right.startswith("glue:")} <= needed
 
 
-def test_the_validation_has_the_rights_that_its_code_needs() -> None:
-    """Given the function's code, then its role has the right to every call of Athena that it makes, and to no other."""
-    granted = {action for each in role_rights("operations", "ValidationRole") for action in as_list(each["Action"])}
-    words = words_of("functions/validate", "functions/refunds_checks")
+@pytest.mark.parametrize(
+    ("template_name", "role", "folders"),
+    [
+        ("operations", "ValidationRole", ["validate", "refunds_checks"]),
+        ("month_end", "StatementRole", ["statement", "refunds_statements", "refunds_checks"]),
+    ],
+)
+def test_a_function_has_the_rights_that_its_code_needs(template_name: str, role: str, folders: list[str]) -> None:
+    """Given a function's code, then its role has the right to every call of Athena that it makes, and to no other."""
+    granted = {action for each in role_rights(template_name, role) for action in as_list(each["Action"])}
+    words = words_of(*(f"functions/{folder}" for folder in folders))
     needed = {f"athena:{action}" for name, action in calls("athena").items() if name in words}
     assert needed == {right for right in granted if right.startswith("athena:")}

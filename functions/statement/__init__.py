@@ -1,0 +1,5 @@
+"""The month end as a Lambda function: standard library and the runtime's boto3 alone.
+
+It ships with refunds_statements, which issues, refunds_checks with the folder athena/checks, refunds_alerts and
+refunds_lake.
+"""

@@ -1,0 +1,170 @@
+"""Issues every statement that is due, and tells people: of each statement once, and of one that is refused every day.
+
+Which months are due, and what a statement holds, is the business of refunds_statements; who hears of it is that of notify.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import boto3
+from refunds_alerts.message import Message, State
+from refunds_checks.athena import Workgroup
+from refunds_checks.registry import Check, load_checks
+from refunds_lake.publishing.catalog import GlueCatalog
+from refunds_lake.storage.objects import ObjectStore, S3ObjectStore
+from refunds_statements.documents import PAGE
+from refunds_statements.issuing import AlreadyIssued, NotIssued, Request, due_month, issue
+from refunds_statements.register import read_statements
+from refunds_statements.snapshot import NothingLoaded, Source
+from refunds_statements.statement import Statement
+
+CHECKS: Final = Path(__file__).parents[1] / "checks"
+ISSUED_BY: Final = "month end"
+SECONDS_FOR_THE_DOCUMENTS: Final = 30
+"""Queries end so long before the function's own time is over."""
+TOLD_FOR: Final = timedelta(days=7)
+"""What was told is remembered for longer than that."""
+SUBJECT: Final = "statement"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the template gives the function."""
+
+    environment: str
+    region: str
+    base_bucket: str
+    base_prefix: str
+    artifacts_bucket: str
+    database: str
+    workgroup: str
+    topic_arn: str
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Settings:
+        """Read them from the variables of the process."""
+        return cls(
+            environment=variables["ENVIRONMENT"],
+            region=variables["AWS_REGION"],
+            base_bucket=variables["BASE_BUCKET"],
+            base_prefix=variables["BASE_PREFIX"],
+            artifacts_bucket=variables["ARTIFACTS_BUCKET"],
+            database=variables["DATABASE"],
+            workgroup=variables["WORKGROUP"],
+            topic_arn=variables["TOPIC_ARN"],
+        )
+
+
+def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """Issue what is due; the answer names the months that were issued, and why one was refused."""
+    until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_DOCUMENTS
+    settings = Settings.of(os.environ)
+    s3, topic = boto3.client("s3"), boto3.client("sns")
+    source = Source(
+        store=S3ObjectStore(s3, settings.base_bucket),
+        base_prefix=settings.base_prefix,
+        months=GlueCatalog(boto3.client("glue"), settings.database).months,
+        query=Workgroup(boto3.client("athena"), settings.workgroup, settings.database, until).query,
+    )
+    release = deployed_release(S3ObjectStore(s3, settings.artifacts_bucket), settings.environment)
+
+    def tell(message: Message) -> None:
+        topic.publish(TopicArn=settings.topic_arn, Subject=message.topic_subject, Message=message.text())
+
+    return run(source, settings, release, load_checks(CHECKS), tell, clock=now)
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)
+
+
+def deployed_release(artifacts: ObjectStore, environment: str) -> str:
+    """Return the id of the release that is deployed, by the ledger."""
+    return str(json.loads(artifacts.get(f"ledger/{environment}/current.json")[0])["release"])
+
+
+def run(
+    source: Source,
+    settings: Settings,
+    release: str,
+    checks: Sequence[Check],
+    tell: Callable[[Message], None],
+    *,
+    clock: Callable[[], datetime],
+) -> dict[str, Any]:
+    """Issue the months that are due, one after the other, and tell of each statement of the last days.
+
+    What was told already is told no second time, so this also tells of a statement that somebody issued by hand, and of
+    one whose function died before it could tell.
+    """
+    issued: list[str] = []
+    refused, month = "", None
+    try:
+        while month := due_month(source, clock()):
+            issue(source, Request(settings.environment, month, release, ISSUED_BY), checks, clock=clock)
+            issued.append(month)
+    except AlreadyIssued:
+        pass  # by somebody else, meanwhile
+    except NothingLoaded as error:
+        return {"issued": issued, "refused": str(error)}  # a lake that is still empty is nobody's problem
+    except NotIssued as error:
+        refused = str(error)
+        tell(refusal(str(month), refused, clock()))
+    statements = read_statements(source.store)
+    for before, statement in zip((None, *statements), statements, strict=False):
+        if clock() - statement.issued_at < TOLD_FOR:
+            tell(announcement(statement, before, settings))
+    if statements and not refused:
+        tell(Message(kind="statement", title="Statements are issued again", state=State.RECOVERED, subject=SUBJECT))
+    return {"issued": issued, "refused": refused}
+
+
+def refusal(month: str, reason: str, moment: datetime) -> Message:
+    """Tell that a statement was refused; once a day, until it is issued."""
+    return Message(
+        kind="statement",
+        title=f"The statement of {month} is refused",
+        lines=(reason,),
+        anchor="a-statement-is-refused",
+        state=State.PROBLEM,
+        subject=SUBJECT,
+        id=f"statement/{month}/refused/{moment:%Y-%m-%d}",
+    )
+
+
+def announcement(statement: Statement, previous: Statement | None, settings: Settings) -> Message:
+    """Tell of a statement: customers, total, change to the month before, adjustments, and where its page lies."""
+    customers = "1 customer" if statement.customers == 1 else f"{statement.customers:,} customers"
+    change = ""
+    if previous is not None:
+        change = f", {statement.total_refund - previous.total_refund:+,.2f} against {previous.month}"
+    override = (f"issued although checks failed: {statement.override}",) if statement.override else ()
+    return Message(
+        kind="statement",
+        title=f"Statement of {statement.month}",
+        lines=(
+            f"{customers}, {statement.total_refund:,.2f} in total{change}",
+            f"adjustments of earlier months: {statement.adjustments_total:+,.2f}",
+            *override,
+        ),
+        link=link_to(statement.documents[PAGE].key, settings),
+        anchor="month-end",
+        subject=SUBJECT,
+        id=f"statement/{statement.month}/{statement.number}",
+    )
+
+
+def link_to(key: str, settings: Settings) -> str:
+    """Return the address of an object in AWS's console."""
+    bucket = f"https://{settings.region}.console.aws.amazon.com/s3/object/{settings.base_bucket}"
+    return f"{bucket}?region={settings.region}&prefix={quote(key, safe='')}"
