@@ -18,6 +18,7 @@ those above; `aws/` and `local/` stand behind ports. Import contracts in setup.c
 `cloudformation/`  The port: stacks as values, statuses as a table of actions, waiting, causes of failures.
 `project/`         dataops.yml and the templates as frozen values; which parameter takes which output. Reads files only.
 
+`account/`         What must be true of an account before the first deployment into it. Asks, and changes nothing.
 `lake/`            Everyday work with the deployed lake: deliveries, job runs, queries, the report, samples, the smoke test.
 `costs/`           What it costs: AWS's prices with their date, and a month's bill. Calls nobody.
 `aws/`             The boto3 adapters behind the ports, and what AWS's errors mean. The only room beside `lake/` with boto3.

@@ -32,6 +32,7 @@ from deployer.terminal.streams import guard_streams
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "new": ("deployer.commands.new", "new", "Make a fresh project of the lakehouse's own files."),
     "validate": ("deployer.commands.validate", "validate", "Check config, templates, wiring, SQL and scripts; no AWS."),
+    "doctor": ("deployer.commands.doctor", "doctor", "Look at an account before its first deployment."),
     "plan": ("deployer.commands.plan", "plan", "Show what deploy would do, as change sets."),
     "deploy": ("deployer.commands.deploy", "deploy", "Build a release, deploy it and smoke-test it."),
     "promote": ("deployer.commands.promote", "promote", "Deploy the release that passed in another environment."),

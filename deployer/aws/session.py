@@ -87,6 +87,12 @@ class Session:
                 self._clients[service] = self._new_client(service)
             return self._clients[service]
 
+    def available_regions(self, service: str) -> list[str]:
+        """Where boto3 knows an endpoint of a service, in this partition. Makes no call; none for global services."""
+        with self._lock:
+            found = self._boto3 = self._boto3 or self._new_boto3_session()
+        return list(found.get_available_regions(service, partition_name=found.get_partition_for_region(self.region)))
+
     def verify_identity(self) -> str:
         """The account of the credentials, asked once. Raises Refused when it is not the declared one."""
         with self._lock:

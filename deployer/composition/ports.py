@@ -16,6 +16,7 @@ from deployer.lake.smoke.attempts import test_with_retries
 from deployer.ledger.verdict import Verdict
 from deployer.pauses import Pauses
 from deployer.release.release import Release
+from deployer.release.target import Target
 
 if TYPE_CHECKING:
     from deployer.aws.session import Session
@@ -30,7 +31,14 @@ def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke
         progress=progress,
         pauses=pauses,
         smoke=_smoke_of(session, progress, pauses) if with_smoke else None,
+        blockers=lambda target: _blockers(session, target),
     )
+
+
+def _blockers(session: Session, target: Target) -> list[str]:
+    from deployer.composition.examination import examination  # for the first deployment only
+
+    return [f"{check}: {check.advice}" for check in examination(session, target)() if check.is_blocker]
 
 
 def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:

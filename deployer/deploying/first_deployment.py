@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from deployer.cloudformation.outputs import artifacts_bucket
 from deployer.deploying.results import DeployOutcome, StackOutcome, StackResult, outcome_of
 from deployer.deploying.tools import Tools
+from deployer.errors import Refused
 from deployer.planning.facts import Facts
 from deployer.planning.plan import Plan, require_allowed
 
@@ -36,8 +37,23 @@ class FirstStack:
         return (self.result, *(StackResult(stack, StackOutcome.NOT_STARTED) for stack in others))
 
 
+def require_ready(tools: Tools) -> None:
+    """Raise Refused when something of the account is in the way: nothing has been made yet."""
+    blockers = tools.ports.blockers(tools.target)
+    for text in blockers:
+        tools.say(f"in the way: {text}")
+    if blockers:
+        name = tools.target.environment.name
+        raise Refused(
+            f"{len(blockers)} of what the account is or has {'is' if len(blockers) == 1 else 'are'} in the way "
+            "of the first deployment; nothing was made",
+            hint=f"do what is said above; dataops doctor --env {name} shows all that was looked at",
+        )
+
+
 def deploy_first_stack(tools: Tools, facts: Facts) -> FirstStack:
     """Plan everything, ask, and deploy the stack with the artifacts bucket alone."""
+    require_ready(tools)
     with tools.planner(facts) as planner:
         plan = planner.plan()
     require_allowed(plan, tools.request.saved_plan)

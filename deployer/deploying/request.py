@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +16,10 @@ from deployer.ledger.verdict import Verdict
 from deployer.pauses import Pauses
 from deployer.planning.plan import Options, Plan
 from deployer.release.release import Release
+from deployer.release.target import Target
 
 Smoke = Callable[[Mapping[str, str], Release], Verdict]  # tests what is deployed, by the outputs of its stacks
+Blockers = Callable[[Target], Sequence[str]]  # what of an account is in the way of a target's first deployment
 OpenStore = Callable[[str], RecordStore]
 
 
@@ -39,6 +41,7 @@ class Ports:
     progress: Progress
     pauses: Pauses = field(default_factory=Pauses)
     now: Callable[[], dt.datetime] = utc_now
+    blockers: Blockers = lambda _: ()
 
 
 @dataclass(frozen=True)

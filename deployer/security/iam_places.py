@@ -19,9 +19,13 @@ _ANYWHERE = {  # these know no resource
     "cloudformation:BatchDescribeTypeConfigurations",
     "cloudformation:DescribeStackDriftDetectionStatus",
     "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeRegions",
     "glue:CreateSecurityConfiguration",
     "glue:DeleteSecurityConfiguration",
+    "glue:GetDataCatalogEncryptionSettings",
     "glue:GetSecurityConfiguration",
+    "iam:GetAccountSummary",
+    "kinesis:DescribeLimits",
     "kinesis:DisableEnhancedMonitoring",
     "kinesis:EnableEnhancedMonitoring",
     "kinesis:UpdateShardCount",
@@ -30,11 +34,17 @@ _ANYWHERE = {  # these know no resource
     "kms:ListAliases",
     "lakeformation:DescribeLakeFormationIdentityCenterConfiguration",
     "lakeformation:DescribeResource",
+    "lakeformation:GetDataLakeSettings",
+    "lakeformation:ListPermissions",
     "lakeformation:ListResources",
+    "lambda:GetAccountSettings",
     "logs:DescribeIndexPolicies",
     "logs:DescribeLogGroups",
     "logs:DescribeResourcePolicies",
+    "servicequotas:ListServiceQuotas",
 }
+# Whoever runs dataops asks what it may do itself, and its role may have any name.
+_ABOUT_ITSELF = {"iam:GetRole": ("role",), "iam:SimulatePrincipalPolicy": ("role", "user")}
 _OF_OBJECTS = {
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
@@ -101,7 +111,9 @@ class Places:
 
         `may_create_first` admits the change set of the first deployment, whose name anybody can work out.
         """
-        if action.startswith("kms:"):
+        if action in _ABOUT_ITSELF:
+            return Scope(tuple(self._of_any_name(kind) for kind in _ABOUT_ITSELF[action]))
+        if action.startswith("kms:") and action not in _ANYWHERE:
             return Scope((self._arn("kms", "key/*"),), self._through_the_service(service))
         if action == "cloudformation:CreateChangeSet":
             return Scope(self._resources(action), _of_our_change_sets(may_create_first))
@@ -236,6 +248,9 @@ class Places:
 
     def _iam(self, kind: str) -> str:
         return f"arn:{self._partition}:iam::{self._account}:{kind}/{self._prefix}*"
+
+    def _of_any_name(self, kind: str) -> str:
+        return f"arn:{self._partition}:iam::{self._account}:{kind}/*"
 
     def _arn(self, service: str, rest: str) -> str:
         return f"arn:{self._partition}:{service}:{self._region}:{self._account}:{rest}"

@@ -33,7 +33,7 @@ class Role(StrEnum):
 
 
 COMMANDS: Mapping[Role, frozenset[str]] = {
-    Role.REVIEW: frozenset({"diff", "drift", "history", "plan", "show", "status"}),
+    Role.REVIEW: frozenset({"diff", "doctor", "drift", "history", "plan", "show", "status"}),
     Role.DEPLOY: frozenset({"deploy", "promote", "review", "rollback", "unlock"}),
     Role.OPERATE: frozenset(
         {
@@ -76,6 +76,7 @@ ATHENA_ACTIONS = (
 
 # Calls whose action has another name, or needs none. https://docs.aws.amazon.com/service-authorization/latest/reference/
 _ACTIONS_OF: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("service-quotas", "ListServiceQuotas"): ("servicequotas:ListServiceQuotas",),
     ("sts", "GetCallerIdentity"): (),  # nobody can be denied it
     # Without the right to list, a missing object answers 403 and not 404.
     ("s3", "GetObject"): ("s3:GetObject", "s3:ListBucket", "kms:Decrypt"),

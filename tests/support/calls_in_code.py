@@ -13,10 +13,14 @@ import botocore.session
 from botocore import xform_name
 from repository import ROOT
 
-SERVICES = ("athena", "cloudformation", "glue", "kinesis", "logs", "s3", "secretsmanager", "sts")
+SERVICES = (
+    *("athena", "cloudformation", "ec2", "glue", "iam", "kinesis", "kms", "lakeformation", "lambda", "logs", "s3"),
+    *("secretsmanager", "service-quotas", "sts"),
+)
 NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
 PARTNERS = {("sts", "AssumeRole")}  # made by the partner, with the partner's rights
-AMBIGUOUS = {"get_query_results": "athena"}  # CloudWatch Logs has one, too
+# Logs, Lambda and Athena have one, too.
+AMBIGUOUS = {"get_query_results": "athena", "list_aliases": "kms", "get_database": "glue"}
 
 
 def operations() -> dict[str, list[tuple[str, str]]]:

@@ -96,6 +96,8 @@ class World:
     progress: Recorder = field(default_factory=Recorder)
     now: dt.datetime = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     deadline: Deadline = field(default_factory=Deadline)
+    blockers: list[str] = field(default_factory=list)
+    examined: int = 0
 
     def __post_init__(self) -> None:
         (self.directory / "templates").mkdir(parents=True, exist_ok=True)
@@ -125,7 +127,12 @@ class World:
             self.progress,
             Pauses(first_seconds=0.0001, deadline=self.deadline),
             lambda: self.now,
+            self._examine,
         )
+
+    def _examine(self, target: Target) -> list[str]:
+        self.examined += 1
+        return self.blockers
 
     def deploy(self, target: Target | None = None, **request: Any) -> DeployResult:
         return Deployment(self.ports(), target or self.target(), DeployRequest(**request)).run()

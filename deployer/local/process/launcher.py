@@ -29,6 +29,7 @@ from deployer.local.process.leftovers import end_processes_of
 #: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
 COMPLETIONS = (
     "deployer.local.state.durability",
+    "deployer.local.account",
     "deployer.local.rights.requests",
     "deployer.local.cloudformation.buckets",
     "deployer.local.cloudformation.resource_types",

@@ -76,6 +76,28 @@ def test_a_denied_lock_of_a_known_bucket_ends_the_deployment(deployed: World) ->
         deployed.deploy()
 
 
+def test_what_is_in_the_way_of_the_first_deployment_stops_it_before_anything_is_made(world: World) -> None:
+    """Given an account with two blockers, when we deploy for the first time, then both are said and nothing is made."""
+    world.blockers = ["names: a database exists already", "quota of IAM: 7 roles are needed"]
+    with pytest.raises(Refused, match="2 of what the account is or has are in the way") as raised:
+        world.deploy()
+    assert raised.value.hint is not None and "dataops doctor --env uat" in raised.value.hint
+    said = [event.text for event in world.progress.events if isinstance(event, Said)]
+    assert said == [f"in the way: {text}" for text in world.blockers]
+    assert set(world.cloud.calls) == {"describe"}
+    assert world.store.calls == []
+
+
+def test_only_the_first_deployment_looks_at_the_account(deployed: World) -> None:
+    """Given a deployed environment, when it is deployed again, changed or not, or planned, then the account is not asked."""
+    assert deployed.examined == 1
+    deployed.deploy()
+    deployed.write("job.py", "print(2)\n")
+    deployed.plan()
+    deployed.deploy()
+    assert deployed.examined == 1
+
+
 def test_outputs_become_parameters(world: World) -> None:
     """Given a stack that takes another one's output, when we deploy, then it gets the real value."""
     world.deploy()

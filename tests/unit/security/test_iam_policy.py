@@ -83,6 +83,7 @@ def test_looking_changes_nothing() -> None:
         "cloudformation:DetectStackDrift",
         "cloudformation:DetectStackResourceDrift",
         "cloudformation:TagResource",
+        "iam:SimulatePrincipalPolicy",  # calls nothing that it simulates
         "kms:Decrypt",
     }
     through = [each for each in made(Role.REVIEW) if each["Sid"].startswith("CloudFormation")]
@@ -104,7 +105,11 @@ def test_nothing_is_allowed_outside_the_environment(role: Role) -> None:
 NAMELESS = {
     # These act on no resource, or on a key, whose name nobody knows before it is there.
     "cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DescribeStackDriftDetectionStatus",
-    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeNetworkInterfaces", "ec2:DescribeRegions",
+    # What the account is, and what its own role may do, which may have any name.
+    "iam:GetAccountSummary", "iam:GetRole", "iam:SimulatePrincipalPolicy", "kinesis:DescribeLimits",
+    "glue:GetDataCatalogEncryptionSettings", "lakeformation:GetDataLakeSettings", "lakeformation:ListPermissions",
+    "lambda:GetAccountSettings", "servicequotas:ListServiceQuotas",
     "glue:CreateSecurityConfiguration", "glue:DeleteSecurityConfiguration", "glue:GetSecurityConfiguration",
     # On the catalog beside the database.
     "glue:BatchGetPartition", "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable",

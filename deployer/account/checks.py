@@ -1,0 +1,66 @@
+"""A finding about an account, and how a question becomes findings: what may not be asked is a warning, never a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from deployer.aws.translation import explain
+
+
+class Level(StrEnum):
+    """What a finding means for a deployment."""
+
+    OK = "ok"
+    WARNING = "warning"
+    BLOCKER = "blocker"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; `advice` says what to do, and is empty where nothing is to be done."""
+
+    subject: str
+    level: Level
+    finding: str
+    advice: str = ""
+
+    @property
+    def is_blocker(self) -> bool:
+        return self.level is Level.BLOCKER
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.finding}"
+
+    def lines(self) -> Iterator[str]:
+        """The finding as people read it, with the advice below it."""
+        yield f"{self.level.value:8} {self}"
+        if self.advice:
+            yield f"{'':8} {self.advice}"
+
+
+def ok(subject: str, finding: str) -> Check:
+    return Check(subject, Level.OK, finding)
+
+
+def warning(subject: str, finding: str, advice: str) -> Check:
+    return Check(subject, Level.WARNING, finding, advice)
+
+
+def blocker(subject: str, finding: str, advice: str) -> Check:
+    return Check(subject, Level.BLOCKER, finding, advice)
+
+
+def asked(subject: str, question: Callable[[], Iterable[Check]]) -> list[Check]:
+    """The findings of a question; a warning where AWS does not answer it."""
+    found: list[Check] = []
+    try:
+        found.extend(question())
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            raise
+        advice = explained.hint or "ask somebody who may see it"
+        found.append(warning(subject, f"could not be looked at: {explained.message}", advice))
+    return found

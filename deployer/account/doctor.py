@@ -1,0 +1,131 @@
+"""The whole examination of an account, for one target: every question, in the order in which the answers matter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployer.account import catalog, names, quotas, region, rights
+from deployer.account.checks import Check, asked, ok, warning
+from deployer.cloudformation.port import StackState
+from deployer.errors import ConfigError
+from deployer.release.target import Target
+from deployer.security.iam_policy import Role, policy
+
+IDENTITY = "identity"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined: the account behind clients, and what would be deployed there."""
+
+    target: Target
+    states: Mapping[str, StackState | None]
+    client: Callable[[str], Any]
+    available_regions: Callable[[str], list[str]]
+
+    @property
+    def new_stacks(self) -> list[str]:
+        """The stacks that are not there yet."""
+        return [stack for stack, state in self.states.items() if state is None or state.status == "REVIEW_IN_PROGRESS"]
+
+    def values(self, stack: str) -> dict[str, str]:
+        """What is known of a stack's parameters, and the pseudo-parameters."""
+        outputs = {name: state.outputs for name, state in self.states.items() if state}
+        known = {name: value for name, value in self.target.values(stack, outputs).items() if isinstance(value, str)}
+        return {**known, "AWS::StackName": self.target.stack_names[stack], "AWS::Region": self.region}
+
+    @property
+    def region(self) -> str:
+        return self.target.environment.region
+
+
+def examine(patient: Patient) -> list[Check]:
+    """Every finding. Changes nothing."""
+    client, caller = patient.client, patient.client("sts").get_caller_identity()
+    found = [*_identity(patient, caller)]
+    found += asked(region.REGION, lambda: region.region_is_on(client("ec2"), patient.region))
+    found += _services(patient)
+    principal = _Principal(client, caller["Arn"])
+    found += asked(rights.RIGHTS, lambda: _rights(patient, caller["Account"], principal()))
+    who_grants = _everything(patient).get("WhoGrants", "iam")
+    found += asked(
+        catalog.LAKE_FORMATION,
+        lambda: catalog.lake_formation(client("lakeformation"), principal() or caller["Arn"], who_grants),
+    )
+    found += asked(catalog.ENCRYPTION, lambda: catalog.encryption(client("glue")))
+    needs = _needs(patient)
+    found += asked(quotas.IAM, lambda: quotas.iam(client("iam"), needs))
+    found += asked(quotas.STREAMS, lambda: quotas.streams(client("kinesis"), needs))
+    found += asked(quotas.FUNCTIONS, lambda: quotas.functions(client("lambda"), needs))
+    found += asked(quotas.WORKERS, lambda: quotas.workers(client("service-quotas"), needs))
+    found += asked(names.NAMES, lambda: names.clashes(client, _named(patient)))
+    return found
+
+
+class _Principal:
+    """The user or role behind the credentials, asked once."""
+
+    def __init__(self, client: Callable[[str], Any], caller: str) -> None:
+        self._client, self._caller, self._found = client, caller, list[str | None]()
+
+    def __call__(self) -> str | None:
+        if not self._found:
+            self._found.append(rights.principal_of(self._client("iam"), self._caller))
+        return self._found[0]
+
+
+def _identity(patient: Patient, caller: Mapping[str, str]) -> Iterator[Check]:
+    environment = patient.target.environment
+    if environment.account is None and environment.endpoint is None:
+        yield warning(
+            IDENTITY,
+            f"dataops.yml names no account for {environment.name}: any credentials would do",
+            f'write `account: "{caller["Account"]}"` if that is the one',
+        )
+    yield ok(IDENTITY, f"{caller['Arn']} in account {caller['Account']}")
+
+
+def _services(patient: Patient) -> Iterator[Check]:
+    types = {
+        resource.type for template in patient.target.templates.values() for resource in template.resources.values()
+    }
+    yield from region.services_in(patient.available_regions, patient.region, types)
+    if version := _everything(patient).get("JobVersion"):
+        yield from region.glue_version(version, patient.region)
+
+
+def _rights(patient: Patient, account: str, principal: str | None) -> Iterator[Check]:
+    environment, templates = replace(patient.target.environment, account=account), patient.target.templates.values()
+    try:
+        printed = policy(patient.target.project, environment, templates, Role.DEPLOY)
+    except ConfigError as error:
+        yield warning(rights.RIGHTS, f"the policy cannot be printed: {error}", error.hint or "correct dataops.yml")
+        return
+    yield from rights.rights(patient.client("iam"), principal, printed)
+
+
+def _everything(patient: Patient) -> dict[str, str]:
+    """The values of all stacks' parameters: those that are asked for here mean the same everywhere."""
+    return {name: value for stack in patient.target.templates for name, value in patient.values(stack).items()}
+
+
+def _needs(patient: Patient) -> quotas.Needs:
+    templates = [patient.target.templates[stack] for stack in patient.new_stacks]
+    types = Counter(resource.type for template in templates for resource in template.resources.values())
+    reserved = [
+        resource.get("Properties", {}).get("ReservedConcurrentExecutions")
+        for template in templates
+        for resource in template.document.get("Resources", {}).values()
+    ]
+    return quotas.Needs(types, _everything(patient), sum(number for number in reserved if isinstance(number, int)))
+
+
+def _named(patient: Patient) -> list[names.Named]:
+    return [
+        named
+        for stack in patient.new_stacks
+        for named in names.named_resources(stack, patient.target.templates[stack].document, patient.values(stack))
+    ]

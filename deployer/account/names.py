@@ -1,0 +1,118 @@
+"""Names that the templates choose themselves: what has one already is not ours, and its stack would fail on it.
+
+Only stacks that do not exist are asked about; of a stack that does, everything with its names is its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.account.checks import Check, blocker, ok
+
+NAMES = "names"
+Client = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Named:
+    """A resource whose name is known before it is made."""
+
+    stack: str
+    type: str
+    name: str
+
+
+def clashes(client: Client, named: list[Named]) -> Iterator[Check]:
+    """A blocker for each name that is taken."""
+    asked = [each for each in named if each.type in _EXISTS]
+    taken = [each for each in asked if _EXISTS[each.type](client, each.name)]
+    for each in taken:
+        yield blocker(
+            NAMES,
+            f"{each.type} {each.name} exists already, and stack {each.stack} would make it",
+            "if it is left over from an earlier deployment and nobody needs it, delete it; else it has to move",
+        )
+    if not taken:
+        yield ok(NAMES, f"none of {len(asked)} fixed names is taken" if asked else "all stacks exist, names are theirs")
+
+
+def named_resources(stack: str, document: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[Named]:
+    """The resources of a template whose names follow from these values of parameters and pseudo-parameters."""
+    for resource in document.get("Resources", {}).values():
+        path = _NAME_OF.get(resource.get("Type", ""), ())
+        found: Any = resource.get("Properties") or {}
+        for step in path:
+            found = found.get(step) if isinstance(found, Mapping) else None
+        name = _resolved(found, values) if path else None
+        if name is not None:
+            yield Named(stack, resource["Type"], name)
+
+
+def _resolved(value: Any, values: Mapping[str, str]) -> str | None:
+    """The text of a Ref or Sub, None when something in it is not known before the deployment."""
+    match value:
+        case str():
+            return value
+        case {"Ref": str(name)}:
+            return values.get(name)
+        case {"Fn::Sub": str(text)}:
+            names = re.findall(r"\$\{([^}!]+)\}", text)
+            if all(name in values for name in names):
+                return re.sub(r"\$\{([^}!]+)\}", lambda found: values[found.group(1)], text)
+    return None
+
+
+def _in_athena(client: Client, name: str) -> bool:
+    athena = client("athena")
+    try:
+        athena.get_work_group(WorkGroup=name)
+    except athena.exceptions.InvalidRequestException:  # Athena has no other word for a workgroup that is not there
+        return False
+    return True
+
+
+def _in_glue(glue: Any, look: Callable[[], Any]) -> bool:
+    try:
+        look()
+    except glue.exceptions.EntityNotFoundException:
+        return False
+    return True
+
+
+def _is_database(client: Client, name: str) -> bool:
+    glue = client("glue")
+    return _in_glue(glue, lambda: glue.get_database(Name=name))
+
+
+def _is_job(client: Client, name: str) -> bool:
+    glue = client("glue")
+    return _in_glue(glue, lambda: glue.get_job(JobName=name))
+
+
+def _is_security_configuration(client: Client, name: str) -> bool:
+    glue = client("glue")
+    return _in_glue(glue, lambda: glue.get_security_configuration(Name=name))
+
+
+def _is_alias(client: Client, name: str) -> bool:
+    pages = client("kms").get_paginator("list_aliases").paginate()
+    return any(alias["AliasName"] == name for page in pages for alias in page["Aliases"])
+
+
+_NAME_OF = {
+    "AWS::Athena::WorkGroup": ("Name",),
+    "AWS::Glue::Database": ("DatabaseInput", "Name"),
+    "AWS::Glue::Job": ("Name",),
+    "AWS::Glue::SecurityConfiguration": ("Name",),
+    "AWS::KMS::Alias": ("AliasName",),
+}
+_EXISTS: Mapping[str, Callable[[Client, str], bool]] = {
+    "AWS::Athena::WorkGroup": _in_athena,
+    "AWS::Glue::Database": _is_database,
+    "AWS::Glue::Job": _is_job,
+    "AWS::Glue::SecurityConfiguration": _is_security_configuration,
+    "AWS::KMS::Alias": _is_alias,
+}

@@ -1,0 +1,169 @@
+"""dataops doctor against an account: an empty one, and one in which something is in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from deployed_project import DATAOPS, DeployedProject
+
+REGION = "ap-southeast-2"
+
+
+class Account:
+    """A project whose environment `uat` is an account of a local cloud, asked with the keys of a user in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.project = DeployedProject.copy(directory)
+        self.project.must("doctor", "--env", "local")
+        self.status = self.project.document("local", "status")
+        text = (directory / "dataops.yml").read_text()
+        declared = 'account: "111111111111"\n    region: ap-southeast-2\n    profile: refunds-lake-uat\n'
+        assert declared in text
+        account = f'account: "000000000000"\n    region: {REGION}\n    endpoint: {self.status["url"]}\n'
+        (directory / "dataops.yml").write_text(text.replace(declared, account))
+
+    def client(self, service: str) -> Any:
+        return self.project.client(service)
+
+    def user(self, name: str, policies: list[dict[str, Any]]) -> dict[str, str]:
+        """The variables of a user with these policies."""
+        iam = self.client("iam")
+        iam.create_user(UserName=name)
+        for number, document in enumerate(policies):
+            iam.put_user_policy(UserName=name, PolicyName=f"p{number}", PolicyDocument=json.dumps(document))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+    def dataops(self, variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, **variables, "AWS_CONFIG_FILE": os.devnull}
+        return subprocess.run(
+            [DATAOPS, *arguments],
+            cwd=self.project.directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def printed_policy(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.project.document("iam-policy", "--env", "uat")["policy"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    made = Account(tmp_path_factory.mktemp("account"))
+    try:
+        yield made
+    finally:
+        made.project.must("local", "stop")
+
+
+def findings(done: subprocess.CompletedProcess[str], subject: str) -> list[dict[str, str]]:
+    return [check for check in json.loads(done.stdout)["checks"] if check["subject"] == subject]
+
+
+def test_an_empty_account_is_ready(account: Account) -> None:
+    """Given an account in which nothing is, then every line is ok, each question was answered, and the exit code is 0."""
+    done = account.project.dataops("doctor", "--env", "local")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert {line.split()[0] for line in lines[:-1]} == {"ok"}
+    assert lines[-1] == f"environment local: {len(lines) - 1} ok, 0 warning, 0 blocker"
+    assert "next: dataops plan --env local" in done.stderr
+
+
+def test_the_printed_policy_is_enough(account: Account) -> None:
+    """Given a user with exactly what iam-policy prints, then IAM's simulator finds every statement of it."""
+    policy = account.printed_policy()
+    done = account.dataops(account.user("pipeline", [policy]), "--output", "json", "doctor", "--env", "uat")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (rights,) = findings(done, "rights")
+    assert rights["level"] == "ok"
+    assert rights["finding"].endswith(
+        f"user/pipeline has all {len(policy['Statement'])} statements of the printed policy"
+    )
+
+
+def test_a_role_is_found_behind_its_session(account: Account) -> None:
+    """Given a session of a role with a path, then it is the role that is judged, and what it lacks is named."""
+    iam, trust = account.client("iam"), {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    arn = iam.create_role(RoleName="deployer", Path="/ci/", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    taken = boto3.client(
+        "sts",
+        endpoint_url=account.status["url"],
+        region_name=REGION,
+        aws_access_key_id=account.status["access_key_id"],
+        aws_secret_access_key=account.status["secret_access_key"],
+    ).assume_role(RoleArn=arn, RoleSessionName="session")["Credentials"]
+    variables = {
+        "AWS_ACCESS_KEY_ID": taken["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": taken["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": taken["SessionToken"],
+    }
+    done = account.dataops(variables, "--output", "json", "doctor", "--env", "uat")
+    assert done.returncode == 6
+    assert findings(done, "rights")[0]["finding"].startswith(f"{arn} may not ")
+
+
+def test_a_missing_right_stops_the_first_deployment_before_anything_is_made(account: Account) -> None:
+    """Given a user without the right to execute change sets, then doctor and deploy name it with exit code 6."""
+    policy = account.printed_policy()
+    for statement in policy["Statement"]:
+        statement["Action"] = [each for each in statement["Action"] if each != "cloudformation:ExecuteChangeSet"]
+    variables = account.user("lacking", [policy])
+    done = account.dataops(variables, "--output", "json", "doctor", "--env", "uat")
+    assert done.returncode == 6, done.stdout + done.stderr
+    (rights,) = findings(done, "rights")
+    assert (rights["level"], "may not cloudformation:ExecuteChangeSet" in rights["finding"]) == ("blocker", True)
+    assert "iam-policy" in rights["advice"]
+    deployed = account.dataops(variables, "deploy", "--env", "uat", "--yes")
+    assert deployed.returncode == 6
+    assert "in the way: rights: " in deployed.stderr and "nothing was made" in deployed.stderr
+    assert account.client("cloudformation").describe_stacks()["Stacks"] == []
+
+
+def test_a_governed_catalog_is_a_blocker(account: Account) -> None:
+    """Given a landing zone that cleared Lake Formation's defaults, then who must grant what to whom is said."""
+    lake_formation = account.client("lakeformation")
+    before = lake_formation.get_data_lake_settings()["DataLakeSettings"]
+    lake_formation.put_data_lake_settings(DataLakeSettings={"CreateDatabaseDefaultPermissions": []})
+    done = account.project.dataops("doctor", "--env", "local")
+    lake_formation.put_data_lake_settings(DataLakeSettings=before)
+    assert done.returncode == 6
+    assert "blocker  Lake Formation: it decides who makes databases, and these credentials may not" in done.stdout
+    assert (
+        "a data lake administrator grants CREATE_DATABASE on the catalog to arn:aws:iam::000000000000:root"
+        in done.stdout
+    )
+
+
+def test_names_that_are_taken_are_found(account: Account) -> None:
+    """Given a database, a workgroup and an alias of the names that the templates choose, then each is a blocker."""
+    glue, athena, kms = account.client("glue"), account.client("athena"), account.client("kms")
+    glue.create_database(DatabaseInput={"Name": "refunds_base_local"})
+    athena.create_work_group(Name="refunds-lake-local-athena")
+    kms.create_alias(
+        AliasName="alias/refunds-lake-local-storage-data", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"]
+    )
+    done = account.project.dataops("--output", "json", "doctor", "--env", "local")
+    glue.delete_database(Name="refunds_base_local")
+    athena.delete_work_group(WorkGroup="refunds-lake-local-athena")
+    kms.delete_alias(AliasName="alias/refunds-lake-local-storage-data")
+    assert done.returncode == 6
+    found = findings(done, "names")
+    assert {check["level"] for check in found} == {"blocker"}
+    assert [check["finding"].split(" exists")[0] for check in found] == [
+        "AWS::KMS::Alias alias/refunds-lake-local-storage-data",
+        "AWS::Glue::Database refunds_base_local",
+        "AWS::Athena::WorkGroup refunds-lake-local-athena",
+    ]
