@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from deployer.account.checks import Check
+from deployer.account.checks import Check, warning
 from deployer.account.doctor import Patient, examine
-from deployer.composition.environment import stack_states
+from deployer.composition.environment import stack_names, stack_states
+from deployer.errors import Denied
 from deployer.release.target import Target
 
 if TYPE_CHECKING:
@@ -16,4 +17,14 @@ if TYPE_CHECKING:
 
 def examination(session: Session, target: Target) -> Callable[[], list[Check]]:
     """A function that looks at the account now."""
-    return lambda: examine(Patient(target, stack_states(session), session.client, session.available_regions))
+
+    def run() -> list[Check]:
+        found = list[Check]()
+        try:
+            states = stack_states(session)
+        except Denied as denied:  # nothing is known of the stacks: the questions are those of an empty account
+            states = dict.fromkeys(stack_names(session))
+            found.append(warning("stacks", f"could not be looked at: {denied.message}", denied.hint or ""))
+        return [*found, *examine(Patient(target, states, session.client, session.available_regions))]
+
+    return run

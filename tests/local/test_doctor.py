@@ -98,6 +98,9 @@ def test_a_role_is_found_behind_its_session(account: Account) -> None:
     iam, trust = account.client("iam"), {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     arn = iam.create_role(RoleName="deployer", Path="/ci/", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    asking = {"Effect": "Allow", "Action": ["iam:GetRole", "iam:SimulatePrincipalPolicy"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [asking]})
+    iam.put_role_policy(RoleName="deployer", PolicyName="asking", PolicyDocument=policy)
     taken = boto3.client(
         "sts",
         endpoint_url=account.status["url"],

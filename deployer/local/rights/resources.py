@@ -129,9 +129,11 @@ def _kinesis(request: Request, action: str) -> Resources:
 
 
 def _iam(request: Request, action: str) -> Resources:
-    """A policy is judged by its own ARN when it is made, not by the role's that is absent."""
-    name = request.query.get("PolicyName")
+    """A policy is judged by its own ARN when it is made, not by the role's that is absent; a simulation by whom it is of."""
+    name = request.query.get("PolicySourceArn" if action == "SimulatePrincipalPolicy" else "PolicyName")
     given = name[0] if isinstance(name, list) else name
+    if given and action == "SimulatePrincipalPolicy":
+        return _each(str(given))
     return _each(f"arn:aws:iam::{request.account}:policy/{given}") if action == "CreatePolicy" and given else []
 
 
