@@ -230,7 +230,7 @@ def view_sql(table: Table, footers: Mapping[str, Footer]) -> str:
             continue
         present = {name.lower() for file in partition.files for name in footers[file].bytes_of} if footers else None
         columns = [
-            f"cast({quoted(name) if present is None or name in present else 'null'} as {types[name]}) as {quoted(name)}"
+            f"{_value(name, types[name], present is None or name in present)} as {quoted(name)}"
             for name in table.columns
         ]
         constants = [
@@ -242,6 +242,17 @@ def view_sql(table: Table, footers: Mapping[str, Footer]) -> str:
         nothing = ", ".join(f"cast(null as {kind}) as {quoted(name)}" for name, kind in types.items())
         branches = [f"select {nothing} where false"]
     return " union all ".join(branches)
+
+
+def _value(name: str, kind: str, is_present: bool) -> str:
+    """A stored value as the catalog's type; timestamps have milliseconds, and Trino rounds the rest half up.
+
+    https://github.com/trinodb/trino/issues/9141
+    """
+    value = f"cast({quoted(name) if is_present else 'null'} as {kind})"
+    if kind != "TIMESTAMP":
+        return value
+    return f"make_timestamp(cast(floor((epoch_us({value}) + 500) / 1000) as bigint) * 1000)"
 
 
 def _scan(table: Table, files: Sequence[str]) -> str:

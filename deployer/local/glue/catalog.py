@@ -1,7 +1,8 @@
 """The Glue catalog calls that the emulator lacks or answers wrongly.
 
-UpdatePartition, BatchDeletePartition, GetPartitions with Expression and pages, and the errors of partition calls on
-tables that do not exist. Tables and databases themselves are the emulator's.
+UpdatePartition, BatchDeletePartition, GetPartitions with Expression, Segment and pages, and the errors of partition
+calls on tables that do not exist. Tables and databases themselves are the emulator's, but what they were not given
+is absent when they are shown.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def install(cloud: LocalCloud) -> None:
     for name in ("_create_partition", "_delete_partition", "_batch_create_partition"):
         require(glue, name, ("data",))
     replace(glue, "_get_partitions", lambda data: get_partitions(glue, data))
+    for name, key in (("_get_table", "Table"), ("_get_tables", "TableList"), ("_get_database", "Database")):
+        setattr(glue, name, _shown(glue, require(glue, name, ("data",)), key))
     extra: dict[str, Callable[[Any, Data], Any]] = {
         "UpdatePartition": update_partition,
         "BatchDeletePartition": batch_delete_partition,
@@ -44,6 +47,23 @@ def install(cloud: LocalCloud) -> None:
         return original(method, path, headers, body, query_params)
 
     glue._handle_request_sync = handle  # type: ignore[attr-defined]
+
+
+def _shown(glue: Any, original: Callable[[Data], Any], key: str) -> Callable[[Data], Any]:
+    """A read whose records have no empty texts: AWS leaves out a Description or an Owner that nobody gave."""
+
+    def read(data: Data) -> Any:
+        answer = original(data)
+        if answer[0] != 200:
+            return answer
+        content = json.loads(answer[2])
+        for record in content[key] if isinstance(content[key], list) else [content[key]]:
+            for name in ("Description", "Owner"):
+                if record.get(name) == "":
+                    del record[name]
+        return glue.json_response(content)
+
+    return read
 
 
 def refusal(glue: Any, action: str, data: Data) -> tuple[str, str] | None:
@@ -94,7 +114,7 @@ def batch_delete_partition(glue: Any, data: Data) -> Any:
 
 
 def get_partitions(glue: Any, data: Data) -> Any:
-    """GetPartitions with Expression, MaxResults and NextToken."""
+    """GetPartitions with Expression, Segment, MaxResults and NextToken."""
     table = _table(glue, data)
     found = list(glue._partitions.get(f"{data['DatabaseName']}/{data['TableName']}", []))
     if expression := data.get("Expression"):
@@ -103,6 +123,8 @@ def get_partitions(glue: Any, data: Data) -> Any:
             found = matching(expression, names, found)
         except FilterError as error:
             return glue.error_response_json("InvalidInputException", str(error), 400)
+    if segment := data.get("Segment"):
+        found = found[segment["SegmentNumber"] :: segment["TotalSegments"]]
     size = min(int(data.get("MaxResults", PAGE_SIZE)), PAGE_SIZE)
     begin = int(base64.b64decode(data["NextToken"])) if data.get("NextToken") else 0
     page: Data = {"Partitions": found[begin : begin + size]}

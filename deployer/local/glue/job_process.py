@@ -23,7 +23,7 @@ from deployer.local.emulator.private_parts import load
 from deployer.local.glue import spark_runner
 from deployer.local.glue.job_logs import LogStream, copy_lines
 from deployer.local.glue.mounts import Mount, Mounts
-from deployer.local.glue.spark_settings import Archive, Archives, java_home, submit_arguments
+from deployer.local.glue.spark_settings import Archive, Archives, java_home, names_region, submit_arguments
 from deployer.local.paths import LocalPaths
 from deployer.local.process.environment import client_environment
 from deployer.local.process.leftovers import end_processes_of
@@ -152,7 +152,9 @@ class JobProcess:
             "LC_ALL": "C.UTF-8",  # else Java finds no file whose path has letters beyond ASCII
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": os.pathsep.join(str(library) for library in libraries),
-            "PYSPARK_SUBMIT_ARGS": submit_arguments(mount.buckets(), scratch, archive),
+            "PYSPARK_SUBMIT_ARGS": submit_arguments(
+                mount.buckets(), scratch, archive, has_region=names_region(self.spec.arguments)
+            ),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "DATAOPS_LOCAL_PARENT": str(os.getpid()),
             "DATAOPS_LOCAL_ERROR_FILE": str(self.directory / "error"),

