@@ -5,6 +5,8 @@ judging      one question to it: may this principal do this, on this resource, u
 requests     every call of an API: on which resources it is judged (resources), and what else it needs (entails)
 resources    the ARNs of a call, where the emulator judges another one than AWS
 entails      the further rights of a call: the key behind S3, Kinesis, queues and secrets; PassRole; listing
+functions    the log and the failures of a function, written with its role
+objects      the rights on objects of S3, keys included, for what is read and written beside its API
 roles        a service at work with a role: may it take it, what may it do with it, credentials for a process
 
 The account's root, whose key is the account's number, is bound by nothing but a Deny in a resource's own policy.

@@ -33,6 +33,8 @@ def entailed(request: Request, action: str, resource: str) -> Iterator[Check]:
             yield from _of_queue(resource, name)
         case "sns" if name in ("Publish", "PublishBatch"):
             yield from _of_topic(resource)
+        case "cloudformation" if name == "CreateChangeSet" and "Tags.member.1.Key" in request.query:
+            yield Check("cloudformation:TagResource", resource)
         case _ if service in PASSED_TO and name.startswith(_PASSING):
             yield from passed_roles(request.data, request.account, PASSED_TO[service])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import re
 from collections.abc import Mapping
 from contextvars import ContextVar
@@ -28,8 +29,17 @@ def complete() -> None:
     resolve = require(evaluator, "_resolve_condition_key", ("key", "ctx"))
     replace(evaluator, "_first_match", lambda ctx, stmts, effect: first_match(ctx, filled(stmts, ctx, resolve), effect))
     parse = require(evaluator, "parse_policy_document", ("doc",))
-    parse_text = functools.lru_cache(maxsize=256)(parse)
-    replace(evaluator, "parse_policy_document", lambda doc: (parse_text if isinstance(doc, str) else parse)(doc))
+
+    @functools.lru_cache(maxsize=1024)
+    def parse_text(text: str) -> Any:
+        statements = parse(text)
+        for statement in statements:
+            statement.has_variables = "${" in text
+        return statements
+
+    replace(
+        evaluator, "parse_policy_document", lambda doc: parse_text(doc if isinstance(doc, str) else json.dumps(doc))
+    )
     s3_context = require(actions, "s3_service_context", ("iam_action", "query_params", "path", "headers"))
 
     def s3_service_context(iam_action: str, query_params: Any, path: str = "", headers: Any = None) -> dict[str, Any]:
@@ -76,6 +86,8 @@ def filled(statements: list[Any], context: Any, resolve: Any) -> list[Any]:
             not_resources=fill(each.not_resources),
             conditions=fill(each.conditions),
         )
+        if each.has_variables
+        else each
         for each in statements
     ]
 

@@ -41,6 +41,11 @@ class Request:
             return {}
         return found if isinstance(found, dict) else {}
 
+    def parameter(self, name: str) -> str | None:
+        """A parameter of a call in the query protocol."""
+        value = self.query.get(name)
+        return value[0] if isinstance(value, list) else value
+
     def arn(self, service: str, rest: str) -> str:
         return f"arn:aws:{service}:{self.region}:{self.account}:{rest}"
 
@@ -128,12 +133,22 @@ def _kinesis(request: Request, action: str) -> Resources:
     return _each(iterator["stream_arn"]) if iterator else []
 
 
+def _cloudformation(request: Request, action: str) -> Resources:
+    """A change set is its stack's, also where the call names nothing but the change set's ARN."""
+    named = request.parameter("ChangeSetName")
+    if request.parameter("StackName") or not named:
+        return []
+    _, found = load("services.cloudformation.changesets")._find_change_set(named)
+    if found is None:
+        return [("*",)]
+    return [(str(found["StackId"]), request.arn("cloudformation", f"stack/{found['StackName']}/*"))]
+
+
 def _iam(request: Request, action: str) -> Resources:
     """A policy is judged by its own ARN when it is made, not by the role's that is absent; a simulation by whom it is of."""
-    name = request.query.get("PolicySourceArn" if action == "SimulatePrincipalPolicy" else "PolicyName")
-    given = name[0] if isinstance(name, list) else name
+    given = request.parameter("PolicySourceArn" if action == "SimulatePrincipalPolicy" else "PolicyName")
     if given and action == "SimulatePrincipalPolicy":
-        return _each(str(given))
+        return _each(given)
     return _each(f"arn:aws:iam::{request.account}:policy/{given}") if action == "CreatePolicy" and given else []
 
 
@@ -146,5 +161,6 @@ _BY_SERVICE: Mapping[str, Callable[[Request, str], Resources]] = {
     "athena": _athena,
     "logs": _logs,
     "kinesis": _kinesis,
+    "cloudformation": _cloudformation,
     "iam": _iam,
 }

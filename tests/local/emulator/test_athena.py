@@ -392,7 +392,7 @@ def test_show(lake: Lake) -> None:
         rows = athena.get_query_results(QueryExecutionId=lake.run(sql)["QueryExecutionId"])["ResultSet"]["Rows"]
         return [row["Data"][0]["VarCharValue"] for row in rows]
 
-    assert shown("show tables") == sorted({"empty", "refund"} | set(shown("show tables")) & {"big"})
+    assert shown("show tables") == sorted({"empty", "refund"} | set(shown("show tables")) & {"big", "fine"})
     assert shown(f"SHOW PARTITIONS {lake.database}.refund") == ["month=2026-09", "month=2026-10"]
     assert lake.database in shown("show databases")
     assert shown("show columns in refund")[-1] == "month"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import time
 import uuid
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -335,6 +338,39 @@ def test_a_query_reads_as_its_caller(actor: Actor, local_cloud: Cloud, vault: st
                 local_cloud.client("athena").list_query_executions(WorkGroup=name)["QueryExecutionIds"][0]
             ]
         )
+
+
+def test_a_functions_log_and_failures_need_its_role(local_cloud: Cloud) -> None:
+    """Given a function that fails, then its log is written and its failure kept only as far as its role allows."""
+    name, role = f"f-{uuid.uuid4().hex[:8]}", local_cloud.role("lambda", allow={"sts:TagSession": "*"})
+    functions, logs, sqs = (local_cloud.client(service) for service in ("lambda", "logs", "sqs"))
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("failing.py", "def handle(event, context):\n    raise ValueError('no ' + event['n'])\n")
+    functions.create_function(
+        FunctionName=name, Runtime="python3.13", Role=role, Handler="failing.handle", Code={"ZipFile": code.getvalue()}
+    )
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    kept: Any = {"OnFailure": {"Destination": arn("sqs", name)}}
+    functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0, DestinationConfig=kept)
+
+    def lines() -> str:
+        try:
+            return str(logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"])
+        except ClientError:
+            return ""
+
+    functions.invoke(FunctionName=name, Payload=b'{"n": "first"}')
+    functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": "first"}')
+    time.sleep(2)  # until the first failure is over, which nobody may see
+    local_cloud.allow(
+        role, {"logs:*": arn("logs", f"log-group:/aws/lambda/{name}*"), "sqs:SendMessage": arn("sqs", name)}
+    )
+    functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": "second"}')
+    answer = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"), seconds=20)
+    assert "first" not in answer[0]["Body"]
+    assert "no second" in eventually(lines, seconds=10)
+    assert "no first" not in lines()
 
 
 def test_nobody_in_particular_may_do_nothing(local_cloud: Cloud, vault: str) -> None:
