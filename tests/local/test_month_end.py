@@ -18,6 +18,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from local_cloud import eventually
 from refunds_statements.calendar import next_month
 from repository import ROOT
@@ -154,6 +155,15 @@ def test_a_statement_is_the_report_of_its_month(lakehouse: Lakehouse) -> None:
     assert [(line["refund_id"], line["amount"]) for line in lines] == [("R2", "20.00"), ("R3", "5.50")]
     shown = lakehouse.json("statement", "show", "--month", "2026-08")
     assert {**shown, "command": ""} == {**statement, "command": ""}
+
+
+def test_nobody_overwrites_or_deletes_a_statement(lakehouse: Lakehouse) -> None:
+    """Given a statement, when the account's administrator writes or deletes one of its documents, then the bucket refuses."""
+    bucket, _, prefix = lakehouse.json("statement", "show")["location"].removeprefix("s3://").partition("/")
+    s3, document = lakehouse.client("s3"), {"Bucket": bucket, "Key": f"{prefix}refunds.csv"}
+    for refused in (lambda: s3.put_object(**document, Body=b""), lambda: s3.delete_object(**document)):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            refused()
 
 
 def test_twice_and_out_of_order_are_refused(lakehouse: Lakehouse) -> None:

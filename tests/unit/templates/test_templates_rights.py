@@ -122,6 +122,26 @@ def test_a_release_is_never_changed(action: str, key: str, context: dict[str, st
     assert policy_denies(policy, action, f"{arn}/{key}", {**OVER_TLS, **context}) is refused
 
 
+# What is asked of the base bucket -> whether the bucket refuses it.
+ON_STATEMENTS = [
+    ("s3:PutObject", "statements/issued/000001.json", {**WHOLE, "s3:if-none-match": "*"}, False),
+    ("s3:PutObject", "statements/issued/000001.json", WHOLE, True),
+    ("s3:PutObject", "statements/issued/000001.json", {**WHOLE, "s3:if-match": "etag"}, True),
+    ("s3:DeleteObject", "statements/issued/000001.json", {}, True),
+    ("s3:DeleteObjectVersion", "statements/month=2026-10/refunds.csv", {}, True),
+    ("s3:PutObject", "base/_runs/lock", WHOLE, False),
+    ("s3:DeleteObject", "base/_runs/lock", {}, False),
+]
+
+
+@pytest.mark.parametrize(("action", "key", "context", "refused"), ON_STATEMENTS)
+def test_a_statement_is_never_changed(action: str, key: str, context: dict[str, str], refused: bool) -> None:
+    """Given an issued statement, when somebody overwrites or deletes it, then the bucket refuses, whoever it is."""
+    policy = statements(one_resource("storage", "BaseBucketPolicy", without={"HasOrganization"}))
+    arn = Filled("storage").value({"Fn::GetAtt": ["BaseBucket", "Arn"]})
+    assert policy_denies(policy, action, f"{arn}/{key}", {**OVER_TLS, **context}) is refused
+
+
 @pytest.mark.parametrize("bucket", all_resources("AWS::S3::Bucket"), ids=str)
 def test_a_bucket_talks_tls_only(bucket: Resource) -> None:
     """Given any bucket, when a request comes over plain HTTP or old TLS, then nothing is done, not even listing."""
