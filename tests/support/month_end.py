@@ -120,10 +120,9 @@ class MonthEnd:
                 raise CheckBroken(self.found)
             return Answer(("id", COUNT_COLUMN), [("R1", str(self.found))] * min(self.found, 1))
         if sql == GROUPS_SQL:
-            groups = {
-                place: [r for r in self.refunds.values() if r[0] == place] for place, _, _ in self.refunds.values()
-            }
-            rows = [(month, "counted", str(len(of)), str(sum(r[2] for r in of))) for month, of in groups.items()]
+            months = {month for month, _, _ in self.refunds.values()}
+            amounts = {each: [amount for month, _, amount in self.refunds.values() if month == each] for each in months}
+            rows = [(month, "counted", str(len(found)), str(sum(found))) for month, found in amounts.items()]
             return Answer(("month", "reason", "refunds", "amount"), rows)
         if "voiding" in sql:
             return Answer(("refund_id", "month", "customer_id", "reason", "void_id"), self.reasons)

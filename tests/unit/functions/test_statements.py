@@ -1,14 +1,14 @@
 """Statements: which month may be issued, what a statement keeps, and that statements add up to history, whatever arrives."""
 
 import json
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from month_end import CHECKS, MonthEnd, Refund, refund
+from month_end import CHECKS, MemoryStore, MonthEnd, Refund, refund
 from refunds_checks.validation import Answer
 from refunds_statements.calendar import current_month, next_month, previous_month
 from refunds_statements.changes import NoStatement, changes_since
@@ -134,6 +134,52 @@ def test_of_two_at_once_one_issues(lake: MonthEnd) -> None:
     with pytest.raises(NotDue, match="somebody else"):
         issue(slow, Request("test", "2026-10", "r", "anna"), CHECKS, clock=lambda: lake.now, pause_seconds=0)
     assert [each.issued_by for each in read_statements(lake.store)] == ["ben"]
+
+
+class Died(Exception):
+    """The process is gone."""
+
+
+@dataclass
+class DyingStore(MemoryStore):
+    """A bucket whose writer dies at its n-th write, before it or after it."""
+
+    writes_left: int = 0
+    dies_after: bool = False
+
+    def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
+        self.writes_left -= 1
+        if self.writes_left or self.dies_after:
+            etag = super().put(key, body, only_if_absent=only_if_absent, only_if_etag=only_if_etag)
+        if not self.writes_left:
+            raise Died
+        return etag
+
+
+@pytest.mark.parametrize("dies_after", [False, True])
+@pytest.mark.parametrize("write_number", range(1, 7))
+def test_an_attempt_that_dies_anywhere_leaves_a_statement_or_none(
+    lake: MonthEnd, write_number: int, dies_after: bool
+) -> None:
+    """Given an attempt that dies at any write, when the month is issued again, then it has one statement with all documents."""
+    dying = DyingStore(lake.store.objects, write_number, dies_after)
+    with pytest.raises(Died):
+        issue(
+            replace(lake.source, store=dying),
+            Request("test", "2026-10", "release-1", "anna"),
+            CHECKS,
+            clock=lambda: lake.now,
+        )
+    lake.now += timedelta(seconds=1)
+    if len(read_statements(lake.store)) == 0:
+        lake.issue("2026-10")
+    else:
+        assert (write_number, dies_after) == (6, True)  # the record was written
+        with pytest.raises(AlreadyIssued):
+            lake.issue("2026-10")
+    (statement,) = read_statements(lake.store)
+    assert (statement.total_refund, statement.adjustments_total) == (Decimal("12.60"), Decimal("7.00"))
+    assert all(read_document(lake.store, statement, name) for name in statement.documents)
 
 
 @pytest.mark.parametrize("found", [2, "out of time"])
