@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pyarrow.json
 from refunds_lake.raw.blocks import Block
 from refunds_lake.raw.records import Lines, LoneRecord, Records, line_of
 from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, NOT_JSON
+from refunds_lake.schema.plain_rules import DECODER, json_text
 
 _OPEN, _CLOSE = b"{}"
 _SCHEMA: Final = pa.schema([(name, pa.string()) for name in FIELDS])
@@ -114,20 +114,10 @@ def _shallow(text: str) -> str | None:
     return "".join(kept)
 
 
-class _Number(str):
-    """A JSON number, as it is written."""
-
-    __slots__ = ()
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(name)
-
-
 def _parse_alone(number: int, text: str, raw_text: str) -> LoneRecord:
     text = text.strip(BLANKS)
     try:
-        value = json.loads(text, parse_float=_Number, parse_int=_Number, parse_constant=_refuse)
+        value = DECODER.decode(text)
     except RecursionError:  # Arrow has no such limit, and who took the line must not matter
         shallow = _shallow(text)
         return _parse_alone(number, shallow, raw_text) if shallow else LoneRecord(number, raw_text, fault=NOT_JSON)
@@ -139,11 +129,6 @@ def _parse_alone(number: int, text: str, raw_text: str) -> LoneRecord:
     return LoneRecord(
         number,
         raw_text,
-        {name: _json_text(value.get(name)) for name in FIELDS if name not in not_text},
+        {name: json_text(value.get(name)) for name in FIELDS if name not in not_text},
         not_text=not_text,
     )
-
-
-def _json_text(value: Any) -> str | None:
-    """A text, or a number as it is written; anything else as something that no field can be."""
-    return value if value is None or isinstance(value, str) else "(neither a text nor a number)"

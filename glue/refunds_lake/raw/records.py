@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from refunds_lake.raw.blocks import Block
 from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, LINE_TOO_LONG
+from refunds_lake.schema.plain_rules import utf8
 
 LINE_BYTES: Final = 1 << 20
 """A longer line is rejected, with its beginning as its raw text."""
@@ -72,19 +73,12 @@ class Records:
 
         yield cls(
             pa.array([each.line_number for each in lone], pa.int64()),
-            {name: pa.array([_utf8(each.fields.get(name)) for each in lone], pa.string()) for name in FIELDS},
+            {name: pa.array([utf8(each.fields.get(name)) for each in lone], pa.string()) for name in FIELDS},
             lambda row: lone[row].raw_text,
             pa.array([each.fault for each in lone], pa.string()),
-            invalid_utf8=flags(lambda each, name: _utf8(value := each.fields.get(name)) != value),
+            invalid_utf8=flags(lambda each, name: utf8(value := each.fields.get(name)) != value),
             not_text=flags(lambda each, name: name in each.not_text),
         )
-
-
-def _utf8(text: str | None) -> str | None:
-    """The text with the replacement character for what cannot be encoded: bytes that are no UTF-8, halves of a surrogate pair."""
-    return (
-        text if text is None or text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,8 @@ others.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property, reduce
 from types import MappingProxyType
@@ -22,13 +21,11 @@ from refunds_lake.raw.records import Records
 from refunds_lake.schema import contract
 from refunds_lake.schema.columns import KINDS
 from refunds_lake.schema.contract import AMOUNT, BLANKS, EARLIEST, ID_LENGTH, IDS, TIMESTAMP, Fault
+from refunds_lake.schema.plain_rules import moment
 
 MOMENT: Final = pa.timestamp("us", "UTC")
 MONEY: Final = pa.decimal128(18, 2)
 REJECTED: Final = "rejected"
-_PARTS: Final = re.compile(
-    r"(\d+)-(\d+)-(\d+)[T ](\d+):(\d+):(\d+)(?:\.(\d{1,6})\d*)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,24 +175,9 @@ def moments(text: pa.Array) -> pa.Array:
             text = pc.if_else(has_offset, text, pc.binary_join_element_wise(text, "Z", ""))
         found = text.cast(MOMENT)
     except pa.ArrowInvalid:  # one of them is the 30th of February, or has more than six digits
-        found = pa.array([None if each is None else _moment(each) for each in text.to_pylist()], MOMENT)
+        found = pa.array([None if each is None else moment(each) for each in text.to_pylist()], MOMENT)
     return found.cast(pa.timestamp("ms", "UTC"), safe=False).cast(MOMENT)
 
 
 def _all_utc(text: pa.Array) -> bool:
     return pc.all(pc.ends_with(text, "Z")).as_py() is not False
-
-
-def _moment(text: str) -> datetime | None:
-    parts = _PARTS.fullmatch(text)
-    assert parts is not None
-    sign = -1 if parts[8] == "-" else 1
-    offset = sign * timedelta(hours=int(parts[9] or 0), minutes=int(parts[10] or 0))
-    year, month, day, hour, minute, second = (int(part) for part in parts.groups()[:6])
-    microsecond = int((parts[7] or "0").ljust(6, "0"))
-    try:
-        return datetime(year, month, day, hour, minute, second, microsecond, timezone(offset)).astimezone(UTC)
-    except OverflowError:  # before the year 1 or behind 9999: too early or too late anyway
-        return datetime(1 if offset > timedelta() else 9999, 1, 1, tzinfo=UTC)
-    except ValueError:
-        return None

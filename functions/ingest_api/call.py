@@ -1,0 +1,127 @@
+"""The records of a call, each with the text that the caller wrote; a call that is no envelope of records is refused whole.
+
+The text goes onto the stream as it is: raw keeps what was sent, number for number. What a record must be is for
+`refunds_lake.schema` to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from refunds_lake.schema.contract import BLANKS, LINE_TOO_LONG, NOT_JSON
+from refunds_lake.schema.plain_rules import DECODER
+
+MOST_RECORDS: Final = 500
+"""What one PutRecords takes."""
+MOST_BYTES: Final = 5_000_000
+MOST_RECORD_BYTES: Final = 1_000_000
+"""Firehose refuses a record of more than 1,000 KiB, Kinesis one of more than 1 MiB with its key."""
+_BLANK: Final = frozenset(BLANKS)
+_ENDS_OF_LINES: Final = str.maketrans("\r\n", "  ")
+
+
+class Refused(Exception):
+    """The call as a whole, with the status of the answer and the reason in it."""
+
+    def __init__(self, status: int, reason: str, *, index: int | None = None, field: str = "records") -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.index, self.field = status, reason, index, field
+
+
+@dataclass(frozen=True)
+class Record:
+    """One element of `records`: its text in one line, and its fields where it is an object."""
+
+    text: str
+    fields: Mapping[str, Any] | None
+
+    def fault(self) -> str | None:
+        """Why it cannot be a record at all."""
+        if self.fields is None:
+            return NOT_JSON
+        return LINE_TOO_LONG if len(self.text.encode()) > MOST_RECORD_BYTES else None
+
+
+def records_of(body: str) -> list[Record]:
+    """Return the records of a body ``{"records": [...]}``, one to MOST_RECORDS. Raises Refused."""
+    try:
+        if len(body.encode()) > MOST_BYTES:
+            raise Refused(413, "too_many_bytes", field="body")
+        found = _read(body)
+    except UnicodeEncodeError:
+        raise Refused(400, "invalid_utf8", field="body") from None
+    except RecursionError:
+        raise Refused(400, "nested_too_deeply") from None
+    if found is None:
+        raise Refused(400, "records_missing")
+    if not found:
+        raise Refused(400, "records_empty")
+    if len(found) > MOST_RECORDS:
+        raise Refused(400, "too_many_records")
+    return found
+
+
+def _read(body: str) -> list[Record] | None:
+    """The object of the body, member by member, for only so is it known where each record begins and ends."""
+    at, found = _skip(body, 0, "{"), None
+    while body[at : at + 1] != "}":
+        if body[at : at + 1] != '"':
+            raise Refused(400, NOT_JSON, field="body")
+        name, at = _value(body, at, None)
+        at = _skip(body, at, ":")
+        if name == "records" and body[at : at + 1] == "[":
+            found, at = _elements(body, at)
+        elif name == "records":
+            raise Refused(400, "records_no_list")
+        else:
+            _, at = _value(body, at, None)
+        at = _blank(body, at)
+        if body[at : at + 1] == ",":
+            at = _blank(body, at + 1)
+            if body[at : at + 1] == "}":
+                raise Refused(400, NOT_JSON, field="body")
+        elif body[at : at + 1] != "}":
+            raise Refused(400, NOT_JSON, field="body")
+    if _blank(body, at + 1) != len(body):
+        raise Refused(400, NOT_JSON, field="body")
+    return found
+
+
+def _elements(body: str, at: int) -> tuple[list[Record], int]:
+    records: list[Record] = []
+    at = _blank(body, at + 1)
+    if body[at : at + 1] == "]":
+        return records, at + 1
+    while True:
+        value, end = _value(body, at, len(records))
+        records.append(Record(body[at:end].translate(_ENDS_OF_LINES), value if isinstance(value, dict) else None))
+        at = _blank(body, end)
+        match body[at : at + 1]:
+            case ",":
+                at = _blank(body, at + 1)
+            case "]":
+                return records, at + 1
+            case _:
+                raise Refused(400, NOT_JSON, index=len(records) - 1)
+
+
+def _value(body: str, at: int, index: int | None) -> tuple[Any, int]:
+    try:
+        return DECODER.raw_decode(body, at)
+    except ValueError:
+        raise Refused(400, NOT_JSON, index=index, field="body" if index is None else "records") from None
+
+
+def _skip(body: str, at: int, letter: str) -> int:
+    at = _blank(body, at)
+    if body[at : at + 1] != letter:
+        raise Refused(400, NOT_JSON, field="body")
+    return _blank(body, at + 1)
+
+
+def _blank(body: str, at: int) -> int:
+    while body[at : at + 1] in _BLANK:
+        at += 1
+    return at

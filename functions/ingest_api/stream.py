@@ -1,0 +1,82 @@
+"""Records onto the stream: PutRecords answers 200 also when it took only some, so the others are put again, for a while.
+
+A caller whose call ends in NotTaken sends it again; what was put by then is a duplicate, which the job counts as one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+ATTEMPTS: Final = 6
+FIRST_PAUSE_SECONDS: Final = 0.05
+SECONDS_FOR_THE_ANSWER: Final = 3.0
+"""No attempt begins later than this before the function's time is up."""
+MOST_BATCH_BYTES: Final = 5 * 1024**2
+
+Entry = dict[str, Any]
+
+
+class NotTaken(Exception):
+    """The stream did not take all records in time; the codes say why."""
+
+    def __init__(self, left: int, codes: set[str], attempts: int) -> None:
+        super().__init__(f"{left} records were not taken after {attempts} attempts: {', '.join(sorted(codes))}")
+
+
+def put(
+    kinesis: Any,
+    stream: str,
+    entries: Sequence[Entry],
+    *,
+    remaining_seconds: Callable[[], float],
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
+    """Put entries (Data, PartitionKey) until all are taken, and return how many had to be put again. Raises NotTaken."""
+    return sum(_put(kinesis, stream, batch, remaining_seconds, pause) for batch in batches(entries))
+
+
+def batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Group entries into requests that Kinesis takes, in their order."""
+    batch: list[Entry] = []
+    size_bytes = 0
+    for entry in entries:
+        entry_bytes = len(entry["Data"]) + len(entry["PartitionKey"].encode())
+        if batch and size_bytes + entry_bytes > MOST_BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+        batch.append(entry)
+        size_bytes += entry_bytes
+    if batch:
+        yield batch
+
+
+def _put(
+    kinesis: Any,
+    stream: str,
+    batch: list[Entry],
+    remaining_seconds: Callable[[], float],
+    pause: Callable[[float], None],
+) -> int:
+    waiting, again = batch, 0
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            answers = kinesis.put_records(StreamName=stream, Records=waiting)["Records"]
+        except ClientError as error:
+            codes = {error.response["Error"]["Code"]}
+        except BotoCoreError as error:
+            codes = {type(error).__name__}
+        else:
+            codes = {answer["ErrorCode"] for answer in answers if answer.get("ErrorCode")}
+            waiting = [entry for entry, answer in zip(waiting, answers, strict=True) if answer.get("ErrorCode")]
+        if not waiting:
+            return again
+        again += len(waiting)
+        seconds = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
+        if attempt == ATTEMPTS or remaining_seconds() < SECONDS_FOR_THE_ANSWER + seconds:
+            break
+        pause(seconds)
+    raise NotTaken(len(waiting), codes, attempt)

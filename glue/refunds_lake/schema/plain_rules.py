@@ -1,0 +1,133 @@
+"""The record contract in plain Python: one record at a time, with every rule that it breaks.
+
+For where there is no Arrow, as in the API's function; `raw.rules` renders the same table with Arrow, and a test holds the
+two equal. A record is what JSON says it is, numbers as `Number`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, Final
+
+from refunds_lake.schema.columns import KINDS
+from refunds_lake.schema.contract import (
+    AMOUNT,
+    BLANKS,
+    EARLIEST,
+    FIELDS,
+    ID_LENGTH,
+    IDS,
+    RULES,
+    TIMESTAMP,
+    Fault,
+    Rule,
+)
+
+_IS_AMOUNT: Final = re.compile(AMOUNT).fullmatch
+_IS_TIMESTAMP: Final = re.compile(TIMESTAMP).fullmatch
+_PARTS: Final = re.compile(
+    r"(\d+)-(\d+)-(\d+)[T ](\d+):(\d+):(\d+)(?:\.(\d{1,6})\d*)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?", re.ASCII
+)
+
+
+class Number(str):
+    """A JSON number, as it is written."""
+
+    __slots__ = ()
+
+
+def refuse_constant(name: str) -> Any:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(name)
+
+
+DECODER: Final = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=refuse_constant)
+
+
+def json_text(value: Any) -> str | None:
+    """A text, or a number as it is written; anything else as something that no field can be."""
+    return value if value is None or isinstance(value, str) else "(neither a text nor a number)"
+
+
+def utf8(text: str | None) -> str | None:
+    """The text with the replacement character for what cannot be encoded: bytes that are no UTF-8, halves of a surrogate pair."""
+    return (
+        text if text is None or text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    )
+
+
+def moment(text: str) -> datetime | None:
+    """The instant that a text of the contract's pattern names, in UTC; None if the calendar has none such."""
+    parts = _PARTS.fullmatch(text)
+    assert parts is not None
+    sign = -1 if parts[8] == "-" else 1
+    offset = sign * timedelta(hours=int(parts[9] or 0), minutes=int(parts[10] or 0))
+    year, month, day, hour, minute, second = (int(part) for part in parts.groups()[:6])
+    microsecond = int((parts[7] or "0").ljust(6, "0"))
+    try:
+        return datetime(year, month, day, hour, minute, second, microsecond, timezone(offset)).astimezone(UTC)
+    except OverflowError:  # before the year 1 or behind 9999: too early or too late anyway
+        return datetime(1 if offset > timedelta() else 9999, 1, 1, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+class Cleaned:
+    """The fields of one record as the rules look at them: texts, None where there is none."""
+
+    __slots__ = ("given", "moment", "not_text", "texts", "too_late")
+
+    def __init__(self, record: Mapping[str, Any], too_late: datetime) -> None:
+        self.too_late = too_late
+        self.not_text = {name for name in IDS if record.get(name) is not None and type(record[name]) is not str}
+        self.given = {name: json_text(record.get(name)) if name not in self.not_text else None for name in FIELDS}
+        self.texts = {name: utf8(text) or None for name, text in self.given.items()}
+        for name in (*IDS, "type"):
+            self.texts[name] = (self.texts[name] or "").strip(BLANKS) or None
+        timestamp = self.texts["timestamp"]
+        self.moment = moment(timestamp) if timestamp and _IS_TIMESTAMP(timestamp) else None
+
+    @property
+    def kind(self) -> str | None:
+        """The type, if it is one."""
+        kind = (self.texts["type"] or "").lower()
+        return kind if kind in KINDS else None
+
+    def is_valid(self, name: str) -> bool:
+        """Whether timestamp or amount mean something."""
+        return bool(self.moment if name == "timestamp" else _IS_AMOUNT(self.texts[name] or ""))
+
+
+def _is_missing(record: Cleaned, name: str) -> bool:
+    return record.texts[name] is None and name not in record.not_text
+
+
+def _is_not_positive(record: Cleaned, name: str) -> bool:
+    return record.is_valid(name) and not (record.texts[name] or "").strip("0.")
+
+
+_HAS: Final[Mapping[Fault, Callable[[Cleaned, str], bool]]] = {
+    Fault.INVALID_UTF8: lambda record, name: utf8(record.given[name]) != record.given[name],
+    Fault.NOT_TEXT: lambda record, name: name in record.not_text,
+    Fault.MISSING: _is_missing,
+    Fault.TOO_LONG: lambda record, name: len(record.texts[name] or "") > ID_LENGTH,
+    Fault.UNKNOWN: lambda record, name: record.texts[name] is not None and record.kind is None,
+    Fault.INVALID: lambda record, name: record.texts[name] is not None and not record.is_valid(name),
+    Fault.TOO_EARLY: lambda record, name: record.moment is not None and record.moment < EARLIEST,
+    Fault.TOO_LATE: lambda record, name: record.moment is not None and record.moment >= record.too_late,
+    Fault.NOT_POSITIVE: _is_not_positive,
+    Fault.PRESENT: lambda record, name: record.texts[name] is not None or name in record.not_text,
+}
+_RULES: Final[Mapping[str | None, tuple[tuple[Callable[[Cleaned, str], bool], Rule], ...]]] = {
+    kind: tuple((_HAS[rule.fault], rule) for rule in RULES if rule.types is None or kind in rule.types)
+    for kind in (None, *KINDS)
+}
+
+
+def broken_rules(record: Mapping[str, Any], too_late: datetime) -> list[Rule]:
+    """Every rule of the contract that a record breaks, in the contract's order; none of a transaction."""
+    cleaned = Cleaned(record, too_late)
+    return [rule for has_fault, rule in _RULES[cleaned.kind] if has_fault(cleaned, rule.field)]
