@@ -21,6 +21,7 @@ from botocore.config import Config
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 from botocore.exceptions import EndpointConnectionError
 
+from deployer.aws.signed_calls import SignedCalls
 from deployer.errors import DataopsError, Refused, UsageError
 from deployer.project.config import LOCAL, Environment, Partner, Project
 
@@ -138,10 +139,21 @@ class Session:
         # The role lives in another account than the one that takes it: its ARN says in which.
         return Session(self.project, replace(self.environment, account=None, profile=None), access)
 
+    def signed_calls(self) -> SignedCalls:
+        """Calls of an API of our own, with these credentials. Raises Refused as `client` does."""
+        with self._lock:
+            if self.environment.account is not None:
+                self.verify_identity()
+            return SignedCalls(self._credentials(), through_proxy=not self._access.is_on_this_machine)
+
     def _new_client(self, service: str) -> Any:
+        settings = _client_config(self._access)
+        return self._credentials().client(service, endpoint_url=self._access.url, config=settings)
+
+    def _credentials(self) -> boto3.Session:
         if self._boto3 is None:
             self._boto3 = self._new_boto3_session()
-        return self._boto3.client(service, endpoint_url=self._access.url, config=_client_config(self._access))
+        return self._boto3
 
     def _new_boto3_session(self) -> boto3.Session:
         access = self._access

@@ -10,9 +10,9 @@ import click
 from deployer.composition.environment import lake_of
 from deployer.documents import as_document
 from deployer.errors import UsageError
-from deployer.lake.delivery.delivery import Delivery, size_text
+from deployer.lake.delivery.delivery import Delivery, RefusedLine, size_text
 from deployer.lake.delivery.files import checked_files
-from deployer.lake.delivery.routes import ROUTES
+from deployer.lake.delivery.routes import ON_THE_STREAM, ROUTES
 from deployer.lake.delivery.stream import stream_keys, wait_for_stream
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
@@ -31,6 +31,7 @@ class IngestResult:
     epilog=examples(
         "dataops ingest --env local sample/*",
         "dataops ingest --env uat --route stream today.jsonl.gz --wait",
+        "dataops ingest --env uat --route api today.jsonl",
     )
 )
 @env_option
@@ -40,9 +41,9 @@ class IngestResult:
     default="s3",
     show_default=True,
     help="s3: as the partner, through the cross-account role. stream: one record a line onto the stream. "
-    "third-party: as the tool, under the file's own name.",
+    "third-party: as the tool, under the file's own name. api: JSON Lines, in calls of up to 500 records.",
 )
-@click.option("--wait", is_flag=True, help="With --route stream: wait until the records are in the raw bucket.")
+@click.option("--wait", is_flag=True, help="With --route stream or api: wait until the records are in the raw bucket.")
 @click.option("--wait-seconds", type=click.IntRange(min=1), default=1200, show_default=True, help="How long at most.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
 @click.pass_obj
@@ -52,7 +53,7 @@ def ingest(app: App, env_name: str, route: str, wait: bool, wait_seconds: int, f
     All files are checked first; if one of them cannot be delivered, none is. The raw bucket is append-only: by route s3,
     the same content again on the same day is skipped. A tool's file of the same name is a new version.
     """
-    if wait and route != "stream":
+    if wait and route not in ON_THE_STREAM:
         raise UsageError(f"--wait has no meaning with --route {route}", hint="files are there when the command ends")
     app.environment(env_name)
     checked = checked_files(files)
@@ -68,14 +69,22 @@ def ingest(app: App, env_name: str, route: str, wait: bool, wait_seconds: int, f
 
 
 def ingest_text(result: IngestResult, *, waited: bool) -> str:
-    """Say in one line what was delivered."""
+    """Say in one line what was delivered, and in one line each what was refused."""
     new = [delivery for delivery in result.files if delivery.delivered]
-    if result.route == "stream":
+    if result.route in ON_THE_STREAM:
         records = sum(delivery.records or 0 for delivery in new)
         arrival = (
             "all are in the raw bucket" if waited else "Firehose writes them to the raw bucket within its interval"
         )
-        return f"{records:,} records of {len(new)} files on the stream; {arrival}"
+        refused = [f"{file.file}:{line_text(line)}" for file in result.files for line in file.refused or ()]
+        count = f", {len(refused):,} lines refused" if refused else ""
+        return "\n".join((f"{records:,} records of {len(new)} files on the stream{count}; {arrival}", *refused))
     known = f"; {len(result.files) - len(new)} were there already" if len(new) < len(result.files) else ""
     size = size_text(sum(delivery.bytes for delivery in new))
     return f"{len(new)} files delivered by route {result.route}, {size}{known}"
+
+
+def line_text(refused: RefusedLine) -> str:
+    """Say where and why, as compilers do."""
+    reasons = (f"{each.reason} ({each.field})" if each.field else each.reason for each in refused.reasons)
+    return f"{refused.line}: {', '.join(reasons)}"

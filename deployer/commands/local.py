@@ -12,8 +12,11 @@ from pathlib import Path
 import click
 
 from deployer import local
+from deployer.aws.session import Access, Session
 from deployer.documents import as_document
+from deployer.local import Endpoint
 from deployer.local.paths import LocalPaths
+from deployer.project.config import Environment, Project
 from deployer.terminal.app import App
 from deployer.terminal.options import examples, yes_option
 
@@ -34,6 +37,7 @@ class LocalStatus:
     access_key_id: str | None = None
     secret_access_key: str | None = None
     ports: Mapping[str, int] | None = None
+    api_url: str | None = None
     instance: str | None = None
     code: str | None = None
     slack: str | None = None
@@ -71,9 +75,21 @@ def local_status(project_dir: Path) -> LocalStatus:
     endpoint, state = local.find(project_dir), LocalPaths.of(project_dir).root
     if endpoint is None:
         return LocalStatus(running=False, state=state)
-    known = {**vars(endpoint)}
+    known = {**vars(endpoint), "api_url": api_url(project_dir, endpoint)}
     slack = f"{endpoint.url}{local.SLACK_PAGE}"
     return LocalStatus(running=True, state=state, ministack_version=known.pop("version"), slack=slack, **known)
+
+
+def api_url(project_dir: Path, endpoint: Endpoint) -> str | None:
+    """Return where the API answers; None where none is deployed."""
+    session = Session(
+        Project("local", project_dir, {}, {}, {}),
+        Environment("local", region=endpoint.region),
+        Access(endpoint.url, endpoint.access_key_id, endpoint.secret_access_key),
+    )
+    pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
+    outputs = (each for page in pages for stack in page["Stacks"] for each in stack.get("Outputs", ()))
+    return next((str(each["OutputValue"]) for each in outputs if each["OutputKey"] == "ApiUrl"), None)
 
 
 def status_text(found: LocalStatus) -> str:
@@ -86,6 +102,7 @@ def status_text(found: LocalStatus) -> str:
             f"running at {found.url} (process {found.pid}, MiniStack {found.ministack_version})",
             f"region {found.region}, access key {found.access_key_id}, secret {found.secret_access_key}",
             f"ports {ports} on 127.0.0.1",
+            f"API at {found.api_url or '(none is deployed)'}",
             f"Slack messages are shown at {found.slack}",
             f"state in {found.state}",
         )

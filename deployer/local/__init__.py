@@ -15,6 +15,7 @@ state/           No response leaves before the state that it shows is on disk. I
 emulator/        The one door to MiniStack's private parts, for one version of it. It changes nothing itself.
 cloudformation/  Resource types, buckets, trust policies and refusals, inside the emulator's own operations.
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
+api_gateway/     REST APIs as their templates say: validators, models, access logs, limits, an address that answers here.
 events/          Deliveries of rules and topics: functions are called again when they fail, and queues take what nobody took.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
 lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.

@@ -13,7 +13,7 @@ from deployer.errors import ConfigError
 from deployer.project.config import Environment, Project
 
 BOUNDARY = "PermissionsBoundaryArn"  # parameter of the templates with roles
-PASSED_TO = tuple(f"{service}.amazonaws.com" for service in ("firehose", "glue", "lambda", "scheduler"))
+PASSED_TO = tuple(f"{service}.amazonaws.com" for service in ("apigateway", "firehose", "glue", "lambda", "scheduler"))
 
 _ANYWHERE = {  # these know no resource
     "cloudformation:BatchDescribeTypeConfigurations",
@@ -190,6 +190,9 @@ class Places:
                 return (f"{self._bucket()}/*" if action in _OF_OBJECTS else self._bucket(),)
             case "glue":
                 return self._glue(name)
+            case "apigateway":  # APIs have ids of API Gateway's own choice; the account's setting has none
+                places = ("restapis", "restapis/*", "account", "tags/*")
+                return tuple(f"arn:{self._partition}:apigateway:{self._region}::/{place}" for place in places)
             case "athena":
                 return (self._arn(service, f"workgroup/{self._prefix}*"),)
             case "logs":

@@ -22,6 +22,10 @@ _READ_BUCKET = """
 """
 
 ACTIONS: Mapping[str, tuple[str, ...]] = {
+    "AWS::ApiGateway::Account": (*_actions("apigateway", "GET PATCH"), *_actions("iam", "GetRole PassRole")),
+    "AWS::ApiGateway::Deployment": _actions("apigateway", "DELETE GET PATCH POST PUT"),
+    "AWS::ApiGateway::RestApi": _actions("apigateway", "DELETE GET PATCH POST PUT"),
+    "AWS::ApiGateway::Stage": _actions("apigateway", "DELETE GET PATCH POST PUT"),
     "AWS::Athena::NamedQuery": _actions("athena", "CreateNamedQuery DeleteNamedQuery GetNamedQuery"),
     "AWS::Athena::WorkGroup": _actions(
         "athena",
@@ -141,4 +145,4 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
 
 def is_reading(action: str) -> bool:
     """Whether an action changes nothing: all that detecting drift needs."""
-    return action.partition(":")[2].startswith(("Get", "List", "Describe"))
+    return action.partition(":")[2].startswith(("Get", "GET", "List", "Describe"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -9,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 from local_project import LocalProject
 from repository import ROOT
 
@@ -69,3 +74,80 @@ def test_only_the_tool_takes_its_role(project: LocalProject, caller: str) -> Non
     given: dict[str, Any] = {"ExternalId": "local-third-party"} if caller == "another account" else {}
     with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
         sts.assume_role(RoleArn=project.outputs("ingest")["ThirdPartyRoleArn"], RoleSessionName="tool", **given)
+
+
+# Route 3
+
+VOID = {"type": "void", "timestamp": "2026-07-02T10:00:00Z", "amount": "1.00", "parent_id": "none"}
+
+
+def post(url: str, document: Any, keys: Credentials | None) -> tuple[int, dict[str, Any]]:
+    """Status and answer of a call, signed with keys or not at all."""
+    body = json.dumps(document).encode()
+    request = AWSRequest("POST", f"{url}/transactions", data=body, headers={"Content-Type": "application/json"})
+    if keys is not None:
+        SigV4Auth(keys, "execute-api", "ap-southeast-2").add_auth(request)
+    answer = URLLib3Session().send(request.prepare())
+    return answer.status_code, json.loads(answer.content)
+
+
+def test_a_file_by_the_api_is_in_base_and_bad_lines_are_listed(project: LocalProject, tmp_path: Path) -> None:
+    """Given a file with bad lines, when it goes by the API, then these are listed with their reasons and the rest is in base."""
+    file = tmp_path / "voids.jsonl"
+    lines = [json.dumps({**VOID, "id": f"api-{number}"}) for number in range(3)]
+    lines[1:1] = ["{no json", "", json.dumps({**VOID, "id": "", "amount": "-1"})]
+    file.write_text("\n".join(lines) + "\n")
+    project.dataops("run", "--env", "local")
+    (sent,) = project.document("ingest", "--env", "local", "--route", "api", "--wait", str(file))["files"]
+    assert sent["records"] == 3
+    assert sent["refused"] == [
+        {"line": 2, "reasons": [{"field": None, "reason": "not_json"}]},
+        {
+            "line": 4,
+            "reasons": [{"field": "id", "reason": "id_missing"}, {"field": "amount", "reason": "amount_invalid"}],
+        },
+    ]
+    counts = project.document("run", "--env", "local")["counts"]
+    assert (counts["read"], counts["kept"]) == (3, 3)
+    again = project.dataops("ingest", "--env", "local", "--route", "api", str(file))
+    assert f"{file}:4: id_missing (id), amount_invalid (amount)" in again.stdout
+    assert project.document("run", "--env", "local")["counts"]["duplicate"] == 3
+
+
+def test_the_last_of_quick_corrections_by_the_api_stands(project: LocalProject, tmp_path: Path) -> None:
+    """Given versions of one record in one call and the next, when the job has run, then the last of them counts."""
+    url, keys = project.document("local", "status")["api_url"], Credentials("000000000000", "local")
+    amounts = [f"{number}.00" for number in range(1, 9)]
+    for half in (amounts[:5], amounts[5:]):
+        records = [{**VOID, "id": "corrected", "amount": amount} for amount in half]
+        assert post(url, {"records": records}, keys)[0] == 202
+    counts = project.document("run", "--env", "local")["counts"]
+    assert (counts["read"], counts["kept"], counts["superseded"]) == (8, 1, 7)
+    rows = project.document("query", "--env", "local", "select amount from void where id = 'corrected'")["rows"]
+    assert rows == [["8.00"]]
+
+
+def test_the_api_answers_in_one_shape_whoever_refuses(project: LocalProject) -> None:
+    """Given calls that gateway or function refuse, when they are made, then status and shape are the documented ones."""
+    url, keys = project.document("local", "status")["api_url"], Credentials("000000000000", "local")
+    assert url.startswith("http://127.0.0.1:")
+    good = {**VOID, "id": "x"}
+    cases: list[tuple[Any, Credentials | None, int, dict[str, Any]]] = [
+        ({"records": [good]}, None, 403, {"index": None, "field": None, "reason": "MISSING_AUTHENTICATION_TOKEN"}),
+        ({"records": []}, keys, 400, {"index": None, "field": None, "reason": "BAD_REQUEST_BODY"}),
+        ({"records": [good, {}]}, keys, 400, {"index": 1, "field": "id", "reason": "id_missing"}),
+        ({"records": [good, 1]}, keys, 400, {"index": None, "field": None, "reason": "BAD_REQUEST_BODY"}),
+        (
+            {"records": [good], "x": "y" * 5_000_000},
+            keys,
+            413,
+            {"index": None, "field": "body", "reason": "too_many_bytes"},
+        ),
+    ]
+    for document, signer, status, error in cases:
+        found, answer = post(url, document, signer)
+        assert (found, answer["accepted"]) == (status, 0), answer
+        assert answer["errors"][0] == error
+        assert answer["request_id"]
+    log = project.client("logs").filter_log_events(logGroupName=project.outputs("api")["ApiLogGroupName"])["events"]
+    assert {"403", "400", "413"} <= {json.loads(event["message"])["status"] for event in log}

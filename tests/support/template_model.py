@@ -58,6 +58,8 @@ SAMPLES: dict[str, str] = {
     "AlertEmail": "on-call@example.com",
     "RunbookUrl": "https://example.com/operations.md",
     "WorkGroupName": "stack-athena",
+    "TransactionStreamName": "transactionstream-physical",
+    "IngestApiCodeKey": "artifacts/cdef/ingest_api.zip",
 }
 
 Json = Any

@@ -18,14 +18,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """Why a line was refused; the field is None when the line as a whole is meant."""
+
+    field: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class RefusedLine:
+    """A line of a file that was not taken, with every reason."""
+
+    line: int
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
 class Delivery:
-    """What became of one file; not delivered is one whose content was there already. The stream counts records."""
+    """What became of one file; not delivered is one whose content was there already.
+
+    Stream and API count records; the API lists the lines that it refuses.
+    """
 
     file: Path
     target: str
     delivered: bool
     bytes: int
     records: int | None = None
+    refused: tuple[RefusedLine, ...] | None = None
 
 
 # A route takes the session as well as the lake: its sender may be somebody else, with rights of its own.

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from refunds_lake.schema.contract import BLANKS, ID_LENGTH
+from refunds_lake.schema.plain_rules import DECODER, utf8
+
 from deployer.errors import DataopsError
 from deployer.lake.delivery.delivery import Delivery
 from deployer.lake.delivery.files import BadFiles, RawFile
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 MOST_RECORDS = 500
 MOST_BATCH_BYTES = 5 * 1024**2
 MOST_RECORD_BYTES = 1024**2  # with the partition key
-KEY_LETTERS = 32
+MOST_KEY_BYTES = 4 * ID_LENGTH
 PUT_ATTEMPTS = 8
 STREAM_PREFIX = "transactions/source=stream/"
 
@@ -56,7 +59,7 @@ def _stream_problem(file: RawFile) -> str | None:
         return f"{printable(str(file.path))}: the stream takes JSON Lines only, one record a line"
     try:
         for number, line in enumerate(stream_lines(file), start=1):
-            if len(line) + KEY_LETTERS > MOST_RECORD_BYTES:
+            if len(line) + MOST_KEY_BYTES > MOST_RECORD_BYTES:
                 return f"{printable(str(file.path))}: record {number} is longer than the 1 MiB that the stream takes"
     except (OSError, EOFError, zlib.error) as error:
         return f"{printable(str(file.path))}: cannot be read: {error}"
@@ -65,10 +68,29 @@ def _stream_problem(file: RawFile) -> str | None:
 
 def stream_lines(file: RawFile) -> Iterator[bytes]:
     """Yield the lines of a JSON Lines file without their ends; blank lines are no records."""
+    return (text for _, text in text_lines(file))
+
+
+def text_lines(file: RawFile) -> Iterator[tuple[int, bytes]]:
+    """Yield the same lines with their numbers in the file."""
     with gzip.open(file.path) if file.suffix.endswith(".gz") else file.path.open("rb") as lines:
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             if record := line.strip():
-                yield record
+                yield number, record
+
+
+def partition_key(line: bytes) -> str:
+    """Return the record's id: versions of one record go to one shard, so that a quick correction stays the later one.
+
+    What has no id that can be one is a hash of its own.
+    """
+    try:
+        record = DECODER.decode(line.decode())
+    except (ValueError, RecursionError):
+        record = None
+    found = record.get("id") if isinstance(record, dict) else None
+    key = (utf8(found) or "").strip(BLANKS) if type(found) is str else ""
+    return key if 0 < len(key) <= ID_LENGTH else hashlib.sha256(line).hexdigest()
 
 
 def batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
@@ -76,7 +98,7 @@ def batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
     size_bytes = 0
     for line in lines:
-        line_bytes = len(line) + KEY_LETTERS
+        line_bytes = len(line) + MOST_KEY_BYTES
         if batch and (len(batch) == MOST_RECORDS or size_bytes + line_bytes > MOST_BATCH_BYTES):
             yield batch
             batch, size_bytes = [], 0
@@ -88,7 +110,7 @@ def batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
 
 def _put_batch(lake: Lake, stream: str, file: RawFile, batch: list[bytes]) -> int:
     """Put records until all are taken: PutRecords answers 200 also when it took only some."""
-    waiting = [{"Data": line, "PartitionKey": hashlib.sha256(line).hexdigest()[:KEY_LETTERS]} for line in batch]
+    waiting = [{"Data": line, "PartitionKey": partition_key(line)} for line in batch]
     codes: set[str] = set()
     for attempt in range(PUT_ATTEMPTS):
         if attempt:

@@ -45,6 +45,9 @@ COMPLETIONS = (
     "deployer.local.events.deliveries",
     "deployer.local.slack",
     "deployer.local.lambda_workers",
+    "deployer.local.api_gateway.definitions",
+    "deployer.local.api_gateway.calls",
+    "deployer.local.api_gateway.addresses",
 )
 KEEP_LOG_BYTES = 10 << 20
 #: How long open connections may take to finish when the local cloud is stopped.

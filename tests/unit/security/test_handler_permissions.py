@@ -25,6 +25,10 @@ WITHOUT_HANDLERS = {
 
 # type -> why -> what is not granted. A property that a template begins to set moves its actions to resource_actions.py.
 NOT_GRANTED: dict[str, dict[str, str]] = {
+    "AWS::ApiGateway::RestApi": {
+        "the API's body stands in the template, and its integration has no role": "iam:PassRole s3:GetObject",
+        "the API has no resource policy: callers have the policy of their own account": "apigateway:UpdateRestApiPolicy",
+    },
     "AWS::Athena::WorkGroup": {
         "our workgroup has no execution role (those of Spark and Identity Center have)": """
             iam:CreateServiceLinkedRole iam:PassRole""",

@@ -5,11 +5,14 @@ The emulator accepts and drops much of this without a word, so it is asserted he
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ingest_api.call import MOST_RECORDS
 from refunds_lake.publishing.manifests import STAGING
 from refunds_lake.schema.columns import PARTITION_KEY, TABLES
 from template_model import (
@@ -51,6 +54,7 @@ SECTIONS = (
 
 # AWS::Glue and AWS::Athena names are what SQL and people type; the others AWS demands, or gives no way around.
 NAMED_ON_PURPOSE = {
+    "AWS::ApiGateway::RestApi",  # metrics have the name as their dimension; without one, it is the same everywhere
     "AWS::Athena::NamedQuery",
     "AWS::Athena::WorkGroup",
     "AWS::Glue::Job",  # policies name it, and nothing about a job needs its replacement
@@ -464,6 +468,53 @@ def test_a_route_of_others_is_off_without_them(sender: str, parts: str) -> None:
         assert part["Condition"] == f"Has{sender}"
     assert document["Outputs"][f"{parts}RoleArn"]["Condition"] == f"Has{sender}"
     assert f"{sender}NeedsExternalId" in document["Rules"]
+
+
+# API
+
+
+def test_a_changed_api_is_deployed() -> None:
+    """Given the API, then its deployment's id ends in the hash of it: another API is another deployment, and goes live."""
+    resources = TEMPLATES["api"].document["Resources"]
+    pictured = json.dumps(resources["Api"]["Properties"], sort_keys=True)
+    expected = f"ApiDeployment{hashlib.sha256(pictured.encode()).hexdigest()[:8]}"
+    (deployment,) = [name for name, body in resources.items() if body["Type"] == "AWS::ApiGateway::Deployment"]
+    assert deployment == expected, f"name it {expected} in templates/api.yaml, in both places"
+    assert resources["ApiStage"]["Properties"]["DeploymentId"] == {"Ref": expected}
+
+
+def test_the_api_takes_signed_calls_judges_the_envelope_and_logs_no_data() -> None:
+    """Given the API, then each method asks for a signature and has a model of the envelope; no log has a body."""
+    body = one_resource("api", "Api").properties["Body"]
+    operations = [operation for path in body["paths"].values() for operation in path.values()]
+    assert operations and all(operation["security"] == [{"sigv4": []}] for operation in operations)
+    assert all(operation["x-amazon-apigateway-request-validator"] == "body" for operation in operations)
+    assert body["components"]["schemas"]["Transactions"]["properties"]["records"]["maxItems"] == MOST_RECORDS
+    stage = one_resource("api", "ApiStage").properties
+    assert "body" not in stage["AccessLogSetting"]["Format"].lower()
+    (settings,) = stage["MethodSettings"]
+    assert (settings["LoggingLevel"], settings["DataTraceEnabled"]) == ("OFF", False)
+    assert settings["ThrottlingRateLimit"] and settings["ThrottlingBurstLimit"]
+
+
+def test_refusals_of_the_gateway_have_the_shape_of_the_functions() -> None:
+    """Given what the gateway itself refuses, then the answer has accepted, errors and request_id, and 429 says when again."""
+    responses = one_resource("api", "Api").properties["Body"]["x-amazon-apigateway-gateway-responses"]
+    for response in responses.values():
+        document = json.loads(response["responseTemplates"]["application/json"])
+        assert set(document) == {"accepted", "errors", "request_id"} and document["accepted"] == 0
+        assert set(document["errors"][0]) == {"index", "field", "reason"}
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "BAD_REQUEST_BODY", "REQUEST_TOO_LARGE"} <= set(responses)
+    assert "gatewayresponse.header.Retry-After" in responses["THROTTLED"]["responseParameters"]
+
+
+@pytest.mark.parametrize("without", [{"HasApi", "HasOwnLogRole"}, {"HasOwnLogRole"}], ids=["off", "role is given"])
+def test_the_api_is_off_unless_it_is_asked_for(without: set[str]) -> None:
+    """Given ApiMode OFF, then nothing of route 3 is built; given the account's own role for logs, that one is left alone."""
+    left = {resource.id for resource in Filled("api", without=without).resources()}
+    assert not left if "HasApi" in without else not left & {"ApiAccount", "ApiLogRole", "ApiLogRights"}
+    assert TEMPLATES["api"].parameters["ApiMode"].default == "OFF"
+    assert all(output["Condition"] == "HasApi" for output in TEMPLATES["api"].document["Outputs"].values())
 
 
 # Catalog

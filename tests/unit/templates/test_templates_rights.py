@@ -33,6 +33,7 @@ GLUE = f"arn:aws:glue:ap-southeast-2:{ACCOUNT}"
 DATA_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/data"
 ARTIFACTS_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/artifacts"
 STREAM = f"arn:aws:kinesis:ap-southeast-2:{ACCOUNT}:stream/transactionstream-physical"
+API = f"arn:aws:execute-api:ap-southeast-2:{ACCOUNT}:stack-api-transactions"
 OTHER_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/other"
 LOGS = f"arn:aws:logs:ap-southeast-2:{ACCOUNT}:log-group:"
 RAW, BASE, RESULTS, ARTIFACTS = (f"arn:aws:s3:::{name}-bucket" for name in ("raw", "base", "results", "artifacts"))
@@ -288,6 +289,18 @@ REQUESTS = [
     (TOOL, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=third-party/"}, False),
     (TOOL, "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
     (TOOL, "kms:Decrypt", DATA_KEY, {}, False),
+    # The API's function puts onto one stream, and neither reads it nor puts single records past its count.
+    ("api/IngestRole", "kinesis:PutRecords", STREAM, {}, True),
+    ("api/IngestRole", "kinesis:GetRecords", STREAM, {}, False),
+    ("api/IngestRole", "kinesis:PutRecords", STREAM + "-other", {}, False),
+    ("api/IngestRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": KINESIS}, True),
+    ("api/IngestRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, False),
+    ("api/IngestRole", "kms:Decrypt", DATA_KEY, {"kms:ViaService": KINESIS}, False),
+    ("api/IngestRole", "logs:PutLogEvents", f"{LOGS}ingestloggroup-physical:log-stream:2026", {}, True),
+    ("api/IngestRole", "logs:PutLogEvents", f"{LOGS}apiloggroup-physical:log-stream:2026", {}, False),
+    ("api/IngestRole", "s3:PutObject", f"{RAW}/transactions/source=stream/a.gz", {}, False),
+    ("api/ApiLogRole", "logs:PutLogEvents", f"{LOGS}apiloggroup-physical:log-stream:a", {}, True),
+    ("api/ApiLogRole", "logs:DeleteLogGroup", f"{LOGS}apiloggroup-physical", {}, False),
     # Firehose reads one stream, writes two prefixes, and reports.
     ("ingest/DeliveryRole", "kinesis:GetRecords", STREAM, {}, True),
     ("ingest/DeliveryRole", "kinesis:PutRecord", STREAM, {}, False),
@@ -315,6 +328,10 @@ ATTACHED = [
     ("ingest/StreamWriters", "kinesis:GetRecords", STREAM, {}, False),
     ("ingest/StreamWriters", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": KINESIS}, True),
     ("ingest/StreamWriters", "kms:Decrypt", DATA_KEY, {"kms:ViaService": KINESIS}, False),
+    ("api/ApiCallers", "execute-api:Invoke", f"{API}/v1/POST/transactions", {}, True),
+    ("api/ApiCallers", "execute-api:Invoke", f"{API}/v1/GET/transactions", {}, False),
+    ("api/ApiCallers", "execute-api:Invoke", f"{API}/v2/POST/transactions", {}, False),
+    ("api/ApiCallers", "kinesis:PutRecords", STREAM, {}, False),
     ("athena/ReportReaders", "athena:StartQueryExecution", WORKGROUP, {}, True),
     ("athena/ReportReaders", "athena:StartQueryExecution", WORKGROUP.replace("stack-athena", "primary"), {}, False),
     ("athena/ReportReaders", "athena:UpdateWorkGroup", WORKGROUP, {}, False),

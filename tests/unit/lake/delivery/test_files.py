@@ -7,7 +7,7 @@ import pytest
 
 from deployer.lake.delivery.delivery import size_text
 from deployer.lake.delivery.files import BadFiles, checked_files
-from deployer.lake.delivery.stream import MOST_BATCH_BYTES, MOST_RECORDS, batches, stream_lines
+from deployer.lake.delivery.stream import MOST_BATCH_BYTES, MOST_RECORDS, batches, partition_key, stream_lines
 
 KNOWN = ["a.json", "a.jsonl", "a.ndjson", "a.csv", "a.json.gz", "a.jsonl.gz", "a.ndjson.gz", "a.csv.gz", "a.parquet"]
 
@@ -97,6 +97,29 @@ def test_lines_of_a_stream_file(tmp_path: Path) -> None:
     for path in (written(tmp_path, "a.jsonl", content), written(tmp_path, "a.json.gz", gzip.compress(content))):
         (file,) = checked_files([path])
         assert list(stream_lines(file)) == [b'{"id": 1}', b'{"id": 2}']
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        (b'{"id": " a1 ", "type": "void"}', "a1"),
+        ('{"id": "é"}'.encode(), "é"),
+        (b'{"x": {"id": 5}, "id": "a"}', "a"),
+        (b'{"id": "\\ud800"}', "\ufffd"),
+    ],
+)
+def test_versions_of_a_record_have_one_partition_key(line: bytes, key: str) -> None:
+    """Given a record, when it is streamed, then its key is its id, as the job reads it."""
+    assert partition_key(line) == key
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"id": 5}', b'{"id": ""}', b'{"id": "%s"}' % (b"x" * 65), b"{}", b"no json", b"\xff", b"[" * 9999]
+)
+def test_what_has_no_id_has_a_key_of_its_own(line: bytes) -> None:
+    """Given a line without an id that can be one, when it is streamed, then its key is a hash, and short enough."""
+    assert partition_key(line) != partition_key(line + b" ")
+    assert len(partition_key(line)) == 64
 
 
 @pytest.mark.parametrize(("count", "size", "expected"), [(0, 1, []), (1, 1, [1]), (1001, 10, [500, 500, 1])])

@@ -1,0 +1,218 @@
+"""A call of a REST API as AWS answers it: limits of size and time, errors that tell nothing, a log line, metrics.
+
+The emulator shows a function's error to the caller, takes bodies of any size, waits for ever, and logs no call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from deployer.local.completion import LocalCloud
+from deployer.local.emulator.private_parts import load, replace, require
+
+Answer = tuple[int, dict[str, Any], bytes]
+MOST_BODY_BYTES: Final = 10 * 1024**2
+MOST_EVENT_BYTES: Final = 6 * 1024**2
+"""Of what a function is given: the body as a JSON string, with headers and context."""
+SERVER_ERROR: Final = "Internal server error"
+LOG_STREAM: Final = "calls"
+_VARIABLE: Final = re.compile(r"\$context\.([A-Za-z]+(?:\.[A-Za-z]+)*)")
+_log = logging.getLogger("dataops.api_gateway")
+
+#: What is known of the call that is being answered, for its log line.
+_call: ContextVar[dict[str, str] | None] = ContextVar("api_call", default=None)
+
+
+def install(cloud: LocalCloud) -> None:
+    """Wrap the data plane."""
+    apis = load("services.apigateway_v1")
+    require(apis, "_gw_error", ("response_type", "message"))
+    for name in ("_rest_apis", "_stages_v1"):
+        require(apis, name)
+    _wrap_errors(apis)
+    _wrap_invocation(apis)
+    _wrap_proxy_answers(apis)
+    execute = require(
+        apis, "handle_execute", ("api_id", "stage_name", "method", "path", "headers", "body", "query_params")
+    )
+
+    async def handle_execute(
+        api_id: str, stage_name: str, method: str, path: str, headers: Any, body: Any, query_params: Any
+    ) -> Answer:
+        known = {
+            "requestId": str(uuid.uuid4()),
+            "requestTime": f"{datetime.now(UTC):%d/%b/%Y:%H:%M:%S %z}",
+            "httpMethod": method,
+            "path": f"/{stage_name}{path}",
+            "resourcePath": path,
+            "stage": stage_name,
+            "apiId": api_id,
+            "protocol": "HTTP/1.1",
+            "identity.sourceIp": "127.0.0.1",
+            "identity.userAgent": str(headers.get("user-agent", "")),
+        }
+        token, began = _call.set(known), time.monotonic()
+        try:
+            answer: Answer = await execute(api_id, stage_name, method, path, headers, body, query_params)
+        finally:
+            _call.reset(token)
+        known |= {
+            "status": str(answer[0]),
+            "responseLength": str(len(answer[2] or b"")),
+            "responseLatency": str(round((time.monotonic() - began) * 1000)),
+        }
+        _account_for(apis, known, answer[0])
+        return answer
+
+    replace(apis, "handle_execute", handle_execute)
+
+
+def _wrap_errors(apis: Any) -> None:
+    """What the gateway itself answers: its kind, and its request's id."""
+    original = require(apis, "_gateway_error_response", ("error", "request"))
+
+    def gateway_error_response(error: Any, request: Any) -> Any:
+        if (known := _call.get()) is not None:
+            request["request_id"] = known["requestId"]
+            known["error.responseType"] = error.response_type
+            known["resourcePath"] = request["resource_path"] or known["resourcePath"]
+        return original(error, request)
+
+    replace(apis, "_gateway_error_response", gateway_error_response)
+
+
+def _wrap_invocation(apis: Any) -> None:
+    build = apis._build_lambda_event_v1
+    invoke = apis._invoke_lambda_proxy_v1
+
+    def build_event(*given: Any, **named: Any) -> Any:
+        event = build(*given, **named)
+        if (known := _call.get()) is not None:
+            context = event["requestContext"]
+            context["requestId"] = context["extendedRequestId"] = known["requestId"]
+            known |= {f"identity.{name}": str(value) for name, value in context["identity"].items() if value}
+            known["resourcePath"] = context["resourcePath"]
+            known["accountId"] = context["accountId"]
+        return event
+
+    async def invoke_lambda_proxy(integration: Any, *given: Any, **named: Any) -> Any:
+        body = given[7]
+        if len(body or b"") > MOST_BODY_BYTES or _event_bytes(body) > MOST_EVENT_BYTES:
+            return apis._gw_error("REQUEST_TOO_LARGE", "Request Too Long")
+        try:
+            seconds = float(integration.get("timeoutInMillis") or 29_000) / 1000
+            return await asyncio.wait_for(invoke(integration, *given, **named), seconds)
+        except TimeoutError:
+            return apis._gw_error("INTEGRATION_TIMEOUT", "Endpoint request timed out")
+
+    require(apis, "_build_lambda_event_v1")
+    require(
+        apis,
+        "_invoke_lambda_proxy_v1",
+        (
+            "integration",
+            "api_id",
+            "stage_name",
+            "stage",
+            "resource",
+            "request_path",
+            "method",
+            "headers",
+            "body",
+            "query_params",
+            "path_params",
+            "owner_account_id",
+            "owner_region",
+            "binary_media_types",
+            "authorizer_context",
+            "caller_identity",
+        ),
+    )
+    apis._build_lambda_event_v1, apis._invoke_lambda_proxy_v1 = build_event, invoke_lambda_proxy
+
+
+def _event_bytes(body: bytes | None) -> int:
+    return len(json.dumps((body or b"").decode("utf-8", "replace"), ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def _wrap_proxy_answers(apis: Any) -> None:
+    """A function that fails, or answers what is no proxy answer: 502, and the caller learns nothing of it."""
+    original = require(apis, "_lambda_proxy_response", ("result",))
+
+    def lambda_proxy_response(result: Any) -> Any:
+        answer, error = original(result)
+        if error is None and not result.get("throttle") and not is_proxy_answer(result.get("body")):
+            error = "the function's answer is no proxy answer"
+        if error is not None:
+            _log.warning("a function behind an API failed: %s", error)
+            return None, SERVER_ERROR
+        return answer, None
+
+    replace(apis, "_lambda_proxy_response", lambda_proxy_response)
+
+
+def is_proxy_answer(answer: Any) -> bool:
+    """Whether API Gateway can make a response of what a function returned."""
+    if isinstance(answer, (str, bytes)):
+        try:
+            answer = json.loads(answer)
+        except ValueError:
+            return False
+    if not isinstance(answer, dict):
+        return False
+    status, body = answer.get("statusCode", 200), answer.get("body", "")
+    known = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
+    return (
+        set(answer) <= known
+        and isinstance(status, (int, str))
+        and re.fullmatch(r"[1-5][0-9]{2}", str(status)) is not None
+        and (body is None or isinstance(body, str))
+    )
+
+
+def _account_for(apis: Any, known: Mapping[str, str], status: int) -> None:
+    """Write the stage's log line and the API's metrics, in the account and region of the API."""
+    scope = apis.find_api_scope(known["apiId"])
+    if scope is None:
+        return
+    with load("core.responses").request_scope(*scope):
+        stage = (apis._stages_v1.get(known["apiId"]) or {}).get(known["stage"])
+        if stage is None:
+            return
+        name = (apis._rest_apis.get(known["apiId"]) or {}).get("name", "")
+        setting = stage.get("accessLogSettings") or {}
+        if setting.get("destinationArn"):
+            write_line(setting["destinationArn"], log_line(setting.get("format", ""), known))
+        count = load("services.cloudwatch").record_metric
+        values = {
+            "Count": 1.0,
+            "4XXError": float(400 <= status < 500),
+            "5XXError": float(status >= 500),
+            "Latency": float(known["responseLatency"]),
+        }
+        for metric, value in values.items():
+            for dimensions in ({"ApiName": name}, {"ApiName": name, "Stage": known["stage"]}):
+                count("AWS/ApiGateway", metric, value, dimensions=dimensions)
+
+
+def log_line(text: str, known: Mapping[str, str]) -> str:
+    """Return the line of a call; a variable without a value is a dash."""
+    return _VARIABLE.sub(lambda found: known.get(found[1], "-"), text)
+
+
+def write_line(group_arn: str, line: str) -> None:
+    """Write to a log group, which must be there."""
+    logs = load("services.cloudwatch_logs")
+    group = group_arn.split(":log-group:")[-1].removesuffix(":*")
+    logs._create_log_stream({"logGroupName": group, "logStreamName": LOG_STREAM})
+    event = {"timestamp": int(time.time() * 1000), "message": line}
+    logs._put_log_events({"logGroupName": group, "logStreamName": LOG_STREAM, "logEvents": [event]})
