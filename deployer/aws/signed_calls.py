@@ -5,8 +5,6 @@ What is sent, and what an answer means, is its caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import boto3
@@ -16,22 +14,11 @@ from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
+from deployer.aws.http_answers import HttpAnswer, NoAnswer
+
 SERVICE = "execute-api"
 CONNECT_SECONDS = 10
 READ_SECONDS = 35  # API Gateway answers within 29
-
-
-@dataclass(frozen=True)
-class HttpAnswer:
-    """What came back; header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class NoAnswer(Exception):
-    """Nothing came back: no connection, or none within the time."""
 
 
 class SignedCalls:

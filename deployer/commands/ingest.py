@@ -76,7 +76,7 @@ def ingest_text(result: IngestResult, *, waited: bool) -> str:
         arrival = (
             "all are in the raw bucket" if waited else "Firehose writes them to the raw bucket within its interval"
         )
-        refused = [f"{file.file}:{line_text(line)}" for file in result.files for line in file.refused or ()]
+        refused = [f"{file.file}:{line_text(line)}" for file in result.files for line in file.refused]
         count = f", {len(refused):,} lines refused" if refused else ""
         return "\n".join((f"{records:,} records of {len(new)} files on the stream{count}; {arrival}", *refused))
     known = f"; {len(result.files) - len(new)} were there already" if len(new) < len(result.files) else ""

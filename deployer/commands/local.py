@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from deployer import local
-from deployer.aws.session import Access, Session
 from deployer.documents import as_document
 from deployer.local import Endpoint
 from deployer.local.paths import LocalPaths
@@ -82,6 +81,8 @@ def local_status(project_dir: Path) -> LocalStatus:
 
 def api_url(project_dir: Path, endpoint: Endpoint) -> str | None:
     """Return where the API answers; None where none is deployed."""
+    from deployer.aws.session import Access, Session  # here, and not above: no other part of this needs boto3
+
     session = Session(
         Project("local", project_dir, {}, {}, {}),
         Environment("local", region=endpoint.region),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import click
 
 from deployer.commands.run import load_watched
+from deployer.composition.environment import lake_of
 from deployer.documents import as_document
+from deployer.errors import UsageError
+from deployer.lake.delivery.redelivery import Redelivery, deliver_again
 from deployer.lake.load_text import replay_lines
 from deployer.lake.loads import replay_arguments
 from deployer.terminal.app import App
@@ -16,16 +21,41 @@ from deployer.terminal.options import env_option, examples
     epilog=examples(
         "dataops replay --env uat",
         "dataops replay --env uat --reason amount_invalid",
+        "dataops replay --env uat --delivery-errors",
     )
 )
 @env_option
 @click.option("--reason", metavar="REASON", help="Only records rejected for this reason, as in rejected.reasons.")
+@click.option("--delivery-errors", is_flag=True, help="Put onto the stream again what Firehose could not deliver.")
 @click.pass_obj
-def replay(app: App, env_name: str, reason: str | None) -> None:
+def replay(app: App, env_name: str, reason: str | None, delivery_errors: bool) -> None:
     """Judge rejected records again: their raw objects are read once more under the deployed job.
 
-    The totals change by exactly what is no longer rejected.
+    The totals change by exactly what is no longer rejected. With --delivery-errors, records that Firehose could not
+    deliver go onto the stream again, each object of them once.
     """
+    if delivery_errors:
+        if reason is not None:
+            raise UsageError("--reason has no meaning with --delivery-errors", hint="leave out one of them")
+        result = ReplayedDeliveries(env_name, tuple(deliver_again(lake_of(app.connect(env_name)), app.say)))
+        app.emit(as_document(result), redelivery_text(result))
+        return
     arguments = replay_arguments(reason)
     done = load_watched(app, env_name, arguments)
     app.emit(as_document(done), "\n".join(replay_lines(done, reason)))
+
+
+@dataclass(frozen=True)
+class ReplayedDeliveries:
+    """What was delivered again, by object of delivery-errors/."""
+
+    env: str
+    objects: tuple[Redelivery, ...]
+
+
+def redelivery_text(result: ReplayedDeliveries) -> str:
+    """Say in one line what was delivered again."""
+    if not result.objects:
+        return "there is nothing that Firehose could not deliver"
+    records = sum(each.records for each in result.objects)
+    return f"{records:,} records of {len(result.objects)} objects on the stream again"

@@ -5,18 +5,27 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
+from deployer.cloudformation.outputs import outputs_of
 from deployer.cloudformation.port import StackState
 from deployer.cloudformation.statuses import row_of
 from deployer.composition.environment import evidence_of, lock_owner
+from deployer.deploying.promotion import Evidence
 from deployer.documents import as_document
+from deployer.lake.arrivals import Arrivals, arrivals_of
+from deployer.lake.deployed_lake import MissingOutput, lake_from
 from deployer.ledger.ledger import Current
 from deployer.ledger.lock import Owner
+from deployer.printable import printable
 from deployer.release.release import short, short_commit
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
+
+if TYPE_CHECKING:
+    from deployer.aws.session import Session
 
 
 @dataclass(frozen=True)
@@ -34,24 +43,42 @@ class StackStatus:
 
 @dataclass(frozen=True)
 class StatusResult:
-    """An environment now: what is recorded as deployed, its stacks, and who holds its lock."""
+    """An environment now: what is recorded as deployed, its stacks, who holds its lock, and what has arrived.
+
+    `arrivals` is null where the lake is not deployed as a whole.
+    """
 
     environment: str
     current: Current | None
     stacks: tuple[StackStatus, ...]
     lock: Owner | None
+    arrivals: Arrivals | None
 
 
 @click.command(epilog=examples("dataops status --env local", "dataops status --env prod --output json"))
 @env_option
 @click.pass_obj
 def status(app: App, /, env_name: str) -> None:
-    """Show the release, its verdict, every stack, what to do about a stuck one, and who holds the lock."""
+    """Show the release, its verdict, every stack, what to do about a stuck one, who holds the lock, and what has arrived.
+
+    What has arrived is told by route, as the job has read it, with what lies in the raw bucket that no route owns.
+    """
     session = app.connect(env_name)
     evidence = evidence_of(session, 0, None)
     stacks = tuple(stack_status(stack, state, evidence.current) for stack, state in evidence.states.items())
-    result = StatusResult(env_name, evidence.current, stacks, lock_owner(session, evidence))
+    result = StatusResult(
+        env_name, evidence.current, stacks, lock_owner(session, evidence), _arrivals(session, evidence)
+    )
     app.emit(as_document(result), "\n".join(status_lines(result)))
+
+
+def _arrivals(session: Session, evidence: Evidence) -> Arrivals | None:
+    renames = {stack: spec.outputs for stack, spec in session.project.stacks.items()}
+    try:
+        lake = lake_from(session.environment.name, outputs_of(evidence.states, renames), session.client)
+    except MissingOutput:
+        return None
+    return arrivals_of(lake)
 
 
 def stack_status(stack: str, state: StackState | None, current: Current | None) -> StackStatus:
@@ -75,6 +102,22 @@ def status_lines(result: StatusResult) -> Iterator[str]:
             yield f"  {'':<16} -> {stack.way_out}"
     if result.lock:
         yield f"locked by {result.lock.describe(time.time())}"
+    if result.arrivals:
+        yield from arrival_lines(result.arrivals, result.environment)
+
+
+def arrival_lines(arrivals: Arrivals, environment: str) -> Iterator[str]:
+    """Say what has arrived, and what needs somebody's eye."""
+    yield "arrived, as far as the job has read it:"
+    for each in arrivals.routes:
+        last = f"last {each.last_arrival}" if each.last_arrival else "nothing yet"
+        counts = f"{each.files:>8,} files {each.records:>12,} records {each.rejected:>9,} rejected"
+        yield f"  {each.route:<16} {counts}  {last}"
+    for key in arrivals.unowned:
+        yield f"  no route owns {printable(key)} in the raw bucket"
+    if arrivals.delivery_errors:
+        yield f"  {arrivals.delivery_errors:,} objects that Firehose could not deliver"
+        yield f"  {'':<16} -> dataops replay --env {environment} --delivery-errors"
 
 
 def _head(result: StatusResult) -> str:

@@ -80,7 +80,8 @@ def _arrivals(runs: Iterable[Manifest], end: datetime) -> Sequence[InputObject]:
     return [each for each in found.values() if each.last_modified < end]
 
 
-def _route(key: str) -> str:
+def route_of(key: str) -> str:
+    """Return the route that an object came by: the folder below transactions/, or unknown."""
     found = _ROUTE.search(key)
     return found[1] if found else "unknown"
 
@@ -88,14 +89,14 @@ def _route(key: str) -> str:
 def _volumes(arrivals: Iterable[InputObject]) -> Mapping[str, Mapping[date, Volume]]:
     volumes: dict[str, dict[date, Volume]] = defaultdict(lambda: defaultdict(Volume))
     for each in arrivals:
-        volumes[_route(each.key)][each.last_modified.date()] += Volume(each.records, each.rejected)
+        volumes[route_of(each.key)][each.last_modified.date()] += Volume(each.records, each.rejected)
     return {route: dict(days) for route, days in volumes.items()}
 
 
 def _latest(arrivals: Iterable[InputObject]) -> Mapping[str, datetime]:
     latest: dict[str, datetime] = {}
     for each in sorted(arrivals, key=lambda each: each.last_modified):
-        latest[_route(each.key)] = each.last_modified
+        latest[route_of(each.key)] = each.last_modified
     return latest
 
 

@@ -1,5 +1,6 @@
 """The routes against moto: what arrives, what is skipped, what is retried, and what the partner may not do."""
 
+import base64
 import gzip
 import json
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from moto import mock_aws
 from deployer import pauses
 from deployer.aws.session import Access, Session
 from deployer.errors import DataopsError, UsageError
+from deployer.lake.arrivals import errors_to_deliver, unowned_keys
 from deployer.lake.delivery.delivery import Deliver, Delivery
 from deployer.lake.delivery.drop import deliver_s3
 from deployer.lake.delivery.files import BadFiles, RawFile, checked_files
+from deployer.lake.delivery.redelivery import deliver_again
 from deployer.lake.delivery.stream import deliver_stream, stream_keys, wait_for_stream
 from deployer.lake.delivery.third_party import deliver_third_party
 from deployer.lake.deployed_lake import NEEDED, Lake, lake_from
@@ -239,3 +242,49 @@ def test_an_object_that_is_no_gzip_is_named(outputs: dict[str, str]) -> None:
     with pytest.raises(DataopsError) as caught:
         wait_for_stream(lake_in(session, outputs), set(), 1, say=silent, timeout_seconds=5)
     assert caught.value.where == f"s3://raw/{key}"
+
+
+def failed(*records: bytes) -> bytes:
+    """An object as Firehose writes it when it cannot deliver records."""
+    lines = [
+        {
+            "attemptsMade": 4,
+            "arrivalTimestamp": 1790000000000,
+            "errorCode": "S3.AccessDenied",
+            "errorMessage": "Access was denied.",
+            "attemptEndingTimestamp": 1790000001000,
+            "rawData": base64.b64encode(record).decode(),
+        }
+        for record in records
+    ]
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
+
+
+def test_what_could_not_be_delivered_is_counted_and_delivered_again_once(outputs: dict[str, str]) -> None:
+    """Given objects of delivery errors, when they are delivered again, then their records are on the stream, each once."""
+    s3, folder = boto3.client("s3", region_name="eu-west-1"), "delivery-errors/source=stream/processing-failed/"
+    s3.put_object(Bucket="raw", Key=f"{folder}a", Body=failed(b'{"id": "1"}', b'{"id": "2"}\n'))
+    s3.put_object(Bucket="raw", Key=f"{folder}b.gz", Body=gzip.compress(failed(b'{"id": "3"}')))
+    lake = lake_in(session_of(), outputs)
+    assert errors_to_deliver(lake) == [f"{folder}a", f"{folder}b.gz"]
+    assert [each.records for each in deliver_again(lake, silent)] == [2, 1]
+    assert sorted(stream_records()) == [b'{"id": "1"}', b'{"id": "2"}', b'{"id": "3"}']
+    assert errors_to_deliver(lake) == [] and deliver_again(lake, silent) == []
+    s3.put_object(Bucket="raw", Key=f"{folder}c", Body=b"not Firehose's")
+    with pytest.raises(DataopsError, match="no object of Firehose's errors"):
+        deliver_again(lake, silent)
+    assert errors_to_deliver(lake) == [f"{folder}c"]
+
+
+def test_what_no_route_owns_is_named(outputs: dict[str, str]) -> None:
+    """Given objects inside and outside of the routes' folders, when they are looked for, then the outside ones are named."""
+    s3 = boto3.client("s3", region_name="eu-west-1")
+    owned = ["transactions/source=s3/a.csv", "transactions/source=sftp/u/a.csv", "smoke/r/a.csv", "delivery-errors/a"]
+    for key in (*owned, "loose.csv", "other/a.csv", "transactions/a.csv", "transactions/source=new/a.csv"):
+        s3.put_object(Bucket="raw", Key=key, Body=b"")
+    assert list(unowned_keys(lake_in(session_of(), outputs))) == [
+        "loose.csv",
+        "other/",
+        "transactions/a.csv",
+        "transactions/source=new/",
+    ]

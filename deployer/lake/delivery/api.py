@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from refunds_lake.schema.contract import NOT_JSON
 from refunds_lake.schema.plain_rules import DECODER
 
-from deployer.aws.signed_calls import HttpAnswer, NoAnswer, SignedCalls
+from deployer.aws.http_answers import HttpAnswer, NoAnswer
 from deployer.errors import DataopsError
 from deployer.lake.delivery.delivery import Delivery, Reason, RefusedLine
 from deployer.lake.delivery.files import BadFiles, RawFile
@@ -26,6 +26,7 @@ from deployer.printable import printable
 
 if TYPE_CHECKING:
     from deployer.aws.session import Session
+    from deployer.aws.signed_calls import SignedCalls
 
 MOST_RECORDS: Final = 500
 MOST_CALL_BYTES: Final = 4_500_000

@@ -45,7 +45,7 @@ class Delivery:
     delivered: bool
     bytes: int
     records: int | None = None
-    refused: tuple[RefusedLine, ...] | None = None
+    refused: tuple[RefusedLine, ...] = ()
 
 
 # A route takes the session as well as the lake: its sender may be somebody else, with rights of its own.

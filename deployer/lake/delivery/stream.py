@@ -39,16 +39,17 @@ def deliver_stream(
     problems = [problem for file in files if (problem := _stream_problem(file)) is not None]
     if problems:
         raise BadFiles(problems, hint="nothing was delivered; route s3 takes all formats and any length of line")
-    stream = _stream_of(lake)
+    stream = stream_of(lake)
     deliveries = []
     for number, file in enumerate(files, start=1):
-        records = sum(_put_batch(lake, stream, file, batch) for batch in batches(stream_lines(file)))
+        records = sum(put_batch(lake, stream, str(file.path), batch) for batch in batches(stream_lines(file)))
         deliveries.append(Delivery(file.path, stream, True, file.size_bytes, records))
         say(f"{number}/{len(files)} {printable(file.path.name)}: {records:,} records on the stream")
     return deliveries
 
 
-def _stream_of(lake: Lake) -> str:
+def stream_of(lake: Lake) -> str:
+    """Return the stream's name. Raises MissingOutput."""
     if lake.stream is None:
         raise MissingOutput(["TransactionStreamName"], lake.environment)
     return lake.stream
@@ -108,7 +109,7 @@ def batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _put_batch(lake: Lake, stream: str, file: RawFile, batch: list[bytes]) -> int:
+def put_batch(lake: Lake, stream: str, where: str, batch: list[bytes]) -> int:
     """Put records until all are taken: PutRecords answers 200 also when it took only some."""
     waiting = [{"Data": line, "PartitionKey": partition_key(line)} for line in batch]
     codes: set[str] = set()
@@ -123,7 +124,7 @@ def _put_batch(lake: Lake, stream: str, file: RawFile, batch: list[bytes]) -> in
             return len(batch)
     raise DataopsError(
         f"the stream did not take {len(waiting)} records: {', '.join(sorted(codes))}",
-        where=str(file.path),
+        where=where,
         hint="run the same command again: what is delivered twice counts once",
     )
 

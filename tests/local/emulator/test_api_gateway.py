@@ -270,4 +270,4 @@ def test_what_is_a_proxy_answer(answer: Any, is_one: bool) -> None:
 
 def test_a_log_line_shows_known_variables() -> None:
     """Given a format, when a line is made, then variables have their values, and unknown ones are dashes."""
-    assert log_line("$context.a.b $context.c, $context.a.b.", {"a.b": "1"}) == "1 - 1."
+    assert log_line("$context.a.b $context.c, $context.a.b.", {"a.b": "1"}) == "1 -, 1."

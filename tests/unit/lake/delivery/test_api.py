@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import pytest
 
+from deployer.aws.http_answers import HttpAnswer, NoAnswer
 from deployer.aws.session import Session
-from deployer.aws.signed_calls import HttpAnswer, NoAnswer
 from deployer.errors import DataopsError
 from deployer.lake.delivery import api
 from deployer.lake.delivery.api import MOST_CALL_BYTES, deliver_api
@@ -101,7 +101,7 @@ def test_a_file_of_bad_lines_only_ends(tmp_path: Path) -> None:
     fake = FakeApi()
     delivery = deliver(fake, tmp_path, b'{"bad": "x"}\n' * 3)
     assert len(fake.calls) == 1
-    assert (delivery.records, len(delivery.refused or ())) == (0, 3)
+    assert (delivery.records, len(delivery.refused)) == (0, 3)
 
 
 def test_a_call_that_fails_is_made_again(tmp_path: Path, pauses: list[float]) -> None:
