@@ -112,6 +112,7 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
         ListTagsForResource PutRetentionPolicy TagResource UntagResource""",
     ),
     "AWS::Logs::LogStream": _actions("logs", "CreateLogStream DeleteLogStream DescribeLogStreams"),
+    "AWS::Logs::MetricFilter": _actions("logs", "DeleteMetricFilter DescribeMetricFilters PutMetricFilter"),
     "AWS::S3::Bucket": _actions(
         "s3",
         f"""{_READ_BUCKET} CreateBucket DeleteBucket PutBucketLogging PutBucketNotification PutBucketOwnershipControls

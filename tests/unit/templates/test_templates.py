@@ -173,7 +173,8 @@ def test_data_and_its_keys_outlive_the_stack(resource: Resource) -> None:
 @each([resource for resource in all_resources() if "DatabaseName" not in resource.properties])
 def test_only_what_needs_a_name_has_one(resource: Resource) -> None:
     """Given a resource, then it has a name of our choice only where AWS or the SQL needs one."""
-    named = [name for name in PHYSICAL_NAMES if name in resource.properties and resource.type != "AWS::Logs::LogStream"]
+    of_a_group = resource.type in ("AWS::Logs::LogStream", "AWS::Logs::MetricFilter")
+    named = [name for name in PHYSICAL_NAMES if name in resource.properties and not of_a_group]
     assert not named or {resource.type, str(resource)} & NAMED_ON_PURPOSE
 
 
