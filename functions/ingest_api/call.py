@@ -6,9 +6,9 @@ The text goes onto the stream as it is: raw keeps what was sent, number for numb
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from refunds_lake.schema.contract import BLANKS, LINE_TOO_LONG, NOT_JSON
 from refunds_lake.schema.plain_rules import DECODER
@@ -19,6 +19,9 @@ MOST_BYTES: Final = 5_000_000
 MOST_RECORD_BYTES: Final = 1_000_000
 """Firehose refuses a record of more than 1,000 KiB, Kinesis one of more than 1 MiB with its key."""
 _BLANK: Final = frozenset(BLANKS)
+_DECODE: Final[Callable[[str, int], tuple[Any, int]]] = vars(DECODER)["scan_once"]
+"""What raw_decode calls; twice as fast, and StopIteration is its error."""
+_SEPARATOR: Final = re.compile(rf"[{BLANKS}]*([,\]])[{BLANKS}]*").match
 _ENDS_OF_LINES: Final = str.maketrans("\r\n", "  ")
 
 
@@ -30,8 +33,7 @@ class Refused(Exception):
         self.status, self.reason, self.index, self.field = status, reason, index, field
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One element of `records`: its text in one line, and its fields where it is an object."""
 
     text: str
@@ -41,7 +43,8 @@ class Record:
         """Why it cannot be a record at all."""
         if self.fields is None:
             return NOT_JSON
-        return LINE_TOO_LONG if len(self.text.encode()) > MOST_RECORD_BYTES else None
+        is_long = len(self.text) > MOST_RECORD_BYTES // 4 and len(self.text.encode()) > MOST_RECORD_BYTES
+        return LINE_TOO_LONG if is_long else None
 
 
 def records_of(body: str) -> list[Record]:
@@ -90,27 +93,28 @@ def _read(body: str) -> list[Record] | None:
 
 
 def _elements(body: str, at: int) -> tuple[list[Record], int]:
+    """The elements of the list that begins here, and where it has ended."""
     records: list[Record] = []
+    has_lines = "\n" in body or "\r" in body
     at = _blank(body, at + 1)
     if body[at : at + 1] == "]":
         return records, at + 1
     while True:
         value, end = _value(body, at, len(records))
-        records.append(Record(body[at:end].translate(_ENDS_OF_LINES), value if isinstance(value, dict) else None))
-        at = _blank(body, end)
-        match body[at : at + 1]:
-            case ",":
-                at = _blank(body, at + 1)
-            case "]":
-                return records, at + 1
-            case _:
-                raise Refused(400, NOT_JSON, index=len(records) - 1)
+        text = body[at:end].translate(_ENDS_OF_LINES) if has_lines else body[at:end]
+        records.append(Record(text, value if type(value) is dict else None))
+        separator = _SEPARATOR(body, end)
+        if separator is None:
+            raise Refused(400, NOT_JSON, index=len(records) - 1)
+        at = separator.end()
+        if separator[1] == "]":
+            return records, separator.end(1)
 
 
 def _value(body: str, at: int, index: int | None) -> tuple[Any, int]:
     try:
-        return DECODER.raw_decode(body, at)
-    except ValueError:
+        return _DECODE(body, at)
+    except (StopIteration, ValueError):
         raise Refused(400, NOT_JSON, index=index, field="body" if index is None else "records") from None
 
 

@@ -53,7 +53,8 @@ def judge(
         return *_answer(refused.status, [_error(refused.index, refused.field, refused.reason)], request_id), {
             "ApiRefusedCalls": 1
         }
-    errors = [error for index, record in enumerate(records) for error in errors_of(index, record, now)]
+    latest = too_late(now)
+    errors = [error for index, record in enumerate(records) for error in errors_of(index, record, latest)]
     if errors:
         bad = len({error["index"] for error in errors})
         counts = {"ApiRefusedCalls": 1, "ApiRefusedRecords": bad, "ApiNotPutRecords": len(records) - bad}
@@ -87,12 +88,12 @@ def body_of(event: Mapping[str, Any]) -> str:
         raise Refused(400, "invalid_utf8", field="body") from None
 
 
-def errors_of(index: int, record: Record, now: datetime) -> list[Answer]:
-    """Return every reason why a record is no transaction; the latest timestamp is the job's, at the moment of the call."""
+def errors_of(index: int, record: Record, latest: datetime) -> list[Answer]:
+    """Return every reason why a record is no transaction that lies before `latest`: the job's, at the moment of the call."""
     if fault := record.fault():
         return [_error(index, None, fault)]
     assert record.fields is not None
-    return [_error(index, rule.field, rule.reason) for rule in broken_rules(record.fields, too_late(now))]
+    return [_error(index, rule.field, rule.reason) for rule in broken_rules(record.fields, latest)]
 
 
 def entry(record: Record) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest_api import handler, stream
 from ingest_api.call import MOST_BYTES, MOST_RECORD_BYTES, MOST_RECORDS, Refused, records_of
-from reading import judged
+from reading import NOW, judged
+from refunds_lake.schema.contract import too_late
 
 GOOD = {"id": "v1", "type": "void", "timestamp": "2026-09-05T10:00:00Z", "amount": "1.00", "parent_id": "p"}
 
@@ -241,13 +241,12 @@ def test_what_is_accepted_is_never_rejected_by_the_job(
 @given(st.lists(RECORDS, min_size=1, max_size=2))
 def test_reasons_are_the_jobs(kinesis: FakeKinesis, records: list[dict[str, Any]]) -> None:
     """Given records, when the API refuses some, then the job would have rejected the same ones, for the same reasons."""
-    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     texts = [json.dumps(each) for each in records]
     try:
         taken = records_of('{"records":[' + ",".join(texts) + "]}")
     except Refused:
         return
-    found = [sorted({error["reason"] for error in handler.errors_of(0, each, now)}) for each in taken]
+    found = [sorted({error["reason"] for error in handler.errors_of(0, each, too_late(NOW))}) for each in taken]
     rows = judged("a.jsonl", "".join(each + "\n" for each in texts).encode())
     assert found == [sorted(row["reasons"] or []) for row in rows]
 
