@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from local_project import LocalProject
 from repository import ROOT
 
@@ -151,3 +154,31 @@ def test_the_api_answers_in_one_shape_whoever_refuses(project: LocalProject) -> 
         assert answer["request_id"]
     log = project.client("logs").filter_log_events(logGroupName=project.outputs("api")["ApiLogGroupName"])["events"]
     assert {"403", "400", "413"} <= {json.loads(event["message"])["status"] for event in log}
+
+
+def test_no_call_that_the_description_allows_or_forbids_makes_the_api_fail(project: LocalProject) -> None:
+    """Given calls made from the API's own description, good and bad ones, when they are sent, then each gets a documented answer."""
+    schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed; it comes with [dev]")
+    page = (ROOT / "docs" / "ingestion" / "api.md").read_text(encoding="utf-8")
+    description = yaml.safe_load("openapi:" + page.split("```yaml\nopenapi:")[1].split("```")[0])
+    url, keys = project.document("local", "status")["api_url"], Credentials("000000000000", "local")
+    operation = schemathesis.openapi.from_dict(description)["/transactions"]["POST"]
+    documented = {int(status) for status in description["paths"]["/transactions"]["post"]["responses"]}
+    modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
+    seen = set()
+
+    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in modes)))
+    def check(case: Any) -> None:
+        is_document = isinstance(case.body, (dict, list, str, int, float, type(None)))
+        body = json.dumps(case.body).encode() if is_document else case.body if isinstance(case.body, bytes) else b""
+        request = AWSRequest("POST", f"{url}/transactions", data=body, headers={"Content-Type": "application/json"})
+        SigV4Auth(keys, "execute-api", "ap-southeast-2").add_auth(request)
+        answer = URLLib3Session().send(request.prepare())
+        seen.add(answer.status_code)
+        assert answer.status_code in documented - {403, 503}, (body, answer.content)
+        document = json.loads(answer.content)
+        assert answer.status_code == 202 or (document["accepted"] == 0 and document["errors"][0]["reason"])
+
+    check()
+    assert 400 in seen
