@@ -10,15 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from refunds_checks.facts import route_of
+from refunds_checks.facts import ROUTES, route_of
 from refunds_lake.publishing.manifests import InputObject, Manifest, in_force
 from refunds_lake.storage.objects import utc_text
 
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.run_manifests import recorded_runs
 
-ROUTES: Final = ("s3", "sftp", "stream", "third-party")
-"""Folders below transactions/source=; what the API takes rides on the stream."""
 TRANSACTIONS: Final = "transactions/"
 DELIVERY_ERRORS: Final = "delivery-errors/"
 DELIVERED_AGAIN: Final = f"{DELIVERY_ERRORS}delivered-again/"

@@ -18,6 +18,8 @@ from refunds_lake.storage.objects import ObjectStore
 
 WEEKS_OF_HISTORY: Final = 8
 """So many earlier days of the same weekday are looked at."""
+ROUTES: Final = ("s3", "sftp", "stream", "third-party")
+"""Folders below transactions/source= that a route owns; what the API takes rides on the stream."""
 _ROUTE: Final = re.compile(r"source=([^/]+)/")
 
 
@@ -72,6 +74,12 @@ def read_facts(store: ObjectStore, base_prefix: str, day: date, *, all_months: b
         published=published,
         reporting_time_zone=state.reporting_time_zone,
     )
+
+
+def unowned_records(facts: Facts) -> int:
+    """Return the records of the day that lay where no route writes, and were read all the same."""
+    unowned = (days for route, days in facts.volumes.items() if route not in ROUTES)
+    return sum(days.get(facts.day, Volume()).records for days in unowned)
 
 
 def _arrivals(runs: Iterable[Manifest], end: datetime) -> Sequence[InputObject]:

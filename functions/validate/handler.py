@@ -19,7 +19,7 @@ import boto3
 from refunds_alerts.message import Message, State
 from refunds_checks.arrivals import Cadences, parse_cadences
 from refunds_checks.athena import Workgroup
-from refunds_checks.facts import read_facts
+from refunds_checks.facts import read_facts, unowned_records
 from refunds_checks.registry import Check, Severity, load_checks
 from refunds_checks.validation import Query, Report, Verdict, report_key, summary, validate
 from refunds_lake.storage.objects import ObjectStore, S3ObjectStore
@@ -90,7 +90,7 @@ def run(
     facts = read_facts(store, settings.base_prefix, day)
     report = validate(checks or load_checks(CHECKS), facts, settings.cadences, query, clock=now)
     store.put(report_key(day), json.dumps(report.document(), indent=1).encode())
-    print(json.dumps(metrics(report, settings)), flush=True)
+    print(json.dumps(metrics(report, settings, unowned_records=unowned_records(facts))), flush=True)
     link = link_to(report_key(day), settings)
     return {"kind": "validation", "environment": settings.environment, **summary(report), "report": link}
 
@@ -101,14 +101,18 @@ def link_to(key: str, settings: Settings) -> str:
     return f"{bucket}?region={settings.region}&prefix={quote(key, safe='')}"
 
 
-def metrics(report: Report, settings: Settings) -> dict[str, Any]:
-    """Return the rows of each check that was judged, and how many fail, in CloudWatch's embedded metric format."""
+def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict[str, Any]:
+    """Return the rows of each check that was judged, and how many fail, in CloudWatch's embedded metric format.
+
+    `unowned_records` were read that day from where no route writes.
+    """
     values = {
         **{each.check.name: each.rows for each in report.results if each.verdict in (Verdict.PASSED, Verdict.FAILED)},
         "failing_errors": len(report.errors),
         "failing_warnings": sum(
             each.verdict is Verdict.FAILED and each.check.severity is Severity.WARNING for each in report.results
         ),
+        "unowned_records": unowned_records,
         "validations": 1,
     }
     declared = {

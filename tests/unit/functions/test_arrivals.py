@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lake_fakes import DirectoryStore
 from refunds_checks.arrivals import Skipped, rejected_shares, stale_routes, unusual_volumes
-from refunds_checks.facts import Facts, Volume, read_facts
+from refunds_checks.facts import Facts, Volume, read_facts, unowned_records
 from refunds_lake.publishing.manifests import InputObject, Manifest, Month, RunKind, Tables, manifest_key
 
 DAY = date(2026, 10, 1)
@@ -235,3 +235,14 @@ def test_each_route_has_its_own_share() -> None:
     """Given a bad route beside a much larger good one, then the bad one is reported all the same."""
     facts = Facts(DAY, volumes={"s3": {DAY: Volume(1_000_000)}, "sftp": {DAY: Volume(10, 9)}})
     assert [row[0] for row in rejected_shares(facts, {}, 0.05).rows] == ["sftp"]
+
+
+def test_records_that_no_route_owns_are_counted() -> None:
+    """Given a day's records of known routes and of others, then those of the others are counted, of that day alone."""
+    volumes = {
+        "s3": {DAY: Volume(10)},
+        "unknown": {DAY: Volume(3, 1), DAY - timedelta(days=1): Volume(7)},
+        "mail": {DAY: Volume(2)},
+    }
+    assert unowned_records(Facts(DAY, volumes=volumes)) == 5
+    assert unowned_records(Facts(DAY)) == 0

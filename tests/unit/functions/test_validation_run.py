@@ -239,6 +239,7 @@ def test_a_run_writes_its_report_and_counts(store: DirectoryStore, capsys: pytes
         "orphans": 9,
         "failing_errors": 2,  # the one with rows, and the one that could not run: it has no rows to count
         "failing_warnings": 1,
+        "unowned_records": 0,
         "validations": 1,
     }
     assert (declared["Namespace"], declared["Dimensions"], line["Function"]) == (
@@ -319,7 +320,7 @@ def test_the_day_is_yesterday_in_utc_or_the_events() -> None:
 
 def test_the_alarms_watch_metrics_that_the_function_writes() -> None:
     """Given the alarms on the validation, then namespace, metric and dimension are those of the function's line."""
-    line = metrics(validated(check("a"), query=answers()), SETTINGS)
+    line = metrics(validated(check("a"), query=answers()), SETTINGS, unowned_records=0)
     (declared,) = line["_aws"]["CloudWatchMetrics"]
     for name in ("FailingChecks", "MissingValidation"):
         alarm = one_resource("operations", name).properties

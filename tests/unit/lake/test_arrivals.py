@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from refunds_checks.facts import ROUTES
 from refunds_lake.publishing.manifests import InputObject, Manifest, RunKind
 
 from deployer.commands.status import arrival_lines
-from deployer.lake.arrivals import ROUTES, Arrivals, RouteArrivals, by_route
+from deployer.lake.arrivals import Arrivals, RouteArrivals, by_route
 
 DAY = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
