@@ -55,6 +55,11 @@ class LocalPaths:
         return self.root / "slack.jsonl"
 
     @property
+    def issuers(self) -> Path:
+        """Issuers of web identity tokens with their public keys (JSON Web Key Sets); written by whoever is one, a test."""
+        return self.root / "issuers.json"
+
+    @property
     def state(self) -> Path:
         """Everything that is not the body of an S3 object."""
         return self.root / "state"

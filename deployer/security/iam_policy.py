@@ -34,7 +34,7 @@ class Role(StrEnum):
 
 COMMANDS: Mapping[Role, frozenset[str]] = {
     Role.REVIEW: frozenset({"diff", "doctor", "drift", "history", "plan", "show", "status"}),
-    Role.DEPLOY: frozenset({"deploy", "promote", "review", "rollback", "unlock"}),
+    Role.DEPLOY: frozenset({"bootstrap", "deploy", "promote", "review", "rollback", "unlock"}),
     Role.OPERATE: frozenset(
         {
             "check",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,10 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from deployed_project import DATAOPS
 from pipeline_agent import (
     FAILED,
     ROOT,
@@ -27,13 +32,15 @@ from pipeline_agent import (
     scripts,
     write_agent_python,
 )
+from token_issuer import HOST, Issuer
 
 from deployer import local
 
 MAIN = {"Build.Reason": "IndividualCI", "Build.SourceBranch": "refs/heads/main"}
 NIGHT = {"Build.Reason": "Schedule", "Build.SourceBranch": "refs/heads/main"}
 PULL_REQUEST = {"Build.Reason": "PullRequest", "Build.SourceBranch": "refs/pull/7/merge"}
-KEYS = {"awsAccessKeyId": "of-the-group", "awsSecretAccessKey": "of-the-group"}
+OF_DATAOPS = ("refunds_alerts", "refunds_checks", "refunds_statements")  # dataops itself imports these
+AZURE = ["--organization", "acme", "--organization-id", HOST.partition("/")[2], "--azure-project", "refunds"]
 SAME_MONTH_RULE = "    where kept_refund.month != kept_purchase.month\n"
 
 
@@ -55,6 +62,10 @@ class Team:
         for file in repository_files(ROOT):
             (self.checkout / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / file, self.checkout / file, follow_symlinks=False)
+        local.start(self.checkout, say=lambda text: None)
+        self.azure: dict[str, str] = {}
+        self.comments: list[Comment] = []
+        self.issuer = Issuer()
         self._write_configuration()
         self._git("init", "--quiet", "--initial-branch", "main")
         self.commit("A release")
@@ -62,14 +73,35 @@ class Team:
         write_agent_python(self._programs)
 
     def _write_configuration(self) -> None:
-        """The repository's own, but for where uat and prod are: two accounts of the local cloud, without profiles."""
+        """The repository's own, but for where uat and prod are: two accounts at the address of the local cloud."""
         file = self.checkout / "dataops.yml"
         project = yaml.safe_load(file.read_text(encoding="utf-8"))
         for name in ("uat", "prod"):
-            del project["environments"][name]["profile"]
-            project["environments"][name]["endpoint"] = "local"
+            project["environments"][name]["endpoint"] = self._endpoint().url
         self.accounts = {name: project["environments"][name]["account"] for name in ("uat", "prod")}
         file.write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
+
+    def _endpoint(self) -> local.Endpoint:
+        endpoint = local.find(self.checkout)
+        assert endpoint is not None
+        return endpoint
+
+    def bootstrap(self, issuer: Issuer) -> dict[str, dict[str, Any]]:
+        """The one-time step in both accounts, by an administrator with keys of each; what it says."""
+        issuer.make_known(self.checkout)
+        keys = self._programs / "administrator.ini"
+        secret = self._endpoint().secret_access_key
+        profile = "[profile refunds-lake-{}]\naws_access_key_id = {}\naws_secret_access_key = {}\n"
+        keys.write_text("".join(profile.format(name, account, secret) for name, account in self.accounts.items()))
+        said = {}
+        for name in self.accounts:
+            command = [DATAOPS, "--output", "json", "bootstrap", "--env", name, "--yes", *AZURE]
+            environment = {**os.environ, "AWS_CONFIG_FILE": str(keys)}
+            done = subprocess.run(command, cwd=self.checkout, env=environment, capture_output=True, check=False)
+            assert done.returncode == 0, done.stderr.decode()
+            said[name] = json.loads(done.stdout)
+        keys.unlink()
+        return said
 
     def _git(self, *arguments: str) -> bytes:
         author = ["-c", "user.name=Team", "-c", "user.email=team@example.com", "-c", "commit.gpgsign=false"]
@@ -87,13 +119,13 @@ class Team:
 
     def run(self, variables: dict[str, str], **more: Any) -> Run:
         """A run of the pipeline that has not begun."""
-        azure = {"Build.SourcesDirectory": str(self.checkout), **variables}
-        groups = {"refunds-lake-uat": KEYS, "refunds-lake-prod": KEYS}
-        return Run(self.checkout, azure, groups, self._programs, **more)
+        azure = {"Build.SourcesDirectory": str(self.checkout), **self.azure, **variables}
+        connections = [f"refunds-lake-{name}" for name in self.accounts]
+        groups = {name: {"serviceConnectionId": f"id-of-{name}"} for name in connections}
+        return Run(self.checkout, azure, groups, self._programs, endpoint=self._endpoint().url, **more)
 
     def look_at(self, environment: str) -> Account:
-        endpoint = local.find(self.checkout)
-        assert endpoint is not None
+        endpoint = self._endpoint()
         session = boto3.Session(self.accounts[environment], endpoint.secret_access_key, region_name=endpoint.region)
         s3 = session.client("s3", endpoint_url=endpoint.url)
         (bucket,) = [b["Name"] for b in s3.list_buckets()["Buckets"] if "artifacts" in b["Name"]]
@@ -115,6 +147,7 @@ class Team:
 class Released:
     """A pull request, the run of main after it that went through to prod, and the night after that."""
 
+    bootstrapped: dict[str, dict[str, Any]]
     pull_request: Run
     comments: list[Comment]
     main: Run
@@ -138,22 +171,27 @@ class Stopped:
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    team = Team(tmp_path_factory.mktemp("pipeline"))
-    yield team
+    team, issuer = Team(tmp_path_factory.mktemp("pipeline")), Issuer()
+    with azure_devops(lambda connection: issuer.token(connection.removeprefix("id-of-"))) as (variables, comments):
+        team.azure, team.comments, team.issuer = variables, comments, issuer
+        yield team
     local.stop(team.checkout)
 
 
 @pytest.fixture(scope="module")
 def released(team: Team) -> Released:
     """The runs, one after the other. Lint and tests are those of the pull request: they are not run twice."""
-    with azure_devops() as (variables, comments):
-        pull_request = team.run(PULL_REQUEST | variables).all_stages()
+    bootstrapped = team.bootstrap(team.issuer)
+    pull_request = team.run(PULL_REQUEST).all_stages()
 
     def leave_only_what_promotes(stage: str) -> None:
         """In prod's checkout nothing is left that could be built: no template, no SQL, no script of the job."""
         if stage == "prod":
-            for name in ("templates", "athena", "functions", "glue/base_tables.py"):
-                path = team.checkout / name
+            functions = [path for path in (team.checkout / "functions").iterdir() if path.name not in OF_DATAOPS]
+            for path in (
+                *functions,
+                *(team.checkout / name for name in ("templates", "athena", "glue/base_tables.py")),
+            ):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     done = {name: pull_request.results[name] for name in ("lint", "test")}
@@ -161,7 +199,17 @@ def released(team: Team) -> Released:
     assert main.results["prod"] == SUCCEEDED, str(main.last())
     night = team.run(NIGHT, results=dict(done)).all_stages()
     commit, script = team.head(), team.committed("glue/base_tables.py")
-    return Released(pull_request, comments, main, night, commit, script, team.look_at("uat"), team.look_at("prod"))
+    return Released(
+        bootstrapped,
+        pull_request,
+        team.comments,
+        main,
+        night,
+        commit,
+        script,
+        team.look_at("uat"),
+        team.look_at("prod"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +230,39 @@ def stopped(team: Team, released: Released) -> Stopped:
         attempt.stage("prod")
         attempts.append(attempt)
     return Stopped(main, wrong, *attempts, team.look_at("prod"))
+
+
+def test_the_roles_are_made_once_and_the_rest_is_said(released: Released) -> None:
+    """Given two accounts, when each is bootstrapped, then it has the roles of .ci/*.ini, and what remains to be clicked."""
+    for name, said in released.bootstrapped.items():
+        account = {"uat": "111111111111", "prod": "222222222222"}[name]
+        assert said["outcome"] == "done"
+        assert said["deploy_role_arn"] == f"arn:aws:iam::{account}:role/refunds-lake-deploy"
+        assert said["subject"] == f"sc://acme/refunds/refunds-lake-{name}" and said["issuer"] == f"https://{HOST}"
+        assert any(said["deploy_role_arn"] in step for step in said["remaining"])
+        assert any("an approval" in step for step in said["remaining"]) is (name == "prod")
+
+
+def test_the_connection_of_uat_cannot_deploy_to_prod(team: Team, released: Released) -> None:
+    """Given a token of uat's service connection, when prod's deploying role is taken with it, then STS refuses."""
+    endpoint = local.find(team.checkout)
+    assert endpoint is not None
+    sts = boto3.client("sts", "ap-southeast-2", endpoint_url=endpoint.url, config=Config(signature_version=UNSIGNED))
+    for connection, code in (("refunds-lake-uat", "AccessDenied"), ("refunds-lake-prod", "")):
+        try:
+            sts.assume_role_with_web_identity(
+                RoleArn=released.bootstrapped["prod"]["deploy_role_arn"],
+                RoleSessionName="by-hand",
+                WebIdentityToken=team.issuer.token(connection),
+            )
+            assert not code
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == code
+
+
+def test_no_token_stays_behind(team: Team, released: Released) -> None:
+    """Given the runs, when they have ended, then no file of theirs holds a token."""
+    assert not list((team.checkout / ".ci").glob("web-identity-token*"))
 
 
 def test_a_pull_request_ends_with_the_posted_plan(released: Released) -> None:
@@ -228,8 +309,8 @@ def test_promote_gets_the_release_of_uat_and_nothing_else(released: Released) ->
     id_of_uat = released.main.outputs["uat", "deploy", "deploy.release.id"]
     assert released.uat.current is not None and id_of_uat == released.uat.current["release"]
     (promoted,) = [ran.script for ran in released.main.of("prod") if "dataops" in ran.script]
-    only_the_id = f'dataops promote --env prod --release "{id_of_uat}" --yes --lock-timeout 1800 --timeout 4500'
-    assert promoted == f".venv/bin/{only_the_id}"
+    only_the_id = f'.ci/with-web-identity .venv/bin/dataops promote --env prod --release "{id_of_uat}" --yes --lock-timeout 1800 --timeout 4500'
+    assert promoted == only_the_id
     assert list(released.main.outputs) == [("uat", "deploy", "deploy.release.id")]
 
 

@@ -9,11 +9,12 @@ import json
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import parse_qs
 
 import yaml
 from repository import ROOT
@@ -114,13 +115,27 @@ class Comment:
     body: Any
 
 
+def no_token(connection_id: str) -> str:
+    raise AssertionError("nobody asks for a token here")
+
+
 @contextmanager
-def azure_devops() -> Iterator[tuple[dict[str, str], list[Comment]]]:
-    """A server that takes comments of pull request 7: the variables that a run of it has, and the comments."""
+def azure_devops(issue: Callable[[str], str] = no_token) -> Iterator[tuple[dict[str, str], list[Comment]]]:
+    """A server that takes comments of pull request 7: the variables that a run of it has, and the comments.
+
+    `issue` makes the token of a service connection, by the connection's id.
+    """
     posted: list[Comment] = []
 
     class AzureDevOps(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            if self.path.startswith("/oidctoken?"):
+                assert self.headers["Authorization"] == "Bearer of-the-run"
+                (asked,) = parse_qs(self.path.partition("?")[2])["serviceConnectionId"]
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(json.dumps({"oidcToken": issue(asked)}).encode())
+                return
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             posted.append(Comment(self.path, self.headers["Authorization"], body))
             self.send_response(200)
@@ -136,6 +151,7 @@ def azure_devops() -> Iterator[tuple[dict[str, str], list[Comment]]]:
         "Build.Repository.Id": "repository",
         "System.PullRequest.PullRequestId": "7",
         "System.AccessToken": "of-the-run",
+        "System.OidcRequestUri": f"http://127.0.0.1:{server.server_port}/oidctoken",
     }
     try:
         yield variables, posted

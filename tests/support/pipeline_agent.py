@@ -68,6 +68,7 @@ class Run:
     groups: Mapping[str, Mapping[str, str]]
     programs: Path  # found first by the scripts; holds the agent's `python`
     prepare: Callable[[str], None] = lambda stage: None  # called when a job of the stage has its checkout
+    endpoint: str = ""  # where AWS is
     outputs: dict[tuple[str, str, str], str] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
     summaries: list[str] = field(default_factory=list)
@@ -118,6 +119,7 @@ class Run:
         environment |= {name: expanded(value, variables) for name, value in step.variables.items()}
         environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTEST_ADDOPTS": "--collect-only"}
         environment |= {"PYTHONPATH": str(RECORDING)}  # the AWS calls of its programs are written down
+        environment |= {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}  # where tokens are brought
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-c", script],
             cwd=self.checkout,
@@ -166,7 +168,7 @@ assert sys.argv[1:3] == ["-m", "venv"], sys.argv
 checkout, place = Path.cwd(), Path(sys.argv[3]).resolve()
 subprocess.run([{python!r}, "-m", "venv", "--without-pip", place], check=True)
 packages = next(place.glob("lib/python*/site-packages"))
-(packages / "checkout.pth").write_text("\\n".join([str(checkout), str(checkout / "glue"), *{packages!r}]))
+(packages / "checkout.pth").write_text("\\n".join([*map(str, (checkout, checkout / "glue", checkout / "functions")), *{packages!r}]))
 programs = {{
     "dataops": "import sys\\nfrom deployer.cli import main\\nsys.exit(main())\\n",
     "pytest": "import sys, pytest\\nsys.exit(pytest.main())\\n",

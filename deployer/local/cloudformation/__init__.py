@@ -4,6 +4,7 @@ template_rules  what is refused before an operation begins, and what a change se
 resource_types  types and properties that our templates use and the emulator lacks, put through its own services
 buckets         properties of buckets, and the refusal to delete or replace one that holds data
 trust           who may take a role, asked by STS
+web_identity    who may take one with a token, and whether the token is the issuer's
 
 A completion here may refuse, and may call the emulator's services as a template's resource would. It keeps no state.
 """

@@ -7,6 +7,7 @@ Buckets have a module of their own (buckets.py), rules about templates another o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,7 +43,9 @@ def install(cloud: LocalCloud) -> None:
 
 def new_types(provisioners: Any) -> dict[str, tuple[dict[str, Any], tuple[str, ...]]]:
     """Type name -> (its handler, its create-only properties)."""
-    athena, glue = load("services.athena"), load("services.glue")
+    athena, glue, iam = load("services.athena"), load("services.glue"), load("services.iam")
+    require(iam, "_create_oidc_provider", ("p",))
+    require(iam, "_oidc_providers")
     for module, calls in {
         athena: ("_create_named_query", "_delete_named_query"),
         glue: ("_create_security_configuration", "_delete_security_configuration"),
@@ -68,7 +71,27 @@ def new_types(provisioners: Any) -> dict[str, tuple[dict[str, Any], tuple[str, .
     def delete_security_configuration(physical_id: str, props: Properties) -> None:
         glue._delete_security_configuration({"Name": physical_id})
 
+    def create_oidc_provider(logical_id: str, props: Properties, stack_name: str) -> Created:
+        members = {f"ClientIDList.member.{n}": [each] for n, each in enumerate(props.get("ClientIdList", ()), start=1)}
+        status, _, body = iam._create_oidc_provider({"Url": [props["Url"]], **members})
+        if status >= 300:
+            raise ValueError(f"Provider with url {props['Url']} already exists.")
+        arn = re.search(r"<OpenIDConnectProviderArn>(.+?)<", body if isinstance(body, str) else body.decode())
+        assert arn is not None
+        return arn[1], {"Arn": arn[1]}
+
+    def update_oidc_provider(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
+        iam._oidc_providers[physical_id]["ClientIDList"] = list(new.get("ClientIdList", ()))
+        return physical_id, {"Arn": physical_id}
+
+    def delete_oidc_provider(physical_id: str, props: Properties) -> None:
+        iam._oidc_providers.pop(physical_id, None)
+
     return {
+        "AWS::IAM::OIDCProvider": (
+            {"create": create_oidc_provider, "update": update_oidc_provider, "delete": delete_oidc_provider},
+            ("Url",),
+        ),
         # Every property of both types is create-only: an SQL edit gives a new NamedQueryId, as on AWS.
         "AWS::Athena::NamedQuery": (
             _replace_only(create_named_query, delete_named_query),

@@ -37,6 +37,7 @@ COMPLETIONS = (
     "deployer.local.cloudformation.template_rules",
     "deployer.local.cloudformation.trust",
     "deployer.local.cloudformation.caller_rights",
+    "deployer.local.cloudformation.web_identity",
     "deployer.local.glue.catalog",
     "deployer.local.glue.job_runs",
     "deployer.local.athena.service",

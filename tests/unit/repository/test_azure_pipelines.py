@@ -74,12 +74,13 @@ def test_prod_waits_for_the_approval_of_its_environment() -> None:
         assert "prod" not in str(stages()[name].get("variables", ""))
 
 
+WEB_IDENTITY = ".ci/with-web-identity "
 # What a step may be: a dataops verb, a test run, or one of these.
 ALLOWED = (
     r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|glue6)\]'|\.)",
     r"\.venv/bin/pytest [a-z_/. ]+( -n 2| --nightly)? --junitxml [a-z0-9]+\.xml( --cov [a-z]+)*( --cov-report xml)?",
     r"\.venv/bin/python benchmarks/deployer\.py --only-ours --repeat 1",
-    r"\.venv/bin/dataops .+",
+    r"(\.ci/with-web-identity )?\.venv/bin/dataops .+",
     r"\.ci/post-to-pull-request 'dataops plan --env uat' plan\.txt",
     r'echo "##vso\[task\.(uploadsummary|setvariable variable=id;isOutput=true)\]\$\S+"',
     r"id=\$\(\.venv/bin/python -c 'import json; print\(json\.load\(open\(\"deploy\.json\"\)\)\[\"release\"\]\)'\)",
@@ -97,7 +98,8 @@ def test_a_step_is_a_verb_and_nothing_clever(step: pipeline.Step) -> None:
 
 def dataops_lines() -> list[list[str]]:
     """The arguments of each dataops command of the pipeline."""
-    lines = [line for step in SCRIPTS for line in step.script.splitlines() if line.startswith(".venv/bin/dataops ")]
+    each = (line.removeprefix(WEB_IDENTITY) for step in SCRIPTS for line in step.script.splitlines())
+    lines = [line for line in each if line.startswith(".venv/bin/dataops ")]
     return [re.split(r" > | \|\| ", line)[0].replace('"', "").split()[1:] for line in lines]
 
 
@@ -118,7 +120,10 @@ def test_prod_gets_the_release_of_uat_and_nothing_else() -> None:
     """Given the prod stage, when its scripts are read, then the only verb is promote, with the release id of uat."""
     verbs = [step.script for step in SCRIPTS if step.stage == "prod" and "dataops" in step.script]
     assert verbs == [
-        '.venv/bin/dataops promote --env prod --release "$(release)" --yes --lock-timeout 1800 --timeout 4500'
+        (
+            f'{WEB_IDENTITY}.venv/bin/dataops promote --env prod --release "$(release)" --yes '
+            "--lock-timeout 1800 --timeout 4500"
+        )
     ]
     variables = {item.get("name"): item.get("value") for item in stages()["prod"]["variables"]}
     assert variables["release"] == "$[ stageDependencies.uat.deploy.outputs['deploy.release.id'] ]"
@@ -171,20 +176,24 @@ def test_a_verb_has_time_for_what_it_waits_for() -> None:
     assert plan >= FIVE_MINUTES
 
 
-def test_every_step_that_calls_aws_gets_its_keys_from_a_variable_group() -> None:
-    """Given steps with credentials, when their variables are read, then all come from the stage's group."""
+def test_every_step_that_calls_aws_takes_its_role_with_a_token() -> None:
+    """Given steps that call AWS, when they are read, then each gets a token of the stage's service connection, and no key."""
     for step in SCRIPTS:
-        calls_aws = "dataops" in step.script and step.stage in ("plan", "uat", "prod") and ".ci/" not in step.script
-        keys = {name: value for name, value in step.variables.items() if name.startswith("AWS_")}
+        calls_aws = "dataops" in step.script and step.stage in ("plan", "uat", "prod") and ".ci/post" not in step.script
         environment = "prod" if step.stage == "prod" else "uat"
-        expected = {
+        wanted = {
             "AWS_CONFIG_FILE": f"$(Build.SourcesDirectory)/.ci/aws-{environment}.ini",
-            "AWS_ACCESS_KEY_ID": "$(awsAccessKeyId)",
-            "AWS_SECRET_ACCESS_KEY": "$(awsSecretAccessKey)",
+            "SERVICE_CONNECTION_ID": "$(serviceConnectionId)",
+            "SYSTEM_ACCESSTOKEN": "$(System.AccessToken)",
         }
-        assert keys == (expected if calls_aws else {}), step.title
+        assert step.script.startswith(WEB_IDENTITY) is calls_aws
         if calls_aws:
+            assert step.variables == wanted, step.title
             assert {"group": f"refunds-lake-{environment}"} in stages()[step.stage]["variables"]
+        else:
+            assert not {name for name in step.variables if name.startswith("AWS_")}, step.title
+    for file in (pipeline.FILE, *(ROOT / ".ci").glob("*.ini")):
+        assert not re.search(r"(?i)access_?key|credential_source", file.read_text(encoding="utf-8")), file
 
 
 def test_nothing_in_the_files_looks_like_a_secret() -> None:
@@ -207,7 +216,7 @@ def test_a_stage_may_change_its_own_environment_only(stage: str, other: str) -> 
         profile = profiles[f"profile {environments[name].profile}"]
         account, role = re.fullmatch(r"arn:aws:iam::([0-9]{12}):role/(\S+)", profile["role_arn"]).groups()  # type: ignore[union-attr]
         assert account == environments[name].account
-        assert profile["credential_source"] == "Environment"
+        assert profile["web_identity_token_file"] == ".ci/web-identity-token"
         roles[name] = role
     assert roles == {stage: "refunds-lake-deploy", other: "refunds-lake-review"}
 

@@ -8,7 +8,7 @@ import cloudformation_validate
 import pytest
 from template_model import ROOT, TEMPLATES, all_resources
 
-TEMPLATE_FILES = sorted(ROOT.glob("templates/*.yaml"))
+TEMPLATE_FILES = sorted((ROOT / "templates").rglob("*.yaml"))
 
 # Rules of cloudformation-validate that tell rather than warn, and what we answer.
 EXPLAINED = {

@@ -19,6 +19,7 @@ from repository import ROOT
 
 from deployer import cli
 from deployer.commands import (
+    bootstrap,
     check,
     cost,
     data,
@@ -88,6 +89,7 @@ RESULTS: dict[str, type] = {
     "local status": local.LocalStatus,
     "local stop": local.LocalStop,
     "local reset": local.LocalReset,
+    "bootstrap": bootstrap.BootstrapResult,
     "iam-policy": iam_policy.PolicyResult,
 }
 KEPT = {Current, Plan, Verdict}  # values that are kept in files too, under tables of their own
