@@ -39,7 +39,6 @@ from deployer import local
 MAIN = {"Build.Reason": "IndividualCI", "Build.SourceBranch": "refs/heads/main"}
 NIGHT = {"Build.Reason": "Schedule", "Build.SourceBranch": "refs/heads/main"}
 PULL_REQUEST = {"Build.Reason": "PullRequest", "Build.SourceBranch": "refs/pull/7/merge"}
-OF_DATAOPS = ("refunds_alerts", "refunds_checks", "refunds_statements")  # dataops itself imports these
 AZURE = ["--organization", "acme", "--organization-id", HOST.partition("/")[2], "--azure-project", "refunds"]
 SAME_MONTH_RULE = "    where kept_refund.month != kept_purchase.month\n"
 
@@ -187,7 +186,9 @@ def released(team: Team) -> Released:
     def leave_only_what_promotes(stage: str) -> None:
         """In prod's checkout nothing is left that could be built: no template, no SQL, no script of the job."""
         if stage == "prod":
-            functions = [path for path in (team.checkout / "functions").iterdir() if path.name not in OF_DATAOPS]
+            functions = [
+                path for path in (team.checkout / "functions").iterdir() if not path.name.startswith("refunds_")
+            ]  # those are of dataops
             for path in (
                 *functions,
                 *(team.checkout / name for name in ("templates", "athena", "glue/base_tables.py")),

@@ -77,7 +77,7 @@ def test_prod_waits_for_the_approval_of_its_environment() -> None:
 WEB_IDENTITY = ".ci/with-web-identity "
 # What a step may be: a dataops verb, a test run, or one of these.
 ALLOWED = (
-    r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|glue6)\]'|\.)",
+    r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|dev,docs|glue6)\]'|\.)",
     r"\.venv/bin/pytest [a-z_/. ]+( -n 2| --nightly)? --junitxml [a-z0-9]+\.xml( --cov [a-z]+)*( --cov-report xml)?",
     r"\.venv/bin/python benchmarks/deployer\.py --only-ours --repeat 1",
     r"(\.ci/with-web-identity )?\.venv/bin/dataops .+",
