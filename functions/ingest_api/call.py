@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from refunds_lake.schema.contract import BLANKS, LINE_TOO_LONG, NOT_JSON
-from refunds_lake.schema.plain_rules import DECODER
+from refunds_lake.schema.plain_values import DECODER
 
 MOST_RECORDS: Final = 500
 """What one PutRecords takes."""

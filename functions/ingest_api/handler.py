@@ -20,9 +20,9 @@ from typing import Any, Final
 import boto3
 from botocore.config import Config
 from refunds_lake.schema.contract import BLANKS, too_late
-from refunds_lake.schema.plain_rules import broken_rules
 
 from ingest_api.call import Record, Refused, records_of
+from ingest_api.judgement import broken_rules
 from ingest_api.stream import NotTaken, put
 
 NAMESPACE: Final = "RefundsLake"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from refunds_lake.schema.contract import NOT_JSON
-from refunds_lake.schema.plain_rules import DECODER
+from refunds_lake.schema.plain_values import DECODER
 
 from deployer.aws.http_answers import HttpAnswer, NoAnswer
 from deployer.errors import DataopsError

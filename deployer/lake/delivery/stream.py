@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from refunds_lake.schema.contract import BLANKS, ID_LENGTH
-from refunds_lake.schema.plain_rules import DECODER, utf8
+from refunds_lake.schema.plain_values import DECODER, utf8
 
 from deployer.errors import DataopsError
 from deployer.lake.delivery.delivery import Delivery

@@ -14,7 +14,7 @@ import pyarrow.json
 from refunds_lake.raw.blocks import Block
 from refunds_lake.raw.records import Lines, LoneRecord, Records, line_of
 from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, NOT_JSON
-from refunds_lake.schema.plain_rules import DECODER, json_text
+from refunds_lake.schema.plain_values import DECODER, json_text
 
 _OPEN, _CLOSE = b"{}"
 _SCHEMA: Final = pa.schema([(name, pa.string()) for name in FIELDS])

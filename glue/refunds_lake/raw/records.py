@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from refunds_lake.raw.blocks import Block
 from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, LINE_TOO_LONG
-from refunds_lake.schema.plain_rules import utf8
+from refunds_lake.schema.plain_values import utf8
 
 LINE_BYTES: Final = 1 << 20
 """A longer line is rejected, with its beginning as its raw text."""

@@ -21,7 +21,7 @@ from refunds_lake.raw.records import Records
 from refunds_lake.schema import contract
 from refunds_lake.schema.columns import KINDS
 from refunds_lake.schema.contract import AMOUNT, BLANKS, EARLIEST, ID_LENGTH, IDS, TIMESTAMP, Fault
-from refunds_lake.schema.plain_rules import moment
+from refunds_lake.schema.plain_values import moment
 
 MOMENT: Final = pa.timestamp("us", "UTC")
 MONEY: Final = pa.decimal128(18, 2)

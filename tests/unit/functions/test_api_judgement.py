@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ingest_api.judgement import broken_rules
 from random_records import json_file
 from reading import NOW, judged
 from refunds_lake.schema.contract import FIELDS, ID_LENGTH, LINE_TOO_LONG, NOT_JSON, RULES, too_late
-from refunds_lake.schema.plain_rules import DECODER, broken_rules
+from refunds_lake.schema.plain_values import DECODER
 
 GOOD = {"id": "a", "type": "void", "timestamp": "2026-09-05T10:00:00Z", "amount": "1", "parent_id": "p"}
 
