@@ -59,21 +59,24 @@ def archive_options() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory):
-    from pyspark.sql import SparkSession
+def spark_settings() -> dict[str, str]:
+    """What a session for tests is set to; its Java, Python and modules are where processes look for them."""
     from refunds_lake.spark.settings import SETTINGS
 
     use_java()
     os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark would take the first python3 on the path
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+    return {**SETTINGS, **SMALL, "spark.driver.extraJavaOptions": " ".join([*LIGHT_JAVA, *archive_options()])}
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory, spark_settings: dict[str, str]):
+    from pyspark.sql import SparkSession
+
     builder = SparkSession.builder.master("local[2]").appName("tests")
-    for name, value in {**SETTINGS, **SMALL}.items():
+    for name, value in spark_settings.items():
         builder = builder.config(name, value)
-    session = (
-        builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("spark")))
-        .config("spark.driver.extraJavaOptions", " ".join([*LIGHT_JAVA, *archive_options()]))
-        .getOrCreate()
-    )
+    session = builder.config("spark.sql.warehouse.dir", str(tmp_path_factory.mktemp("spark"))).getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     yield session
     session.stop()

@@ -1,7 +1,11 @@
-"""Tasks in Spark's Python workers: what a run says when one of them fails."""
+"""Tasks in Spark's Python workers: where they run, and what a run says when one of them fails."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import pytest
 from lake_fakes import DirectoryStore
 from lakehouse import Lakehouse, purchase
 from refunds_lake.spark.tasks import WorkerFailed, on_workers
+from repository import ROOT
 
 
 class Forbidden(DirectoryStore):
@@ -34,3 +39,20 @@ def test_results_come_in_the_order_of_the_tasks(spark: Any) -> None:
     """Each task runs once and alone; without tasks Spark is not asked."""
     assert on_workers(spark, lambda task: task * 2, [3, 1, 2]) == [6, 2, 4]
     assert on_workers(spark, lambda task: task, []) == []
+
+
+def test_driver_and_executors_share_no_process(spark_settings: dict[str, str], tmp_path: Path) -> None:
+    """Given a cluster of two executors with a core each, then the tables are right, and a shuffle keeps both at work."""
+    settings = {name: value for name, value in spark_settings.items() if name != "spark.default.parallelism"}
+    assert settings["spark.sql.shuffle.partitions"] == "1"
+    program = [sys.executable, str(ROOT / "tests" / "support" / "two_executors.py"), str(tmp_path)]
+    modules = os.pathsep.join([str(ROOT / "glue"), os.environ["PYTHONPATH"]])
+    done = subprocess.run(
+        [*program, json.dumps(settings)],
+        env={**os.environ, "PYTHONPATH": modules},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1]) == {"executors": 2, "partitions": 2}

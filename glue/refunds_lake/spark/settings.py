@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+PARTITIONS: Final = "spark.sql.shuffle.partitions"
 SETTINGS: Final[Mapping[str, str]] = {
     # Correctness: texts without an offset are UTC, months stay texts, nothing unreadable is passed over.
     "spark.sql.session.timeZone": "UTC",
@@ -16,8 +17,8 @@ SETTINGS: Final[Mapping[str, str]] = {
     "spark.sql.parquet.compression.codec": "zstd",
     "spark.hadoop.mapreduce.fileoutputcommitter.marksuccessfuljobs": "false",
     "spark.sql.adaptive.advisoryPartitionSizeInBytes": "128m",
-    # Speed: few shuffle partitions (adaptive execution cuts them to size), broadcasts up to a day's ids.
-    "spark.sql.shuffle.partitions": "8",
+    # Speed: few shuffle partitions, at least (`spread`; adaptive execution cuts them to size), broadcasts up to a day's ids.
+    PARTITIONS: "8",
     "spark.sql.autoBroadcastJoinThreshold": "32m",
     # Joins that were planned by sorting hash one side instead where its partitions turn out to be small; Spark does so
     # only where this is not less than the advisory size.
@@ -35,6 +36,11 @@ SETTINGS: Final[Mapping[str, str]] = {
     "spark.ui.enabled": "false",
     "spark.sql.maxPlanStringLength": "10000",
 }
+
+
+def spread(spark: Any) -> None:
+    """Give shuffles as many partitions as the cluster has cores, so that all are at work; for when its workers are there."""
+    spark.conf.set(PARTITIONS, str(max(int(spark.conf.get(PARTITIONS)), spark.sparkContext.defaultParallelism)))
 
 
 def quiet(spark: Any) -> None:
