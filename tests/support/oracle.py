@@ -292,7 +292,7 @@ def lake(raws: Iterable[Raw], zone: str = "UTC") -> dict[str, list[dict[str, Any
                 )  # fmt: skip
                 continue
             content = (row["timestamp"], row["amount"], *((row.get(n) or "").encode() for n in FIELDS[4:]))
-            version = (raw.modified, raw.key.encode(), content)
+            version = (raw.modified, raw.key.encode(), number, content)
             key = (row["kind"], row["id"])
             if key not in best or version > best[key][0]:
                 best[key] = (version, {**row, "ingested_at": raw.modified, "source_file": raw.key})

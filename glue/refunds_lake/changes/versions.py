@@ -1,4 +1,4 @@
-"""Which version of a transaction stands: the last ingested one, by modification time, then key, then content.
+"""Which version of a transaction stands: the last ingested one, by modification time, key, line and content.
 
 The winner is the greatest version, whatever order the versions arrive in; that makes the tables a function of the raw
 objects alone. Only ids that come more than once, or that are stored already, need this; the others pass by.
@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 CONTENT: Final = ("timestamp", "amount", "customer_id", "merchant_id", "parent_id")
-VERSION: Final = ("ingested_at", "source_file", *CONTENT)
+VERSION: Final = ("ingested_at", "source_file", "line_number", *CONTENT)
 VERSIONED: Final = ("kind", "id", *VERSION, "month")
 """The columns of a transaction of any kind, new or stored."""
 
