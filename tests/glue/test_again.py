@@ -103,3 +103,34 @@ def test_a_refresh_from_another_prefix_misses_nothing(lakehouse: Lakehouse) -> N
         outcome = lakehouse.run(RunKind.FULL_REFRESH, raw_prefix=f"transactions/source={route}/")
         assert outcome.problems == ()
         assert dict(outcome.manifest.counts)["kept"] == 2
+
+
+def test_in_one_object_the_later_line_wins_however_it_came_to_be_read(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given corrections behind what they correct, a rejected line that was corrected, and a key overwritten within a second,
+    then runs, a replay and a full refresh agree that the later line or delivery stands.
+    """
+    strict = {**rules.RULES, "strict": lambda record: pc.equal(record.texts["customer_id"], "rejected")}
+    lines = [
+        purchase("p1", amount="9"),
+        purchase("p1", amount="1"),
+        purchase("p2", customer_id="rejected"),
+        purchase("p2"),
+    ]
+    lakehouse.deliver("a.json", lines)
+    lakehouse.deliver("b.json", [purchase("p3", amount="9")])
+    with monkeypatch.context() as patched:
+        patched.setattr(rules, "RULES", strict)
+        counts = lakehouse.run().manifest.counts
+    assert dict(counts) == {"read": 5, "kept": 3, "duplicate": 0, "superseded": 1, "rejected": 1}
+    counts = lakehouse.run(RunKind.REPLAY).manifest.counts
+    assert dict(counts) == {"read": 0, "kept": 0, "duplicate": 0, "superseded": 1, "rejected": -1}
+    lakehouse.deliver("b.json", [purchase("p3", amount="1")])
+    counts = lakehouse.run().manifest.counts
+    assert dict(counts) == {"read": 1, "kept": 0, "duplicate": 0, "superseded": 1, "rejected": 0}
+    found = lakehouse.tables()
+    stands = {row["id"]: (str(row["amount"]), row["customer_id"]) for row in lakehouse.rows("purchase")}
+    assert stands == {"p1": ("1.00", "c1"), "p2": ("100.00", "c1"), "p3": ("1.00", "c1")}
+    lakehouse.run(RunKind.FULL_REFRESH)
+    assert lakehouse.tables() == found

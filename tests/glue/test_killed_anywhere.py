@@ -20,7 +20,7 @@ from lake_fakes import DirectoryStore, MemoryCatalog
 from lakehouse import NOW, Lakehouse, Worlds, purchase, refund, void
 from refunds_lake.job import pipeline
 from refunds_lake.job import run as job
-from refunds_lake.publishing.history import manifest_key
+from refunds_lake.publishing.manifests import manifest_key
 
 Change = Callable[[], Any]
 View = dict[tuple[str, str], list[dict[str, Any]]]

@@ -16,6 +16,7 @@ from lakehouse import NOW, Lakehouse, Worlds, normal, purchase, refund, void
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 from refunds_lake.changes import batch_changes, refund_detail, versions
+from refunds_lake.changes.batch_changes import LAST_LINE
 from refunds_lake.job import pipeline
 from refunds_lake.schema import id_hashes
 from refunds_lake.tables.table_set import CheckFailed
@@ -35,13 +36,23 @@ def mutated(module: types.ModuleType, line: str, instead: str) -> Any:
 
 T1, T2, T3 = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2, 3))
 COLUMNS = (
-    "kind string, id string, ingested_at timestamp, source_file string, timestamp timestamp, amount decimal(18,2), "
+    "kind string, id string, ingested_at timestamp, source_file string, line_number bigint, timestamp timestamp, amount decimal(18,2), "
     "customer_id string, merchant_id string, parent_id string, month string"
 )
 
 
-def version(at: datetime, file: str, amount: int = 1, *, kind: str = "refund", **content: Any) -> tuple[Any, ...]:
-    fields = {"timestamp": T1, "amount": amount, "customer_id": None, "merchant_id": None, "parent_id": None, **content}
+def version(
+    at: datetime, file: str, amount: int = 1, *, kind: str = "refund", line: int | None = 1, **content: Any
+) -> tuple[Any, ...]:
+    fields = {
+        "line_number": line,
+        "timestamp": T1,
+        "amount": amount,
+        "customer_id": None,
+        "merchant_id": None,
+        "parent_id": None,
+        **content,
+    }
     return (kind, at, file, fields)
 
 
@@ -51,7 +62,10 @@ VERSION_CASES: dict[str, Case] = {
     "new": ([version(T1, "f1")], None, ("f1", 1, True, 0, 0, 1)),
     "copies": ([version(T1, "f1"), version(T1, "f2")], None, ("f2", 1, True, 1, 0, 1)),
     "time before key": ([version(T1, "f2", 9), version(T2, "f1", 2)], None, ("f1", 2, True, 0, 1, 1)),
-    "key before content": ([version(T1, "f1", 9), version(T1, "f2", 1)], None, ("f2", 1, True, 0, 1, 1)),
+    "key before line": ([version(T1, "f1", 9, line=9), version(T1, "f2", 1)], None, ("f2", 1, True, 0, 1, 1)),
+    "line before content": ([version(T1, "f1", 9), version(T1, "f1", 1, line=10)], None, ("f1", 1, True, 0, 1, 1)),
+    "delivered anew": ([version(T1, "f1", 1)], version(T1, "f1", 9, line=None), ("f1", 1, True, 0, 1, 0)),
+    "replayed": ([version(T1, "f1", 9)], version(T1, "f1", 1, line=LAST_LINE), ("f1", 1, False, 0, 1, 0)),
     "content last": ([version(T1, "f1", 1), version(T1, "f1", 2)], None, ("f1", 2, True, 0, 1, 1)),
     "redelivered": ([version(T2, "f2")], version(T1, "f1"), ("f2", 1, True, 1, 0, 0)),
     "corrected": ([version(T2, "f2", 2)], version(T1, "f1"), ("f2", 2, True, 0, 1, 0)),
@@ -90,7 +104,7 @@ EXPECTED = {
 
 
 def test_the_greatest_version_stands_and_the_others_are_counted(spark: Any) -> None:
-    """Time, then key, then content; copies, older versions and new rows are told apart."""
+    """Time, key, line, content; copies, older versions and new rows are told apart."""
     assert standing(spark, versions) == EXPECTED
 
 
@@ -100,8 +114,18 @@ SAME = 'F.col(name).eqNullSafe(F.col(f"{winner}.{name}"))'
 @pytest.mark.parametrize(
     ("line", "instead"),
     [
-        ('("ingested_at", "source_file", *CONTENT)', '("source_file", "ingested_at", *CONTENT)'),
-        ('("ingested_at", "source_file", *CONTENT)', '("ingested_at", *CONTENT, "source_file")'),
+        (
+            '("ingested_at", "source_file", "line_number", *CONTENT)',
+            '("source_file", "ingested_at", "line_number", *CONTENT)',
+        ),
+        (
+            '("ingested_at", "source_file", "line_number", *CONTENT)',
+            '("ingested_at", "line_number", "source_file", *CONTENT)',
+        ),
+        (
+            '("ingested_at", "source_file", "line_number", *CONTENT)',
+            '("ingested_at", "source_file", *CONTENT, "line_number")',
+        ),
         ("F.max(version).over", "F.min(version).over"),
         ('Window.partitionBy("kind", "id")', 'Window.partitionBy("id")'),
         ('(is_new | (F.col("winner") != F.col("stored")))', "is_new"),
@@ -188,38 +212,39 @@ BATCH = [
     purchase("late"), purchase("p2", customer_id="c3", timestamp="2026-08-05T00:00:00Z"), purchase("p5"), purchase("p6"),
     void("v1", "r5"), void("v3", "p4"), void("v4", "p4"), refund("r6", "p1"), refund("r9", "p1"), refund("r10", "p1"),
     refund("r7", "p1"), refund("r7", "p1", amount="9"), refund("r8", "p1", timestamp="2026-11-05T00:00:00Z"),
-    refund("r11", "p6"), refund("r12", "p2"), refund("r13", "p7"),
+    refund("r11", "p6"), refund("r12", "p2"), refund("r13", "p7"), purchase("r7"), refund("r15", "r7"),
 ]  # fmt: skip
 CHANGES = [
-    ('self._ids["void"].parents, self._known_voids.ids.parents', 'self._ids["void"].parents, self._ids["void"].parents'),
-    ('self._ids["void"].parents, self._known_voids.ids.parents', 'self._known_voids.ids.parents, self._known_voids.ids.parents'),
-    ('np.union1d(self._ids["purchase"].ids, self._ids["refund"].ids)', 'self._ids["refund"].ids'),
-    ('np.union1d(self._ids["purchase"].ids, self._ids["refund"].ids)', 'self._ids["purchase"].ids'),
+    ('np.union1d(ids["void"].parents, voids.ids.parents)', 'ids["void"].parents'),
+    ('np.union1d(ids["void"].parents, voids.ids.parents)', "voids.ids.parents"),
+    ('(ids["purchase"].ids, ids["refund"].ids, voided)', '(ids["refund"].ids, voided)'),
+    ('(ids["purchase"].ids, ids["refund"].ids, voided)', '(ids["purchase"].ids, voided)'),
     ('"refund", Wanted(concerning, concerning)', '"refund", Wanted(ids=concerning)'),
     ('"refund", Wanted(concerning, concerning)', '"refund", Wanted(parents=concerning)'),
-    ('Wanted(self._ids["purchase"].ids, referred=parents)', 'Wanted(self._ids["purchase"].ids)'),
-    ('Wanted(self._ids["purchase"].ids, referred=parents)', "Wanted(referred=parents)"),
-    ('np.union1d(self._ids["refund"].parents, self._concerned_refunds.ids.parents)', 'self._ids["refund"].parents'),
-    ('np.union1d(self._ids["refund"].parents, self._concerned_refunds.ids.parents)', "self._concerned_refunds.ids.parents"),
-    ('self._ids["refund"] | self._concerned_refunds.ids', 'self._ids["refund"]'),
-    ('self._ids["refund"] | self._concerned_refunds.ids', "self._concerned_refunds.ids"),
+    ('Wanted(ids["purchase"].ids, referred=parents)', 'Wanted(ids["purchase"].ids)'),
+    ('Wanted(ids["purchase"].ids, referred=parents)', "Wanted(referred=parents)"),
+    ('np.union1d(ids["refund"].parents, refunds.ids.parents)', 'ids["refund"].parents'),
+    ('np.union1d(ids["refund"].parents, refunds.ids.parents)', "refunds.ids.parents"),
+    ('self._ids["refund"] | self._known["refund"].ids', 'self._ids["refund"]'),
+    ('self._ids["refund"] | self._known["refund"].ids', 'self._known["refund"].ids'),
     ("Wanted(parents=np.union1d(refunds.ids, refunds.parents))", "Wanted(parents=refunds.ids)"),
     ("Wanted(parents=np.union1d(refunds.ids, refunds.parents))", "Wanted(parents=refunds.parents)"),
     ("few(voids.distinct()", "few(voids"),
-    ('rows[entry["away"]] -= entry["ids"]', "pass"),
-    ("(REPLACED, self._candidates), ", ""),
+    ('grown[entry["kind"]][entry["away"]] -= entry["ids"]', "pass"),
+    ("(REPLACED, self._picked.rows), ", ""),
     (", (REMOVED, removed(changed))]", "]"),
     ("(ADDED, winners(changed)), ", ""),
-    ("[self._batch.repeated, *(each.id_hashes for each in self._known.values())]", "[self._batch.repeated]"),
-    ("[self._batch.repeated, *(each.id_hashes for each in self._known.values())]", "[each.id_hashes for each in self._known.values()]"),
-    ("alone.subtract(picked)", "pass"),
+    ("[self._batch.repeated, *known]", "[self._batch.repeated]"),
+    ("[self._batch.repeated, *known]", "known"),
+    ('.where(F.col("kind") == kind).select("id_hash")', '.select("id_hash")'),
+    ("rows[kind][month] -= picked", "pass"),
     ('new.join(picked, on="id_hash", how="left_anti")', "new"),
     ("        return alone.unionByName(winners(changed))", "        return alone"),
 ]  # fmt: skip
 
 LATE = (
     [purchase("p1"), refund("r1", "late"), refund("r2", "late"), void("v1", "r2")], [purchase("late")],
-    [("if self._concerned_refunds.rows is None else new\n", "\n")],
+    [('if self._known["refund"].rows is None else new\n', "\n")],
 )  # fmt: skip
 
 
@@ -234,7 +259,7 @@ def expected_of(lakehouse: Lakehouse) -> Any:
 def test_ids_that_share_a_hash_are_kept_apart(lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given few hashes for all ids there are, when batches run, then the tables and the counts are those of distinct ones."""
     hash_of, hashed = F.xxhash64, id_hashes.hashed
-    monkeypatch.setattr(id_hashes, "hashed", lambda kind, ids: pc.bit_wise_and(hashed(kind, ids), 1))
+    monkeypatch.setattr(id_hashes, "hashed", lambda ids: pc.bit_wise_and(hashed(ids), 1))
     monkeypatch.setattr(F, "xxhash64", lambda *columns: hash_of(*columns) % 2)
     for name, records, later in (("a.json", BEFORE, 0), ("b.json", BATCH, 9), ("c.json", [purchase("p9")], 18)):
         lakehouse.deliver(name, records, at=NOW + timedelta(seconds=later))

@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import IncompleteReadError
 from moto import mock_aws
-from refunds_lake.publishing.catalog import Catalog, CatalogError, GlueCatalog
+from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
 from refunds_lake.publishing.manifests import Manifest, Month, RunKind
 from refunds_lake.publishing.publish import publish, reconcile
 from refunds_lake.schema.columns import TABLES
@@ -290,7 +290,7 @@ MONTHS = {f"{year}-{month:02d}": f"s3://lake/{year}/{month}" for year in range(2
 def test_more_months_than_a_call_takes_are_created_moved_and_dropped(glue: Any) -> None:
     """Given 252 months, when they are created, moved and dropped, then all are, at most 100 per call."""
     counting = Intervening(glue, "batch_create_partition", lambda real, arguments, times: real(**arguments))
-    catalog: Catalog = GlueCatalog(counting, "refunds")
+    catalog = GlueCatalog(counting, "refunds")
     catalog.create("refund", MONTHS)
     assert [len(call["PartitionInputList"]) for call in counting.calls] == [100, 100, 52]
     assert catalog.months("refund") == MONTHS

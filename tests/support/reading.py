@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from refunds_lake.raw import rules
 from refunds_lake.raw.raw_files import describe
-from refunds_lake.raw.raw_source import RawSource
 from refunds_lake.raw.staging import Portion, Stage
 from refunds_lake.schema.months import Months
 from refunds_lake.storage.objects import ObjectMissing, StoredObject
@@ -66,11 +65,13 @@ def staged(
     store: Any = MemoryStore(chunk_bytes)
     store.objects.update(objects)
     stored = [StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)) for key, body in objects.items()]
-    files = [describe(RawSource(store, each), each) for each in stored]
+    files = [describe(each) for each in stored]
     if raw is not None:
         raw.objects.update(objects)
     base = base or MemoryStore(chunk_bytes)
-    stage = Stage(raw or store, base, "", Months.of(zone), rules.RULES, lambda _, ids: pa.nulls(len(ids), pa.int64()))
+    stage = Stage(
+        raw or store, base, "", "a run", Months.of(zone), lambda ids: pa.nulls(len(ids), pa.int64()), rules.RULES
+    )
     result = stage(Portion(0, tuple(enumerate(files))))
     rows = []
     for key, body in base.objects.items():

@@ -15,6 +15,7 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from refunds_lake.raw.batch import Batch
 from refunds_lake.spark.frames import BROADCAST_HASHES, hash_of
 from refunds_lake.tables.lookup import Lookup
 from refunds_lake.tables.month_search import Ids, Wanted
@@ -60,6 +61,14 @@ select
 from counted_refund
 """
 """refunds.sql up to its sums, and with the refund's month: a test holds the two texts together."""
+
+
+def check(before: TableSet, after: TableSet, batch: Batch, lookup: Lookup) -> None:
+    """Compare refund_detail with the definition in the tables as they will be; raises CheckFailed where they differ."""
+    if before.months("refund_detail"):
+        check_changes(before, after, lookup.of_pieces(batch.pieces, batch.broken), lookup)
+    else:
+        check_all(after)
 
 
 def check_all(after: TableSet) -> None:

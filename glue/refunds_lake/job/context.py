@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import SparkSession
 
 from refunds_lake.log_lines import JobFailure
-from refunds_lake.publishing.catalog import Catalog
+from refunds_lake.publishing.catalog import GlueCatalog
 from refunds_lake.publishing.manifests import Manifest, Problem, RunKind, State
 from refunds_lake.storage.lock import IsOver
 from refunds_lake.storage.objects import ObjectStore
@@ -42,7 +42,7 @@ class JobContext:
     spark: SparkSession
     raw: ObjectStore
     base: ObjectStore
-    catalog: Catalog
+    catalog: GlueCatalog
     clock: Callable[[], datetime]
     say: Callable[[str], None]
     """Takes lines for people who follow the run."""

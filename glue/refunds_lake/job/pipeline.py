@@ -7,16 +7,16 @@ written and counted.
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Final
 
-from refunds_lake.changes.agreement import check_all, check_changes
-from refunds_lake.changes.batch_changes import Changes
+import pyarrow as pa
+
+from refunds_lake.changes import agreement
+from refunds_lake.changes.batch_changes import Changes, TableChange
 from refunds_lake.job.context import JobContext, JobSettings
-from refunds_lake.job.run_kinds import RejectedLines, RunPlan
+from refunds_lake.job.run_kinds import RunPlan
 from refunds_lake.publishing.manifests import (
     COUNTS,
     STAGING,
@@ -32,25 +32,15 @@ from refunds_lake.publishing.publish import publish
 from refunds_lake.raw.batch import Batch, clear, read_batch
 from refunds_lake.raw.raw_files import inspect
 from refunds_lake.raw.rules import REJECTED
-from refunds_lake.raw.staging import Piece
+from refunds_lake.raw.staging import Stage
 from refunds_lake.schema import id_hashes
 from refunds_lake.schema.columns import KINDS, TABLES
-from refunds_lake.tables.lookup import Lookup
-from refunds_lake.tables.month_files import DetailWriter, MonthFile, RejectedWriter, Writer
+from refunds_lake.schema.months import Months
+from refunds_lake.spark.settings import spread
+from refunds_lake.tables.month_files import KEYS, REMOVED, Writer
 from refunds_lake.tables.table_set import CheckFailed, TableSet
 
 CONCURRENT_WRITES: Final = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class TableChange:
-    """What changes in one table, and who writes its files."""
-
-    table: str
-    rows: Mapping[str, int]
-    """Touched month -> how many rows it has afterwards."""
-    pieces: tuple[Piece, ...]
-    writer: Callable[[MonthFile], None]
 
 
 def carry_out(
@@ -62,25 +52,16 @@ def carry_out(
     """
     started_at = context.clock()
     run_id = new_run_id(started_at, settings.job_run_id, on_record.last_run_id)
-    files, problems = inspect(context.raw, plan.objects)
+    files, problems = inspect(plan.objects, plan.replayed)
     problems += plan.problems
     context.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
-    staging = f"{settings.base_prefix}{STAGING}{run_id}/"
-    only = None if plan.replayed is None else {key: lines.numbers for key, lines in plan.replayed.items()}
+    staging, months = f"{settings.base_prefix}{STAGING}{run_id}/", Months.of(settings.reporting_time_zone)
+    stage = Stage(context.raw, context.base, staging, run_id, months, id_hashes.hashed)
     try:
-        batch = read_batch(
-            context.spark,
-            context.raw,
-            files,
-            problems,
-            settings.reporting_time_zone,
-            context.base,
-            staging,
-            only=only,
-            say=context.say,
-        )
+        batch = read_batch(context.spark, stage, files, problems, context.say)
         if not _has_work(plan, batch, on_record, settings.raw_prefix):
             return None, batch.problems
+        spread(context.spark)
         before = TableSet(context.spark, context.base, settings.base_prefix, plan.against)
         live, counts = _make(plan, context, before, batch, on_record.live, run_id)
     finally:
@@ -121,53 +102,47 @@ def _make(
     """Write the months and check them; what is live with them, and the run's counts."""
     changes = Changes(before, batch)
     readable = {file.key for file in batch.files.values()}
-    replayed = {key: lines for key, lines in (plan.replayed or {}).items() if key in readable}
-    made = write(plan, context, before, _changes(context, before, batch, changes, replayed, run_id), run_id)
-    counts = add_up(before, batch, changes, made, sum(len(lines.numbers) for lines in replayed.values()))
+    replayed = [
+        (key, number, month)
+        for key, lines in (plan.replayed or {}).items()
+        if key in readable
+        for number, month in lines.items()
+    ]
+    made = write(plan, context, before, _changes(before, batch, changes, replayed), batch.broken, run_id)
+    counts = add_up(before, batch, changes, made, len(replayed))
     expected = {each.table: {m: rows for m, rows in each.rows.items() if plan.publishes(m)} for each in made}
     context.say("checking what was written")
     after = _after(plan, live, expected, before.check_written(expected, run_id))
     if batch.read:
-        check_agreement(before, dataclasses.replace(before, live=after), batch, changes.lookup)
+        agreement.check(before, dataclasses.replace(before, live=after), batch, changes.lookup)
     return after, counts if plan.kind is not RunKind.BACKFILL else rebuilt_counts(live, after)
 
 
 def _changes(
-    context: JobContext,
-    before: TableSet,
-    batch: Batch,
-    changes: Changes,
-    replayed: Mapping[str, RejectedLines],
-    run_id: str,
+    before: TableSet, batch: Batch, changes: Changes, replayed: Sequence[tuple[str, int, str]]
 ) -> Iterator[TableChange]:
-    """What changes in which table, each as soon as it is known."""
+    """What changes in which table, each as soon as it is known; `replayed` are key, line number and month."""
     if not batch.read:
         return
-
-    @cache
-    def writer() -> Writer:
-        prefix = f"{batch.staging}decided/"
-        has_decisions = changes.write_decisions(context.base.uri(prefix))
-        return Writer(context.base, batch.broken, prefix if has_decisions else None, id_hashes.hashed)
-
-    for kind in KINDS:
-        if rows := changes.transactions(kind):
-            yield TableChange(kind, rows, batch.pieces_of(kind), writer())
+    yield from changes.transactions()
     rejected = batch.by_month(REJECTED)
-    rejected.subtract(_by_month(replayed))
+    rejected.subtract(month for _, _, month in replayed)
     if rejected:
         rows = {month: before.rows(REJECTED, month) + more for month, more in rejected.items()}
-        lines = {key: each.numbers for key, each in replayed.items()}
-        yield TableChange(
-            REJECTED, rows, batch.pieces_of(REJECTED), RejectedWriter(context.base, batch.broken, run_id, lines)
-        )
+        leaving = pa.table([[key for key, _, _ in replayed], [line for _, line, _ in replayed]], names=KEYS[REJECTED])
+        yield TableChange(REJECTED, rows, batch.pieces_of(REJECTED), lambda _, __: {REMOVED: leaving})
     details = changes.detail()
     if details.rows:
-        yield TableChange("refund_detail", details.rows, details.pieces, DetailWriter(context.base, details.pieces))
+        yield details
 
 
 def write(
-    plan: RunPlan, context: JobContext, before: TableSet, changes: Iterator[TableChange], run_id: str
+    plan: RunPlan,
+    context: JobContext,
+    before: TableSet,
+    changes: Iterator[TableChange],
+    broken: frozenset[int],
+    run_id: str,
 ) -> list[TableChange]:
     """Write the touched months that the plan publishes beside the live ones, of each table as it comes; all changes."""
     made = []
@@ -178,7 +153,8 @@ def write(
             months = [month for month, rows in each.rows.items() if rows and plan.publishes(month)]
             if months:
                 context.say(f"writing {each.table} ({len(months)} months)")
-                writes.append(pool.submit(before.write_months, each.table, months, each.pieces, each.writer, run_id))
+                writer = Writer(context.base, broken, id_hashes.hashed, each.decide)
+                writes.append(pool.submit(before.write_months, each.table, months, each.pieces, writer, run_id))
         for done in writes:
             done.result()
     return made
@@ -197,21 +173,13 @@ def add_up(
     counts = {
         "read": batch.read - replayed,
         "kept": sum(growth.get(kind, 0) for kind in KINDS),
-        "duplicate": changes.duplicate if batch.read else 0,
-        "superseded": changes.superseded if batch.read else 0,
+        "duplicate": changes.count("duplicate"),
+        "superseded": changes.count("superseded"),
         "rejected": growth.get(REJECTED, 0),
     }
     if counts["read"] != sum(counts[name] for name in COUNTS if name != "read"):
         raise CheckFailed(f"the run does not add up, nothing is published: {counts}")
     return counts
-
-
-def check_agreement(before: TableSet, after: TableSet, batch: Batch, lookup: Lookup) -> None:
-    """refund_detail and the report's definition must agree in the tables as they will be; raises CheckFailed."""
-    if before.months("refund_detail"):
-        check_changes(before, after, lookup.of_pieces(batch.pieces, batch.broken), lookup)
-    else:
-        check_all(after)
 
 
 def rebuilt_counts(before: Tables, after: Tables) -> dict[str, int]:
@@ -237,10 +205,3 @@ def _after(plan: RunPlan, live: Tables, expected: Mapping[str, Mapping[str, int]
         if months := {**standing, **written.get(table, {})}:
             tables[table] = dict(sorted(months.items()))
     return tables
-
-
-def _by_month(replayed: Mapping[str, RejectedLines]) -> Counter[str]:
-    lines: Counter[str] = Counter()
-    for each in replayed.values():
-        lines[each.month] += len(each.numbers)
-    return lines

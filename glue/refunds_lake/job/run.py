@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from refunds_lake.job.context import JobContext, JobOutcome, JobSettings, SettingsRefused
 from refunds_lake.job.pipeline import carry_out
 from refunds_lake.job.run_kinds import plan_run
-from refunds_lake.publishing.catalog import Catalog
+from refunds_lake.publishing.catalog import GlueCatalog
 from refunds_lake.publishing.maintenance import begin, lock_key, sweep
 from refunds_lake.publishing.manifests import Manifest, RunKind, State, state_of
 from refunds_lake.schema.columns import TABLES
@@ -40,7 +40,7 @@ def run(settings: JobSettings, context: JobContext) -> JobOutcome:
         return _sweep(settings, context, manifests, outcome)
 
 
-def _check_catalog(catalog: Catalog) -> None:
+def _check_catalog(catalog: GlueCatalog) -> None:
     for table, columns in TABLES.items():
         if (found := catalog.columns(table)) != columns:
             raise SettingsRefused(f"the catalog's columns of {table} are {found}, this job writes {columns}")

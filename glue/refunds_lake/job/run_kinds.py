@@ -19,14 +19,6 @@ from refunds_lake.tables.table_set import CheckFailed, TableSet
 
 
 @dataclasses.dataclass(frozen=True)
-class RejectedLines:
-    """Lines of one object that are in the table of rejected records."""
-
-    month: str
-    numbers: tuple[int, ...]
-
-
-@dataclasses.dataclass(frozen=True)
 class RunPlan:
     """What a run reads, what it compares that with, and what it publishes."""
 
@@ -37,8 +29,11 @@ class RunPlan:
     problems: tuple[Problem, ...] = ()
     first_month: str = "0000-00"
     last_month: str = "9999-99"
-    replayed: Mapping[str, RejectedLines] | None = None
-    """Key of an object -> the lines of it that are judged again, and no others are read; None where all lines are new."""
+    replayed: Mapping[str, Mapping[int, str]] | None = None
+    """Key of an object -> the lines of it that are judged again, each with the month of rejected records that it is in.
+
+    No others are read; None where all lines are new.
+    """
     note: str = ""
 
     @property
@@ -99,19 +94,11 @@ def _replay(settings: JobSettings, context: JobContext, on_record: State, listin
     rejected = TableSet(context.spark, context.base, settings.base_prefix, on_record.live).read("rejected")
     if settings.replay_reason is not None:
         rejected = rejected.where(F.array_contains("reasons", settings.replay_reason))
-    months: dict[str, str] = {}
-    numbers: dict[str, list[int]] = {}
+    lines: dict[str, dict[int, str]] = {}
     for key, number, month in rejected.select("source_file", "line_number", "month").collect():
-        months[key] = month  # the month of ingestion: an object has one
-        numbers.setdefault(key, []).append(number)
-    objects = [each for each in listing if each.key in numbers and is_known(each, on_record)]
+        lines.setdefault(key, {})[number] = month
+    objects = [each for each in listing if each.key in lines and is_known(each, on_record)]
     reason = "it was rejected in part, and is gone or replaced now: it cannot be replayed"
-    lost = tuple(Problem(key, reason) for key in sorted(numbers.keys() - {each.key for each in objects}))
-    return RunPlan(
-        settings.kind,
-        objects,
-        on_record.live,
-        lost,
-        replayed={key: RejectedLines(months[key], tuple(of_key)) for key, of_key in numbers.items()},
-        note=settings.replay_reason or "all reasons",
-    )
+    lost = tuple(Problem(key, reason) for key in sorted(lines.keys() - {each.key for each in objects}))
+    note = settings.replay_reason or "all reasons"
+    return RunPlan(settings.kind, objects, on_record.live, lost, replayed=lines, note=note)

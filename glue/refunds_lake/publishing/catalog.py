@@ -1,4 +1,4 @@
-"""The table catalog: which prefix holds each month of each table, and its Glue adapter.
+"""The table catalog: which prefix holds each month of each table.
 
 Only pointers live here. A month changes for every reader at once because its pointer changes in one call.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from refunds_lake.log_lines import JobFailure
 from refunds_lake.schema.columns import PARTITION_KEY, Columns
@@ -20,25 +20,6 @@ class CatalogError(JobFailure):
     """The catalog refused a change; the message names table, month and reason."""
 
 
-class Catalog(Protocol):
-    """One database."""
-
-    def columns(self, table: str) -> Columns:
-        """Name and type of the table's columns, without the partition key; raises CatalogError without a table."""
-
-    def months(self, table: str) -> dict[str, str]:
-        """Month -> location of every published month."""
-
-    def create(self, table: str, locations: Mapping[str, str]) -> None:
-        """Add months, each to be read from its location; raises CatalogError for one that is there."""
-
-    def update(self, table: str, locations: Mapping[str, str]) -> None:
-        """Let months that are there be read from their locations; raises CatalogError for one that is not."""
-
-    def drop(self, table: str, months: Iterable[str]) -> None:
-        """Remove months from the table; months that are not there are fine."""
-
-
 class GlueCatalog:
     """A Glue database through a boto3 client."""
 
@@ -47,9 +28,11 @@ class GlueCatalog:
         self._database = database
 
     def columns(self, table: str) -> Columns:
+        """Name and type of the table's columns, without the partition key; raises CatalogError without a table."""
         return tuple((column["Name"], column["Type"]) for column in self._storage(table)["Columns"])
 
     def months(self, table: str) -> dict[str, str]:
+        """Month -> location of every published month."""
         pages = self._client.get_paginator("get_partitions").paginate(
             DatabaseName=self._database, TableName=table, ExcludeColumnSchema=True
         )
@@ -60,15 +43,18 @@ class GlueCatalog:
         }
 
     def create(self, table: str, locations: Mapping[str, str]) -> None:
+        """Add months, each to be read from its location; raises CatalogError for one that is there."""
         for entries in self._batches(table, locations):
             self._check(table, self._client.batch_create_partition, PartitionInputList=entries)
 
     def update(self, table: str, locations: Mapping[str, str]) -> None:
+        """Let months that are there be read from their locations; raises CatalogError for one that is not."""
         for entries in self._batches(table, locations):
             moved = [{"PartitionValueList": each["Values"], "PartitionInput": each} for each in entries]
             self._check(table, self._client.batch_update_partition, Entries=moved)
 
     def drop(self, table: str, months: Iterable[str]) -> None:
+        """Remove months from the table; months that are not there are fine."""
         for month in months:
             try:
                 self._client.delete_partition(DatabaseName=self._database, TableName=table, PartitionValues=[month])

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from refunds_lake.publishing import format1
-from refunds_lake.publishing.manifests import Manifest, ManifestError, parse_manifest
+from refunds_lake.publishing.manifests import Manifest, ManifestError, manifest_key, parse_manifest, runs_prefix
 from refunds_lake.storage.objects import ObjectStore, PreconditionFailed
 
 _NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
@@ -26,15 +26,6 @@ class History:
 
     manifests: tuple[Manifest, ...]
     to_carry_over: tuple[str, ...] = ()
-
-
-def runs_prefix(base_prefix: str) -> str:
-    """Where the control files of a table set lie."""
-    return f"{base_prefix}_runs/"
-
-
-def manifest_key(base_prefix: str, number: int) -> str:
-    return f"{runs_prefix(base_prefix)}{number:08}.json"
 
 
 def read_history(store: ObjectStore, base_prefix: str) -> History:

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from refunds_lake.log_lines import JobFailure
-from refunds_lake.publishing.catalog import Catalog
-from refunds_lake.publishing.history import carry_over, read_history, runs_prefix
+from refunds_lake.publishing.catalog import GlueCatalog
+from refunds_lake.publishing.history import carry_over, read_history
 from refunds_lake.publishing.manifests import (
     INDEXES,
     STAGING,
@@ -24,6 +24,7 @@ from refunds_lake.publishing.manifests import (
     in_force,
     known_inputs,
     new_run_id,
+    runs_prefix,
     state_of,
 )
 from refunds_lake.publishing.publish import follow, publish, reconcile
@@ -53,7 +54,7 @@ def lock_key(base_prefix: str) -> str:
     return f"{runs_prefix(base_prefix)}_lock.json"
 
 
-def begin(store: ObjectStore, catalog: Catalog, base_prefix: str) -> tuple[tuple[Manifest, ...], int]:
+def begin(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> tuple[tuple[Manifest, ...], int]:
     """What every writer begins with: let the catalog show the newest manifest, as the run that wrote it may have died.
 
     Returns the manifests in the order of their numbers, and how many months had to be put right.
@@ -64,7 +65,7 @@ def begin(store: ObjectStore, catalog: Catalog, base_prefix: str) -> tuple[tuple
     return history.manifests, moved
 
 
-def rebuild_catalog(store: ObjectStore, catalog: Catalog, base_prefix: str) -> Tables:
+def rebuild_catalog(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> Tables:
     """Describe every month anew, as the newest manifest names it, and drop the others; returns what is live."""
     manifests, _ = begin(store, catalog, base_prefix)
     live = state_of(manifests).live
@@ -92,7 +93,7 @@ def plan_rollback(manifests: Sequence[Manifest], run_id: str) -> RollbackPlan:
 
 def roll_back(
     store: ObjectStore,
-    catalog: Catalog,
+    catalog: GlueCatalog,
     base_prefix: str,
     run_id: str,
     *,

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from refunds_lake.log_lines import JobFailure
 from refunds_lake.schema.columns import TABLES
-from refunds_lake.storage.objects import utc_moment, utc_text
+from refunds_lake.storage.objects import StoredObject, utc_moment, utc_text
 
 FORMAT: Final = 2
 STAGING: Final = "_staging/"
@@ -40,20 +40,11 @@ class ManifestError(JobFailure):
 
 
 @dataclasses.dataclass(frozen=True)
-class InputObject:
+class InputObject(StoredObject):
     """A raw object that a run has read to its end, with what was in it."""
 
-    key: str
-    etag: str
-    last_modified: datetime
-    size: int
     records: int
     rejected: int
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        """Which delivery of the key this is."""
-        return self.etag, utc_text(self.last_modified)
 
 
 @dataclasses.dataclass(frozen=True)

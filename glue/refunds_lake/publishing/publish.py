@@ -7,9 +7,9 @@ lags behind, and the next one to begin lets it follow. Rollback and retention li
 from __future__ import annotations
 
 from refunds_lake.log_lines import JobFailure
-from refunds_lake.publishing.catalog import Catalog, CatalogError
-from refunds_lake.publishing.history import manifest_key, newer_than
-from refunds_lake.publishing.manifests import Manifest, Tables, parse_manifest
+from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
+from refunds_lake.publishing.history import newer_than
+from refunds_lake.publishing.manifests import Manifest, Tables, manifest_key, parse_manifest
 from refunds_lake.schema.columns import TABLES
 from refunds_lake.storage.objects import ObjectMissing, ObjectStore, PreconditionFailed
 
@@ -18,7 +18,7 @@ class Overtaken(JobFailure):
     """Another run has published since this one has read what is live; nothing of this one is published."""
 
 
-def publish(store: ObjectStore, catalog: Catalog, base_prefix: str, manifest: Manifest) -> None:
+def publish(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, manifest: Manifest) -> None:
     """Publish a run whose files are complete; raises Overtaken when its number is taken.
 
     Readers see each month change at once, and table after table: purchase, void, refund, refund_detail, rejected.
@@ -40,7 +40,7 @@ def commit(store: ObjectStore, base_prefix: str, manifest: Manifest) -> None:
             ) from error
 
 
-def follow(store: ObjectStore, catalog: Catalog, base_prefix: str, newest: Manifest) -> int:
+def follow(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, newest: Manifest) -> int:
     """Let the catalog show what the newest manifest names; returns how many months that moved.
 
     Another run may have published meanwhile, so where something moved it is asked for once more.
@@ -54,7 +54,7 @@ def follow(store: ObjectStore, catalog: Catalog, base_prefix: str, newest: Manif
     return moved
 
 
-def reconcile(catalog: Catalog, live: Tables, *, afresh: bool = False) -> int:
+def reconcile(catalog: GlueCatalog, live: Tables, *, afresh: bool = False) -> int:
     """Let the catalog show these months and no others, each described `afresh` or only where it lies elsewhere.
 
     Returns how many months that changed. Doing it again changes nothing.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -19,13 +20,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from refunds_lake.publishing.manifests import InputObject, Problem
-from refunds_lake.raw import rules
 from refunds_lake.raw.raw_files import RawFile
 from refunds_lake.raw.rules import REJECTED
-from refunds_lake.raw.staging import STAGED, Piece, Place, Portion, Repeated, Stage, Staged
-from refunds_lake.schema import id_hashes
+from refunds_lake.raw.staging import STAGED, Piece, Place, Portion, Stage, Staged, repeated_ids, transactions_in
 from refunds_lake.schema.columns import KINDS
-from refunds_lake.schema.months import Months
 from refunds_lake.spark.frames import empty_frame
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore
@@ -34,7 +32,6 @@ PORTION_BYTES: Final = 32 << 20
 """Objects up to so many bytes are read by one task; a greater object is a task of its own."""
 SECONDS_BETWEEN_LOOKS: Final = 1.0
 HASHES_PER_TASK: Final = 16_000_000
-_RECORDS: Final = "records/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +46,11 @@ class Batch:
     judged: DataFrame
     """The columns of `staging.STAGED`, and kind."""
     repeated: np.ndarray
-    """The id_hash of all ids that come more than once, perhaps of others too."""
+    """The hashes, by kind, of all ids that come more than once, perhaps of others too."""
     counts: Mapping[Place, int]
     pieces: tuple[Piece, ...]
+    is_replay: bool
+    """The files were read before, and some of their lines are judged again."""
     broken: frozenset[int]
     """Numbers of files that broke off: the pieces hold what was read of them, no other field does."""
 
@@ -92,60 +91,46 @@ class Batch:
 
 def read_batch(
     spark: SparkSession,
-    raw: ObjectStore,
+    stage: Stage,
     files: Sequence[RawFile],
     problems: Sequence[Problem],
-    time_zone: str,
-    base: ObjectStore,
-    prefix: str,
-    *,
-    only: Mapping[str, tuple[int, ...]] | None = None,
     say: Callable[[str], None],
 ) -> Batch:
     """Read the files to their end, saying how many are done; files that cannot be read become problems.
 
-    Judged records are staged under `prefix` of the bucket `base`; the caller clears it when it is done with the batch.
-    With `only`, the batch has the lines of these numbers alone, by key of the file.
+    The caller clears the prefix of the stage when it is done with the batch.
     """
-    stage = Stage(raw, base, f"{prefix}{_RECORDS}", Months.of(time_zone), dict(rules.RULES), id_hashes.hashed)
-    portions = list(_portions(files, only))
     counts: Counter[Place] = Counter()
     pieces: list[Piece] = []
     found: dict[int, str] = {}
     done = spark.sparkContext.accumulator(0)
+
+    def counted(portion: Portion) -> Staged:
+        staged = stage(portion)
+        done.add(len(portion.files))  # the driver learns of it whenever a share of the portions has ended
+        return staged
+
     with _following(done, len(files), say):
-        for staged in on_workers(spark, _Counted(stage, done), portions):
+        for staged in on_workers(spark, counted, _portions(files)):
             counts += staged.counts
             pieces += staged.pieces
             found.update(staged.problems)
     judged = empty_frame(spark, f"{STAGED}, kind string")
     if counts:
-        judged = spark.read.schema(STAGED).parquet(base.uri(f"{prefix}{_RECORDS}"))
+        judged = spark.read.schema(STAGED).parquet(stage.base.uri(stage.records))
     if found:
         judged = judged.where(~F.col("file").isin(*found))
     return Batch(
-        staging=prefix,
+        staging=stage.prefix,
         files={number: file for number, file in enumerate(files) if number not in found},
         problems=(*problems, *(Problem(files[number].key, reason) for number, reason in sorted(found.items()))),
         judged=judged,
-        repeated=_repeated(spark, base, pieces, frozenset(found)),
+        repeated=_repeated(spark, stage.base, pieces, frozenset(found)),
         counts=counts,
         pieces=tuple(pieces),
+        is_replay=any(file.only is not None for file in files),
         broken=frozenset(found),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Counted:
-    """Stages portions, and counts their files for the driver, which learns of it whenever a share of them has ended."""
-
-    stage: Stage
-    done: Accumulator[int]
-
-    def __call__(self, portion: Portion) -> Staged:
-        staged = self.stage(portion)
-        self.done.add(len(portion.files))
-        return staged
 
 
 @contextmanager
@@ -171,29 +156,22 @@ def _following(done: Accumulator[int], files: int, say: Callable[[str], None]) -
         say(f"read {files} of {files} objects")
 
 
-def _portions(files: Sequence[RawFile], only: Mapping[str, tuple[int, ...]] | None) -> Iterator[Portion]:
+def _portions(files: Sequence[RawFile]) -> list[Portion]:
     """The files in tasks of up to PORTION_BYTES, the greatest first, so that tasks end together."""
-
-    def portion(number: int, some: Sequence[tuple[int, RawFile]]) -> Portion:
-        return Portion(number, tuple(some), {} if only is None else {number: only[file.key] for number, file in some})
-
-    waiting: list[tuple[int, RawFile]] = []
-    portions, size = 0, 0
+    portions: list[list[tuple[int, RawFile]]] = []
+    size = 0
     for number, file in sorted(enumerate(files), key=lambda each: -each[1].stored.size):
-        if waiting and size + file.stored.size > PORTION_BYTES:
-            yield portion(portions, waiting)
-            portions, waiting, size = portions + 1, [], 0
-        waiting.append((number, file))
+        if not portions or size + file.stored.size > PORTION_BYTES:
+            portions.append([])
+            size = 0
+        portions[-1].append((number, file))
         size += file.stored.size
-    if waiting:
-        yield portion(portions, waiting)
+    return [Portion(number, tuple(some)) for number, some in enumerate(portions)]
 
 
-def _repeated(spark: SparkSession, base: ObjectStore, pieces: Iterable[Piece], broken: frozenset[int]) -> np.ndarray:
-    transactions = [piece for piece in pieces if piece.kind in KINDS]
-    objects = sorted({(piece.key, piece.size) for piece in transactions})
-    tasks = -(-sum(piece.rows for piece in transactions) // HASHES_PER_TASK)
-    found = on_workers(spark, Repeated(base, tuple(objects), broken, tasks), range(tasks))
+def _repeated(spark: SparkSession, base: ObjectStore, pieces: Sequence[Piece], broken: frozenset[int]) -> np.ndarray:
+    tasks = -(-sum(piece.rows for piece in pieces if piece.kind in KINDS) // HASHES_PER_TASK)
+    found = on_workers(spark, partial(repeated_ids, base, transactions_in(pieces), broken, tasks), range(tasks))
     return np.concatenate([np.array([], np.int64), *found])
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -12,18 +14,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from refunds_lake.raw.blocks import Block
-from refunds_lake.raw.records import BYTE_ORDER_MARK, LINE_BYTES, Lines, LoneRecord, Records, line_of
+from refunds_lake.raw.blocks import Block, Unreadable
+from refunds_lake.raw.records import (
+    BYTE_ORDER_MARK,
+    LINE_BYTES,
+    Lines,
+    LoneRecord,
+    Records,
+    Texts,
+    check_columns,
+    text_of,
+)
 from refunds_lake.schema.contract import CSV_MALFORMED, FIELDS
 
+_HEADER_BYTES: Final = 1 << 16
 _WELL_QUOTED: Final = re.compile(r'(?:"(?:[^"]++|"")*+"|[^",\r]*+)(?:,(?:"(?:[^"]++|"")*+"|[^",\r]*+))*+')
 
 
-def from_csv(block: Block, names: Sequence[str], header: str) -> Iterator[Records]:
-    """The records of CSV lines under a header; blank lines and repeated headers are none.
+def from_csv(blocks: Iterator[Block]) -> Iterator[Records]:
+    """The records of CSV lines under the header in the first one; blank lines and repeated headers are none.
 
-    A quoted field may hold commas and doubled quotes, but no line break.
+    A quoted field may hold commas and doubled quotes, but no line break. Raises Unreadable for a header that is none.
     """
+    first = next(blocks, Block(1, b""))
+    header, names = _header(first.text.partition(b"\n")[0])
+    for block in itertools.chain([first], blocks):
+        yield from _records(block, names, header)
+
+
+def _header(line: bytes) -> tuple[str, list[str]]:
+    """The header as a text, and the names of the columns in lower case."""
+    if len(line) > _HEADER_BYTES:
+        raise Unreadable(f"the header line is longer than {_HEADER_BYTES} bytes")
+    try:
+        header = line.removesuffix(b"\r").decode().removeprefix(BYTE_ORDER_MARK)
+        names = [name.strip().lower() for name in next(csv.reader([header], strict=True), [])]
+    except UnicodeDecodeError as error:
+        raise Unreadable("the header line is not UTF-8") from error
+    except csv.Error as error:
+        raise Unreadable(f"the header line is not CSV: {error}") from error
+    check_columns(names)
+    return header, names
+
+
+def _records(block: Block, names: Sequence[str], header: str) -> Iterator[Records]:
     lines = Lines.of(block)
     usual = lines.usual() & (lines.sizes > 0)
     if BYTE_ORDER_MARK.encode() in block.text:
@@ -34,27 +68,11 @@ def from_csv(block: Block, names: Sequence[str], header: str) -> Iterator[Record
     if b"\r" in block.text:
         usual &= ~lines.matching(r"\r[^\n]")
     usual &= ~pc.is_in(lines.array, _as_lines(header)).to_numpy(zero_copy_only=False)
-    chosen = lines.array if usual.all() else lines.array.filter(pa.array(usual))
-    table, ragged = _csv_table(chosen, names)
-    parsed = np.ones(len(chosen), bool)
-    parsed[ragged] = False
-    numbers = lines.numbers(usual)
-    if table is not None and table.num_rows == parsed.sum():
-        texts = {
-            name: table[str(names.index(name))].combine_chunks()
-            if name in names
-            else pa.nulls(table.num_rows, pa.string())
-            for name in FIELDS
-        }
-        yield Records.of_texts(pa.array(numbers[parsed]), texts, line_of(chosen.filter(pa.array(parsed))))
-        usual[numbers[~parsed] - block.first_line] = False
-    else:
-        usual[:] = False
 
-    def parse(number: int, text: str, raw_text: str) -> LoneRecord | None:
+    def alone(number: int, text: str, raw_text: str) -> LoneRecord | None:
         return None if text == header else _parse_alone(number, text, raw_text, names)
 
-    yield from Records.of_lone(lines.parse_alone(~usual, parse))
+    return lines.records(usual, partial(_csv_texts, names), alone)
 
 
 def _as_lines(header: str) -> pa.Array:
@@ -62,10 +80,10 @@ def _as_lines(header: str) -> pa.Array:
     return pa.array([f"{header}{end}".encode() for end in ("", "\r", "\n", "\r\n")], pa.binary())
 
 
-def _csv_table(lines: pa.Array, names: Sequence[str]) -> tuple[pa.Table | None, list[int]]:
-    """The wanted columns, named by their position, of the lines without quotes, and which lines have more or fewer fields."""
+def _csv_texts(names: Sequence[str], lines: pa.Array) -> Iterator[tuple[np.ndarray, Texts]]:
+    """The wanted columns of lines without quotes, but for those that have more or fewer fields, and which lines these are."""
     if not len(lines):
-        return None, []
+        return
     ragged: list[int] = []
 
     def skip(row: pyarrow.csv.InvalidRow) -> str:
@@ -73,8 +91,7 @@ def _csv_table(lines: pa.Array, names: Sequence[str]) -> tuple[pa.Table | None, 
         return "skip"
 
     wanted = [str(names.index(name)) for name in FIELDS if name in names]
-    offsets = np.frombuffer(lines.buffers()[1], np.int32)
-    text = lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
+    text = text_of(lines)
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(text),
@@ -90,8 +107,12 @@ def _csv_table(lines: pa.Array, names: Sequence[str]) -> tuple[pa.Table | None, 
             ),
         )
     except pa.ArrowInvalid:
-        return None, []
-    return table, ragged
+        return
+    taken = np.delete(np.arange(len(lines)), ragged)
+    if table.num_rows == len(taken):
+        nothing = pa.nulls(len(taken), pa.string())
+        places = {name: str(names.index(name)) for name in FIELDS if name in names}
+        yield taken, {n: table[places[n]].combine_chunks() if n in places else nothing for n in FIELDS}
 
 
 def _parse_alone(number: int, text: str, raw_text: str, names: Sequence[str]) -> LoneRecord:

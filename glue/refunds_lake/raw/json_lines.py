@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
 from refunds_lake.raw.blocks import Block
-from refunds_lake.raw.records import Lines, LoneRecord, Records, line_of
+from refunds_lake.raw.records import Lines, LoneRecord, Records, Texts, text_of
 from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, NOT_JSON
 from refunds_lake.schema.plain_values import DECODER, json_text
 
@@ -25,65 +24,53 @@ _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _DIGITS: Final = re.compile(r"([0-9]{2})[0-9]+")
 
 
-def from_json(block: Block) -> Iterator[Records]:
+def from_json(blocks: Iterable[Block]) -> Iterator[Records]:
     """The records of JSON lines; blank ones are none."""
+    for block in blocks:
+        yield from _records(block)
+
+
+def _records(block: Block) -> Iterator[Records]:
     lines = Lines.of(block)
     ends = lines.starts + lines.sizes
     usual = lines.usual() & (lines.sizes > 1)
-    usual &= (lines.bytes[lines.starts] == _OPEN) & (lines.bytes[ends - 1] == _CLOSE)
+    usual &= (lines.letters[lines.starts] == _OPEN) & (lines.letters[ends - 1] == _CLOSE)
     if (b"N" in block.text and b"NaN" in block.text) or (b"I" in block.text and b"Inf" in block.text):
         usual &= ~lines.matching("NaN|Inf")  # Arrow takes these for numbers, JSON does not
     if b"\0" in block.text:
         usual &= ~lines.matching(r"\x00")  # Arrow may take it for the end of the text
-    chosen = lines.array if usual.all() else lines.array.filter(pa.array(usual))
-    numbers = lines.numbers(usual)
-    parsed = np.zeros(len(chosen), bool)
-    for first, table in _json_tables(chosen):
-        rows = slice(first, first + table.num_rows)
-        parsed[rows] = True
-        texts = {name: table[name].combine_chunks() for name in FIELDS}
-        yield Records.of_texts(pa.array(numbers[rows]), texts, line_of(chosen[rows]))
-    usual[numbers[~parsed] - block.first_line] = False
-    yield from Records.of_lone(lines.parse_alone(~usual, _parse_alone))
+    return lines.records(usual, _json_texts, _parse_alone)
 
 
-def _json_tables(lines: pa.Array) -> Iterator[tuple[int, pa.Table]]:
-    """Tables of lines that Arrow takes, each with the number of its first line; lines that it refuses are left out.
+def _json_texts(lines: pa.Array) -> Iterator[tuple[slice, Texts]]:
+    """The columns of lines that Arrow takes, and which lines these are; those that it refuses are left out.
 
     Each line begins with { and ends with }, and a value that goes on in the next line would have a } before a {; so as many
     rows as lines means one object per line.
     """
     first, is_quoted = 0, False
     while first < len(lines):
-        rest = lines[first:]
-        try:
-            table = _json_table(rest)
-        except pa.ArrowInvalid as error:
-            if not is_quoted:
-                lines, is_quoted = pc.replace_substring_regex(lines, _NUMBER_AS_AMOUNT, r'\1"\2"\3'), True
-                continue
-            refused = _ROW.search(str(error))
-            if refused is None:
-                return
-            before = rest[: int(refused[1])]
-            try:
-                table = _json_table(before)
-            except pa.ArrowInvalid:
-                return
-            if table.num_rows == len(before):
-                yield first, table
-            first += len(before) + 1
+        end, (table, refused) = len(lines), _json_table(lines[first:])
+        if table is None and not is_quoted:
+            lines, is_quoted = pc.replace_substring_regex(lines, _NUMBER_AS_AMOUNT, r'\1"\2"\3'), True
             continue
-        if table.num_rows == len(rest):
-            yield first, table
-        return
+        if refused is not None:
+            end = first + refused
+            table, _ = _json_table(lines[first:end])
+        if table is None:
+            return
+        if table.num_rows == end - first:
+            yield slice(first, end), {name: table[name].combine_chunks() for name in FIELDS}
+        first = end + 1
 
 
-def _json_table(lines: pa.Array) -> pa.Table:
-    if not len(lines):
-        return _SCHEMA.empty_table()
-    offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
-    return _read_json(lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])), _SCHEMA)
+def _json_table(lines: pa.Array) -> tuple[pa.Table | None, int | None]:
+    """The lines as a table; None where Arrow refuses one, with its place if it is known."""
+    try:
+        return (_read_json(text_of(lines), _SCHEMA) if len(lines) else _SCHEMA.empty_table()), None
+    except pa.ArrowInvalid as error:
+        refused = _ROW.search(str(error))
+        return None, int(refused[1]) if refused else None
 
 
 def _read_json(text: bytes | pa.Buffer, schema: pa.Schema) -> pa.Table:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from refunds_lake.raw.records import LoneRecord, Records
+from refunds_lake.raw.blocks import Unreadable
+from refunds_lake.raw.records import LoneRecord, Records, check_columns
 from refunds_lake.schema.contract import FIELDS
 
+_IS_A: Final[Mapping[str, tuple[Callable[[pa.DataType], bool], ...]]] = {
+    "text": (
+        *(pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view),
+        *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view),
+    ),
+    "timestamp": (pa.types.is_timestamp,),
+    "decimal": (pa.types.is_decimal,),
+    "integer": (pa.types.is_signed_integer,),
+    "null": (pa.types.is_null,),
+}
+_TYPES: Final = {"timestamp": ("text", "timestamp"), "amount": ("text", "decimal", "integer")}
+"""What a column may be; others of the fields must be text. Any of them may have no value at all."""
+_ROWS: Final = 1 << 15
 _MOST_ENTRIES: Final = 10_000
 """A list in a footer, of columns or row groups, may have so many: Arrow makes room for as many as a list says, and before
 version 24 columns within each other take its stack."""
@@ -23,35 +37,48 @@ _FAR_MILLIS: Final = 10**15
 """Later than any year of four digits."""
 
 
-def open_parquet(body: Any) -> pq.ParquetFile:
-    """A Parquet file by its footer; raises OSError or ArrowException when that cannot be read."""
-    return pq.ParquetFile(body, thrift_container_size_limit=_MOST_ENTRIES)
+def open_parquet(body: IO[bytes]) -> pq.ParquetFile:
+    """A Parquet file by its footer; raises Unreadable, OSError or ArrowException when it cannot be read."""
+    rows = pq.ParquetFile(body, thrift_container_size_limit=_MOST_ENTRIES)
+    schema = rows.schema_arrow
+    check_columns([name.lower() for name in schema.names])
+    for name, type_ in zip(map(str.lower, schema.names), schema.types, strict=True):
+        plain = type_.value_type if pa.types.is_dictionary(type_) else type_
+        wanted = _TYPES.get(name, ("text",))
+        if name in FIELDS and not any(is_one(plain) for kind in (*wanted, "null") for is_one in _IS_A[kind]):
+            raise Unreadable(f"column {name} is {type_}, it must be {' or '.join(wanted)}")
+    return rows
 
 
-def from_parquet(batches: Iterable[pa.RecordBatch]) -> Iterator[Records]:
+def from_parquet(rows: pq.ParquetFile) -> Iterator[Records]:
     """The records of Parquet rows, numbered from 1; the raw text of a row is its fields as JSON."""
-    first = 1
-    for batch in batches:
-        numbers = pa.array(np.arange(first, first + len(batch)))
-        first += len(batch)
-        # By place: columns that are not wanted may come along, and have one name.
-        columns = {
-            name.lower(): batch.column(place) for place, name in enumerate(batch.schema.names) if name.lower() in FIELDS
-        }
-        texts = {
-            name: _as_text(columns[name]) if name in columns else pa.nulls(len(batch), pa.string()) for name in FIELDS
-        }
-        raw_text = _row_text(columns)
-        try:
-            for text in texts.values():
-                text.validate(full=True)
-        except pa.ArrowInvalid:
-            decoded = zip(*(_decoded(text) for text in texts.values()), strict=True)
-            rows = [dict(zip(texts, cells, strict=True)) for cells in decoded]
-            odd = [LoneRecord(number, raw_text(row), rows[row]) for row, number in enumerate(numbers.to_pylist())]
-            yield from Records.of_lone(odd)
-        else:
-            yield Records.of_texts(numbers, texts, raw_text)
+    columns = [name for name in rows.schema_arrow.names if name.lower() in FIELDS]
+    found = 0
+    for batch in rows.iter_batches(_ROWS, columns=columns):
+        yield from _records(batch, found + 1)
+        found += len(batch)
+    if found != rows.metadata.num_rows:
+        raise Unreadable(f"the Parquet file is corrupt: {found} rows read, its footer says {rows.metadata.num_rows}")
+
+
+def _records(batch: pa.RecordBatch, first: int) -> Iterator[Records]:
+    numbers = pa.array(np.arange(first, first + len(batch)))
+    # By place: columns that are not wanted may come along, and have one name.
+    columns = {
+        name.lower(): batch.column(place) for place, name in enumerate(batch.schema.names) if name.lower() in FIELDS
+    }
+    texts = {name: _as_text(columns[name]) if name in columns else pa.nulls(len(batch), pa.string()) for name in FIELDS}
+    raw_text = _row_text(columns)
+    try:
+        for text in texts.values():
+            text.validate(full=True)
+    except pa.ArrowInvalid:
+        decoded = zip(*(_decoded(text) for text in texts.values()), strict=True)
+        rows = [dict(zip(texts, cells, strict=True)) for cells in decoded]
+        odd = [LoneRecord(number, raw_text(row), rows[row]) for row, number in enumerate(numbers.to_pylist())]
+        yield from Records.of_lone(odd)
+    else:
+        yield Records.of_texts(numbers, texts, raw_text)
 
 
 def _as_text(column: pa.Array) -> pa.Array:
@@ -67,9 +94,7 @@ def _as_text(column: pa.Array) -> pa.Array:
             moments = pc.max_element_wise(-_FAR_MILLIS, moments.cast(pa.int64()), skip_nulls=False)
             moments = pc.min_element_wise(_FAR_MILLIS, moments, skip_nulls=False).cast(pa.timestamp("ms"))
         return moments.cast(pa.timestamp("us"), safe=False).cast(pa.string())
-    if pa.types.is_integer(column.type):
-        return column.cast(pa.string())
-    if pa.types.is_null(column.type):
+    if pa.types.is_integer(column.type) or pa.types.is_null(column.type):
         return column.cast(pa.string())
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()

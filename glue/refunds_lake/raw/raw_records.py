@@ -1,8 +1,14 @@
-"""The records of one raw object to its end, whatever its format."""
+"""The records of one raw object to its end, whatever its format, and who is to blame when it cannot be read.
+
+What goes wrong while an object is parsed or judged concerns this object and no other. What goes wrong while its bytes are
+fetched is a failure of the machine, which must end the run.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from refunds_lake.raw.blocks import Unreadable, blocks
@@ -10,31 +16,61 @@ from refunds_lake.raw.csv_lines import from_csv
 from refunds_lake.raw.json_lines import from_json
 from refunds_lake.raw.parquet_rows import from_parquet, open_parquet
 from refunds_lake.raw.raw_files import RawFile
-from refunds_lake.raw.raw_source import RawSource
 from refunds_lake.raw.records import Records
-from refunds_lake.schema.contract import CSV, FIELDS, PARQUET
+from refunds_lake.schema.contract import CSV, PARQUET
+from refunds_lake.storage.objects import ObjectMissing, ObjectReplaced, ObjectStore
 
-_PARQUET_ROWS: Final = 1 << 15
-
-
-def read(source: RawSource, file: RawFile) -> Iterator[Records]:
-    """The records of a file; raises Unreadable, perhaps after many of them, and whatever is wrong with the machine."""
-    with source.blamed():
-        yield from _parquet_records(source, file) if file.format == PARQUET else _text_records(source, file)
+_WORDS_LETTERS: Final = 500
 
 
-def _text_records(source: RawSource, file: RawFile) -> Iterator[Records]:
-    for block in blocks(source.chunks(), is_gzip=file.is_gzip):
-        yield from from_csv(block, file.columns, file.header) if file.format == CSV else from_json(block)
+class MachineFailed(Exception):
+    """The bytes of an object could not be fetched; holds the error."""
 
 
-def _parquet_records(source: RawSource, file: RawFile) -> Iterator[Records]:
-    found = 0
-    with source.blamed("the Parquet file is corrupt"), source.spooled() as spool:
-        rows = open_parquet(spool)
-        columns = [name for name in rows.schema_arrow.names if name.lower() in FIELDS]
-        for records in from_parquet(rows.iter_batches(_PARQUET_ROWS, columns=columns)):
-            found += len(records)
-            yield records
-    if found != file.rows:
-        raise Unreadable(f"the Parquet file is corrupt: {found} rows read, its footer says {file.rows}")
+def read(store: ObjectStore, file: RawFile) -> Iterator[Records]:
+    """The records of a file; raises Unreadable, perhaps after many of them, or MachineFailed."""
+    if file.format == PARQUET:
+        return _parquet_records(store, file)
+    text = blocks(_chunks(store, file), is_gzip=file.is_gzip)
+    return from_csv(text) if file.format == CSV else from_json(text)
+
+
+def _parquet_records(store: ObjectStore, file: RawFile) -> Iterator[Records]:
+    with _fetching():
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, where errors are no longer the machine's
+        for chunk in store.chunks(file.key, etag=file.stored.etag):
+            spool.write(chunk)
+    with spool:
+        with blamed("its footer cannot be read"):
+            rows = open_parquet(spool)
+        with blamed("the Parquet file is corrupt"):
+            yield from from_parquet(rows)
+
+
+def _chunks(store: ObjectStore, file: RawFile) -> Iterator[bytes]:
+    with _fetching():
+        yield from store.chunks(file.key, etag=file.stored.etag)
+
+
+@contextmanager
+def _fetching() -> Iterator[None]:
+    try:
+        yield
+    except ObjectMissing as error:
+        raise Unreadable("it disappeared between the listing and the reading") from error
+    except ObjectReplaced as error:
+        raise Unreadable("it was replaced between the listing and the reading") from error
+    except Exception as error:
+        raise MachineFailed(error) from error
+
+
+@contextmanager
+def blamed(what: str = "it cannot be read") -> Iterator[None]:
+    """Make whatever goes wrong inside an Unreadable with its own words, unless it is the machine that failed."""
+    try:
+        yield
+    except (Unreadable, MachineFailed):
+        raise
+    except Exception as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:_WORDS_LETTERS]
+        raise Unreadable(f"{what}: {words}") from error

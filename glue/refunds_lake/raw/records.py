@@ -7,15 +7,17 @@ parsed alone, by Python, to the same end. Which of the two took a line never sho
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from refunds_lake.raw.blocks import Block
-from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, LINE_TOO_LONG
+from refunds_lake.raw.blocks import Block, Unreadable
+from refunds_lake.schema.contract import BLANKS, FIELDS, IDS, LINE_TOO_LONG, REQUIRED
 from refunds_lake.schema.plain_values import utf8
 
 LINE_BYTES: Final = 1 << 20
@@ -25,6 +27,14 @@ BYTE_ORDER_MARK: Final = "\ufeff"
 _LF, _CR = b"\n\r"
 
 Texts = Mapping[str, pa.Array]
+
+
+def check_columns(names: Sequence[str]) -> None:
+    """Raises Unreadable where a file with columns of these names, in lower case, cannot be understood."""
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise Unreadable(f"no column {', '.join(missing)}; its columns are {', '.join(names) or '(none)'}"[:500])
+    if twice := [name for name, times in Counter(names).items() if times > 1 and name in FIELDS]:
+        raise Unreadable(f"column {', '.join(twice)} comes more than once")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +91,12 @@ class Records:
         )
 
 
+ByArrow = Callable[[pa.Array], Iterator[tuple[slice | np.ndarray, Texts]]]
+"""Lines that look usual -> the columns of those that Arrow takes, with their places among the lines."""
+Alone = Callable[[int, str, str], LoneRecord | None]
+"""Line number, text and raw text of a line -> its record; None for a line that is none."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Lines:
     """The lines of a block, each with its end; `sizes` are without it."""
@@ -89,7 +105,7 @@ class Lines:
     array: pa.Array
     starts: np.ndarray
     sizes: np.ndarray
-    bytes: np.ndarray
+    letters: np.ndarray
 
     @classmethod
     def of(cls, block: Block) -> Lines:
@@ -120,25 +136,43 @@ class Lines:
         found: np.ndarray = pc.match_substring_regex(self.array, pattern).to_numpy(zero_copy_only=False)
         return found
 
-    def numbers(self, chosen: np.ndarray) -> np.ndarray:
-        return np.flatnonzero(chosen) + self.block.first_line
+    def records(self, usual: np.ndarray, by_arrow: ByArrow, alone: Alone) -> Iterator[Records]:
+        """The records of the lines: those of usual ones as Arrow takes them, of the others each by itself."""
+        rows = np.flatnonzero(usual)
+        is_taken = np.zeros(len(self.array), bool)
+        for some, texts in by_arrow(self.array if usual.all() else self.array.filter(pa.array(usual))):
+            taken = rows[some]
+            is_taken[taken] = True
+            yield Records.of_texts(pa.array(taken + self.block.first_line), texts, partial(self._usual_text, taken))
+        yield from Records.of_lone(self._parsed_alone(~is_taken, alone))
 
-    def parse_alone(self, chosen: np.ndarray, parse: Callable[[int, str, str], LoneRecord | None]) -> list[LoneRecord]:
-        """The chosen lines that are not blank, each by `parse` (line number, text, raw text) or as too long."""
+    def _usual_text(self, rows: np.ndarray, place: int) -> str:
+        return self._line(int(rows[place])).decode()
+
+    def _line(self, row: int) -> bytes:
+        start = int(self.starts[row])
+        return self.block.text[start : start + int(self.sizes[row])]
+
+    def _parsed_alone(self, chosen: np.ndarray, alone: Alone) -> list[LoneRecord]:
+        """The chosen lines that are not blank, each parsed or as too long."""
         found: list[LoneRecord | None] = []
         for row in np.flatnonzero(chosen).tolist():
-            number = row + self.block.first_line
-            start, size = int(self.starts[row]), int(self.sizes[row])
-            line = self.block.text[start : start + size]
+            number, line = row + self.block.first_line, self._line(row)
             raw_text = line.decode("utf-8", "replace").removeprefix(BYTE_ORDER_MARK)
             if not raw_text.strip(BLANKS):
                 continue
-            if size > LINE_BYTES:
+            if len(line) > LINE_BYTES:
                 found.append(LoneRecord(number, raw_text[:_RAW_TEXT_LETTERS], fault=LINE_TOO_LONG))
             else:
                 text = line.decode("utf-8", "surrogateescape").removeprefix(BYTE_ORDER_MARK)
-                found.append(parse(number, text, raw_text))
+                found.append(alone(number, text, raw_text))
         return [each for each in found if each is not None]
+
+
+def text_of(lines: pa.Array) -> pa.Buffer:
+    """The bytes of lines, one behind the other."""
+    offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
+    return lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -147,11 +181,3 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def line_of(lines: pa.Array) -> Callable[[int], str]:
-    def raw_text(row: int) -> str:
-        line: bytes = lines[row].as_py()
-        return line.removesuffix(b"\n").removesuffix(b"\r").decode()
-
-    return raw_text

@@ -9,23 +9,23 @@ from __future__ import annotations
 import dataclasses
 import io
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from refunds_lake.raw import rules
 from refunds_lake.raw.blocks import Unreadable
 from refunds_lake.raw.raw_files import RawFile
-from refunds_lake.raw.raw_records import read
-from refunds_lake.raw.raw_source import RawSource
+from refunds_lake.raw.raw_records import MachineFailed, blamed, read
 from refunds_lake.raw.records import Records
 from refunds_lake.raw.rules import MOMENT, REJECTED, Cleaned, Rule, broken, reasons_of
 from refunds_lake.schema.columns import KINDS
 from refunds_lake.schema.contract import IDS, too_late
-from refunds_lake.schema.id_hashes import repeated
+from refunds_lake.schema.id_hashes import Hashed, of_kind, repeated
 from refunds_lake.schema.months import Months
 from refunds_lake.storage.objects import ObjectStore, RangeReader
 
@@ -36,17 +36,17 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "purchase": (*_PLACE, "id", "id_hash", "timestamp", "amount", "customer_id", "merchant_id"),
     "void": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
     "refund": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
-    REJECTED: (*_PLACE, "raw_text", "reasons"),
+    REJECTED: (*_PLACE, "raw_text", "reasons", "run_id"),
 }
 _WRITING: Final[Mapping[str, Any]] = {
     "compression": "none",  # Random ids hardly become smaller.
-    "use_dictionary": ["file", "ingested_at", "source_file", "month", "merchant_id"],
+    "use_dictionary": ["file", "ingested_at", "source_file", "month", "merchant_id", "run_id"],
     "write_statistics": False,
     "store_decimal_as_integer": True,
 }
 STAGED: Final = (
     "file int, ingested_at timestamp, source_file string, month string, id string, id_hash bigint, "
-    "timestamp timestamp, amount decimal(18,2), parent_id string, customer_id string, merchant_id string"
+    "timestamp timestamp, amount decimal(18,2), parent_id string, customer_id string, merchant_id string, line_number bigint"
 )
 """The columns of transactions, as a Spark schema."""
 
@@ -60,21 +60,33 @@ class Portion:
 
     number: int
     files: tuple[tuple[int, RawFile], ...]
-    only: Mapping[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
-    """File -> the line numbers that are wanted of it, where not all are."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Piece:
-    """Where staged records of one kind and month lie: a row group of an object."""
+    """Where rows of one table and month lie, staged or stored: a row group of an object."""
 
     kind: str
     month: str
     key: str
     size: int
     """Bytes of the object."""
-    row_group: int
+    row_group: int | None
+    """None for the whole object."""
     rows: int
+
+
+class StagedObject(NamedTuple):
+    """An object of staged transactions of one kind."""
+
+    kind: str
+    key: str
+    size: int
+
+
+def transactions_in(pieces: Iterable[Piece]) -> list[StagedObject]:
+    """The objects in which the pieces of transactions lie, each once."""
+    return sorted({StagedObject(piece.kind, piece.key, piece.size) for piece in pieces if piece.kind in KINDS})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,23 +106,30 @@ class Stage:
     raw: ObjectStore
     base: ObjectStore
     prefix: str
+    """In the bucket of the tables, for whatever the run needs until it has published."""
+    run_id: str
     months: Months
-    rules: Mapping[str, Rule]
-    hashed: Callable[[str, pa.Array], pa.Array]
+    hashed: Hashed
+    rules: Mapping[str, Rule] = dataclasses.field(default_factory=lambda: dict(rules.RULES))
+
+    @property
+    def records(self) -> str:
+        """Where the records are staged, below the prefix."""
+        return f"{self.prefix}records/"
 
     def __call__(self, portion: Portion) -> Staged:
         """Stage a portion; whatever was staged of a file that turns out to be a problem is to be left out."""
         counts: Counter[Place] = Counter()
         problems: dict[int, str] = {}
-        parts = {kind: _Part(self.base, f"{self.prefix}kind={kind}/{portion.number:05}", kind) for kind in _COLUMNS}
+        parts = {kind: _Part(self.base, f"{self.records}kind={kind}/{portion.number:05}", kind) for kind in _COLUMNS}
         for number, file in portion.files:
             found: Counter[Place] = Counter()
-            only = pa.array(portion.only[number], pa.int64()) if number in portion.only else None
             try:
                 for kind, rows in self._judged_file(number, file):
-                    wanted = rows if only is None else rows.filter(pc.is_in(rows["line_number"], only))
-                    parts[kind].add(wanted)
-                    found.update(_counted(wanted, number, kind))
+                    parts[kind].add(rows)
+                    found.update({(number, kind, month): count for month, count in by_month(rows).items()})
+            except MachineFailed as failed:
+                raise failed.args[0] from None
             except Unreadable as error:
                 problems[number] = str(error)
             else:
@@ -122,10 +141,15 @@ class Stage:
 
     def _judged_file(self, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
         """The records of a file by kind; raises Unreadable when anything is wrong with it, perhaps after many of them."""
-        source = RawSource(self.raw, file.stored)
-        with source.blamed():
-            for records in read(source, file):
-                yield from self._judged(records, number, file)
+        with blamed():
+            for records in read(self.raw, file):
+                for kind, rows in self._judged(records, number, file):
+                    yield (
+                        kind,
+                        rows
+                        if file.only is None
+                        else rows.filter(pc.is_in(rows["line_number"], pa.array(file.only, pa.int64()))),
+                    )
 
     def _judged(self, records: Records, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
         """The records by kind, as columns of their parts."""
@@ -151,7 +175,7 @@ class Stage:
         for kind in KINDS:
             rows = pc.and_not(record.is_kind[kind], is_rejected)
             table = pa.table({name: values[name] for name in _COLUMNS[kind] if name != "id_hash"}).filter(rows)
-            yield kind, table.append_column("id_hash", self.hashed(kind, table["id"].combine_chunks()))
+            yield kind, table.append_column("id_hash", self.hashed(table["id"].combine_chunks()))
         if pc.any(is_rejected).as_py():
             reasons = reasons_of({name: each.filter(is_rejected) for name, each in broken_rules.items()})
             faults = records.faults.filter(is_rejected)
@@ -161,36 +185,35 @@ class Stage:
             rows_rejected = pc.indices_nonzero(is_rejected).to_pylist()
             texts = pa.array([records.raw_text(row) for row in rows_rejected], pa.string())
             places = {name: each.filter(is_rejected) for name, each in place.items()}
-            month = _constant(self.months.month(modified), len(texts)).cast(pa.string())
-            yield REJECTED, pa.table({**places, "month": month, "raw_text": texts, "reasons": reasons})
+            month, run = (
+                _constant(each, len(texts)).cast(pa.string()) for each in (self.months.month(modified), self.run_id)
+            )
+            yield REJECTED, pa.table({**places, "month": month, "raw_text": texts, "reasons": reasons, "run_id": run})
 
 
 def _constant(text: str, rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([text]))
 
 
-@dataclasses.dataclass(frozen=True)
-class Repeated:
-    """Finds the hashes that come more than once among staged records; travels to the workers.
+def repeated_ids(
+    base: ObjectStore, objects: Sequence[StagedObject], broken: frozenset[int], tasks: int, task: int
+) -> np.ndarray:
+    """The hashes by kind that come more than once among staged records, each once.
 
     Each of some tasks takes the hashes that belong to it, so that what it holds in memory is limited.
     """
+    found = []
+    for each in objects:
+        hashes = of_kind(each.kind, read_staged(base, each, ["id_hash"], broken)["id_hash"].to_numpy())
+        found.append(hashes[hashes % tasks == task] if tasks > 1 else hashes)
+    return repeated(np.concatenate(found))
 
-    base: ObjectStore
-    objects: tuple[tuple[str, int], ...]
-    """Staged objects of transactions, with their bytes."""
-    broken: frozenset[int]
-    tasks: int
 
-    def __call__(self, task: int) -> np.ndarray:
-        """The hashes of one task that repeat, each once."""
-        found = []
-        for key, size in self.objects:
-            with RangeReader(self.base, key, size) as body:
-                rows = pq.ParquetFile(body, pre_buffer=True).read(columns=["file", "id_hash"], use_threads=False)
-            hashes = without(rows, self.broken)["id_hash"].to_numpy()
-            found.append(hashes[hashes % self.tasks == task] if self.tasks > 1 else hashes)
-        return repeated(np.concatenate(found))
+def read_staged(base: ObjectStore, staged: StagedObject, columns: Sequence[str], broken: Collection[int]) -> pa.Table:
+    """Some columns of a staged object, without the records of broken files."""
+    with RangeReader(base, staged.key, staged.size) as body:
+        part = pq.ParquetFile(body, pre_buffer=True)
+        return without(part.read(columns=["file", *columns], use_threads=False), broken)
 
 
 def write_staged(rows: pa.Table, body: io.BytesIO) -> None:
@@ -199,15 +222,15 @@ def write_staged(rows: pa.Table, body: io.BytesIO) -> None:
 
 
 def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
-    """Staged records without those of broken files."""
-    if not broken:
+    """Rows without staged records of broken files."""
+    if not broken or "file" not in rows.schema.names:
         return rows
     return rows.filter(pc.invert(pc.is_in(rows["file"], pa.array(sorted(broken), pa.int32()))))
 
 
-def _counted(rows: pa.Table, number: int, kind: str) -> Counter[Place]:
-    counted = pc.value_counts(rows["month"].combine_chunks()).to_pylist()
-    return Counter({(number, kind, each["values"]): each["counts"] for each in counted})
+def by_month(rows: pa.Table) -> dict[str, int]:
+    """Month -> how many of the rows are in it."""
+    return {each["values"]: each["counts"] for each in pc.value_counts(rows["month"]).to_pylist()}
 
 
 class _Part:
@@ -248,7 +271,7 @@ class _Part:
         if self._writer is None:
             self._body = io.BytesIO()
             self._writer = pq.ParquetWriter(self._body, rows.schema, **_WRITING)
-        counts = {each["values"]: each["counts"] for each in pc.value_counts(rows["month"]).to_pylist()}
+        counts = by_month(rows)
         if len(counts) > 1:
             rows = rows.sort_by("month")
         first = 0

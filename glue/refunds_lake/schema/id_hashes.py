@@ -5,11 +5,13 @@ Indexes of stored files hold them, so another function needs indexes of another 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
+Hashed = Callable[[pa.Array], pa.Array]
 _FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio, odd: multiplying by it spreads neighbours."""
 _SHIFT: Final = np.uint64(32)
@@ -17,8 +19,8 @@ _SPARE_BITS: Final = 6
 _MOST_BITS: Final = 26
 
 
-def hashed(kind: str, ids: pa.Array) -> pa.Array:
-    """A hash of kind and id for each id; 0 for null. The same in every process and version."""
+def hashed(ids: pa.Array) -> pa.Array:
+    """A hash of each id; 0 for null. The same in every process and version."""
     ids = pa.concat_arrays([ids]) if ids.offset else ids
     offsets = np.frombuffer(ids.buffers()[1], np.int32)[: len(ids) + 1]
     letters = np.frombuffer(ids.buffers()[2] or b"", np.uint8)
@@ -31,9 +33,13 @@ def hashed(kind: str, ids: pa.Array) -> pa.Array:
             words[:, :length] = letters[offsets[0] : offsets[-1]].reshape(-1, length)
         else:
             words[:, :length] = letters[offsets[:-1][lengths == length][:, None] + np.arange(length)]
-        seed = int.from_bytes(kind[:4].encode(), "little") + length
-        found[lengths == length] = _mixed(words.view(np.uint64), seed=seed)
+        found[lengths == length] = _mixed(words.view(np.uint64), seed=length)
     return pa.array(found.view(np.int64))
+
+
+def of_kind(kind: str, hashes: np.ndarray) -> np.ndarray:
+    """The hashes of ids as those of ids of one kind, so that the same id of another kind has another one."""
+    return hashes ^ int.from_bytes(kind[:4].encode() * 2, "little", signed=True)
 
 
 def _mixed(words: np.ndarray, *, seed: int) -> np.ndarray:

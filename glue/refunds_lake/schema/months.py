@@ -34,9 +34,11 @@ class Months:
     names: tuple[str, ...]
 
     @classmethod
+    @cache
     def of(cls, zone: str) -> Months:
         """The months of an IANA time zone; raises UnknownZone."""
-        return _months(zone)
+        found = tuple(_changes(_zone(zone)))
+        return cls(tuple((moment - _EPOCH) // _MICROSECOND for moment, _ in found), tuple(name for _, name in found))
 
     def month(self, moment: datetime) -> str:
         return self.names[bisect.bisect_right(self.changes, (moment - _EPOCH) // _MICROSECOND) - 1]
@@ -46,12 +48,6 @@ class Months:
         micros = pc.fill_null(moments.cast(pa.int64()), self.changes[0]).to_numpy(zero_copy_only=False)
         places = np.searchsorted(np.array(self.changes), micros, side="right") - 1
         return pa.array(self.names).take(pa.array(places, mask=pc.is_null(moments).to_numpy(zero_copy_only=False)))
-
-
-@cache
-def _months(zone: str) -> Months:
-    found = tuple(_changes(_zone(zone)))
-    return Months(tuple((moment - _EPOCH) // _MICROSECOND for moment, _ in found), tuple(name for _, name in found))
 
 
 def _zone(name: str) -> tzinfo:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 from py4j.protocol import Py4JJavaError  # type: ignore[import-untyped]
 from pyspark.sql import SparkSession
@@ -31,18 +30,10 @@ def on_workers(spark: SparkSession, function: Callable[[Task], Result], tasks: S
     count = min(len(tasks), _SHARES_PER_CORE * spark.sparkContext.defaultParallelism)
     shares = [tasks[first::count] for first in range(count)]
     try:
-        found = spark.sparkContext.parallelize(shares, count).map(_Each(function)).collect()
+        found = spark.sparkContext.parallelize(shares, count).map(lambda share: [*map(function, share)]).collect()
     except Py4JJavaError as error:
         raise WorkerFailed(last_line(str(error.java_exception.getMessage()))) from error
     return [found[place % count][place // count] for place in range(len(tasks))]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Each(Generic[Task, Result]):
-    function: Callable[[Task], Result]
-
-    def __call__(self, tasks: Sequence[Task]) -> list[Result]:
-        return [self.function(task) for task in tasks]
 
 
 def last_line(message: str) -> str:

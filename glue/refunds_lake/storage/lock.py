@@ -44,9 +44,14 @@ class Lock:
 
     def __enter__(self) -> Self:
         try:
-            self._etag = self._store.put(self._key, self._body(), only_if_absent=True)
+            self._etag = self._put(only_if_absent=True)
         except PreconditionFailed:
-            self._take_over()
+            try:
+                self._etag = self._put(**self._condition())
+            except PreconditionFailed as error:
+                raise LockHeld(
+                    f"another run {AT_WORK}, it has just taken the lock {self._key}. Start again later."
+                ) from error
         return self
 
     def __exit__(
@@ -57,14 +62,6 @@ class Lock:
                 self._store.delete([self._key])
         except ObjectMissing:
             pass
-
-    def _take_over(self) -> None:
-        try:
-            self._etag = self._store.put(self._key, self._body(), **self._condition())
-        except PreconditionFailed as error:
-            raise LockHeld(
-                f"another run {AT_WORK}, it has just taken the lock {self._key}. Start again later."
-            ) from error
 
     def _condition(self) -> dict[str, Any]:
         """What must hold for the lock to be replaced; raises LockHeld while its holder is at work."""
@@ -82,10 +79,10 @@ class Lock:
                 raise LockHeld(f"run {holder} {AT_WORK}. Its lock {self._key} holds until {utc_text(expires_at)}.")
         return {"only_if_etag": etag}
 
-    def _body(self) -> bytes:
+    def _put(self, **condition: Any) -> str:
         now = self._clock()
         document = {"holder": self._holder, "taken_at": utc_text(now), "expires_at": utc_text(now + LIFETIME)}
-        return json.dumps(document).encode()
+        return self._store.put(self._key, json.dumps(document).encode(), **condition)
 
 
 class GlueJobRuns:

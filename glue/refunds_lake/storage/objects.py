@@ -38,6 +38,11 @@ class StoredObject:
     last_modified: datetime
     size: int
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Which delivery of the key this is."""
+        return self.etag, utc_text(self.last_modified)
+
 
 def parquet_files(listing: Iterable[StoredObject]) -> list[StoredObject]:
     """The Parquet files of a listing, without the markers that some file systems leave for directories."""
@@ -104,6 +109,9 @@ class S3ObjectStore:
         return body
 
     def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+        # Imported only here, for who only names objects needs no botocore.
+        from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
         position, failures = 0, 0
         while True:
             response = self._get(Key=key, **({"Range": f"bytes={position}-"} if position else {}))
@@ -114,7 +122,11 @@ class S3ObjectStore:
                     yield chunk
                     position += len(chunk)
                 return
-            except _broken_streams():  # boto3 tries requests again, not bodies
+            except (
+                IncompleteReadError,
+                ReadTimeoutError,
+                ResponseStreamingError,
+            ):  # boto3 tries requests again, not bodies
                 failures += 1
                 if failures == _ATTEMPTS:
                     raise
@@ -161,14 +173,6 @@ def _store_elsewhere(bucket: str, region: str | None) -> S3ObjectStore:
     import boto3
 
     return S3ObjectStore(boto3.client("s3", region_name=region), bucket)
-
-
-@cache
-def _broken_streams() -> tuple[type[Exception], ...]:
-    """What botocore raises when an answer breaks off; imported only then, for who only names objects needs no botocore."""
-    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
-
-    return IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 
 def _code(error: Any) -> str:

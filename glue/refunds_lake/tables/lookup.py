@@ -10,17 +10,17 @@ import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from refunds_lake.raw.staging import STAGED, Piece
+from refunds_lake.raw.staging import STAGED, Piece, transactions_in
 from refunds_lake.schema import id_hashes
 from refunds_lake.schema.columns import KINDS, ddl
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore
-from refunds_lake.tables.month_search import NONE, Hits, Ids, IdsOf, Pick, Search, Wanted
+from refunds_lake.tables.month_search import Hits, Ids, Wanted, ids_of, pick, search
 from refunds_lake.tables.table_set import TableSet
 
 
@@ -29,8 +29,6 @@ class Found:
     """Rows of a table that were found, and their ids."""
 
     ids: Ids
-    id_hashes: np.ndarray
-    """Their hashes as staged records have them."""
     rows: DataFrame | None
     """The table's columns and month; None for no row."""
 
@@ -53,18 +51,19 @@ class Lookup:
 
     def of_pieces(self, pieces: Iterable[Piece], broken: frozenset[int]) -> dict[str, Ids]:
         """Kind -> the ids of the staged transactions, but for those of broken files."""
-        objects = _objects(pieces)
-        found = on_workers(self._spark, IdsOf(self._store, broken, id_hashes.hashed), objects)
+        objects = transactions_in(pieces)
+        found = on_workers(self._spark, partial(ids_of, self._store, broken, id_hashes.hashed), objects)
         return {
-            kind: reduce(Ids.__or__, (ids for (of, _, _), ids in zip(objects, found, strict=True) if of == kind), Ids())
+            kind: reduce(Ids.__or__, (ids for at, ids in zip(objects, found, strict=True) if at.kind == kind), Ids())
             for kind in KINDS
         }
 
-    def pick(self, pieces: Iterable[Piece], broken: frozenset[int], id_hashes: np.ndarray) -> Picked:
-        """The staged transactions with one of these hashes."""
-        key, prefix = self._put(Wanted(id_hashes))
+    def pick(self, pieces: Iterable[Piece], broken: frozenset[int], contested: np.ndarray) -> Picked:
+        """The staged transactions whose ids have one of these hashes by kind."""
+        key, prefix = self._put(Wanted(contested))
         counts: Counter[tuple[str, str]] = Counter()
-        for each in on_workers(self._spark, Pick(self._store, broken, key, prefix), _objects(pieces)):
+        task = partial(pick, self._store, broken, key, prefix)
+        for each in on_workers(self._spark, task, transactions_in(pieces)):
             counts += each
         rows = self._spark.read.schema(STAGED).parquet(self._store.uri(prefix)) if counts else None
         return Picked(counts, rows)
@@ -72,7 +71,7 @@ class Lookup:
     def find(self, tables: TableSet, table: str, wanted: Wanted) -> Found:
         """The stored rows that have a wanted id or a wanted parent id, and perhaps others."""
         if not wanted:
-            return Found(Ids(), NONE, None)
+            return Found(Ids(), None)
         stored = {month: tables.location(table, month) for month in sorted(tables.months(table))}
         places = {location: month for month, location in stored.items() if location is not None}
         hits: dict[str, Hits | None] = {}
@@ -82,20 +81,16 @@ class Lookup:
         hits.update(self._searched(table, wanted, {each: places[each] for each in places if each not in hits}))
         self._earlier.append((table, wanted, hits))
         found = [each for each in hits.values() if each is not None]
-        return Found(
-            reduce(Ids.__or__, (each.ids for each in found), Ids()),
-            np.concatenate([NONE, *(each.id_hashes for each in found)]),
-            self._frame(table, found),
-        )
+        return Found(reduce(Ids.__or__, (each.ids for each in found), Ids()), self._frame(table, found))
 
     def _searched(self, table: str, wanted: Wanted, months: Mapping[str, str]) -> dict[str, Hits | None]:
         if not months:
             return {}
         key, prefix = self._put(wanted)
         bucket = self._store.uri("")
-        search = Search(self._store, table, key, prefix, id_hashes.hashed)
-        tasks = [(month, location.removeprefix(bucket)) for location, month in months.items()]
-        return dict(zip(months, on_workers(self._spark, search, tasks), strict=True))
+        task = partial(search, self._store, table, key, prefix, id_hashes.hashed)
+        places = [(month, location.removeprefix(bucket)) for location, month in months.items()]
+        return dict(zip(months, on_workers(self._spark, task, places), strict=True))
 
     def _put(self, wanted: Wanted) -> tuple[str, str]:
         """Put what is looked for where the workers find it: its key, and a prefix for what they find."""
@@ -109,8 +104,3 @@ class Lookup:
         if not locations:
             return None
         return self._spark.read.schema(f"{ddl(table)}, month string").parquet(*locations)
-
-
-def _objects(pieces: Iterable[Piece]) -> list[tuple[str, str, int]]:
-    """Kind, key and bytes of each staged object of transactions."""
-    return sorted({(piece.kind, piece.key, piece.size) for piece in pieces if piece.kind in KINDS})

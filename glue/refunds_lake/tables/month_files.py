@@ -1,16 +1,14 @@
 """What one task does to write a file of a month: staged records and stored rows in, one sorted Parquet file out.
 
-Runs in a Python worker of Spark's. Rows come from the pieces that were staged and from the month as it stands; of
-transactions a small set of decisions says which of them go and what comes instead, details stand until they are made
-again, rejected records until they are judged again. Which ones is for `changes`; here nothing is compared or counted. Files of transactions get an index of their ids,
-for `search`.
+Runs in a Python worker of Spark's. Rows come from the pieces that were staged and from the month as it stands; decisions say
+which of them go and what comes instead. What is decided is for `changes`; here nothing is compared or counted.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -19,15 +17,21 @@ import pyarrow.parquet as pq
 
 from refunds_lake.raw.rules import MOMENT, MONEY
 from refunds_lake.raw.staging import Piece, without
-from refunds_lake.schema.columns import SORTED_BY, UNREPEATED, ZSTD_LEVEL, names
-from refunds_lake.storage.objects import ObjectStore, RangeReader, StoredObject, parquet_files
-from refunds_lake.tables.month_search import Hashed, Ids, index_key
+from refunds_lake.schema.columns import KINDS, SORTED_BY, UNREPEATED, ZSTD_LEVEL, names
+from refunds_lake.schema.id_hashes import Hashed
+from refunds_lake.storage.objects import ObjectStore, RangeReader, parquet_files
+from refunds_lake.tables.month_search import Ids, index_key
 
 FILE_ROWS: Final = 500_000
 """A file of a month has about so many rows at most; a task holds a few times as many in memory."""
 REPLACED, REMOVED, ADDED = "replaced", "removed", "added"
-"""Decisions: staged records of this id are not taken, the stored row of this id goes, this row comes."""
-DETAIL_OF: Final = "refund_id"
+"""Decisions: staged records with this key are not taken, the stored row with this key goes, this row comes."""
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(KINDS, ("id",)),
+    "refund_detail": ("refund_id",),
+    "rejected": ("source_file", "line_number"),
+}
+"""What tells the rows of a table from each other."""
 DECIDED_BY: Final = ("kind", "month")
 _TYPES: Final[Mapping[str, pa.DataType]] = {
     "timestamp": MOMENT,
@@ -46,137 +50,107 @@ _LISTS: Final[Mapping[str, str]] = {"reasons": "reasons.list.element"}
 
 @dataclasses.dataclass(frozen=True)
 class MonthFile:
-    """One file to write: where to, and which staged pieces and stored objects its rows come from."""
+    """One file to write: where to, and which staged and stored pieces its rows come from."""
 
     table: str
     month: str
     key: str
-    pieces: tuple[Piece, ...]
-    stored: tuple[StoredObject, ...]
+    staged: tuple[Piece, ...]
+    stored: tuple[Piece, ...]
     is_first: bool
     """The first file of a month takes the rows that decisions add."""
 
 
 def planned(
-    table: str, month: str, prefix: str, pieces: Iterable[Piece], stored: Mapping[StoredObject, int]
+    table: str, month: str, prefix: str, staged: Collection[Piece], stored: Collection[Piece]
 ) -> list[MonthFile]:
-    """The files of a month of about FILE_ROWS rows each, from its pieces and its stored objects with their rows."""
-    units = [
-        *(((), (each,), rows) for each, rows in stored.items()),
-        *(((each,), (), each.rows) for each in pieces),
-    ]
-    files: list[tuple[list[Piece], list[StoredObject]]] = [([], [])]
+    """The files of a month of about FILE_ROWS rows each, from its staged and its stored pieces."""
+    files: list[list[Piece]] = [[]]
     filled = 0
-    for some_pieces, some_stored, rows in units:
-        if filled and filled + rows > FILE_ROWS:
-            files.append(([], []))
+    for piece in (*stored, *staged):
+        if filled and filled + piece.rows > FILE_ROWS:
+            files.append([])
             filled = 0
-        files[-1][0].extend(some_pieces)
-        files[-1][1].extend(some_stored)
-        filled += rows
+        files[-1].append(piece)
+        filled += piece.rows
     return [
-        MonthFile(table, month, f"{prefix}part-{number:05}.zstd.parquet", tuple(one), tuple(other), number == 0)
-        for number, (one, other) in enumerate(files)
+        MonthFile(
+            table,
+            month,
+            f"{prefix}part-{number:05}.zstd.parquet",
+            tuple(piece for piece in pieces if piece not in stored),
+            tuple(piece for piece in pieces if piece in stored),
+            number == 0,
+        )
+        for number, pieces in enumerate(files)
     ]
+
+
+Decisions = Mapping[str, pa.Table]
+"""REPLACED, REMOVED or ADDED -> rows, of the first two the keys alone."""
+Decide = Callable[[ObjectStore, MonthFile], Decisions]
+
+
+def undecided(_: ObjectStore, __: MonthFile) -> Decisions:
+    """Every row stays that is staged or stored."""
+    return {}
+
+
+def decided(prefix: str, base: ObjectStore, file: MonthFile) -> Decisions:
+    """What was decided of transactions, as it lies below a prefix, partitioned by DECIDED_BY."""
+    parts = parquet_files(base.listing(f"{prefix}kind={file.table}/month={file.month}/"))
+    if not parts:
+        return {}
+    rows = pa.concat_tables([pq.read_table(io.BytesIO(base.get(each.key)[0])) for each in parts])
+    chosen = {what: rows.filter(pc.equal(rows["decision"], what)) for what in (REPLACED, REMOVED, ADDED)}
+    return {what: some for what, some in chosen.items() if len(some)}
+
+
+def made_again(made: Sequence[Piece], base: ObjectStore, file: MonthFile) -> Decisions:
+    """What stands of refunds goes whose details were made, of whatever month."""
+    return {REMOVED: _together(_rows(base, made, KEYS[file.table]), KEYS[file.table])} if file.stored else {}
 
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """Writes files of months, each with its index; travels to the workers."""
+    """Writes files of months, those of transactions with an index of their ids; travels to the workers."""
 
     base: ObjectStore
     broken: frozenset[int]
     """Numbers of raw files whose staged records do not count."""
-    decided: str | None
-    """Prefix of the decisions, partitioned by DECIDED_BY; None when there are none."""
     hashed: Hashed
+    decide: Decide = undecided
 
     def __call__(self, file: MonthFile) -> None:
-        decisions = self._decisions(file)
-        columns = names(file.table)
-        staged = _without(_staged(self.base, file.pieces, columns, self.broken), decisions.get(REPLACED))
-        stored = _without(_stored(self.base, file.stored, columns), decisions.get(REMOVED))
-        added = [decisions[ADDED]] if file.is_first and ADDED in decisions else []
-        rows = _together((*staged, *stored, *added), columns)
+        columns, decisions = names(file.table), self.decide(self.base, file)
+        rows = _together(
+            (
+                *_without(_rows(self.base, file.staged, columns, self.broken), decisions.get(REPLACED), file.table),
+                *_without(_rows(self.base, file.stored, columns), decisions.get(REMOVED), file.table),
+                *([decisions[ADDED]] if file.is_first and ADDED in decisions else []),
+            ),
+            columns,
+        )
         if len(rows):
             etag = self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
-            self.base.put(index_key(file.key, etag), Ids.of(rows, self.hashed).to_bytes())
-        pa.default_memory_pool().release_unused()
-
-    def _decisions(self, file: MonthFile) -> dict[str, pa.Table]:
-        if self.decided is None:
-            return {}
-        prefix = f"{self.decided}kind={file.table}/month={file.month}/"
-        parts = parquet_files(self.base.listing(prefix))
-        tables = [pq.read_table(io.BytesIO(self.base.get(each.key)[0])) for each in parts]
-        if not tables:
-            return {}
-        decisions = pa.concat_tables(tables)
-        chosen = {what: decisions.filter(pc.equal(decisions["decision"], what)) for what in (REPLACED, REMOVED, ADDED)}
-        return {what: rows for what, rows in chosen.items() if len(rows)}
-
-
-@dataclasses.dataclass(frozen=True)
-class DetailWriter:
-    """Writes files of months of refund_detail; travels to the workers."""
-
-    base: ObjectStore
-    made: tuple[Piece, ...]
-    """The details that were made, of all months: what stands of their refunds goes, wherever it is."""
-
-    def __call__(self, file: MonthFile) -> None:
-        columns = names(file.table)
-        staged = _objects(self.base, [(piece.key, piece.size) for piece in file.pieces], columns)
-        stored: Iterable[pa.Table] = ()
-        if file.stored:
-            ids = _objects(self.base, [(piece.key, piece.size) for piece in self.made], [DETAIL_OF])
-            made = pa.concat_tables([pa.schema([(DETAIL_OF, pa.string())]).empty_table(), *ids])
-            stored = _without(_stored(self.base, file.stored, columns), made, DETAIL_OF)
-        rows = _together((*staged, *stored), columns)
-        if len(rows):
-            self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
+            if file.table in KINDS:
+                self.base.put(index_key(file.key, etag), Ids.of(rows, self.hashed).to_bytes())
         pa.default_memory_pool().release_unused()
 
 
-@dataclasses.dataclass(frozen=True)
-class RejectedWriter:
-    """Writes files of months of rejected records; travels to the workers."""
-
-    base: ObjectStore
-    broken: frozenset[int]
-    """Numbers of raw files whose staged records do not count."""
-    run_id: str
-    """Of the run that rejects what was staged."""
-    replayed: Mapping[str, tuple[int, ...]]
-    """Key of an object -> its lines that were judged again: what stands of them goes."""
-
-    def __call__(self, file: MonthFile) -> None:
-        columns = names(file.table)
-        staged_columns = [name for name in columns if name != "run_id"]
-        staged = (
-            rows.append_column("run_id", pa.repeat(self.run_id, len(rows)))
-            for rows in _staged(self.base, file.pieces, staged_columns, self.broken)
-        )
-        rows = _together((*staged, *map(self._standing, _stored(self.base, file.stored, columns))), columns)
-        if len(rows):
-            self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
-
-    def _standing(self, stored: pa.Table) -> pa.Table:
-        lines = zip(stored["source_file"].to_pylist(), stored["line_number"].to_pylist(), strict=True)
-        again = {key: frozenset(numbers) for key, numbers in self.replayed.items()}
-        return stored.filter(pa.array([number not in again.get(key, ()) for key, number in lines], pa.bool_()))
-
-
-def _staged(
-    base: ObjectStore, pieces: Sequence[Piece], columns: Sequence[str], broken: frozenset[int]
+def _rows(
+    base: ObjectStore, pieces: Iterable[Piece], columns: Sequence[str], broken: Collection[int] = ()
 ) -> Iterator[pa.Table]:
-    row_groups: dict[tuple[str, int], list[int]] = {}
+    """The rows of some pieces, each object opened once."""
+    row_groups: dict[tuple[str, int], list[int | None]] = {}
     for piece in pieces:
         row_groups.setdefault((piece.key, piece.size), []).append(piece.row_group)
     for (key, size), groups in row_groups.items():
         with RangeReader(base, key, size) as body:
-            part = pq.ParquetFile(body, read_dictionary=["source_file"], pre_buffer=True)
-            rows = part.read_row_groups(groups, columns=["file", *columns], use_threads=False)
+            repeating = [name for name in columns if name == "source_file"]
+            part = pq.ParquetFile(body, read_dictionary=repeating, pre_buffer=True)
+            chosen = range(part.num_row_groups) if None in groups else groups
+            rows = part.read_row_groups(chosen, columns=["file", *columns], use_threads=False)
         yield without(rows, broken)
 
 
@@ -187,23 +161,15 @@ def count_rows(base: ObjectStore, key: str, size: int) -> int:
     return rows
 
 
-def _stored(base: ObjectStore, objects: Iterable[StoredObject], columns: Collection[str]) -> Iterator[pa.Table]:
-    return _objects(base, [(each.key, each.size) for each in objects], columns)
+def _without(tables: Iterable[pa.Table], leaving: pa.Table | None, table: str) -> Iterator[pa.Table]:
+    for rows in tables:
+        yield rows if leaving is None else rows.filter(pc.invert(pc.is_in(_keys(rows, table), _keys(leaving, table))))
 
 
-def _objects(base: ObjectStore, objects: Iterable[tuple[str, int]], columns: Collection[str]) -> Iterator[pa.Table]:
-    repeating = [name for name in columns if name == "source_file"]
-    for key, size in objects:
-        with RangeReader(base, key, size) as body:
-            part = pq.ParquetFile(body, read_dictionary=repeating, pre_buffer=True)
-            yield part.read(columns=list(columns), use_threads=False)
-
-
-def _without(tables: Iterable[pa.Table], leaving: pa.Table | None, key: str = "id") -> Iterator[pa.Table]:
-    for table in tables:
-        yield (
-            table if leaving is None else table.filter(pc.invert(pc.is_in(table[key], leaving[key].combine_chunks())))
-        )
+def _keys(rows: pa.Table, table: str) -> pa.Array:
+    """The key of each row as one text."""
+    columns = [rows[name].cast(pa.string()).combine_chunks() for name in KEYS[table]]
+    return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\n")
 
 
 def _together(tables: Iterable[pa.Table], columns: Collection[str]) -> pa.Table:

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from refunds_lake.log_lines import JobFailure
 from refunds_lake.publishing.manifests import Month, Tables
 from refunds_lake.raw.staging import Piece
-from refunds_lake.schema.columns import TABLES, ddl, names
+from refunds_lake.schema.columns import ddl, names
 from refunds_lake.spark.frames import empty_frame
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore, StoredObject, parquet_files
@@ -41,20 +41,18 @@ class TableSet:
 
     def rows(self, table: str, month: str) -> int:
         """How many rows a month has now."""
-        published = self.live.get(table, {}).get(month)
-        return published.rows if published else 0
+        return self.live[table][month].rows if month in self.months(table) else 0
 
     def location(self, table: str, month: str) -> str | None:
         """Where a month lies now, or None."""
-        published = self.live.get(table, {}).get(month)
-        return published.location if published else None
+        return self.live[table][month].location if month in self.months(table) else None
 
     def read(self, table: str, months: Collection[str] | None = None) -> DataFrame:
         """The rows of the given months, or of all, with their month."""
         wanted = sorted(self.months(table) if months is None else self.months(table) & set(months))
         if not wanted:
             return empty_frame(self.spark, f"{ddl(table)}, month string")
-        locations = [location for month in wanted if (location := self.location(table, month)) is not None]
+        locations = [self.live[table][month].location for month in wanted]
         reader = self.spark.read.schema(ddl(table)).option("basePath", self.store.uri(f"{self.prefix}{table}/"))
         return reader.parquet(*locations).select(*names(table), "month")
 
@@ -71,24 +69,22 @@ class TableSet:
         for piece in pieces:
             if piece.month in staged:
                 staged[piece.month].append(piece)
-        files = [
-            file
-            for month, some in sorted(staged.items(), key=lambda each: -sum(piece.rows for piece in each[1]))
-            for file in planned(
-                table, month, self.written_prefix(table, month, run_id), some, self._stored_objects(table, month)
-            )
-        ]
+        files: list[MonthFile] = []
+        for month, some in sorted(staged.items(), key=lambda each: -sum(piece.rows for piece in each[1])):
+            prefix = self.written_prefix(table, month, run_id)
+            files += planned(table, month, prefix, some, self._stored(table, month))
         on_workers(self.spark, writer, files)
 
-    def _stored_objects(self, table: str, month: str) -> dict[StoredObject, int]:
+    def _stored(self, table: str, month: str) -> list[Piece]:
         """The objects of a month as it stands, with about how many rows each has."""
         location = self.location(table, month)
         if location is None:
-            return {}
+            return []
         prefix = self.prefix + location.removeprefix(self.store.uri(self.prefix))
         objects = parquet_files(self.store.listing(prefix))
         total = sum(each.size for each in objects)
-        return {each: self.rows(table, month) * each.size // total for each in objects}
+        rows = self.rows(table, month)
+        return [Piece(table, month, each.key, each.size, None, rows * each.size // total) for each in objects]
 
     def written_prefix(self, table: str, month: str, run_id: str) -> str:
         return f"{self.prefix}{table}/month={month}/run={run_id}/"
@@ -98,22 +94,22 @@ class TableSet:
 
         Files are listed and their footers read from the bucket, as a reader of the table would find them.
         """
-        wanted = [(table, month, rows) for table in TABLES for month, rows in sorted(expected.get(table, {}).items())]
-        with ThreadPoolExecutor(8) as pool:
-            found = pool.map(lambda each: self._check_month(each[0], each[1], each[2], run_id), wanted)
-        months: dict[str, dict[str, Month]] = {}
-        for (table, month, _), written in zip(wanted, found, strict=True):
-            if written is not None:
-                months.setdefault(table, {})[month] = written
-        return months
 
-    def _check_month(self, table: str, month: str, rows: int, run_id: str) -> Month | None:
-        prefix = self.written_prefix(table, month, run_id)
-        files = list(self.store.listing(prefix))
-        found = sum(count_rows(self.store, each.key, each.size) for each in parquet_files(files))
-        if found != rows:
-            raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
-        return Month(self.store.uri(prefix), rows, checksum(files, prefix)) if rows else None
+        def check(place: tuple[str, str]) -> Month:
+            (table, month), prefix = place, self.written_prefix(*place, run_id)
+            rows, files = expected[table][month], list(self.store.listing(prefix))
+            found = sum(count_rows(self.store, each.key, each.size) for each in parquet_files(files))
+            if found != rows:
+                raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
+            return Month(self.store.uri(prefix), rows, checksum(files, prefix))
+
+        places = [(table, month) for table, months in expected.items() for month in months]
+        written: dict[str, dict[str, Month]] = {}
+        with ThreadPoolExecutor(8) as pool:
+            for (table, month), found in zip(places, pool.map(check, places), strict=True):
+                if found.rows:
+                    written.setdefault(table, {})[month] = found
+        return written
 
 
 def checksum(files: Collection[StoredObject], prefix: str) -> str:

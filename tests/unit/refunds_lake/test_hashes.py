@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import pyarrow as pa
-from refunds_lake.schema.id_hashes import Sought, hashed, repeated
+from refunds_lake.schema.id_hashes import Sought, hashed, of_kind, repeated
 from refunds_lake.tables.month_search import index_key
 
 
@@ -14,18 +14,18 @@ def test_an_id_has_one_hash_wherever_it_stands() -> None:
     """Given ids of all lengths, alone, in other company and in a part of an array, then each one's hash is the same."""
     random = Random(3)
     ids = [None, "", "a", "a\0", "é", *("".join(random.choices("abc0", k=length)) for length in range(1, 130))]
-    together = hashed("refund", pa.array(ids)).to_pylist()
-    assert [hashed("refund", pa.array([each], pa.string()))[0].as_py() for each in ids] == together
-    assert hashed("refund", pa.array(ids)[40:60]).to_pylist() == together[40:60]
-    assert hashed("refund", pa.array(ids).filter(pa.array([place % 2 == 0 for place in range(len(ids))]))).to_pylist() == together[::2]  # fmt: skip
+    together = hashed(pa.array(ids)).to_pylist()
+    assert [hashed(pa.array([each], pa.string()))[0].as_py() for each in ids] == together
+    assert hashed(pa.array(ids)[40:60]).to_pylist() == together[40:60]
+    assert hashed(pa.array(ids).filter(pa.array([place % 2 == 0 for place in range(len(ids))]))).to_pylist() == together[::2]  # fmt: skip
     assert len(set(together)) == len(set(ids)) - 1  # null and the empty text share theirs
-    assert hashed("refund", pa.array([], pa.string())).to_pylist() == []
+    assert hashed(pa.array([], pa.string())).to_pylist() == []
 
 
 def test_hashes_are_those_of_the_stored_indexes() -> None:
     """Indexes of published files hold these: with another function the index of another version must be written."""
     ids = pa.array(["p1", "de544ccc-16f7-1151-8442-ff138b2886ee", "é", "a longer id than eight bytes"])
-    assert hashed("", ids).to_pylist() == [
+    assert hashed(ids).to_pylist() == [
         -2970180200078980815,
         -6975075500906544200,
         6899937657800808772,
@@ -38,7 +38,7 @@ def test_hashes_are_those_of_the_stored_indexes() -> None:
 def test_kinds_and_neighbours_have_other_hashes() -> None:
     """Given ids that differ in a digit or in their kind, then hardly two of them share a hash, whole or in part."""
     ids = pa.array([f"id-{number:09}" for number in range(300_000)])
-    found = np.concatenate([hashed(kind, ids).to_numpy() for kind in ("purchase", "void", "refund")])
+    found = np.concatenate([of_kind(kind, hashed(ids).to_numpy()) for kind in ("purchase", "void", "refund")])
     assert len(np.unique(found)) == len(found)
     assert len(np.unique(found.view(np.uint64) >> np.uint64(32))) > 0.999 * len(found)
 
@@ -46,7 +46,7 @@ def test_kinds_and_neighbours_have_other_hashes() -> None:
 def test_changes_at_two_places_do_not_cancel_out() -> None:
     """Given ids that differ where eight bytes end, and eight bytes later, then no two of them share a hash."""
     letters = [chr(code) for code in range(0x21, 0x7F)]
-    found = hashed("void", pa.array([f"order-1{first}-line-1{second}" for first in letters for second in letters]))
+    found = hashed(pa.array([f"order-1{first}-line-1{second}" for first in letters for second in letters]))
     assert len(found.unique()) == len(letters) ** 2
 
 

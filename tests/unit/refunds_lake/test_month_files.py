@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,13 +19,12 @@ import pytest
 from reading import NOW, MemoryStore
 from refunds_lake.raw import rules, staging
 from refunds_lake.raw.raw_files import describe
-from refunds_lake.raw.raw_source import RawSource
-from refunds_lake.raw.staging import Portion, Stage, Staged
+from refunds_lake.raw.staging import Piece, Portion, Stage, Staged
 from refunds_lake.schema import id_hashes
 from refunds_lake.schema.months import Months
 from refunds_lake.storage.objects import StoredObject
 from refunds_lake.tables import month_files
-from refunds_lake.tables.month_files import ADDED, REMOVED, REPLACED, RejectedWriter, Writer, planned
+from refunds_lake.tables.month_files import ADDED, KEYS, REMOVED, REPLACED, Writer, decided, planned
 from refunds_lake.tables.month_search import Ids, index_key
 
 MONTH = "2026-09"
@@ -36,7 +37,7 @@ def purchase(id: str, *, month: str = MONTH, customer: str = "c") -> dict[str, A
             "customer_id": customer, "merchant_id": "m"}  # fmt: skip
 
 
-def stage(base: MemoryStore, records: dict[str, list[Any]], *, broken: bytes = b"") -> Staged:
+def stage(base: MemoryStore, records: dict[str, list[Any]], *, broken: bytes = b"", run_id: str = "a run") -> Staged:
     """Stage raw objects of JSON lines; `broken` ends the last one."""
     raw: Any = MemoryStore(300)
     for key, lines in records.items():
@@ -44,13 +45,13 @@ def stage(base: MemoryStore, records: dict[str, list[Any]], *, broken: bytes = b
     last = next(reversed(raw.objects))
     raw.objects[last] += broken
     stored = [StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)) for key, body in raw.objects.items()]
-    files = [describe(RawSource(raw, each), each) for each in stored]
+    files = [describe(each) for each in stored]
     work: Any = base
-    everything = Stage(raw, work, "records/", Months.of("UTC"), rules.RULES, id_hashes.hashed)
+    everything = Stage(raw, work, "staging/", run_id, Months.of("UTC"), id_hashes.hashed)
     return everything(Portion(0, tuple(enumerate(files))))
 
 
-def decide(base: MemoryStore, decisions: list[dict[str, Any]]) -> str:
+def decide(base: MemoryStore, decisions: list[dict[str, Any]]) -> Any:
     """Put decisions where Spark would."""
     columns: dict[str, Any] = {"decision": pa.string(), "id": pa.string(), "ingested_at": rules.MOMENT,
                "source_file": pa.string(), "timestamp": rules.MOMENT, "amount": rules.MONEY,
@@ -58,22 +59,25 @@ def decide(base: MemoryStore, decisions: list[dict[str, Any]]) -> str:
     body = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(decisions, pa.schema(list(columns.items()))), body)
     base.objects[f"decided/kind=purchase/month={MONTH}/part-0.parquet"] = body.getvalue()
-    return "decided/"
+    return partial(decided, "decided/")
 
 
-def write(
-    base: Any, result: Staged, prefix: str, *, stored: dict[StoredObject, int] | None = None, **writer: Any
-) -> int:
+def write(base: Any, result: Staged, prefix: str, *, stored: Sequence[Piece] = (), **writer: Any) -> int:
     """Write the purchases of MONTH; how many files were planned."""
     pieces = [piece for piece in result.pieces if (piece.kind, piece.month) == ("purchase", MONTH)]
-    files = planned("purchase", MONTH, prefix, pieces, stored or {})
+    files = planned("purchase", MONTH, prefix, pieces, stored)
     for file in files:
-        Writer(base, **{"broken": frozenset(), "decided": None, "hashed": id_hashes.hashed, **writer})(file)
+        Writer(base, **{"broken": frozenset(), "hashed": id_hashes.hashed, **writer})(file)
     return len(files)
 
 
 def parts(base: MemoryStore, prefix: str) -> list[StoredObject]:
     return [each for each in base.listing(prefix) if each.key.endswith(".parquet")]
+
+
+def standing(base: MemoryStore, prefix: str, rows: int) -> list[Piece]:
+    """The files of a month, as if each had so many rows."""
+    return [Piece("", MONTH, each.key, each.size, None, rows) for each in parts(base, prefix)]
 
 
 def rows(base: MemoryStore, prefix: str) -> list[dict[str, Any]]:
@@ -102,7 +106,7 @@ def test_every_row_is_written_once_however_the_month_is_divided(small: None) -> 
     base = MemoryStore(1 << 16)
     old = stage(base, {"old.json": [purchase(f"o{n}", customer=f"c{random.randrange(9)}") for n in range(25)]})
     assert write(base, old, STANDS) > 1
-    stored = dict.fromkeys(parts(base, STANDS), 10)
+    stored = standing(base, STANDS, 10)
     new = {
         f"{name}.json": [
             purchase(f"{name}{n}", month=random.choice(["2026-08", MONTH]), customer=f"c{random.randrange(9)}")
@@ -132,7 +136,7 @@ def test_each_file_has_an_index_of_its_ids(small: None) -> None:
     for each in parts(base, NEXT):
         index = Ids.from_bytes(base.objects[index_key(each.key, each.etag)])
         ids = pq.read_table(io.BytesIO(base.objects[each.key]))["id"].combine_chunks()
-        assert index.ids.tolist() == sorted(id_hashes.hashed("", ids).to_pylist())
+        assert index.ids.tolist() == sorted(id_hashes.hashed(ids).to_pylist())
         assert len(index.parents) == 0
 
 
@@ -144,11 +148,11 @@ def test_decisions_say_what_is_replaced_removed_and_added(small: None) -> None:
     result = stage(base, {"new.json": [*(purchase(f"n{n}") for n in range(12)), purchase("n3"), purchase("o7")]})
     winner = {"ingested_at": NOW, "source_file": "new.json", "timestamp": MOMENT, "amount": Decimal("9.00"),
               "customer_id": "winner", "merchant_id": "m"}  # fmt: skip
-    decided = decide(base, [
+    decisions = decide(base, [
         {"decision": REPLACED, "id": "n3"}, {"decision": REPLACED, "id": "o7"}, {"decision": REMOVED, "id": "o7"},
         {"decision": ADDED, "id": "n3", **winner}, {"decision": ADDED, "id": "o7", **winner},
     ])  # fmt: skip
-    write(base, result, NEXT, stored=dict.fromkeys(parts(base, STANDS), 6), decided=decided)
+    write(base, result, NEXT, stored=standing(base, STANDS, 6), decide=decisions)
     found = Counter((row["id"], row["customer_id"]) for row in rows(base, NEXT))
     kept = [f"{kind}{n}" for kind in "on" for n in range(12) if f"{kind}{n}" not in ("n3", "o7")]
     assert found == Counter([*((id, "c") for id in kept), ("n3", "winner"), ("o7", "winner")])
@@ -170,7 +174,7 @@ def test_a_month_without_rows_has_no_file() -> None:
     """Given that all rows of a month were replaced, when it is written, then no empty file comes of it."""
     base = MemoryStore(1 << 16)
     result = stage(base, {"a.json": [purchase("p1")]})
-    write(base, result, NEXT, decided=decide(base, [{"decision": REPLACED, "id": "p1"}]))
+    write(base, result, NEXT, decide=decide(base, [{"decision": REPLACED, "id": "p1"}]))
     assert rows(base, NEXT) == []
 
 
@@ -179,24 +183,25 @@ def test_rejected_records_stand_until_they_are_judged_again(small: None) -> None
     base, month = MemoryStore(1 << 16), f"{NOW:%Y-%m}"
     stands, following = (f"base/rejected/month={month}/run={run}/" for run in ("stands", "next"))
 
-    def reject(result: Staged, run_id: str, prefix: str, stored: Any, replayed: Any) -> list[dict[str, Any]]:
+    def reject(result: Staged, prefix: str, stored: Any, replayed: Any) -> list[dict[str, Any]]:
         pieces = [piece for piece in result.pieces if piece.kind == "rejected"]
+        leaving = pa.table([[each[place] for each in replayed] for place in (0, 1)], names=KEYS["rejected"])
         for file in planned("rejected", month, prefix, pieces, stored):
-            RejectedWriter(base, frozenset(), run_id, replayed)(file)
+            Writer(base, frozenset(), id_hashes.hashed, lambda _, __: {REMOVED: leaving})(file)
         assert not [key for key in base.objects if key.startswith("base/_ids/")], "nobody looks for ids in it"
         found = [pq.read_table(io.BytesIO(base.objects[each.key])).to_pylist() for each in parts(base, prefix)]
         for of_file in found:
             assert of_file == sorted(of_file, key=lambda row: (row["source_file"], row["line_number"]))
         return sorted((row for rows in found for row in rows), key=lambda row: (row["source_file"], row["line_number"]))
 
-    first = reject(stage(base, {"a.json": [1, 2, 3], "b.json": [purchase(""), 5]}), "r1", stands, {}, {})
+    first = reject(stage(base, {"a.json": [1, 2, 3], "b.json": [purchase(""), 5]}, run_id="r1"), stands, [], [])
     assert [(row["source_file"], row["line_number"], row["raw_text"], row["reasons"]) for row in first] == [
         ("a.json", 1, "1", ["not_json"]), ("a.json", 2, "2", ["not_json"]), ("a.json", 3, "3", ["not_json"]),
         ("b.json", 1, json.dumps(purchase("")), ["id_missing"]), ("b.json", 2, "5", ["not_json"]),
     ]  # fmt: skip
     assert {(row["run_id"], row["ingested_at"]) for row in first} == {("r1", NOW)}
-    stored = dict.fromkeys(parts(base, stands), 5)
-    second = reject(stage(base, {"a.json": ["still"]}), "r2", following, stored, {"a.json": (1, 3), "b.json": (2,)})
+    replayed = [("a.json", 1), ("a.json", 3), ("b.json", 2)]
+    second = reject(stage(base, {"a.json": ["still"]}, run_id="r2"), following, standing(base, stands, 5), replayed)
     assert [(row["source_file"], row["line_number"], row["run_id"]) for row in second] == [
         ("a.json", 1, "r2"), ("a.json", 2, "r1"), ("b.json", 1, "r1"),
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
-from refunds_lake.publishing.history import manifest_key, newer_than, read_history
+from refunds_lake.publishing.history import newer_than, read_history
 from refunds_lake.publishing.maintenance import (
     RollbackRefused,
     begin,
@@ -31,6 +31,7 @@ from refunds_lake.publishing.manifests import (
     State,
     changes_between,
     in_force,
+    manifest_key,
     new_run_id,
     parse_manifest,
     state_of,

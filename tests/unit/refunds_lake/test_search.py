@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from reading import NOW, MemoryStore
-from refunds_lake.raw.staging import Piece
+from refunds_lake.raw.staging import Piece, StagedObject
 from refunds_lake.schema.columns import names
 from refunds_lake.schema.id_hashes import hashed
 from refunds_lake.tables.month_files import Writer, planned
-from refunds_lake.tables.month_search import REFERRED, Ids, IdsOf, Search, Wanted, index_key
+from refunds_lake.tables.month_search import REFERRED, Ids, Wanted, ids_of, index_key, search
 
 MONTH = "2026-09"
 MOMENT = datetime(2026, 9, 5, 10, tzinfo=UTC)
@@ -36,7 +37,7 @@ class Bucket(MemoryStore):
 
 
 def hashes_of(*ids: str) -> np.ndarray:
-    return np.unique(hashed("", pa.array(ids, pa.string())).to_numpy())
+    return np.unique(hashed(pa.array(ids, pa.string())).to_numpy())
 
 
 def place(table: str, run: str = "x") -> str:
@@ -55,8 +56,8 @@ def month(base: Any, files: list[list[dict[str, str]]], *, table: str, has_index
         pq.write_table(staged, body)
         base.objects["staged"] = body.getvalue()
         piece = Piece(table, MONTH, "staged", len(body.getvalue()), 0, len(rows))
-        [file] = planned(table, MONTH, place(table) + f"{number}-", [piece], {})
-        Writer(base, frozenset(), None, hashed)(file)
+        [file] = planned(table, MONTH, place(table) + f"{number}-", [piece], [])
+        Writer(base, frozenset(), hashed)(file)
         if not has_index:
             del base.objects[index_key(file.key, base.get(file.key)[1])]
 
@@ -65,10 +66,10 @@ def purchase(id: str) -> dict[str, str]:
     return {"id": id, "customer_id": f"c-{id}", "merchant_id": "m"}
 
 
-def search(base: Any, wanted: Wanted, *, table: str) -> tuple[Ids, list[dict[str, Any]]]:
+def searched(base: Any, wanted: Wanted, *, table: str) -> tuple[Ids, list[dict[str, Any]]]:
     key = f"wanted/{Random().random()}"
     base.objects[key] = wanted.to_bytes()
-    hits = Search(base, table, key, "found/", hashed)((MONTH, place(table)))
+    hits = search(base, table, key, "found/", hashed, (MONTH, place(table)))
     if hits is None:
         return Ids(), []
     return hits.ids, pq.read_table(io.BytesIO(base.objects[hits.key])).to_pylist()
@@ -80,7 +81,7 @@ def test_the_wanted_rows_are_found_by_id_and_by_parent(has_index: bool) -> None:
     base = Bucket()
     refunds = [[{"id": f"r{part}-{n}", "parent_id": f"p{n % 7}"} for n in range(30)] for part in range(3)]
     month(base, refunds, table="refund", has_index=has_index)
-    ids, rows = search(base, Wanted(hashes_of("r0-3", "r2-9", "none"), hashes_of("p5")), table="refund")
+    ids, rows = searched(base, Wanted(hashes_of("r0-3", "r2-9", "none"), hashes_of("p5")), table="refund")
     expected = {f"r{part}-{n}" for part in range(3) for n in range(30) if n % 7 == 5} | {"r0-3", "r2-9"}
     assert {row["id"] for row in rows} == expected
     assert len(rows) == len(expected)
@@ -94,7 +95,7 @@ def test_a_referred_row_has_who_and_a_wanted_one_everything() -> None:
     """Given a purchase that is wanted and others that refunds refer to, then files without the first are read in part."""
     base = Bucket()
     month(base, [[purchase("p1"), purchase("p2")], [purchase("p3"), purchase("p4")]], table="purchase")
-    _, rows = search(base, Wanted(hashes_of("p1"), referred=hashes_of("p2", "p3")), table="purchase")
+    _, rows = searched(base, Wanted(hashes_of("p1"), referred=hashes_of("p2", "p3")), table="purchase")
     found = {row["id"]: row for row in rows}
     assert found.keys() == {"p1", "p2", "p3"}
     assert all(value is not None for value in found["p1"].values())
@@ -108,7 +109,7 @@ def test_files_without_anything_wanted_are_not_read() -> None:
     month(base, [[purchase("p1")], [purchase("p2")], [purchase("p3")]], table="purchase")
     base.was_read.clear()
     for wanted in (Wanted(hashes_of("p2")), Wanted(referred=hashes_of("p2", "none"))):
-        _, rows = search(base, wanted, table="purchase")
+        _, rows = searched(base, wanted, table="purchase")
         assert [row["id"] for row in rows] == ["p2"]
     assert set(base.was_read) == {place("purchase") + "1-part-00000.zstd.parquet"}
 
@@ -122,7 +123,7 @@ def test_the_index_of_a_file_that_was_replaced_hides_nothing() -> None:
     month(base, [[purchase("p2")]], table="purchase")
     base.objects = {key: body for key, body in base.objects.items() if "_ids" not in key} | indexes
     assert [each.key for each in base.listing(place("purchase"))] == [first.key]
-    assert [row["id"] for row in search(base, Wanted(hashes_of("p2")), table="purchase")[1]] == ["p2"]
+    assert [row["id"] for row in searched(base, Wanted(hashes_of("p2")), table="purchase")[1]] == ["p2"]
 
 
 def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
@@ -134,7 +135,7 @@ def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
         for key in [key for key in base.objects if "run=x" in key]:
             base.objects[key.replace("run=x", f"run={run}")] = base.objects[key]
     store: Any = base
-    look = Search(store, "purchase", "wanted/p1", "found/", hashed)
+    look = partial(search, store, "purchase", "wanted/p1", "found/", hashed)
     hits = [look((MONTH, place("purchase", run))) for run in ("a", "b")]
     assert len({hit.key for hit in hits if hit is not None}) == 2
 
@@ -144,7 +145,7 @@ def test_markers_of_directories_are_no_files() -> None:
     base = Bucket()
     month(base, [[purchase("p1")]], table="purchase")
     base.objects[place("purchase")] = b""
-    assert len(search(base, Wanted(hashes_of("p1")), table="purchase")[1]) == 1
+    assert len(searched(base, Wanted(hashes_of("p1")), table="purchase")[1]) == 1
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
@@ -152,7 +153,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
     for has_index in (True, False):
         base = Bucket()
         month(base, [[purchase("p1")]], table="purchase", has_index=has_index)
-        _, rows = search(base, Wanted(hashes_of("p2"), referred=hashes_of("p3")), table="purchase")
+        _, rows = searched(base, Wanted(hashes_of("p2"), referred=hashes_of("p3")), table="purchase")
         assert rows == []
         assert not [key for key in base.objects if key.startswith("found/")]
 
@@ -160,11 +161,13 @@ def test_nothing_is_found_where_nothing_is() -> None:
 def test_ids_of_staged_objects_leave_out_broken_files() -> None:
     """Given staged rows of two files of which one broke off, then the ids are those of the other."""
     base: Any = Bucket()
-    rows = [{"file": n % 2, "id": f"r{n}", "parent_id": "p1" if n % 2 else f"p{n}"} for n in range(6)]
+    rows = [
+        {"file": n % 2, "id_hash": hashes_of(f"r{n}")[0], "parent_id": "p1" if n % 2 else f"p{n}"} for n in range(6)
+    ]
     body = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), body)
     base.objects["staged"] = body.getvalue()
-    ids = IdsOf(base, frozenset({1}), hashed)(("refund", "staged", len(body.getvalue())))
+    ids = ids_of(base, frozenset({1}), hashed, StagedObject("refund", "staged", len(body.getvalue())))
     assert ids.ids.tolist() == hashes_of("r0", "r2", "r4").tolist()
     assert ids.parents.tolist() == hashes_of("p0", "p2", "p4").tolist()
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from fake_aws import OUTPUTS, FakeAthena, FakeGlue, FakeSession
 from fake_cloud import FakeStore
-from refunds_lake.publishing.history import manifest_key
-from refunds_lake.publishing.manifests import Manifest, RunKind
+from refunds_lake.publishing.manifests import Manifest, RunKind, manifest_key
 
 from deployer import pauses
 from deployer.lake.deployed_lake import lake_from

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
-from refunds_lake.publishing.history import manifest_key
-from refunds_lake.publishing.manifests import InputObject, Manifest, Month, Problem, RunKind
+from refunds_lake.publishing.manifests import InputObject, Manifest, Month, Problem, RunKind, manifest_key
 
 from deployer import pauses
 from deployer.cli import run

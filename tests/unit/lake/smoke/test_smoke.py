@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession, client_error
-from refunds_lake.publishing.history import manifest_key
-from refunds_lake.publishing.manifests import Manifest, Problem, RunKind
+from refunds_lake.publishing.manifests import Manifest, Problem, RunKind, manifest_key
 from sql_harness import answer
 
 from deployer import pauses
