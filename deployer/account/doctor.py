@@ -116,7 +116,7 @@ def _needs(patient: Patient) -> quotas.Needs:
     templates = [patient.target.templates[stack] for stack in patient.new_stacks]
     types = Counter(resource.type for template in templates for resource in template.resources.values())
     reserved = [
-        resource.get("Properties", {}).get("ReservedConcurrentExecutions")
+        (resource.get("Properties") or {}).get("ReservedConcurrentExecutions")
         for template in templates
         for resource in template.document.get("Resources", {}).values()
     ]
