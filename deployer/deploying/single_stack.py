@@ -5,6 +5,7 @@ A deployment of an environment is deployment.py's business.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,8 +34,8 @@ def bring_up(
     """
     state = cloud.describe(request.stack_name)
     creates = state is None or row_of(state.status).handling is Handling.CREATE
-    name = f"dataops-{request.digest[:32]}"
-    with suppress(AlreadyThere):  # left behind by a run that was killed: it asks for the same
+    name = f"dataops-{uuid.uuid4().hex}"
+    with suppress(AlreadyThere):  # the answer to an earlier try was lost
         cloud.create_change_set(request, name=name, creates=creates)
     (made,) = [found for found, called in cloud.change_sets(request.stack_name) if called == name]
     change_set = await_change_set(cloud, made, pauses)
