@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,20 +86,22 @@ def test_a_new_project_is_the_same_release(project: DeployedProject) -> None:
     assert project.dataops("validate").returncode == 0
 
 
-def test_a_new_project_deploys_and_reports(project: DeployedProject) -> None:
-    """Given the project, when it is deployed to the local cloud, then the smoke test passes, and a sample's report is right."""
-    deployed = project.document("deploy", "--env", "local", "--yes")
-    assert (deployed["outcome"], deployed["smoke"]["outcome"]) == ("done", "pass")
-    project.must("sample", "--out", "sample", "--transactions", "500", "--months", "3", "--seed", "7")
-    files = sorted(str(path.relative_to(project.directory)) for path in (project.directory / "sample").iterdir())
-    project.must("ingest", "--env", "local", *files)
-    project.must("run", "--env", "local")
-    answer = json.loads((project.directory / "sample.answer.json").read_text(encoding="utf-8"))
-    rows = json.loads(project.must("report", "--env", "local", "--format", "json"))
-    assert {row["customer_id"]: row["total_refund"] for row in rows} == {
-        row["customer_id"]: row["total_refund"] for row in answer["total"]
-    }
-    assert rows
+def test_the_first_ten_minutes_are_as_the_page_says(project: DeployedProject) -> None:
+    """Given docs/start.md, when its commands are run in an empty directory, then each succeeds and the report is right."""
+    page = (ROOT / "docs/start.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 5
+    empty = project.directory.parent / "empty"
+    empty.mkdir()
+    programs = f"export PATH={Path(project.dataops_command).parent}:$PATH"
+    try:
+        said = run("bash", "-euo", "pipefail", "-c", "\n".join([programs, *blocks]), directory=empty)
+    finally:
+        run(project.dataops_command, "--project-dir", "refunds", "local", "stop", directory=empty)
+    assert "smoke test: pass" in said
+    answer = json.loads((empty / "refunds/sample.answer.json").read_text(encoding="utf-8"))
+    rows = json.loads((empty / "refunds/report.json").read_text(encoding="utf-8"))
+    assert rows and rows == answer["total"]
 
 
 def test_a_directory_with_files_is_left_alone(project: DeployedProject) -> None:
