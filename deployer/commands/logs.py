@@ -54,6 +54,7 @@ class LogResult:
 @click.option("--api", "part", flag_value="api", help="The HTTP API.")
 @click.option("--validate", "part", flag_value="validate", help="The daily validation.")
 @click.option("--notify", "part", flag_value="notify", help="The alerts.")
+@click.option("--statement", "part", flag_value="statement", help="The month end.")
 @click.option("--sftp", "part", flag_value="sftp", help="The SFTP server.")
 @click.option("--run", "run_id", metavar="ID", help="A job run; default: the latest.")
 @click.option("--since", metavar="WHEN", help=f"{SINCE_HELP} Default, but for a job run: {DEFAULT_SINCE}.")

@@ -20,6 +20,7 @@ PARTS: Mapping[str, str] = {
     "api": "Api",
     "validate": "Validation",
     "notify": "Notify",
+    "statement": "Statement",
     "sftp": "Sftp",
 }
 _SUFFIX = "LogGroupName"

@@ -80,7 +80,9 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     def tell(message: Message) -> None:
         topic.publish(TopicArn=settings.topic_arn, Subject=message.topic_subject, Message=message.text())
 
-    return run(source, settings, release, load_checks(CHECKS), tell, clock=now)
+    answer = run(source, settings, release, load_checks(CHECKS), tell, clock=now)
+    print(json.dumps(answer), flush=True)
+    return answer
 
 
 def now() -> datetime:

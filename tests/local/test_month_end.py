@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -118,6 +119,30 @@ class Lakehouse:
         return body.decode()
 
 
+def assert_documented(command: str, lakehouse: Lakehouse) -> None:
+    """What a command prints stands in docs/operations.md, but for moments, runs, releases, people and buckets."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = re.search(rf"^\$ dataops {re.escape(command)}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert shown, f"docs/operations.md does not show dataops {command}"
+    done = lakehouse.dataops(*command.split())
+    assert (done.returncode, masked(done.stdout)) == (0, masked(shown[1]))
+
+
+def masked(text: str) -> str:
+    """The text without what is another one in each run."""
+    variable = {
+        r"\d{8}T\d{6}Z-\w{8}": "RUN",
+        r"\d{8}T\d{6}Z": "MOMENT",
+        r"\d{4}-\d\d-\d\d \d\d:\d\d UTC by \S+": "MOMENT by PERSON",
+        r"\d{4}-\d\d-\d\d \d\d:\d\d": "MOMENT",
+        r"s3://[^/]+/": "s3://BUCKET/",
+        r"\b[0-9a-f]{12,64}\b": "RELEASE",
+    }
+    for pattern, name in variable.items():
+        text = re.sub(pattern, name, text)
+    return text
+
+
 @pytest.fixture(scope="module")
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     """Deploy and load the first arrivals."""
@@ -153,6 +178,7 @@ def test_a_statement_is_the_report_of_its_month(lakehouse: Lakehouse) -> None:
     assert f"<dd>{statement['release']}</dd>" in page and "Every check of" in page
     lines = list(csv.DictReader(io.StringIO(lakehouse.document(statement, "lines.csv"))))
     assert [(line["refund_id"], line["amount"]) for line in lines] == [("R2", "20.00"), ("R3", "5.50")]
+    assert_documented("statement show --env local --month 2026-08", lakehouse)
     shown = lakehouse.json("statement", "show", "--month", "2026-08")
     assert {**shown, "command": ""} == {**statement, "command": ""}
 
@@ -186,7 +212,7 @@ def test_a_blocking_check_refuses_a_month(lakehouse: Lakehouse) -> None:
 
 
 def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehouse) -> None:
-    """Given a void, a correction and a late refund, when the function issues September, then it carries them, and all adds up."""
+    """Given a void, a correction and a late refund, and old files swept, when the function issues September, then it carries them, and all adds up."""
     lakehouse.load(
         "late.jsonl",
         [
@@ -195,6 +221,8 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
             {"id": "R5", "type": "refund", "timestamp": "2026-07-02T10:00:00Z", "amount": "0.75", "parent_id": "P2"},
         ],
     )
+    assert lakehouse.dataops(*["data", "sweep", "--env", "local", "--keep-days", "0", "--yes"]).returncode == 0
+    assert_documented("statement changes --env local --month 2026-08", lakehouse)
     changes = lakehouse.json("statement", "changes", "--month", "2026-08")
     assert (changes["total"], changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00", "-3.75")
     assert [(each["refund_id"], each["reason"], each["voids"]) for each in changes["transactions"]] == [
@@ -229,6 +257,10 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
 def test_people_hear_of_each_statement_once(lakehouse: Lakehouse) -> None:
     """Given the function's second morning, when it issues nothing, then Slack has each statement once and that it recovered."""
     assert lakehouse.issue_by_function() == {"issued": [], "refused": ""}
+    assert (
+        f'{{"issued": {json.dumps(DUE)}, "refused": ""}}'
+        in lakehouse.dataops(*["logs", "--env", "local", "--statement"]).stdout
+    )
     expected = ["Statement of 2026-08", *(f"Statement of {month}" for month in DUE), "Statements are issued again"]
 
     def told() -> list[str] | None:
