@@ -16,12 +16,12 @@ from deployer.aws.calls import translated
 OVERLAP_MILLISECONDS = 10_000
 # What a part of the lake is called on the command line -> how the outputs with its log groups begin.
 # Such an output is called <beginning>...LogGroupName.
-PARTS: Mapping[str, str] = {
-    "api": "Api",
-    "validate": "Validation",
-    "notify": "Notify",
-    "statement": "Statement",
-    "sftp": "Sftp",
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "api": ("Api", "Ingest"),  # API Gateway and its function
+    "validate": ("Validation",),
+    "notify": ("Notify",),
+    "sftp": ("Sftp",),
+    "statement": ("Statement",),
 }
 _SUFFIX = "LogGroupName"
 
@@ -30,9 +30,9 @@ def groups_by_part(outputs: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return part -> its log groups, for the parts that are deployed."""
     found = {
         part: tuple(
-            group for name, group in sorted(outputs.items()) if name.startswith(start) and name.endswith(_SUFFIX)
+            group for name, group in sorted(outputs.items()) if name.startswith(starts) and name.endswith(_SUFFIX)
         )
-        for part, start in PARTS.items()
+        for part, starts in PARTS.items()
     }
     return {part: groups for part, groups in found.items() if groups}
 
