@@ -1,4 +1,5 @@
-"""What mkdocs does not know of the pages: links out of docs/, folders of pages, and that the README is the first page.
+"""What mkdocs does not know of the pages: links out of docs/, folders of pages, that the README is the first page, and the
+help of every command, which is made into a page from the code.
 
 Links to files beside docs/ mean something in the repository and nothing on the site: there they are shown as paths.
 """
@@ -7,12 +8,14 @@ from __future__ import annotations
 
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"ROUTES": "ingestion", "DECISIONS": "decisions"}
-START = "index.md"
+START, COMMANDS = "index.md", "commands.md"
+HELP_WIDTH = 100
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 
 
@@ -28,13 +31,39 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Make the README the first page."""
+    """Make the README the first page, and the commands' help another."""
     from mkdocs.structure.files import File
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     inside = text.replace("](docs/", "](").replace('"docs/', '"')
     files.append(File.generated(config, START, content=inside))
+    files.append(File.generated(config, COMMANDS, content=commands_page()))
     return files
+
+
+def commands_page() -> str:
+    """What `--help` says of every command, in the order of `dataops --help`."""
+    import click
+
+    from deployer.cli import cli
+
+    root = click.Context(cli, info_name="dataops", max_content_width=HELP_WIDTH, terminal_width=HELP_WIDTH)
+    lines = ["# Commands", "What `--help` says of each, from the code.", ""]
+    for context in _contexts(root):
+        lines += [f"## {context.command_path}", "```text", context.get_help(), "```", ""]
+    return "\n".join(lines)
+
+
+def _contexts(context: Any) -> Iterator[Any]:
+    import click
+
+    yield context
+    group = context.command
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if command is not None:
+                yield from _contexts(type(context)(command, info_name=name, parent=context))
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

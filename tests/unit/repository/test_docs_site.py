@@ -10,8 +10,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
 from repository import ROOT
+
+from deployer import cli
 
 pytestmark = pytest.mark.skipif(find_spec("material") is None, reason="pip install -e '.[docs]' builds the site")
 NO_NETWORK = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
@@ -38,8 +41,15 @@ def test_every_page_is_on_the_site(site: Path) -> None:
     """Given the pages of docs/, when the site is built, then each is there, with the README as the first one."""
     pages = {page.relative_to(ROOT / "docs").with_suffix(".html") for page in (ROOT / "docs").rglob("*.md")}
     built = {page.relative_to(site) for page in site.rglob("*.html")}
-    assert built == pages | {Path("index.html"), Path("404.html")}
+    assert built == pages | {Path("index.html"), Path("commands.html"), Path("404.html")}
     assert "dataops deploy --env local --yes" in (site / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_help_of_every_command_is_on_the_site(site: Path) -> None:
+    """Given the commands, when the page of commands is read, then each has its help there, with its options."""
+    page = (site / "commands.html").read_text(encoding="utf-8")
+    assert all(f"dataops {name}" in page for name in cli.cli.list_commands(click.Context(cli.cli)))
+    assert "--max-bytes" in page and "dataops data rollback" in page
 
 
 def test_nothing_comes_from_another_host(site: Path) -> None:
