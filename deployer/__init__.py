@@ -27,6 +27,6 @@ those above; `aws/` and `local/` stand behind ports. Import contracts in setup.c
 
 `deploying/`, `planning/`, `release/`, `ledger/`, `cloudformation/` and `project/` are the core: no boto3, no click, no
 screen. On the ground stand modules that every room may use: `errors`, `pauses`, `files`, `documents`, `refunds`,
-`printable`, `nearest`, `version`, `blueprint`.
+`printable`, `nearest`, `schedule_times`, `version`, `blueprint`.
 The door is `start` and `cli`: it knows the names of the commands and imports a command when it is used.
 """

@@ -1,7 +1,8 @@
-"""`dataops status`: the release and the stacks of an environment as they are now."""
+"""`dataops status`: the release and the stacks of an environment as they are now, its alarms, and when the job runs next."""
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from deployer.deploying.promotion import Evidence
 from deployer.documents import as_document
 from deployer.lake.arrivals import Arrivals, arrivals_of
 from deployer.lake.deployed_lake import MissingOutput, lake_from
+from deployer.lake.watch import SCHEDULE_OUTPUT, NextRun, OpenAlarm, next_run, next_run_line, open_alarms
 from deployer.ledger.ledger import Current
 from deployer.ledger.lock import Owner
 from deployer.printable import printable
@@ -43,9 +45,9 @@ class StackStatus:
 
 @dataclass(frozen=True)
 class StatusResult:
-    """An environment now: what is recorded as deployed, its stacks, who holds its lock, and what has arrived.
+    """An environment now: what is recorded as deployed, its stacks, who holds its lock, what has arrived, what watches it.
 
-    `arrivals` is null where the lake is not deployed as a whole.
+    `arrivals` is null where the lake is not deployed as a whole, `next_run` where no schedule is.
     """
 
     environment: str
@@ -53,6 +55,8 @@ class StatusResult:
     stacks: tuple[StackStatus, ...]
     lock: Owner | None
     arrivals: Arrivals | None
+    next_run: NextRun | None
+    alarms: tuple[OpenAlarm, ...]
 
 
 @click.command(epilog=examples("dataops status --env local", "dataops status --env prod --output json"))
@@ -62,12 +66,19 @@ def status(app: App, /, env_name: str) -> None:
     """Show the release, its verdict, every stack, what to do about a stuck one, who holds the lock, and what has arrived.
 
     What has arrived is told by route, as the job has read it, with what lies in the raw bucket that no route owns.
+    Below stand when the schedule runs the job next, and the alarms that are on.
     """
     session = app.connect(env_name)
     evidence = evidence_of(session, 0, None)
     stacks = tuple(stack_status(stack, state, evidence.current) for stack, state in evidence.states.items())
     result = StatusResult(
-        env_name, evidence.current, stacks, lock_owner(session, evidence), _arrivals(session, evidence)
+        environment=env_name,
+        current=evidence.current,
+        stacks=stacks,
+        lock=lock_owner(session, evidence),
+        arrivals=_arrivals(session, evidence),
+        next_run=_next_run(session, evidence),
+        alarms=open_alarms(session.client("cloudwatch"), f"{session.project.name}-{env_name}-"),
     )
     app.emit(as_document(result), "\n".join(status_lines(result)))
 
@@ -79,6 +90,12 @@ def _arrivals(session: Session, evidence: Evidence) -> Arrivals | None:
     except MissingOutput:
         return None
     return arrivals_of(lake)
+
+
+def _next_run(session: Session, evidence: Evidence) -> NextRun | None:
+    renames = {stack: spec.outputs for stack, spec in session.project.stacks.items()}
+    schedule = outputs_of(evidence.states, renames).get(SCHEDULE_OUTPUT)
+    return next_run(session.client("scheduler"), schedule, dt.datetime.now(dt.UTC)) if schedule else None
 
 
 def stack_status(stack: str, state: StackState | None, current: Current | None) -> StackStatus:
@@ -102,6 +119,12 @@ def status_lines(result: StatusResult) -> Iterator[str]:
             yield f"  {'':<16} -> {stack.way_out}"
     if result.lock:
         yield f"locked by {result.lock.describe(time.time())}"
+    if result.next_run:
+        yield next_run_line(result.next_run)
+    for alarm in result.alarms:
+        yield f"alarm since {alarm.since:%Y-%m-%d %H:%M} UTC: {alarm.says}" + (
+            f", see {alarm.runbook}" if alarm.runbook else ""
+        )
     if result.arrivals:
         yield from arrival_lines(result.arrivals, result.environment)
 

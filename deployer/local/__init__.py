@@ -16,14 +16,15 @@ emulator/        The one door to MiniStack's private parts, for one version of i
 cloudformation/  Resource types, buckets, trust policies and refusals, inside the emulator's own operations.
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
 api_gateway/     REST APIs as their templates say: validators, models, access logs, limits, an address that answers here.
-events/          Deliveries of rules and topics: functions are called again when they fail, and queues take what nobody took.
+events/          What happens by itself: schedules, rules, topics, alarms, and the queues where it ends when nobody takes it.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
 lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.
 log_events.py    Events of logs have ids, and are found by the prefix of their streams.
 slack.py         Takes the messages that Slack would have got, and shows them on a page.
 
 completion.py says what a completion is and what it may know of the process; paths.py names every file.
-Nothing here imports from the rest of the deployer but its errors; the rest imports what is named below, and paths.py.
+Nothing here imports from the rest of the deployer but its errors and schedule_times; the rest imports what is
+named below, and paths.py.
 A completion imports no other but rights/, and athena/ the mounts of glue/; import-linter holds it.
 """
 

@@ -18,6 +18,7 @@ PASSED_TO = tuple(f"{service}.amazonaws.com" for service in ("apigateway", "fire
 _ANYWHERE = {  # these know no resource
     "cloudformation:BatchDescribeTypeConfigurations",
     "cloudformation:DescribeStackDriftDetectionStatus",
+    "cloudwatch:DescribeAlarms",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeRegions",
     "glue:CreateSecurityConfiguration",
@@ -53,7 +54,6 @@ _OF_OBJECTS = {
     "s3:PutObject",
 }
 _OF_CHANGE_SETS = {"cloudformation:DescribeEvents", "cloudformation:TagResource"}
-_OF_JOBS = ("Job", "Tag", "UntagResource")
 # What becomes of a role. DeleteRole and DetachRolePolicy only take away.
 _BOUNDED = {
     "iam:AttachRolePolicy",
@@ -200,6 +200,8 @@ class Places:
                     self._arn(service, f"log-group:/{self._prefix}*"),
                     self._arn(service, f"log-group:{self._prefix}*"),
                 )
+            case "cloudwatch" if "Dashboard" in name:  # dashboards have no region
+                return (f"arn:{self._partition}:{service}::{self._account}:dashboard/{self._prefix}*",)
             case "cloudwatch":
                 return (self._arn(service, f"alarm:{self._prefix}*"),)
             case "events":
@@ -231,13 +233,18 @@ class Places:
                 )
 
     def _glue(self, name: str) -> tuple[str, ...]:
-        """Jobs have the stack's name; databases end with the environment's.
+        """Jobs and crawlers have the stack's name; databases end with the environment's.
 
         Deleting a database is judged on all that is in it as well.
         https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
         """
-        if any(noun in name for noun in _OF_JOBS):
-            return (self._arn("glue", f"job/{self._prefix}*"),)
+        job, crawler = self._arn("glue", f"job/{self._prefix}*"), self._arn("glue", f"crawler/{self._prefix}*")
+        if "Crawler" in name:
+            return (crawler,)
+        if "Tag" in name or name == "UntagResource":
+            return (crawler, job)
+        if "Job" in name:
+            return (job,)
         kinds = ["database"] if "Database" in name else ["database", "table"]
         kinds += ["table", "userDefinedFunction"] if name == "DeleteDatabase" else []
         of_kind = {"database": f"database/*_{self._name}"}

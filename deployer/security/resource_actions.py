@@ -34,10 +34,17 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     "AWS::CloudWatch::Alarm": _actions(
         "cloudwatch", "DeleteAlarms DescribeAlarms ListTagsForResource PutMetricAlarm TagResource UntagResource"
     ),
+    "AWS::CloudWatch::Dashboard": _actions("cloudwatch", "DeleteDashboards GetDashboard PutDashboard"),
     "AWS::Events::Rule": _actions(
         "events",
         """DeleteRule DescribeRule ListTagsForResource ListTargetsByRule PutRule PutTargets RemoveTargets TagResource
         UntagResource""",
+    ),
+    "AWS::Glue::Crawler": (
+        *_actions(
+            "glue", "CreateCrawler DeleteCrawler GetCrawler GetTags StopCrawler TagResource UntagResource UpdateCrawler"
+        ),
+        "iam:PassRole",
     ),
     "AWS::Glue::Database": (
         *_actions("glue", "CreateDatabase DeleteDatabase GetDatabase UpdateDatabase"),

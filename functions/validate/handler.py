@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ import boto3
 from refunds_alerts.message import Message, State
 from refunds_checks.arrivals import Cadences, parse_cadences
 from refunds_checks.athena import Workgroup
-from refunds_checks.facts import read_facts, unowned_records
+from refunds_checks.facts import Facts, Volume, read_facts, unowned_records
 from refunds_checks.registry import Check, Severity, load_checks
 from refunds_checks.validation import Query, Report, Verdict, report_key, summary, validate
 from refunds_lake.storage.objects import ObjectStore, S3ObjectStore
@@ -90,7 +90,9 @@ def run(
     facts = read_facts(store, settings.base_prefix, day)
     report = validate(checks or load_checks(CHECKS), facts, settings.cadences, query, clock=now)
     store.put(report_key(day), json.dumps(report.document(), indent=1).encode())
-    print(json.dumps(metrics(report, settings, unowned_records=unowned_records(facts))), flush=True)
+    counted = metrics(report, settings, unowned_records=unowned_records(facts))
+    for line in (counted, *route_metrics(facts, settings, report.finished_at)):
+        print(json.dumps(line), flush=True)
     link = link_to(report_key(day), settings)
     return {"kind": "validation", "environment": settings.environment, **summary(report), "report": link}
 
@@ -122,6 +124,24 @@ def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict
     }
     moment = int(report.finished_at.timestamp() * 1000)
     return {"_aws": {"Timestamp": moment, "CloudWatchMetrics": [declared]}, "Function": settings.function, **values}
+
+
+def route_metrics(facts: Facts, settings: Settings, at: datetime) -> Iterator[dict[str, Any]]:
+    """Return what each route delivered on the day, and how long ago its last delivery is at the end of the day."""
+    for route, latest in sorted(facts.latest.items()):
+        volume = facts.volumes.get(route, {}).get(facts.day, Volume())
+        values = {
+            "records": volume.records,
+            "rejected_records": volume.rejected,
+            "hours_since_delivery": round((facts.end - latest).total_seconds() / 3600, 1),
+        }
+        declared = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [["Function", "Route"]],
+            "Metrics": [{"Name": name} for name in values],
+        }
+        about = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [declared]}
+        yield {"_aws": about, "Function": settings.function, "Route": route, **values}
 
 
 def message_of(told: Mapping[str, Any]) -> Message:

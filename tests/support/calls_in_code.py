@@ -14,8 +14,21 @@ from botocore import xform_name
 from repository import ROOT
 
 SERVICES = (
-    *("athena", "cloudformation", "ec2", "glue", "iam", "kinesis", "kms", "lakeformation", "lambda", "logs", "s3"),
-    *("secretsmanager", "service-quotas", "sts"),
+    *(
+        "athena",
+        "cloudformation",
+        "cloudwatch",
+        "ec2",
+        "glue",
+        "iam",
+        "kinesis",
+        "kms",
+        "lakeformation",
+        "lambda",
+        "logs",
+        "s3",
+    ),
+    *("scheduler", "secretsmanager", "service-quotas", "sts"),
 )
 NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
 PARTNERS = {("sts", "AssumeRole")}  # made by the partner, with the partner's rights

@@ -17,13 +17,17 @@ HANGS = 0
 
 @dataclass
 class Webhook:
-    """What the next requests are answered with (a status, or a status and Retry-After); 200 when nothing is planned."""
+    """What the next requests are answered with (a status, or a status and Retry-After); 200 when nothing is planned.
+
+    With `only`, other requests than those about it are taken at once. `asked` are the times of those that were answered
+    as planned, or about it.
+    """
 
     url: str = ""
     answers: list[int | tuple[int, str]] = field(default_factory=list)
-    requests: int = 0
+    only: str = ""
     taken: list[dict[str, Any]] = field(default_factory=list)
-    at: list[float] = field(default_factory=list)
+    asked: list[float] = field(default_factory=list)
 
     @property
     def titles(self) -> list[str]:
@@ -39,9 +43,10 @@ def serve() -> Iterator[Webhook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            webhook.requests += 1
-            webhook.at.append(time.monotonic())
-            answer = webhook.answers.pop(0) if webhook.answers else 200
+            is_meant = webhook.only in body.decode()
+            if is_meant:
+                webhook.asked.append(time.monotonic())
+            answer = webhook.answers.pop(0) if is_meant and webhook.answers else 200
             status, retry_after = answer if isinstance(answer, tuple) else (answer, "")
             if status == HANGS:
                 over.wait(60)

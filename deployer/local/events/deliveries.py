@@ -17,7 +17,7 @@ from typing import Any
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.events.queues import keep
+from deployer.local.events.queues import keep_for
 
 Data = dict[str, Any]
 _log = logging.getLogger(__name__)
@@ -25,7 +25,9 @@ _log = logging.getLogger(__name__)
 #: Seconds before a delivery is tried again, as often as the target's RetryPolicy allows: AWS takes up to a day.
 PAUSES_SECONDS = (0.5, 1.0, 2.0)
 USUAL_ATTEMPTS = 185
-#: What went wrong with the delivery that is at work in this context.
+EVENTS = "events.amazonaws.com"
+#: The rule or schedule whose delivery is at work in this context, and what went wrong with it.
+_source: contextvars.ContextVar[str] = contextvars.ContextVar("source", default="")
 _failures: contextvars.ContextVar[list[tuple[str, str]] | None] = contextvars.ContextVar("failures", default=None)
 
 
@@ -54,12 +56,17 @@ def _deliver_rules(eventbridge: Any) -> None:
     queue_of = require(load("services.sqs"), "_queue_by_arn", ("arn",))
     publish = require(load("services.sns"), "publish_internal")
     refused = require(load("services.sns"), "SnsPublishError")
+    topic_allows = require(load("services.sns"), "topic_policy_allows")
+    get_account_id = load("core.responses").get_account_id
 
     def to_lambda(arn: str, payload: str) -> None:
         if not call_function(arn, json.loads(payload)):
             _failed("NO_PERMISSIONS", f"function {arn} is not there")
 
     def to_sns(arn: str, payload: str) -> None:
+        if not topic_allows(arn, EVENTS, _source.get(), get_account_id()):
+            _failed("NO_PERMISSIONS", f"the policy of topic {arn} does not let {_source.get()} publish")
+            return
         try:
             if publish(arn, payload) is None:
                 _failed("NO_PERMISSIONS", f"topic {arn} is not there")
@@ -73,7 +80,7 @@ def _deliver_rules(eventbridge: Any) -> None:
             to_queue(spec, payload, sqs_parameters)
 
     def invoke_target(target: Data, event: Data, rule: Data, view: Any = None) -> None:
-        if _attempt(lambda: once(target, event, rule, view)):
+        if _attempt(lambda: once(target, event, rule, view), rule):
             again = contextvars.copy_context()
             arguments = (lambda: once(target, event, rule, view), target, event, rule)
             threading.Thread(target=again.run, args=(_try_again, *arguments), daemon=True).start()
@@ -88,7 +95,7 @@ def _deliver_rules(eventbridge: Any) -> None:
 def attempt_delivery(target: Data, event: Data, source: Data) -> list[tuple[str, str]]:
     """Deliver to a target once, for who tries again by a rule of its own; return what went wrong, code and text."""
     once = load("services.eventbridge")._invoke_target.once
-    return _attempt(lambda: once(target, event, source, None))
+    return _attempt(lambda: once(target, event, source, None), source)
 
 
 def _failed(code: str, message: str) -> None:
@@ -98,14 +105,15 @@ def _failed(code: str, message: str) -> None:
     _log.warning("a rule's event was not delivered: %s", message)
 
 
-def _attempt(deliver: Callable[[], None]) -> list[tuple[str, str]]:
+def _attempt(deliver: Callable[[], None], source: Data) -> list[tuple[str, str]]:
     """Deliver, and return what went wrong."""
     failures: list[tuple[str, str]] = []
-    token = _failures.set(failures)
+    tokens = _failures.set(failures), _source.set(str(source.get("Arn", "")))
     try:
         deliver()
     finally:
-        _failures.reset(token)
+        _failures.reset(tokens[0])
+        _source.reset(tokens[1])
     return failures
 
 
@@ -114,12 +122,13 @@ def _try_again(deliver: Callable[[], None], target: Data, event: Data, rule: Dat
     failures: list[tuple[str, str]] = [("SDK_CLIENT_ERROR", "no attempt is allowed after the first")]
     for pause in PAUSES_SECONDS[:attempts]:
         time.sleep(pause)
-        failures = on_loop(_attempt, deliver)
+        failures = on_loop(_attempt, deliver, rule)
         if not failures:
             return
     queue = (target.get("DeadLetterConfig") or {}).get("Arn")
     if queue:
-        on_loop(keep, queue, dead_letter(event), reasons(failures[-1], target, rule, attempts))
+        said = reasons(failures[-1], target, rule, attempts)
+        on_loop(keep_for, EVENTS, str(rule.get("Arn", "")), queue, dead_letter(event), said)
 
 
 def dead_letter(event: Mapping[str, Any]) -> str:
@@ -168,7 +177,8 @@ def _deliver_topics(sns: Any) -> None:
         _log.warning("topic %s: function %s is not there", topic_arn, endpoint)
         redrive = ((find(topic_arn, sub_arn) or {}).get("attributes") or {}).get("RedrivePolicy")
         if redrive:
-            on_loop(keep, json.loads(redrive)["deadLetterTargetArn"], envelope, {"ERROR_CODE": "ResourceNotFound"})
+            queue, said = json.loads(redrive)["deadLetterTargetArn"], {"ERROR_CODE": "ResourceNotFound"}
+            on_loop(keep_for, "sns.amazonaws.com", topic_arn, queue, envelope, said)
 
     replace(sns, "_deliver_to_lambda", to_lambda)
 

@@ -10,6 +10,18 @@ from deployer.local.emulator.private_parts import load, require
 _log = logging.getLogger(__name__)
 
 
+def keep_for(service: str, source_arn: str, queue_arn: str, body: str, reasons: Mapping[str, str]) -> None:
+    """Put a message into a queue for a service, where the queue's policy lets it write for this source.
+
+    One that may not be written loses the message, as on AWS.
+    """
+    allows = require(load("services.sqs"), "queue_policy_allows")
+    if allows(queue_arn, service, source_arn, load("core.responses").get_account_id()):
+        keep(queue_arn, body, reasons)
+    else:
+        _log.warning("%s may not write into %s for %s: lost is %s", service, queue_arn, source_arn, dict(reasons))
+
+
 def keep(queue_arn: str, body: str, reasons: Mapping[str, str]) -> None:
     """Put a message into a queue of the caller's account and region; one that is not there loses it, as on AWS."""
     sqs = load("services.sqs")

@@ -6,6 +6,7 @@ job_process       one run as a process: code fetched, buckets mounted, output fo
 spark_settings    which Java, which settings, and the archive that makes it start faster
 spark_runner      what runs inside that process, a plain file without imports: the job sees its own code only
 job_logs          each line of output, to CloudWatch Logs while the job runs
+crawlers          crawlers that read files and make tables of them
 mounts            buckets as directories, kept equal to S3 in both directions
 
 A job reaches the local cloud as it reaches AWS: through boto3 and s3:// paths. It gets no credentials but the local

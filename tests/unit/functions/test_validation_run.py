@@ -23,7 +23,7 @@ from refunds_checks.statements import COUNT_COLUMN
 from refunds_checks.validation import Answer, CheckBroken, Query, Report, Verdict, judge, summary, validate
 from template_model import ROOT, SAMPLES, TEMPLATES, one_resource
 from validate import handler
-from validate.handler import Settings, day_of, message_of, metrics, run, title
+from validate.handler import Settings, day_of, message_of, metrics, route_metrics, run, title
 
 from deployer.project.config import load_project
 from deployer.release.release import build_release
@@ -115,6 +115,25 @@ def test_a_report_says_everything_and_a_summary_shows_no_data() -> None:
     told = summary(report)
     assert [each["name"] for each in told["failing"]] == ["a"]
     assert "a-0" not in json.dumps(told)
+
+
+def test_each_route_has_its_records_and_its_freshness() -> None:
+    """Given routes that delivered, then each has a line of metrics: the day's records, and the hours since the last one."""
+    facts = Facts(
+        DAY,
+        volumes={"s3": {DAY: Volume(10, 5)}},
+        latest={"s3": NOW.replace(day=1), "sftp": NOW.replace(month=9, day=30)},
+    )
+    lines = list(route_metrics(facts, SETTINGS, NOW))
+    assert [
+        (line["Route"], line["records"], line["rejected_records"], line["hours_since_delivery"]) for line in lines
+    ] == [
+        ("s3", 10, 5, 18.0),
+        ("sftp", 0, 0, 42.0),
+    ]
+    (declared,) = lines[0]["_aws"]["CloudWatchMetrics"]
+    assert declared["Dimensions"] == [["Function", "Route"]]
+    assert {metric["Name"] for metric in declared["Metrics"]} <= lines[0].keys()
 
 
 # The table of checks

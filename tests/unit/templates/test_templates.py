@@ -61,6 +61,7 @@ NAMED_ON_PURPOSE = {
     "AWS::Glue::SecurityConfiguration",
     "AWS::KMS::Alias",
     "AWS::SecretsManager::Secret",  # CloudFormation's own name for it does not begin with the stack's
+    "crawlers/CrawlerLogs",
     "glue/ErrorLogGroup",
     "glue/OutputLogGroup",
     "glue/ReviewErrorLogGroup",

@@ -1,0 +1,116 @@
+"""Called when a crawler has succeeded: tells of fields that sources begin to send, and of tables that have drifted.
+
+A new field is told once, because it is then added to the table of the raw catalog, where no crawler adds it. The job's
+own tables are changed by nobody here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from refunds_alerts.message import Message, State
+from refunds_lake.schema.contract import FIELDS
+
+from crawled.catalog import NewField, Table, differences, new_fields, read_tables, with_fields
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the template gives the function."""
+
+    region: str
+    raw_crawler: str
+    raw_database: str
+    base_crawler: str
+    crawled_base_database: str
+    base_database: str
+    topic_arn: str
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Settings:
+        """Read them from the variables of the process."""
+        return cls(
+            region=variables["AWS_REGION"],
+            raw_crawler=variables["RAW_CRAWLER"],
+            raw_database=variables["RAW_DATABASE"],
+            base_crawler=variables["BASE_CRAWLER"],
+            crawled_base_database=variables["CRAWLED_BASE_DATABASE"],
+            base_database=variables["BASE_DATABASE"],
+            topic_arn=variables["TOPIC_ARN"],
+        )
+
+
+def handle(event: Mapping[str, Any], context: object) -> None:
+    """Compare after a crawl that succeeded; other events are nothing to compare."""
+    settings, detail = Settings.of(os.environ), event["detail"]
+    if detail["state"] != "Succeeded":
+        return
+    glue = boto3.client("glue")
+    if detail["crawlerName"] == settings.raw_crawler:
+        look_at_raw(glue, settings)
+    elif detail["crawlerName"] == settings.base_crawler:
+        look_at_base(glue, settings, event["id"])
+
+
+def look_at_raw(glue: Any, settings: Settings) -> None:
+    """Tell of new fields, and add them to their tables."""
+    tables = read_tables(glue, settings.raw_database)
+    fields = new_fields(tables)
+    unknown = [field for field in fields if field.name not in FIELDS]
+    if unknown:
+        publish(fields_message(unknown, settings), settings)
+    for table in tables:
+        added = [field for field in fields if field.table == table.name]
+        if added:
+            glue.update_table(DatabaseName=settings.raw_database, TableInput=with_fields(table, added))
+
+
+def look_at_base(glue: Any, settings: Settings, crawl: str) -> None:
+    """Tell how the files of the base tables differ from what is deployed, or that they no longer do."""
+    deployed = read_tables(glue, settings.base_database)
+    crawled: list[Table] = read_tables(glue, settings.crawled_base_database)
+    publish(drift_message(differences(deployed, crawled), settings, crawl), settings)
+
+
+def fields_message(fields: Sequence[NewField], settings: Settings) -> Message:
+    """What people are told of new fields; they break nothing."""
+    names = ", ".join(sorted({field.name for field in fields}))
+    return Message(
+        kind="fields",
+        title=f"Sources send {'a new field' if len(fields) == 1 else 'new fields'}: {names}",
+        lines=tuple(f"{field.table}: {field.name} ({field.type}), first in {field.location}" for field in fields),
+        link=database_link(settings.raw_database, settings.region),
+        anchor="a-source-sends-a-new-field",
+        id="fields/" + ",".join(sorted(f"{field.table}.{field.name}" for field in fields)),
+    )
+
+
+def drift_message(found: Sequence[str], settings: Settings, crawl: str) -> Message:
+    """What people are told of tables that are not as deployed."""
+    return Message(
+        kind="drift",
+        title="Files of the base tables are not as deployed" if found else "The base tables are as deployed again",
+        lines=tuple(found),
+        link=database_link(settings.base_database, settings.region),
+        anchor="the-base-tables-have-drifted",
+        state=State.PROBLEM if found else State.RECOVERED,
+        id=f"drift/{crawl}",
+    )
+
+
+def database_link(database: str, region: str) -> str:
+    """Return the address of a database in AWS's console."""
+    return (
+        f"https://{region}.console.aws.amazon.com/glue/home?region={region}#/v2/data-catalog/databases/view/{database}"
+    )
+
+
+def publish(message: Message, settings: Settings) -> None:
+    """Hand a message to the topic."""
+    print(json.dumps({"message": message.title, "lines": message.lines}), flush=True)
+    boto3.client("sns").publish(TopicArn=settings.topic_arn, Subject=message.topic_subject, Message=message.text())

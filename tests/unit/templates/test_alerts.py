@@ -1,0 +1,153 @@
+"""Nothing fails in silence: what every alarm, queue, rule and schedule of the templates has."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore.validate import validate_parameters
+from repository import ROOT
+from template_model import Filled, Resource, all_resources, as_list, statements
+
+from deployer.local.events.schedules import UNIVERSAL, operation_of, problem
+
+ALARMS = all_resources("AWS::CloudWatch::Alarm")
+QUEUES = all_resources("AWS::SQS::Queue")
+RULES = all_resources("AWS::Events::Rule")
+SCHEDULES = all_resources("AWS::Scheduler::Schedule")
+FUNCTIONS = all_resources("AWS::Lambda::Function")
+SUBSCRIPTIONS = all_resources("AWS::SNS::Subscription")
+TELLS_ITSELF = {"operations/FailingChecks": "the validation's own message has the checks, and ends with them"}
+
+
+def each(resources: list[Resource]) -> pytest.MarkDecorator:
+    """One case per resource; a list that is empty by mistake must not pass in silence."""
+    assert resources
+    return pytest.mark.parametrize("resource", resources, ids=str)
+
+
+def arn_of(resource: Resource) -> str:
+    return str(Filled(resource.template).value({"Fn::GetAtt": [resource.id, "Arn"]}))
+
+
+def headings() -> set[str]:
+    """The anchors of the runbook's sections."""
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    return {title.strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", page, re.MULTILINE)}
+
+
+@each(ALARMS)
+def test_an_alarm_leads_to_its_section(resource: Resource) -> None:
+    """Given an alarm, then its description ends with a section of the runbook, which names the alarm."""
+    found = re.search(r"\(docs/operations\.md#([\w-]+)\)\.?$", resource.properties["AlarmDescription"])
+    assert found and found[1] in headings()
+    assert f"`{resource.id}`" in (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+
+
+@each(ALARMS)
+def test_an_alarm_is_told_and_so_is_its_end(resource: Resource) -> None:
+    """Given an alarm, then the alert topic hears of its beginning and its end, or something else does, for a reason."""
+    topics = {"arn:aws:sns:ap-southeast-2:111111111111:alerts", Filled("alerts").value({"Ref": "AlertTopic"})}
+    actions = [set(resource.properties.get(name, ())) for name in ("AlarmActions", "OKActions")]
+    if str(resource) in TELLS_ITSELF:
+        assert actions == [set(), set()]
+    else:
+        assert actions[0] == actions[1] and actions[0] <= topics and actions[0]
+    assert "TreatMissingData" in resource.properties
+
+
+def test_every_exception_is_still_needed() -> None:
+    """Given the alarms without actions, then each is there."""
+    assert set(TELLS_ITSELF) <= {str(alarm) for alarm in ALARMS}
+
+
+@each(QUEUES)
+def test_what_waits_in_a_queue_is_an_alarm(resource: Resource) -> None:
+    """Given a queue, then it keeps its messages for two weeks and an alarm looks at how many there are."""
+    assert resource.properties["MessageRetentionPeriod"] == 14 * 24 * 3600
+    watched = [
+        dimension["Value"]
+        for alarm in ALARMS
+        if alarm.properties["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        and alarm.template == resource.template
+        for dimension in alarm.properties["Dimensions"]
+    ]
+    assert Filled(resource.template).value({"Ref": resource.id}) in watched
+
+
+def writers(queue_arn: str) -> dict[str, set[str]]:
+    """Service -> the sources for which it may write into a queue, by the queue's own policy."""
+    found: dict[str, set[str]] = {}
+    for policy in all_resources("AWS::SQS::QueuePolicy"):
+        for statement in statements(policy):
+            if statement["Effect"] == "Allow" and queue_arn in as_list(statement["Resource"]):
+                sources = as_list(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+                found.setdefault(statement["Principal"]["Service"], set()).update(sources)
+    return found
+
+
+TARGETS = [(rule, target) for rule in RULES for target in rule.properties["Targets"]]
+
+
+@pytest.mark.parametrize(
+    ("rule", "target"), TARGETS, ids=lambda value: str(value) if isinstance(value, Resource) else ""
+)
+def test_a_target_of_a_rule_is_tried_again_and_has_a_queue(rule: Resource, target: dict[str, Any]) -> None:
+    """Given a target, then it has retries and a queue of ours, which lets EventBridge write for this rule."""
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    queue = target["DeadLetterConfig"]["Arn"]
+    assert queue in {arn_of(queue) for queue in QUEUES}
+    assert arn_of(rule) in writers(queue)["events.amazonaws.com"]
+
+
+@each(SUBSCRIPTIONS)
+def test_a_subscription_of_a_function_has_a_queue(resource: Resource) -> None:
+    """Given a function that a topic calls, then what cannot be delivered lands in a queue that lets the topic write."""
+    if resource.properties["Protocol"] == "lambda":
+        queue = resource.properties["RedrivePolicy"]["deadLetterTargetArn"]
+        assert resource.properties["TopicArn"] in writers(queue)["sns.amazonaws.com"]
+
+
+@each(SCHEDULES)
+def test_a_schedule_is_tried_again_and_has_a_queue_and_a_zone(resource: Resource) -> None:
+    """Given a schedule, then it has a time zone, retries, a queue, and nothing that AWS would refuse."""
+    target = resource.properties["Target"]
+    assert resource.properties["ScheduleExpressionTimezone"]
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    assert target["DeadLetterConfig"]["Arn"] in {arn_of(queue) for queue in QUEUES}
+    assert problem(resource.properties) is None
+
+
+@each(SCHEDULES)
+def test_the_input_of_a_schedule_fits_the_api_that_it_calls(resource: Resource) -> None:
+    """Given a schedule that calls an API by itself, then its input is what the API's own model asks for, and JSON."""
+    target = resource.properties["Target"]
+    document = json.loads(target["Input"])
+    if universal := UNIVERSAL.fullmatch(target["Arn"]):
+        operation = operation_of(universal["service"], universal["action"])
+        model = botocore.session.get_session().get_service_model(universal["service"]).operation_model(operation)
+        validate_parameters(document, model.input_shape)
+        # Scheduler calls with the names of the API, in which the first letter is a capital for Glue.
+        assert set(document) <= set(model.input_shape.members)
+
+
+def test_a_wrong_input_would_be_found() -> None:
+    """Given an input with a slip in it, then the same check refuses it."""
+    model = botocore.session.get_session().get_service_model("glue").operation_model("StartJobRun")
+    with pytest.raises(Exception, match="JobNam"):
+        validate_parameters({"JobNam": "x"}, model.input_shape)
+
+
+@each(FUNCTIONS)
+def test_a_function_that_is_called_asynchronously_keeps_what_failed(resource: Resource) -> None:
+    """Given a function that a schedule or a topic calls, then Lambda tries it again and has a queue for what failed."""
+    configs = [config.properties for config in all_resources("AWS::Lambda::EventInvokeConfig")]
+    name = Filled(resource.template).value({"Ref": resource.id})
+    called = {subscription.properties["Endpoint"] for subscription in SUBSCRIPTIONS}
+    called |= {schedule.properties["Target"]["Arn"] for schedule in SCHEDULES}
+    if arn_of(resource) in called:
+        (config,) = [config for config in configs if config["FunctionName"] == name]
+        assert config["MaximumRetryAttempts"] > 0 and config["DestinationConfig"]["OnFailure"]["Destination"]
