@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from local_cloud import eventually
-from local_project import DATAOPS, LocalProject
+from local_cloud import eventually, settled
+from local_project import LocalProject
 from webhook import HANGS, Webhook, serve
 
 CANARY = "cAnArY"
@@ -34,29 +32,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
 def webhook(project: LocalProject) -> Iterator[Webhook]:
     """The receiver, whose address is the environment's from now on."""
     with serve() as found:
-        done = set_secret(project, found.url, "-vv")
+        done = project.set_webhook(found.url, "-vv")
         assert done.returncode == 0 and CANARY not in done.stdout + done.stderr
         yield found
-
-
-def set_secret(project: LocalProject, value: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [DATAOPS, "secret", "set", "--env", "local", "slack-webhook", *options]
-    return subprocess.run(
-        command, cwd=project.directory, input=value, capture_output=True, text=True, timeout=60, check=False
-    )
 
 
 def publish(project: LocalProject, **message: Any) -> None:
     """Publish a message of ours."""
     topic = project.outputs("alerts")["AlertTopicArn"]
     project.client("sns").publish(TopicArn=topic, Message=json.dumps({"kind": "test", **message}))
-
-
-def settled(get: Callable[[], Any], wanted: Any, *, seconds: float = 30, quiet_seconds: float = 3) -> None:
-    """Wait for a value, and then whether it stays."""
-    eventually(lambda: get() == wanted, seconds=seconds)
-    time.sleep(quiet_seconds)
-    assert get() == wanted
 
 
 def test_without_an_address_messages_are_shown_on_a_page(project: LocalProject) -> None:
@@ -142,6 +126,6 @@ def files_of(*places: Path) -> Iterator[Path]:
 )
 def test_a_wrong_address_is_refused_unseen(project: LocalProject, value: str) -> None:
     """Given something that is no address for alerts, when it is set, then it is refused, and not repeated."""
-    done = set_secret(project, value)
+    done = project.set_webhook(value)
     assert done.returncode == 2
     assert "slack-webhook" in done.stderr and CANARY not in done.stdout + done.stderr

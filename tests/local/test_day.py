@@ -13,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from local_cloud import eventually
+from local_cloud import eventually, settled
 from local_project import LocalProject
-from test_alerts import set_secret, settled
 from webhook import HANGS, Webhook, serve
 
 NOW = datetime.now(UTC)
@@ -70,7 +69,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     try:
         project.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
         with serve() as webhook:
-            assert set_secret(project, webhook.url).returncode == 0
+            assert project.set_webhook(webhook.url).returncode == 0
             yield Day(project, webhook)
     finally:
         project.dataops("local", "stop", check=False)

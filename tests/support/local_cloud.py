@@ -119,6 +119,13 @@ def eventually(get: Callable[[], Any], *, seconds: float) -> Any:
     return found
 
 
+def settled(get: Callable[[], Any], wanted: Any, *, seconds: float = 30, quiet_seconds: float = 3) -> None:
+    """Wait until `get` returns what is wanted, and then whether it stays so."""
+    eventually(lambda: get() == wanted, seconds=seconds)
+    time.sleep(quiet_seconds)
+    assert get() == wanted
+
+
 @dataclass
 class Lake:
     """A database with one table whose partitions lie where nobody would guess."""

@@ -43,6 +43,13 @@ class LocalProject:
         """The JSON document of a command that succeeds."""
         return json.loads(self.dataops("--output", "json", *arguments).stdout)
 
+    def set_webhook(self, address: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Give the environment an address for Slack, as a person does: by stdin."""
+        command = [DATAOPS, "secret", "set", "--env", "local", "slack-webhook", *options]
+        return subprocess.run(
+            command, cwd=self.directory, input=address, capture_output=True, text=True, timeout=60, check=False
+        )
+
     def client(self, service: str, *, account: str | None = None) -> Any:
         """A boto3 client of the local cloud, as its own account or another one."""
         status = self.document("local", "status")
