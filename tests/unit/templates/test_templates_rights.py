@@ -30,6 +30,11 @@ from template_model import (
 S3 = "s3.ap-southeast-2.amazonaws.com"
 KINESIS = "kinesis.ap-southeast-2.amazonaws.com"
 GLUE = f"arn:aws:glue:ap-southeast-2:{ACCOUNT}"
+SECRETS = "secretsmanager.ap-southeast-2.amazonaws.com"
+SNS = "sns.ap-southeast-2.amazonaws.com"
+WEBHOOK = f"arn:aws:secretsmanager:ap-southeast-2:{ACCOUNT}:slackwebhook-physical"
+TOPIC = f"arn:aws:sns:ap-southeast-2:{ACCOUNT}:alerts"
+LOGS_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/logs"
 DATA_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/data"
 ARTIFACTS_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/artifacts"
 STREAM = f"arn:aws:kinesis:ap-southeast-2:{ACCOUNT}:stream/transactionstream-physical"
@@ -252,6 +257,34 @@ REQUESTS = [
         True,
     ),
     ("month_end/StatementScheduleRole", "lambda:InvokeFunction", FUNCTION, {}, False),
+    # The one that tells Slack reads one secret, remembers what it told, and looks at the runs of one job.
+    ("alerts/NotifyRole", "secretsmanager:GetSecretValue", WEBHOOK, {}, True),
+    ("alerts/NotifyRole", "secretsmanager:GetSecretValue", WEBHOOK.replace("slackwebhook", "other"), {}, False),
+    ("alerts/NotifyRole", "secretsmanager:PutSecretValue", WEBHOOK, {}, False),
+    ("alerts/NotifyRole", "kms:Decrypt", DATA_KEY, {"kms:ViaService": SECRETS}, True),
+    ("alerts/NotifyRole", "kms:Decrypt", DATA_KEY, {}, False),
+    ("alerts/NotifyRole", "s3:PutObject", f"{BASE}/alerts/told/0.json", {}, True),
+    ("alerts/NotifyRole", "s3:PutObject", f"{BASE}/base/_runs/0.json", {}, False),
+    ("alerts/NotifyRole", "glue:GetJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, True),
+    ("alerts/NotifyRole", "glue:StartJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, False),
+    ("alerts/NotifyRole", "sns:Publish", TOPIC, {}, False),
+    # The schedule of the job starts that job, and the crawlers' schedule the crawlers.
+    ("operations/JobScheduleRole", "glue:StartJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, True),
+    ("operations/JobScheduleRole", "glue:StartJobRun", f"{GLUE}:job/another", {}, False),
+    ("operations/JobScheduleRole", "glue:StartCrawler", f"{GLUE}:crawler/rawcrawler-physical", {}, False),
+    ("crawlers/CrawlScheduleRole", "glue:StartCrawler", f"{GLUE}:crawler/rawcrawler-physical", {}, True),
+    ("crawlers/CrawlScheduleRole", "glue:StartJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, False),
+    # Crawlers read what sources send and what the job has published, and write catalogs of their own.
+    ("crawlers/CrawlerRole", "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, True),
+    ("crawlers/CrawlerRole", "s3:PutObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
+    ("crawlers/CrawlerRole", "glue:CreateTable", f"{GLUE}:table/rawdatabase-physical/x", {}, True),
+    ("crawlers/CrawlerRole", "glue:UpdateTable", f"{GLUE}:table/base_database/refund", {}, False),
+    ("crawlers/CrawlerRole", "glue:BatchCreatePartition", f"{GLUE}:table/base_database/refund", {}, False),
+    ("crawlers/CrawledRole", "glue:GetPartitions", f"{GLUE}:table/base_database/refund", {}, True),
+    ("crawlers/CrawledRole", "glue:UpdateTable", f"{GLUE}:table/base_database/refund", {}, False),
+    ("crawlers/CrawledRole", "glue:UpdateTable", f"{GLUE}:table/rawdatabase-physical/x", {}, True),
+    ("crawlers/CrawledRole", "sns:Publish", TOPIC, {}, True),
+    ("crawlers/CrawledRole", "kms:GenerateDataKey", LOGS_KEY, {"kms:ViaService": SNS}, True),
     # A review writes the side tables with whatever code, and never a live one.
     ("glue/ReviewRole", "s3:GetObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.jsonl", {}, True),
     ("glue/ReviewRole", "s3:PutObject", f"{BASE}/smoke/refund/month=2026-10/run=r/part-0.parquet", {}, True),
