@@ -148,6 +148,13 @@ def test_the_validation_tells_planted_faults_once_and_that_they_are_over(day: Da
     assert day.told()[f"Validation of {TODAY}: 1 check fails"] == 1
 
 
+def test_the_month_before_is_issued(day: Day) -> None:
+    """Given the day's tables, when October is issued, then its statement has the one refund that counts."""
+    day.project.dataops("statement", "issue", "--env", "local", "--month", "2026-10")
+    issued = day.project.document("statement", "show", "--env", "local", "--month", "2026-10")
+    assert (issued["month"], issued["total_refund"]) == ("2026-10", "60.00")
+
+
 def test_every_message_of_the_day_came_once_and_nothing_is_left_over(day: Day) -> None:
     """Given the whole day, then no message came twice, each has a section of the runbook, and all queues are empty."""
     assert all(count == 1 for count in day.told().values()), day.told()
