@@ -1,25 +1,26 @@
 """Commands on the published tables: rebuild the catalog, roll a run back, sweep what nobody reads.
 
-The library of the job does it, under the lock that it shares with the job; here are its clients and its words.
+`table_history` and the library of the job do it, under the lock that the job takes; here are their clients and words.
 """
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from refunds_lake.publishing import maintenance
 from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
 from refunds_lake.publishing.history import read_history
+from refunds_lake.publishing.maintenance import lock_key, sweepable
 from refunds_lake.publishing.manifests import Manifest, ManifestError
 from refunds_lake.publishing.publish import Overtaken
 from refunds_lake.storage.lock import GlueJobRuns, IsOver, Lock, LockHeld
 
 from deployer.errors import DataopsError, Locked, Refused
+from deployer.lake import table_history
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.run_manifests import base_store
 
@@ -40,7 +41,7 @@ class Tables:
     def lock(self) -> Lock:
         """Return the lock that is shared with the job, not taken yet."""
         holder = f"dataops-{getpass.getuser()}"
-        return Lock(self.store, maintenance.lock_key(self.prefix), holder, clock=now, is_over=self.is_over)
+        return Lock(self.store, lock_key(self.prefix), holder, clock=now, is_over=self.is_over)
 
 
 def now() -> datetime:
@@ -66,7 +67,7 @@ def as_dataops_errors(environment: str) -> Iterator[None]:
         yield
     except (LockHeld, Overtaken) as error:
         raise Locked(str(error), hint=f"dataops logs --env {environment} --follow") from error
-    except maintenance.RollbackRefused as error:
+    except table_history.RollbackRefused as error:
         raise Refused(str(error), hint=f"dataops data runs --env {environment}") from error
     except (CatalogError, ManifestError) as error:
         raise DataopsError(str(error), hint=f"dataops data rebuild-catalog --env {environment}") from error
@@ -81,37 +82,35 @@ def all_runs(tables: Tables) -> Sequence[Manifest]:
 def rebuild(tables: Tables) -> dict[str, int]:
     """Let the catalog show what the newest manifest names; returns table -> number of months."""
     with as_dataops_errors(tables.environment), tables.lock():
-        live = maintenance.rebuild_catalog(tables.store, tables.catalog, tables.prefix)
+        live = table_history.rebuild_catalog(tables.store, tables.catalog, tables.prefix)
     return {table: len(months) for table, months in live.items()}
 
 
-def plan_rollback(tables: Tables, run_id: str) -> maintenance.RollbackPlan:
+def plan_rollback(tables: Tables, run_id: str) -> table_history.RollbackPlan:
     """Return what a rollback would do. Raises Refused when it cannot be done."""
     with as_dataops_errors(tables.environment):
-        return maintenance.plan_rollback(read_history(tables.store, tables.prefix).manifests, run_id)
+        return table_history.plan_rollback(read_history(tables.store, tables.prefix).manifests, run_id)
 
 
 def roll_back(tables: Tables, run_id: str) -> Manifest:
     """Undo a run and every later one."""
     with as_dataops_errors(tables.environment), tables.lock():
-        return maintenance.roll_back(
+        return table_history.roll_back(
             tables.store, tables.catalog, tables.prefix, run_id, clock=now, requested_by=getpass.getuser()
         )
 
 
 def sweep(tables: Tables, *, keep_days: int, dry_run: bool) -> list[str]:
     """Delete, or only name, the files that have been live no more for longer than some days."""
-    keep = timedelta(days=keep_days)
-    with as_dataops_errors(tables.environment):
-        if dry_run:
-            manifests = read_history(tables.store, tables.prefix).manifests
-            return maintenance.sweepable(tables.store, tables.prefix, manifests, now=now(), keep=keep)
-        with tables.lock():
-            manifests = read_history(tables.store, tables.prefix).manifests
-            return maintenance.sweep(tables.store, tables.prefix, manifests, now=now(), keep=keep)
+    with as_dataops_errors(tables.environment), nullcontext() if dry_run else tables.lock():
+        manifests = read_history(tables.store, tables.prefix).manifests
+        keys = sweepable(tables.store, tables.prefix, manifests, now=now(), keep=timedelta(days=keep_days))
+        if not dry_run:
+            tables.store.delete(keys)
+        return keys
 
 
-def plan_lines(plan: maintenance.RollbackPlan) -> list[str]:
+def plan_lines(plan: table_history.RollbackPlan) -> list[str]:
     """Say for people what a rollback means."""
     months = sorted({month for table in plan.changed.values() for month in table})
     return [

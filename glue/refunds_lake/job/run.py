@@ -12,7 +12,7 @@ from refunds_lake.job.context import JobContext, JobOutcome, JobSettings, Settin
 from refunds_lake.job.pipeline import carry_out
 from refunds_lake.job.run_kinds import plan_run
 from refunds_lake.publishing.catalog import GlueCatalog
-from refunds_lake.publishing.maintenance import begin, lock_key, sweep
+from refunds_lake.publishing.maintenance import begin, lock_key, sweepable
 from refunds_lake.publishing.manifests import Manifest, RunKind, State, state_of
 from refunds_lake.schema.columns import TABLES
 from refunds_lake.schema.months import Months, UnknownZone
@@ -63,7 +63,8 @@ def _sweep(
 ) -> JobOutcome:
     """Delete what has been live no more for the retention. The run is published: a failure here is said, not raised."""
     try:
-        keys = sweep(context.base, settings.base_prefix, manifests, now=context.clock(), keep=settings.retention)
+        keys = sweepable(context.base, settings.base_prefix, manifests, now=context.clock(), keep=settings.retention)
+        context.base.delete(keys)
     except Exception as error:  # noqa: BLE001 - the next run sweeps again, and whoever reads the outcome must learn of it
         return dataclasses.replace(outcome, sweep_failure=f"{type(error).__name__}: {error}")
     return dataclasses.replace(outcome, swept=len(keys))

@@ -58,7 +58,7 @@ def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> Ru
         case RunKind.REPLAY:
             return _replay(settings, context, on_record, listing)
         case RunKind.ROLLBACK:
-            raise ValueError("a rollback reads nothing, see upkeep")
+            raise ValueError("a rollback reads nothing, see deployer/lake/table_history.py")
         case _:
             assert_never(settings.kind)
 

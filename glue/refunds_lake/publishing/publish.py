@@ -1,7 +1,7 @@
 """Make a run's months visible: its manifest is the commit, and the catalog follows the newest manifest.
 
 The files are written and checked before; here only pointers move. A process that dies behind the commit leaves a catalog that
-lags behind, and the next one to begin lets it follow. Rollback and retention live in `upkeep`.
+lags behind, and the next one to begin lets it follow. Retention lives in `maintenance`.
 """
 
 from __future__ import annotations
@@ -54,16 +54,13 @@ def follow(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, newest: M
     return moved
 
 
-def reconcile(catalog: GlueCatalog, live: Tables, *, afresh: bool = False) -> int:
-    """Let the catalog show these months and no others, each described `afresh` or only where it lies elsewhere.
-
-    Returns how many months that changed. Doing it again changes nothing.
-    """
+def reconcile(catalog: GlueCatalog, live: Tables) -> int:
+    """Let the catalog show these months and no others; returns how many that changed. Doing it again changes nothing."""
     changes = 0
     for table in TABLES:
         found = catalog.months(table)
         wanted = {month: each.location for month, each in live.get(table, {}).items()}
-        moving = {m: to for m, to in wanted.items() if m in found and (afresh or found[m] != to)}
+        moving = {m: to for m, to in wanted.items() if m in found and found[m] != to}
         coming = {m: to for m, to in wanted.items() if m not in found}
         leaving = sorted(found.keys() - wanted.keys())
         catalog.update(table, moving)

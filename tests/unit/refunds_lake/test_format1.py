@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
 from refunds_lake.publishing.history import carry_over, read_history
-from refunds_lake.publishing.maintenance import begin, roll_back
+from refunds_lake.publishing.maintenance import begin
 from refunds_lake.publishing.manifests import Manifest, ManifestError, RunKind, in_force, manifest_key, state_of
+
+from deployer.lake.table_history import roll_back
 
 BASE = "base/"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

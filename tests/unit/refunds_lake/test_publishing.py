@@ -5,30 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
+from recorded_runs import AFTER, BASE, BEFORE, FIRST, NOW, SECOND, locations, manifest, published, state, tables
 from refunds_lake.publishing.history import newer_than, read_history
-from refunds_lake.publishing.maintenance import (
-    RollbackRefused,
-    begin,
-    lock_key,
-    plan_rollback,
-    rebuild_catalog,
-    roll_back,
-    sweep,
-    sweepable,
-)
+from refunds_lake.publishing.maintenance import begin, lock_key, sweepable
 from refunds_lake.publishing.manifests import (
-    InputObject,
-    Manifest,
     ManifestError,
-    Month,
     RunKind,
-    State,
     changes_between,
     in_force,
     manifest_key,
@@ -36,11 +24,8 @@ from refunds_lake.publishing.manifests import (
     parse_manifest,
     state_of,
 )
-from refunds_lake.publishing.publish import Overtaken, follow, publish, reconcile
+from refunds_lake.publishing.publish import Overtaken, follow, publish
 from refunds_lake.storage.lock import Lock, LockHeld
-
-BASE = "base/"
-NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 class Died(BaseException):
@@ -99,50 +84,9 @@ class MortalCatalog(MemoryCatalog):
             self._death.step(lambda m=month: MemoryCatalog.drop(self, table, [m]))
 
 
-def tables(**months: dict[str, str]) -> dict[str, dict[str, Month]]:
-    """Table -> month -> a month of one row at a location."""
-    return {table: {name: Month(at, 1, None) for name, at in of_table.items()} for table, of_table in months.items()}
-
-
-def manifest(number: int, run_id: str, parent: str | None, **fields: Any) -> Manifest:
-    defaults: dict[str, Any] = {
-        "job_run_id": f"jr_{run_id}",
-        "kind": RunKind.INCREMENT,
-        "started_at": NOW,
-        "finished_at": NOW,
-        "reporting_time_zone": "UTC",
-        "inputs": (InputObject(f"transactions/{run_id}.json", "e", NOW, 1, 1, 0),),
-        "counts": {"read": 1, "kept": 1, "duplicate": 0, "superseded": 0, "rejected": 0},
-    }
-    return Manifest(number, run_id, parent, **{**defaults, **fields})
-
-
-BEFORE = {"purchase": {"2026-08": "old/p8", "2026-09": "old/p9"}, "refund": {"2026-09": "old/r9"}}
-AFTER = {
-    "purchase": {"2026-09": "new/p9"},
-    "void": {"2026-09": "new/v9"},
-    "refund": {"2026-09": "new/r9", "2026-10": "new/r10"},
-}
-FIRST = manifest(1, "20261101T000000Z-a", None, tables=tables(**BEFORE))
-SECOND = manifest(2, "20261102T000000Z-b", FIRST.run_id, tables=tables(**AFTER))
-
-
 def lock(store: DirectoryStore, holder: str = "jr_test", now: datetime = NOW, over: bool | None = None) -> Lock:
     """A lock; `over` is what Glue says of whoever holds it."""
     return Lock(store, lock_key(BASE), holder, clock=lambda: now, is_over=lambda run_id: over)
-
-
-def published(store: DirectoryStore, catalog: MemoryCatalog, *manifests: Manifest) -> None:
-    for each in manifests:
-        publish(store, catalog, BASE, each)
-
-
-def state(store: DirectoryStore) -> State:
-    return state_of(read_history(store, BASE).manifests)
-
-
-def locations(catalog: MemoryCatalog) -> dict[str, dict[str, str]]:
-    return {table: dict(months) for table, months in catalog.tables.items() if months}
 
 
 def walk(tmp_path: Path, at: int, after: bool) -> tuple[Death, DirectoryStore, MemoryCatalog]:
@@ -311,76 +255,6 @@ def test_manifests_before_a_full_refresh_may_be_gone(tmp_path: Path) -> None:
         in_force([SECOND])
 
 
-def test_rolling_back_returns_to_what_the_run_replaced(tmp_path: Path) -> None:
-    """Pointers, counts and inputs are those from before; the undone objects count as unread."""
-    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
-    published(store, catalog, FIRST)
-    before = state(store)
-    published(store, catalog, SECOND)
-    for name in ("p8", "p9", "r9"):
-        store.put(f"base/old/{name}/file.parquet", b"x")
-    done = roll_back(store, catalog, BASE, SECOND.run_id, clock=lambda: NOW, requested_by="me")
-    assert locations(catalog) == BEFORE
-    after = state(store)
-    assert (after.known, after.counts, after.in_force) == (before.known, before.counts, FIRST.run_id)
-    assert (after.number, after.last_run_id) == (3, done.run_id)
-    with pytest.raises(RollbackRefused, match="rolled back already"):
-        plan_rollback(read_history(store, BASE).manifests, SECOND.run_id)
-
-
-def test_a_run_behind_a_rollback_builds_on_the_run_that_was_returned_to(tmp_path: Path) -> None:
-    """The undone run and the rollback drop out of what is in force, and the next undoing goes past both."""
-    back = manifest(3, "20261103T000000Z-c", FIRST.run_id, kind=RunKind.ROLLBACK, inputs=(), tables=FIRST.tables)
-    third = manifest(4, "20261104T000000Z-d", FIRST.run_id, tables=tables(void={"2026-09": "third/v9"}))
-    assert in_force([FIRST, SECOND, back, third]) == [FIRST, third]
-    plan = plan_rollback([FIRST, SECOND, back, third], third.run_id)
-    assert (plan.undone, plan.returns_to, plan.tables) == ((third.run_id,), FIRST.run_id, FIRST.tables)
-
-
-def test_everything_can_be_rolled_back(tmp_path: Path) -> None:
-    """Before the first run there was nothing: no month is live, nothing is known, any time zone will do."""
-    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
-    published(store, catalog, FIRST, SECOND)
-    roll_back(store, catalog, BASE, FIRST.run_id, clock=lambda: NOW, requested_by="me")
-    assert locations(catalog) == {}
-    found = state(store)
-    assert (found.known, found.live, found.in_force, found.reporting_time_zone) == ({}, {}, None, None)
-
-
-def test_rolling_back_is_refused_when_files_are_gone(tmp_path: Path) -> None:
-    """Nothing changes when a needed prefix was swept, or holds no file of the table."""
-    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
-    published(store, catalog, FIRST, SECOND)
-    for name in ("p8", "p9", "r9"):
-        store.put(f"base/old/{name}/_marker", b"x")
-    with pytest.raises(RollbackRefused, match="are gone"):
-        roll_back(store, catalog, BASE, SECOND.run_id, clock=lambda: NOW, requested_by="me")
-    assert locations(catalog) == AFTER
-
-
-def test_rolling_back_a_run_undoes_the_later_ones_too() -> None:
-    """Later runs build on it: the plan names them, and the months that change."""
-    third = manifest(
-        3, "20261103T000000Z-c", SECOND.run_id, tables=tables(**{**AFTER, "void": {"2026-09": "third/v9"}})
-    )
-    plan = plan_rollback([FIRST, SECOND, third], SECOND.run_id)
-    assert plan.undone == (SECOND.run_id, third.run_id)
-    assert plan.returns_to == FIRST.run_id
-    assert plan.tables == FIRST.tables
-    assert plan.changed["void"] == ("2026-09",)
-    assert plan.inputs_to_read_again == 2
-
-
-def test_only_raw_files_that_no_earlier_run_has_read_are_read_again() -> None:
-    """A full refresh reads what earlier runs have read: undone, only those that came new with it are unread again."""
-    new = InputObject("transactions/new.json", "e", NOW, 1, 1, 0)
-    refresh = manifest(
-        3, "20261103T000000Z-c", SECOND.run_id, kind=RunKind.FULL_REFRESH, inputs=(*FIRST.inputs, *SECOND.inputs, new)
-    )
-    assert plan_rollback([FIRST, SECOND, refresh], refresh.run_id).inputs_to_read_again == 1
-    assert plan_rollback([FIRST, SECOND, refresh], SECOND.run_id).inputs_to_read_again == 2
-
-
 def test_a_full_refresh_starts_the_counts_and_inputs_anew() -> None:
     """Totals are those since the last full refresh, and so are the raw objects that are known."""
     live = tables(purchase={"2026-09": "fresh/p9"})
@@ -388,18 +262,6 @@ def test_a_full_refresh_starts_the_counts_and_inputs_anew() -> None:
     found = state_of([FIRST, SECOND, refresh])
     assert (found.counts["read"], set(found.known), found.live) == (1, {f"transactions/{refresh.run_id}.json"}, live)
     assert in_force([FIRST, SECOND, refresh]) == [FIRST, SECOND, refresh]
-
-
-def test_the_catalog_can_be_rebuilt_from_the_newest_manifest(tmp_path: Path) -> None:
-    """Lost pointers come back, strange ones go, and those that are right are described anew."""
-    store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
-    published(store, catalog, FIRST, SECOND)
-    catalog.tables = {table: {} for table in catalog.tables}
-    catalog.tables["refund"]["1999-01"] = "elsewhere"
-    rebuild_catalog(store, catalog, BASE)
-    assert locations(catalog) == AFTER
-    assert reconcile(catalog, SECOND.tables) == 0
-    assert reconcile(catalog, SECOND.tables, afresh=True) == 4
 
 
 # -- the sweep
@@ -427,10 +289,8 @@ def test_the_sweep_takes_files_that_were_live_long_ago_and_never_live_ones(tmp_p
     keep, dead = timedelta(days=30), [*files("crashed"), "base/_staging/dead/part"]
     assert sweepable(store, BASE, [one], now=written + timedelta(days=29), keep=keep) == []
     assert sorted(sweepable(store, BASE, [one, two], now=written + timedelta(days=129), keep=keep)) == sorted(dead)
-    gone = sweep(store, BASE, [one, two], now=written + timedelta(days=131), keep=keep)
+    gone = sweepable(store, BASE, [one, two], now=written + timedelta(days=131), keep=keep)
     assert sorted(gone) == sorted([*dead, *files("one")])
-    left = {each.key for each in store.listing("base/")}
-    assert left == {*files("two"), "base/elsewhere/month=2026-09/run=one/part"}
 
 
 def test_run_ids_grow_even_when_the_clock_does_not() -> None:
