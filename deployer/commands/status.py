@@ -16,15 +16,30 @@ from deployer.cloudformation.statuses import row_of
 from deployer.composition.environment import evidence_of, lock_owner
 from deployer.deploying.promotion import Evidence
 from deployer.documents import as_document
+from deployer.errors import UsageError
 from deployer.lake.arrivals import Arrivals, arrivals_of
-from deployer.lake.deployed_lake import MissingOutput, lake_from
-from deployer.lake.watch import SCHEDULE_OUTPUT, NextRun, OpenAlarm, next_run, next_run_line, open_alarms
+from deployer.lake.deployed_lake import Lake, MissingOutput, lake_from
+from deployer.lake.run_manifests import base_store, recorded_runs
+from deployer.lake.watch import (
+    SCHEDULE_OUTPUT,
+    LastRun,
+    LastValidation,
+    NextRun,
+    OpenAlarm,
+    last_run,
+    last_validation,
+    next_run,
+    next_run_line,
+    open_alarms,
+    standing_lines,
+)
 from deployer.ledger.ledger import Current
 from deployer.ledger.lock import Owner
 from deployer.printable import printable
 from deployer.release.release import short, short_commit
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
+from deployer.terminal.output import write_lines
 
 if TYPE_CHECKING:
     from deployer.aws.session import Session
@@ -47,7 +62,8 @@ class StackStatus:
 class StatusResult:
     """An environment now: what is recorded as deployed, its stacks, who holds its lock, what has arrived, what watches it.
 
-    `arrivals` is null where the lake is not deployed as a whole, `next_run` where no schedule is.
+    `arrivals`, `last_run` and `validation` are null where the lake is not deployed as a whole, or where there is none yet;
+    `next_run` is null where no schedule is deployed.
     """
 
     environment: str
@@ -55,41 +71,64 @@ class StatusResult:
     stacks: tuple[StackStatus, ...]
     lock: Owner | None
     arrivals: Arrivals | None
+    last_run: LastRun | None
+    validation: LastValidation | None
     next_run: NextRun | None
     alarms: tuple[OpenAlarm, ...]
 
 
-@click.command(epilog=examples("dataops status --env local", "dataops status --env prod --output json"))
+@click.command(epilog=examples("dataops status --env local", "dataops status --env prod --watch 10"))
 @env_option
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Look again every so many seconds, until Ctrl-C.",
+)
 @click.pass_obj
-def status(app: App, /, env_name: str) -> None:
+def status(app: App, /, env_name: str, watch: float | None) -> None:
     """Show the release, its verdict, every stack, what to do about a stuck one, who holds the lock, and what has arrived.
 
     What has arrived is told by route, as the job has read it, with what lies in the raw bucket that no route owns.
     Below stand when the schedule runs the job next, and the alarms that are on.
     """
+    if watch and app.output == "json":
+        raise UsageError("--watch is for people: --output json prints one object and ends")
     session = app.connect(env_name)
-    evidence = evidence_of(session, 0, None)
-    stacks = tuple(stack_status(stack, state, evidence.current) for stack, state in evidence.states.items())
-    result = StatusResult(
-        environment=env_name,
+    if not watch:
+        result = look(session)
+        app.emit(as_document(result), "\n".join(status_lines(result)))
+        return
+    while True:
+        lines = list(status_lines(look(session)))
+        click.clear()
+        write_lines("\n".join(lines))
+        time.sleep(watch)
+
+
+def look(session: Session) -> StatusResult:
+    """Return how an environment stands now."""
+    evidence, environment = evidence_of(session, 0, None), session.environment.name
+    lake = _lake(session, evidence)
+    return StatusResult(
+        environment=environment,
         current=evidence.current,
-        stacks=stacks,
+        stacks=tuple(stack_status(stack, state, evidence.current) for stack, state in evidence.states.items()),
         lock=lock_owner(session, evidence),
-        arrivals=_arrivals(session, evidence),
+        arrivals=arrivals_of(lake) if lake else None,
+        last_run=last_run(recorded_runs(lake, lake.live)) if lake else None,
+        validation=last_validation(base_store(lake), dt.datetime.now(dt.UTC).date()) if lake else None,
         next_run=_next_run(session, evidence),
-        alarms=open_alarms(session.client("cloudwatch"), f"{session.project.name}-{env_name}-"),
+        alarms=open_alarms(session.client("cloudwatch"), f"{session.project.name}-{environment}-"),
     )
-    app.emit(as_document(result), "\n".join(status_lines(result)))
 
 
-def _arrivals(session: Session, evidence: Evidence) -> Arrivals | None:
+def _lake(session: Session, evidence: Evidence) -> Lake | None:
     renames = {stack: spec.outputs for stack, spec in session.project.stacks.items()}
     try:
-        lake = lake_from(session.environment.name, outputs_of(evidence.states, renames), session.client)
+        return lake_from(session.environment.name, outputs_of(evidence.states, renames), session.client)
     except MissingOutput:
         return None
-    return arrivals_of(lake)
 
 
 def _next_run(session: Session, evidence: Evidence) -> NextRun | None:
@@ -119,6 +158,7 @@ def status_lines(result: StatusResult) -> Iterator[str]:
             yield f"  {'':<16} -> {stack.way_out}"
     if result.lock:
         yield f"locked by {result.lock.describe(time.time())}"
+    yield from standing_lines(result.last_run, result.validation)
     if result.next_run:
         yield next_run_line(result.next_run)
     for alarm in result.alarms:

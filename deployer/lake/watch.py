@@ -1,18 +1,48 @@
-"""What watches an environment, as it is now: the alarms that are on, and when the schedule runs the job next."""
+"""How an environment stands, as it is now: its last run, its last validation, alarms, and when the job runs next."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from refunds_lake.publishing.manifests import Manifest
+from refunds_lake.storage.objects import ObjectStore, utc_moment
+
 from deployer.aws.calls import translated
+from deployer.lake.run_manifests import counts_text
 from deployer.schedule_times import WrongSchedule, next_time
 
 SCHEDULE_OUTPUT: Final = "JobScheduleName"
 _RUNBOOK: Final = re.compile(r"\s*\((docs/operations\.md#[\w-]+)\)\.?\s*$")
+
+
+VALIDATIONS: Final = "validation/"
+DAYS_OF_VALIDATIONS: Final = 40
+"""Older reports are not looked for: an alarm says long before that none is made."""
+
+
+@dataclass(frozen=True)
+class LastRun:
+    """The newest run that published, and what it counted."""
+
+    run_id: str
+    kind: str
+    finished_at: dt.datetime
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class LastValidation:
+    """The newest report of the daily validation: the day that it judged, and the checks that fail."""
+
+    date: str
+    finished_at: dt.datetime
+    errors: tuple[str, ...]
+    failing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,6 +65,37 @@ class NextRun:
     time_zone: str
     enabled: bool
     at: dt.datetime | None
+
+
+def last_run(manifests: Sequence[Manifest]) -> LastRun | None:
+    """Return the newest of the recorded runs, None before the first."""
+    if not manifests:
+        return None
+    newest = manifests[-1]
+    return LastRun(newest.run_id, str(newest.kind), newest.finished_at, newest.counts)
+
+
+@translated
+def last_validation(store: ObjectStore, today: dt.date) -> LastValidation | None:
+    """Return the newest report in the base bucket, None where there is none of the last weeks."""
+    begin = f"{VALIDATIONS}date={today - dt.timedelta(days=DAYS_OF_VALIDATIONS)}"
+    keys = [found.key for found in store.listing(VALIDATIONS, after=begin)]
+    if not keys:
+        return None
+    report = json.loads(store.get(max(keys))[0])
+    return LastValidation(
+        report["date"], utc_moment(report["finished_at"]), tuple(report["errors"]), tuple(report["failing"])
+    )
+
+
+def standing_lines(run: LastRun | None, validation: LastValidation | None) -> Iterator[str]:
+    """Say for people how the last run and the last validation ended."""
+    if run:
+        yield f"last run {run.run_id} ({run.kind}), {run.finished_at:%Y-%m-%d %H:%M} UTC: {counts_text(run.counts)}"
+    if validation and validation.failing:
+        yield f"validation of {validation.date}: {', '.join(validation.failing)}; dataops check shows the rows"
+    elif validation:
+        yield f"validation of {validation.date}: no check fails"
 
 
 @translated

@@ -87,7 +87,9 @@ def test_the_schedule_starts_the_job_on_what_two_routes_delivered(day: Day) -> N
     (run,) = eventually(lambda: [each for each in day.runs() if each["JobRunState"] == "SUCCEEDED"], seconds=60)
     assert run["JobRunState"] == "SUCCEEDED" and len(day.runs()) == 1
     settled(lambda: day.told()["No longer: No run of the job succeeded for 26 hours"], 1)
-    assert not any("No run" in alarm["says"] for alarm in open_alarms(day))
+    status = day.project.document("status", "--env", "local")
+    assert not any("No run" in alarm["says"] for alarm in status["alarms"])
+    assert status["last_run"]["counts"] == {"read": 3, "kept": 3, "duplicate": 0, "superseded": 0, "rejected": 0}
 
 
 def open_alarms(day: Day) -> list[Any]:
@@ -141,6 +143,7 @@ def test_the_validation_tells_planted_faults_once_and_that_they_are_over(day: Da
     day.validate(TODAY)
     settled(lambda: day.told()[f"Validation of {TODAY}: 1 check fails"], 1)
     assert "oversized_refunds (warning): 1 row" in json.dumps(day.webhook.taken)
+    assert day.project.document("status", "--env", "local")["validation"]["failing"] == ["oversized_refunds"]
     day.validate(TODAY)
     clean = f"{NOW - timedelta(days=9):%Y-%m-%d}"
     day.validate(clean)

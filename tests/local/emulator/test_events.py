@@ -104,6 +104,17 @@ def test_a_schedule_starts_a_job_in_its_own_time_zone(cloud: Cloud) -> None:
     assert len(jobs.glue.get_job_runs(JobName=job)["JobRuns"]) == 1
 
 
+@pytest.mark.nightly
+def test_a_schedule_of_every_minute_starts_a_job_each_minute(cloud: Cloud) -> None:
+    """Given a schedule of every minute in Sydney, when two minutes have passed, then two runs have, at full minutes."""
+    jobs = Jobs(cloud)
+    job, (_, dead) = jobs.job("print(1)"), queue(cloud)
+    arguments = {"JobName": job, "Arguments": {"--due": "<aws.scheduler.scheduled-time>"}}
+    schedule(cloud, "cron(* * * * ? *)", START_JOB, arguments, dead, ScheduleExpressionTimezone="Australia/Sydney")
+    runs = eventually(lambda: (found := jobs.glue.get_job_runs(JobName=job)["JobRuns"])[1:] and found, seconds=130)
+    assert all(run["Arguments"]["--due"].endswith(":00Z") for run in runs)
+
+
 @pytest.mark.parametrize(
     ("input", "code", "retries"),
     [({"JobNam": "x"}, "ValidationException", "0"), ({"JobName": "no-such-job"}, "EntityNotFoundException", "1")],
