@@ -1,0 +1,60 @@
+"""`dataops status`: what it says of an environment, once or again and again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deployer.cli import run
+from deployer.commands import status
+from deployer.lake.watch import NextRun, OpenAlarm
+from deployer.terminal.app import App
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+def result(**known: Any) -> status.StatusResult:
+    """An environment of which nothing is known but what a test says."""
+    nothing = {"current": None, "lock": None, "arrivals": None, "last_run": None, "validation": None, "next_run": None}
+    return status.StatusResult(**{"environment": "uat", "stacks": (), "alarms": (), **nothing, **known})
+
+
+def test_alarms_and_the_next_run_are_said_with_what_to_do() -> None:
+    """Given an alarm and a schedule, then people read what it means, since when, its section, and when the job runs."""
+    alarm = OpenAlarm("a", "No run succeeded", NOW, "why", "docs/operations.md#no-run-succeeded")
+    due = NextRun("s", "cron(30 4 * * ? *)", "UTC", True, NOW)
+    assert list(status.status_lines(result(alarms=(alarm,), next_run=due)))[1:] == [
+        "the job runs next at 2026-11-29 12:00 UTC (cron(30 4 * * ? *), UTC)",
+        "alarm since 2026-11-29 12:00 UTC: No run succeeded, see docs/operations.md#no-run-succeeded",
+    ]
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count how often somebody looks; the third pause is interrupted."""
+    seen: list[int] = []
+    monkeypatch.setattr(App, "connect", lambda self, name, **_: SimpleNamespace())
+    monkeypatch.setattr(status, "look", lambda session: seen.append(1) or result())
+
+    def sleep(seconds: float) -> None:
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(status.time, "sleep", sleep)
+    return seen
+
+
+def test_watching_looks_again_until_it_is_interrupted(looks: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    """Given --watch, when it is interrupted, then it has looked each time and ends with the shell's code for that."""
+    assert run(["status", "--env", "uat", "--watch", "5"]) == 130
+    assert len(looks) == 3
+    assert capsys.readouterr().out.count("environment uat: nothing is recorded as deployed") == 3
+
+
+def test_watching_is_for_people(looks: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+    """Given --watch with JSON, which is one object, then it is refused."""
+    assert run(["--output", "json", "status", "--env", "uat", "--watch", "5"]) == 2
+    assert not looks and "--watch is for people" in capsys.readouterr().err
