@@ -10,6 +10,7 @@ from typing import Any
 import boto3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ConnectionError as NoConnection
 from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
@@ -39,6 +40,6 @@ class SignedCalls:
             self._http = URLLib3Session(timeout=(CONNECT_SECONDS, READ_SECONDS), proxies=proxies)
         try:
             answer = self._http.send(request.prepare())
-        except HTTPClientError as error:
+        except (HTTPClientError, NoConnection) as error:
             raise NoAnswer(str(error)) from error
         return HttpAnswer(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.content)

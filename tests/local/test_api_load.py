@@ -16,7 +16,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from local_project import LocalProject
 
@@ -80,7 +80,7 @@ class Clients:
         try:
             answer = URLLib3Session(timeout=30).send(request.prepare())
             return answer.status_code, json.loads(answer.content)
-        except (HTTPClientError, ValueError) as error:  # killed before, or while it answered
+        except (BotoCoreError, ValueError) as error:  # killed before, or while it answered
             return 0, str(error)
 
 

@@ -38,6 +38,7 @@ def install(cloud: LocalCloud) -> None:
     require(apis, "_gw_error", ("response_type", "message"))
     for name in ("_rest_apis", "_stages_v1"):
         require(apis, name)
+    _find_in_every_account(apis)
     _wrap_errors(apis)
     _wrap_invocation(apis)
     _wrap_proxy_answers(apis)
@@ -62,9 +63,12 @@ def install(cloud: LocalCloud) -> None:
         }
         token, began = _call.set(known), time.monotonic()
         try:
-            answer: Answer = await execute(api_id, stage_name, method, path, headers, body, query_params)
+            answer: Answer = _refused_stranger(apis, api_id, stage_name) or await execute(
+                api_id, stage_name, method, path, headers, body, query_params
+            )
         finally:
             _call.reset(token)
+        answer[1]["x-amzn-requestid"] = known["requestId"]
         known |= {
             "status": str(answer[0]),
             "responseLength": str(len(answer[2] or b"")),
@@ -74,6 +78,34 @@ def install(cloud: LocalCloud) -> None:
         return answer
 
     replace(apis, "handle_execute", handle_execute)
+
+
+def _find_in_every_account(apis: Any) -> None:
+    """An API is found by whoever has its address; whether he may call it is another question."""
+    find = require(apis, "find_api_scope", ("api_id",))
+
+    def find_api_scope(api_id: str) -> tuple[str, str] | None:
+        elsewhere = ((account, region) for (account, region, each), _ in apis._rest_apis.all_items() if each == api_id)
+        return find(api_id) or next(elsewhere, None)
+
+    replace(apis, "find_api_scope", find_api_scope)
+
+
+def _refused_stranger(apis: Any, api_id: str, stage_name: str) -> Answer | None:
+    """The answer to a caller of another account: without a resource policy, and our APIs have none, he may not call."""
+    responses = load("core.responses")
+    scope = apis.find_api_scope(api_id)
+    if scope is None or scope[0] == responses.get_account_id():
+        return None
+    with responses.request_scope(*scope):
+        stage = (apis._stages_v1.get(api_id) or {}).get(stage_name)
+        if stage is None:
+            return None
+        request = {"api_id": api_id, "stage_name": stage_name, "stage": stage, "headers": {}, "query_params": {}}
+        request |= {"path_params": {}, "resource_path": "", "request_id": ""}
+        error = apis._gw_error("ACCESS_DENIED", "User is not authorized to access this resource")
+        answer: Answer = apis._gateway_error_response(error, request)
+        return answer
 
 
 def _wrap_errors(apis: Any) -> None:

@@ -144,12 +144,12 @@ class Api:
         stacks = self.cloud.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         return self.cloud.outputs(stacks[0])
 
-    def call(self, document: Any, *, signed: bool = True) -> tuple[int, dict[str, Any]]:
+    def call(self, document: Any, *, signed: bool = True, account: str = ACCOUNT) -> tuple[int, dict[str, Any]]:
         text = document if isinstance(document, bytes) else json.dumps(document).encode()
         request = AWSRequest("POST", self.outputs()["Url"] + "/things", data=text)
         request.headers["Content-Type"] = "application/json"
         if signed:
-            keys = boto3.Session(ACCOUNT, self.cloud.endpoint.secret_access_key, region_name=self.cloud.endpoint.region)
+            keys = boto3.Session(account, self.cloud.endpoint.secret_access_key, region_name=self.cloud.endpoint.region)
             SigV4Auth(keys.get_credentials(), "execute-api", self.cloud.endpoint.region).add_auth(request)
         prepared = request.prepare()
         sent = urllib.request.Request(prepared.url, data=text, headers=dict(prepared.headers.items()), method="POST")
@@ -196,6 +196,12 @@ def test_the_gateway_refuses_in_the_shape_of_the_body(
     """Given what the gateway itself refuses, when it is sent, then status and template are AWS's and the body's."""
     found, answer = api.call(document, signed=signed)
     assert (found, answer["reason"]) == (status, reason)
+
+
+def test_a_caller_of_another_account_is_refused(api: Api) -> None:
+    """Given an API without a resource policy, when another account calls it, then 403, as on AWS."""
+    status, answer = api.call({"things": [{}]}, account="999999999999")
+    assert (status, answer["reason"]) == (403, "ACCESS_DENIED")
 
 
 @pytest.mark.parametrize("do", ["fail", "odd"])
