@@ -199,6 +199,9 @@ class Places:
                 return (
                     self._arn(service, f"log-group:/{self._prefix}*"),
                     self._arn(service, f"log-group:{self._prefix}*"),
+                    # Glue's own name, one group for all crawlers of an account.
+                    self._arn(service, "log-group:/aws-glue/crawlers"),
+                    self._arn(service, "log-group:/aws-glue/crawlers:*"),
                 )
             case "cloudwatch" if "Dashboard" in name:  # dashboards have no region
                 return (f"arn:{self._partition}:{service}::{self._account}:dashboard/{self._prefix}*",)
