@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cost": ("deployer.commands.cost", "cost", "Reckon what a month costs at a volume; no AWS."),
     "sample": ("deployer.commands.sample", "sample", "Make sample transactions with the known answer."),
     "secret": ("deployer.commands.secret", "secret_group", "Put a secret's value in, from stdin."),
+    "sftp": ("deployer.commands.sftp", "sftp_group", "Write users of the SFTP route into dataops.yml."),
     "local": ("deployer.commands.local", "local_group", "Look at, stop or reset the local cloud."),
     "bootstrap": ("deployer.commands.bootstrap", "bootstrap", "Give the pipeline its roles in an account, once."),
     "iam-policy": ("deployer.commands.iam_policy", "iam_policy", "Print the least policy of the pipeline's role."),

@@ -141,6 +141,8 @@ def _report(outcome: JobOutcome, job_name: str, duration_seconds: float) -> None
     counts = dict(outcome.manifest.counts) if outcome.manifest else dict.fromkeys(outcome.state.counts, 0)
     for problem in outcome.problems:
         print(f"{PROBLEM}{problem.key}: {problem.reason}", flush=True)
+    for key in outcome.waiting:
+        print(f"waits until its sender renames it: {key}", flush=True)
     if outcome.manifest is None:
         print("nothing new to read; the tables are as they were", flush=True)
     print("this run: " + ", ".join(f"{name} {value}" for name, value in counts.items()), flush=True)
@@ -154,6 +156,7 @@ def _report(outcome: JobOutcome, job_name: str, duration_seconds: float) -> None
         "counts": counts,
         "cumulative": dict(outcome.state.counts),
         "problems": [{"key": problem.key, "reason": problem.reason} for problem in outcome.problems],
+        "waiting": list(outcome.waiting),
         "recovered": outcome.recovered,
         "swept": outcome.swept,
         "sweep_failure": outcome.sweep_failure,

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from deployer.project.config import LOCAL, Environment, Partner, Project
 _log = logging.getLogger(__name__)
 
 _LOCAL_ACCOUNT = "000000000000"  # the emulator's account for an access key id that is no account id
+_SFTP_PORT = 22
 _POOL = 32  # stacks and artifacts go side by side
 _REFUSALS = (
     4  # so often, over about four seconds, a program on this machine may refuse a connection: it may be restarting
@@ -36,13 +38,19 @@ _REFUSALS = (
 
 @dataclass(frozen=True)
 class Access:
-    """Where requests go, and as whom; None is what boto3 finds by itself."""
+    """Where requests go, and as whom; None is what boto3 finds by itself.
+
+    `sftp_port` is that of the SFTP server where it does not answer under a name of its own, `sftp_login` a user that
+    everybody here may upload as, with its private key.
+    """
 
     url: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = None
     session_token: str | None = None
     profile: str | None = None
+    sftp_port: int | None = None
+    sftp_login: tuple[str, Path] | None = None
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -103,6 +111,17 @@ class Session:
                 _refuse_another_account(self.environment, account)
                 self._account = account
             return self._account
+
+    @property
+    def sftp_login(self) -> tuple[str, Path] | None:
+        """A user of the SFTP server that everybody here may upload as, and the file of its private key."""
+        return self._access.sftp_login
+
+    def sftp_address(self, endpoint: str) -> tuple[str, int]:
+        """Host and port of the SFTP server whose name at AWS is `endpoint`."""
+        if self._access.sftp_port is not None:
+            return "127.0.0.1", self._access.sftp_port
+        return endpoint, _SFTP_PORT
 
     def as_partner(self) -> Session:
         """A session of the environment's partner. Raises UsageError when dataops.yml names none."""
@@ -191,7 +210,15 @@ def connect(
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
 ) -> Session:
     """A session of an environment; starts the local cloud first where the environment lives there."""
-    return Session(project, environment, _access(project, environment, start_local=start_local, say=say))
+    access = _access(project, environment, start_local=start_local, say=say)
+    if environment.endpoint != LOCAL:
+        return Session(project, environment, access)
+    from deployer import local
+
+    # The local environment has an SFTP user without being asked: its key lies beside the local cloud's data.
+    user = local.trial_user(project.directory)
+    environment = replace(environment, sftp_users={user.name: (user.public_key,), **environment.sftp_users})
+    return Session(project, environment, replace(access, sftp_login=(user.name, user.private_key)))
 
 
 def _access(project: Project, environment: Environment, *, start_local: bool, say: Callable[[str], None]) -> Access:
@@ -202,7 +229,8 @@ def _access(project: Project, environment: Environment, *, start_local: bool, sa
     endpoint = local.start(project.directory, say=say) if start_local else local.find(project.directory)
     if endpoint is None:
         raise DataopsError("the local cloud does not run", hint=f"dataops deploy --env {environment.name}")
-    return Access(endpoint.url, environment.account or _LOCAL_ACCOUNT, endpoint.secret_access_key)
+    key_id = environment.account or _LOCAL_ACCOUNT
+    return Access(endpoint.url, key_id, endpoint.secret_access_key, sftp_port=endpoint.ports.get("sftp"))
 
 
 def _client_config(access: Access) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,7 +13,9 @@ from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.lake.delivery.delivery import Delivery, RefusedLine, size_text
 from deployer.lake.delivery.files import checked_files
+from deployer.lake.delivery.pull import PULLING, pull
 from deployer.lake.delivery.routes import ON_THE_STREAM, ROUTES
+from deployer.lake.delivery.sftp import deliver_sftp
 from deployer.lake.delivery.stream import stream_keys, wait_for_stream
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
@@ -30,6 +33,8 @@ class IngestResult:
 @click.command(
     epilog=examples(
         "dataops ingest --env local sample/*",
+        "dataops ingest --env uat --route sftp --user acme --key acme_ed25519 today.csv",
+        "dataops ingest --env uat --from s3://partner-exports/refunds/",
         "dataops ingest --env uat --route stream today.jsonl.gz --wait",
         "dataops ingest --env uat --route api today.jsonl",
     )
@@ -41,13 +46,32 @@ class IngestResult:
     default="s3",
     show_default=True,
     help="s3: as the partner, through the cross-account role. stream: one record a line onto the stream. "
-    "third-party: as the tool, under the file's own name. api: JSON Lines, in calls of up to 500 records.",
+    "third-party: as the tool, under the file's own name. api: JSON Lines, in calls of up to 500 records. "
+    "sftp: as a user of the SFTP server.",
+)
+@click.option("--user", metavar="NAME", help="With --route sftp: who logs in; the local cloud has a user of its own.")
+@click.option("--key", metavar="FILE", type=click.Path(path_type=Path), help="With --route sftp: its private key.")
+@click.option(
+    "--from",
+    "source",
+    metavar="s3://BUCKET/PREFIX",
+    help="With --route s3 or third-party, in the place of FILEs: copy what lies there and was not copied before.",
 )
 @click.option("--wait", is_flag=True, help="With --route stream or api: wait until the records are in the raw bucket.")
 @click.option("--wait-seconds", type=click.IntRange(min=1), default=1200, show_default=True, help="How long at most.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
 @click.pass_obj
-def ingest(app: App, env_name: str, route: str, wait: bool, wait_seconds: int, files: tuple[Path, ...]) -> None:
+def ingest(
+    app: App,
+    env_name: str,
+    route: str,
+    user: str | None,
+    key: Path | None,
+    source: str | None,
+    wait: bool,
+    wait_seconds: int,
+    files: tuple[Path, ...],
+) -> None:
     """Deliver FILEs: JSON Lines (.json, .jsonl, .ndjson) or CSV (.csv), each plain or .gz, or Parquet (.parquet).
 
     All files are checked first; if one of them cannot be delivered, none is. The raw bucket is append-only: by route s3,
@@ -55,12 +79,21 @@ def ingest(app: App, env_name: str, route: str, wait: bool, wait_seconds: int, f
     """
     if wait and route not in ON_THE_STREAM:
         raise UsageError(f"--wait has no meaning with --route {route}", hint="files are there when the command ends")
+    if (user or key) and route != "sftp":
+        raise UsageError(f"--user and --key have no meaning with --route {route}", hint="they are of route sftp")
+    if source is not None and (route not in PULLING or files):
+        hint = f"--from stands alone, with --route {' or '.join(PULLING)}"
+        raise UsageError("--from copies objects of a bucket, not FILEs", hint=hint)
+    if source is None and not files:
+        raise UsageError("nothing to deliver", hint="name files, or a bucket: --from s3://BUCKET/PREFIX")
     app.environment(env_name)
     checked = checked_files(files)
     session = app.connect(env_name)
     lake = lake_of(session)
     before = stream_keys(lake) if wait else set()
-    result = IngestResult(env_name, route, tuple(ROUTES[route](session, lake, checked, app.say)))
+    deliver = partial(deliver_sftp, user=user, key=key) if route == "sftp" else ROUTES[route]
+    delivered = pull(session, lake, route, source, app.say) if source else deliver(session, lake, checked, app.say)
+    result = IngestResult(env_name, route, tuple(delivered))
     if wait:
         records = sum(delivery.records or 0 for delivery in result.files)
         wait_for_stream(lake, before, records, say=app.say, timeout_seconds=wait_seconds)

@@ -66,6 +66,8 @@ class Lake:
     artifacts_bucket: str
     drop_prefix: str | None
     drop_role_arn: str | None
+    sftp_server: str | None
+    sftp_endpoint: str | None
     third_party_prefix: str | None
     third_party_role_arn: str | None
     stream: str | None
@@ -104,6 +106,11 @@ class Lake:
         return self.client("kinesis")
 
     @property
+    def transfer(self) -> Any:
+        """Transfer Family, which runs the SFTP server."""
+        return self.client("transfer")
+
+    @property
     def logs(self) -> Any:
         """CloudWatch Logs, which hold what the job says."""
         return self.client("logs")
@@ -125,6 +132,8 @@ def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[st
         artifacts_bucket=outputs["ArtifactsBucketName"],
         drop_prefix=outputs.get("DropPrefix"),
         drop_role_arn=outputs.get("DropRoleArn"),
+        sftp_server=outputs.get("SftpServerId"),
+        sftp_endpoint=outputs.get("SftpEndpoint"),
         third_party_prefix=outputs.get("ThirdPartyPrefix"),
         third_party_role_arn=outputs.get("ThirdPartyRoleArn"),
         stream=outputs.get("TransactionStreamName"),

@@ -14,13 +14,25 @@ PROBLEMS_SHOWN = 20
 def load_lines(load: Load) -> list[str]:
     """Say what was loaded, and which files could not be read."""
     if load.nothing_new:
-        return ["nothing new: every raw file that can be read is in the tables already", *_problem_lines(load)]
+        nothing = "nothing new: every raw file that can be read is in the tables already"
+        return [nothing, *_waiting_lines(load), *_problem_lines(load)]
     return [
         f"run {load.run_id}: {load.files:,} files in {load.seconds:.0f} s",
         counts_text(load.counts),
         _months_text(load.months),
+        *_waiting_lines(load),
         *_problem_lines(load),
     ]
+
+
+def _waiting_lines(load: Load) -> list[str]:
+    """The files that a client may still be sending; one that waits for days was left behind by a client that died."""
+    if not load.waiting:
+        return []
+    shown = [f"  {printable(key)}" for key in load.waiting[:PROBLEMS_SHOWN]]
+    more = len(load.waiting) - len(shown)
+    head = f"{len(load.waiting)} files wait until their senders rename them:"
+    return [head, *shown, *([f"  and {more} more"] if more else [])]
 
 
 def _problem_lines(load: Load) -> list[str]:

@@ -34,7 +34,7 @@ class LoadFailed(DataopsError):
 class Load:
     """A load that succeeded. With nothing new to read it recorded no run, and counted nothing.
 
-    `problems` are the raw objects that could not be read.
+    `problems` are the raw objects that could not be read, `waiting` those that wait until their senders rename them.
     """
 
     env: str
@@ -43,6 +43,7 @@ class Load:
     seconds: float
     nothing_new: bool
     problems: tuple[Problem, ...] = ()
+    waiting: tuple[str, ...] = ()
     run_id: str | None = None
     kind: str | None = None
     files: int = 0
@@ -93,7 +94,8 @@ def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:
         return _with_new(lake, run, manifest)
     result = job_result(last_lines(lake, run.id))
     problems = tuple(Problem(each["key"], each["reason"]) for each in result.get("problems", ()))
-    return Load(lake.environment, run.id, run.state, run.seconds, nothing_new=True, problems=problems)
+    waiting = tuple(result.get("waiting", ()))
+    return Load(lake.environment, run.id, run.state, run.seconds, nothing_new=True, problems=problems, waiting=waiting)
 
 
 def _with_new(lake: Lake, run: JobRun, manifest: Manifest) -> Load:
@@ -104,6 +106,7 @@ def _with_new(lake: Lake, run: JobRun, manifest: Manifest) -> Load:
         run.seconds,
         nothing_new=False,
         problems=manifest.problems,
+        waiting=manifest.waiting,
         run_id=manifest.run_id,
         kind=manifest.kind,
         files=len(manifest.inputs),

@@ -26,6 +26,13 @@ class LocalCloud:
     ports: dict[str, int]
     #: What a completion wants done when the process ends in an orderly way, before the state is saved for the last time.
     at_end: list[Callable[[], None]] = field(default_factory=list)
+    #: What puts changes on disk. Filled by durability; an answer that is no response of HTTP needs it before it leaves.
+    savers: list[Callable[[], None]] = field(default_factory=list)
+
+    def save(self) -> None:
+        """Put on disk what has changed; raises when that fails."""
+        for saver in self.savers:
+            saver()
 
     @property
     def url(self) -> str:

@@ -45,6 +45,11 @@ class LocalPaths:
         return self.root / "serve.lock"
 
     @property
+    def sftp_key(self) -> Path:
+        """Private key of the trial user of the SFTP server; the public one lies beside it, with the suffix .pub."""
+        return self.root / "sftp" / "trial_ed25519"
+
+    @property
     def objects(self) -> Path:
         """Data files of S3 objects (the emulator's layout)."""
         return self.root / "objects"

@@ -16,6 +16,7 @@ from typing import Any
 from deployer.errors import ConfigError
 from deployer.nearest import nearest
 from deployer.project.shapes import DEFAULT_RELEASE_MAX_AGE_DAYS, PROJECT
+from deployer.project.ssh_keys import problem_of_key
 from deployer.project.yaml_reader import Entry, FromEnvironment, Reader, compose
 
 CONFIG_FILE = "dataops.yml"
@@ -53,10 +54,15 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Partner:
-    """Who delivers over the cross-account route, or over that of a tool, with credentials of its own."""
+    """Who delivers over the cross-account route, or over that of a tool, with credentials of its own.
+
+    `role` is the partner's, for reading its bucket; `external_id_variable` holds what that role asks for.
+    """
 
     account: str | None = None
     profile: str | None = None
+    role: str | None = None
+    external_id_variable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ class Environment:
     places: Mapping[str, str] = field(default_factory=dict, repr=False)
     expected_every_hours: Mapping[str, int] = field(default_factory=dict)
     """Route -> hours within which it delivers; a route that is not here is not watched."""
+    sftp_users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """User of the SFTP route -> public keys."""
 
     @property
     def unset(self) -> Mapping[str, str]:
@@ -214,6 +222,9 @@ def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str
         expected_every_hours={
             route: each.value["expected_every_hours"].value for route, each in _table(entries.get("routes")).items()
         },
+        sftp_users={
+            user: tuple(key.value for key in keys.value) for user, keys in _table(entries.get("sftp_users")).items()
+        },
     )
 
 
@@ -256,6 +267,8 @@ def _misfits(entries: Mapping[str, Entry]) -> Iterator[ConfigError]:
         yield from _promotion_misfits(name, environment, environments)
         for ignored in _plain(environment.value, "drift_ignore") or ():
             yield from _drift_misfits(ignored.value, stacks)
+        for keys in _table(environment.value.get("sftp_users")).values():
+            yield from (_misfit(key, problem) for key in keys.value if (problem := problem_of_key(key.value)))
     for stack in stacks.values():
         yield from _rename_misfits(_table(stack.value.get("outputs")))
 

@@ -98,13 +98,38 @@ _PATH = Text(
 _TAG_KEY = Text("A tag's key.", r"^(?!aws:)[A-Za-z0-9 _.:/=+@-]{1,128}$", "a tag key of at most 128 characters")
 _TAG_VALUE = Text("A tag's value.", r"^[A-Za-z0-9 _.:/=+@-]{0,256}$", "a tag value of at most 256 characters")
 
-_PARTNER = Record(
-    "Who delivers files over the cross-account route, with credentials of its own.",
-    {"account": _ACCOUNT, "profile": Text("The partner's profile in the AWS configuration.")},
+_SENDER = {"account": _ACCOUNT, "profile": Text("The sender's profile in the AWS configuration.")}
+_THIRD_PARTY = Record(
+    "Who delivers files over the third-party route in a trial, with credentials of its own.",
+    _SENDER,
     any_of=(("account",), ("profile",)),
 )
-_THIRD_PARTY = replace(
-    _PARTNER, description="Who delivers files over the third-party route in a trial, with credentials of its own."
+_PARTNER = Record(
+    "Who delivers files over the cross-account route, with credentials of its own.",
+    {
+        **_SENDER,
+        "role": Text(
+            "The partner's role that may read its bucket, for `dataops ingest --from`.",
+            r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$",
+            "the ARN of a role",
+        ),
+        "external_id_variable": replace(
+            VARIABLE, description="A variable of the process with the external id that this role asks for."
+        ),
+    },
+    any_of=(("account",), ("profile",), ("role",)),
+)
+
+# Part of keys, of logical ids and of a policy, so narrower than what Transfer Family takes.
+SFTP_USER = Text(
+    "A user of the SFTP route.",
+    r"^[a-z0-9][a-z0-9-]{2,31}$",
+    "3 to 32 lower-case letters, digits and hyphens, a letter or a digit first",
+)
+_SFTP_KEYS = Items(
+    "The user's public keys, each a line as in OpenSSH's .pub files.",
+    Text("A public key.", r"^[a-z0-9-]+ [A-Za-z0-9+/=]+( .*)?$", "a public key in OpenSSH's form"),
+    minimum=1,
 )
 
 _DRIFT_IGNORE = Record(
@@ -152,6 +177,7 @@ ENVIRONMENT = Record(
         ),
         "partner": _PARTNER,
         "third_party": _THIRD_PARTY,
+        "sftp_users": Table("Users of the SFTP route, by their keys.", SFTP_USER, _SFTP_KEYS),
         "routes": Table("Routes that are expected to deliver regularly.", _ROUTE, _ROUTE_SETTINGS),
         "tags": Table("Tags of every stack, and so of what it creates.", _TAG_KEY, _TAG_VALUE),
         "termination_protection": Flag(

@@ -12,6 +12,7 @@ from deployer.cloudformation.outputs import ARTIFACTS_BUCKET_OUTPUT
 from deployer.cloudformation.port import MAX_INLINE_TEMPLATE_BYTES, StackRequest
 from deployer.errors import ConfigError
 from deployer.project.config import Artifact, ArtifactKind, Environment, Project, StackSpec, stack_name
+from deployer.project.sftp_users import with_users
 from deployer.project.templates import Template, parse_template
 from deployer.project.wiring import BuiltIn, FromArtifact, FromOutput, Given, TemplateDefault, Wiring, wire
 from deployer.release.release import Release, ReleaseFile
@@ -116,7 +117,9 @@ def target_of(project: Project, environment: Environment, release: Release) -> T
     Raises ConfigError with every problem of the wiring.
     """
     project = _as_released(project, release)
-    templates = {name: _template(release, item["template"]) for name, item in release.manifest["stacks"].items()}
+    templates = {
+        name: _template(release, item["template"], environment) for name, item in release.manifest["stacks"].items()
+    }
     wiring = wire(project, templates, environment)
     if wiring.findings:
         errors = [ConfigError(each.message, where=str(each.location), hint=each.hint) for each in wiring.findings]
@@ -124,8 +127,18 @@ def target_of(project: Project, environment: Environment, release: Release) -> T
     return Target(project, environment, release, wiring, templates)
 
 
-def _template(release: Release, path: str) -> Template:
-    return parse_template(release.files[path].content.decode(), Path(path), shown_as=path)
+def _template(release: Release, path: str, environment: Environment) -> Template:
+    template = parse_template(release.files[path].content.decode(), Path(path), shown_as=path)
+    body = with_users(template, environment.sftp_users)
+    if body == template.body:
+        return template
+    if len(body.encode()) > MAX_INLINE_TEMPLATE_BYTES:
+        raise ConfigError(
+            f"with {len(environment.sftp_users)} users the template is larger than CloudFormation takes inline",
+            where=path,
+            hint="keys of type ed25519 are short",
+        )
+    return parse_template(body, Path(path), shown_as=path)
 
 
 def _as_released(project: Project, release: Release) -> Project:

@@ -13,7 +13,10 @@ from deployer.errors import ConfigError
 from deployer.project.config import Environment, Project
 
 BOUNDARY = "PermissionsBoundaryArn"  # parameter of the templates with roles
-PASSED_TO = tuple(f"{service}.amazonaws.com" for service in ("apigateway", "firehose", "glue", "lambda", "scheduler"))
+PASSED_TO = tuple(
+    f"{service}.amazonaws.com"
+    for service in ("apigateway", "firehose", "glue", "lambda", "s3", "scheduler", "transfer")
+)
 
 _ANYWHERE = {  # these know no resource
     "cloudformation:BatchDescribeTypeConfigurations",
@@ -39,9 +42,15 @@ _ANYWHERE = {  # these know no resource
     "lakeformation:ListPermissions",
     "lakeformation:ListResources",
     "lambda:GetAccountSettings",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
     "logs:DescribeIndexPolicies",
     "logs:DescribeLogGroups",
     "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
     "servicequotas:ListServiceQuotas",
 }
 # Whoever runs dataops asks what it may do itself, and its role may have any name.
@@ -99,6 +108,7 @@ class Places:
         self._prefix = f"{project.name}-{environment.name}-"
         self._tags = {"Project": project.name, "Environment": environment.name, **environment.tags}
         self._boundary = _boundary(environment)
+        self._partner_role = environment.partner.role if environment.partner else None
         if fnmatch(self._boundary, self._iam("policy")):
             raise ConfigError(
                 f"{BOUNDARY} names a policy that the stacks may change",
@@ -217,6 +227,10 @@ class Places:
                 return (self._arn(service, f"secret:{self._prefix}*"),)
             case "sns":
                 return (self._arn(service, f"{self._prefix}*"),)
+            case "sts":  # the role of a partner whose bucket is read; without one, nowhere
+                return (self._partner_role,) if self._partner_role else ()
+            case "transfer":  # ids are AWS's; a user belongs to its server
+                return (self._arn(service, "server/*"), self._arn(service, "user/*"))
             case "sqs":
                 return (self._arn(service, f"{self._prefix}*"),)
             case "kinesis":

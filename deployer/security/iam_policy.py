@@ -122,7 +122,10 @@ def policy(project: Project, environment: Environment, templates: Iterable[Templ
     places = Places(project, environment)
     calls = load_calls(role)
     creates = calls & _ACTING != set()
-    own = {(action, places.own(action, service=service, may_create_first=creates)) for service, action in _own(calls)}
+    wanted = {
+        (action, places.own(action, service=service, may_create_first=creates)) for service, action in _own(calls)
+    }
+    own = {(action, scope) for action, scope in wanted if scope.resources}
     through = {
         (action, scope)
         for action in _through_cloudformation(calls, templates)

@@ -120,11 +120,15 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "AWS::Logs::LogStream": _actions("logs", "CreateLogStream DeleteLogStream DescribeLogStreams"),
     "AWS::Logs::MetricFilter": _actions("logs", "DeleteMetricFilter DescribeMetricFilters PutMetricFilter"),
-    "AWS::S3::Bucket": _actions(
-        "s3",
-        f"""{_READ_BUCKET} CreateBucket DeleteBucket PutBucketLogging PutBucketNotification PutBucketOwnershipControls
-        PutBucketPublicAccessBlock PutBucketTagging PutBucketVersioning PutEncryptionConfiguration
-        PutLifecycleConfiguration TagResource UntagResource""",
+    "AWS::S3::Bucket": (
+        *_actions(
+            "s3",
+            f"""{_READ_BUCKET} CreateBucket DeleteBucket PutBucketLogging PutBucketNotification
+            PutBucketOwnershipControls PutBucketPublicAccessBlock PutBucketTagging PutBucketVersioning
+            PutEncryptionConfiguration PutLifecycleConfiguration PutReplicationConfiguration TagResource
+            UntagResource""",
+        ),
+        "iam:PassRole",
     ),
     "AWS::S3::BucketPolicy": _actions("s3", "DeleteBucketPolicy GetBucketPolicy PutBucketPolicy"),
     "AWS::SNS::Subscription": _actions(
@@ -147,6 +151,27 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
     ),
     "AWS::SecretsManager::Secret": _actions(
         "secretsmanager", "CreateSecret DeleteSecret DescribeSecret TagResource UntagResource UpdateSecret"
+    ),
+    # The log is delivered by CloudWatch Logs, in the name of whoever makes the server.
+    # https://docs.aws.amazon.com/transfer/latest/userguide/structured-logging.html
+    "AWS::Transfer::Server": (
+        *_actions(
+            "transfer",
+            "CreateServer DeleteServer DescribeServer ListTagsForResource TagResource UntagResource UpdateServer",
+        ),
+        *_actions(
+            "logs",
+            """CreateLogDelivery DeleteLogDelivery DescribeLogGroups DescribeResourcePolicies GetLogDelivery
+            ListLogDeliveries PutResourcePolicy UpdateLogDelivery""",
+        ),
+    ),
+    "AWS::Transfer::User": (
+        *_actions(
+            "transfer",
+            """CreateUser DeleteSshPublicKey DeleteUser DescribeUser ImportSshPublicKey ListTagsForResource TagResource
+            UntagResource UpdateUser""",
+        ),
+        "iam:PassRole",
     ),
 }
 

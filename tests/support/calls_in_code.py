@@ -28,10 +28,9 @@ SERVICES = (
         "logs",
         "s3",
     ),
-    *("scheduler", "secretsmanager", "service-quotas", "sts"),
+    *("scheduler", "secretsmanager", "service-quotas", "sts", "transfer"),
 )
 NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
-PARTNERS = {("sts", "AssumeRole")}  # made by the partner, with the partner's rights
 # Logs, Lambda and Athena have one, too.
 AMBIGUOUS = {"get_query_results": "athena", "list_aliases": "kms", "get_database": "glue"}
 
@@ -53,7 +52,7 @@ def calls_in_code() -> set[tuple[str, str]]:
     for path in source_files():
         for method in _methods(ast.parse(path.read_text(encoding="utf-8"))):
             found |= {call for call in known.get(method, ()) if AMBIGUOUS.get(method, call[0]) == call[0]}
-    return found - PARTNERS
+    return found
 
 
 def source_files() -> Iterator[Path]:

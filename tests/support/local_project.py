@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 import pytest
@@ -25,7 +25,7 @@ class LocalProject:
     directory: Path
 
     @classmethod
-    def copy_to(cls, directory: Path) -> LocalProject:
+    def copy_to(cls, directory: Path) -> Self:
         for name in PARTS:
             shutil.copytree(ROOT / name, directory / name)
         shutil.copy(ROOT / "dataops.yml", directory)

@@ -21,7 +21,7 @@ environments:
     profile: uat-admin
     release_max_age_days: 7
     tags: {owner: finance}
-    partner: {account: "999999999999", profile: partner}
+    partner: {account: "999999999999", profile: partner, role: "arn:aws:iam::999999999999:role/us", external_id_variable: ID}
     parameters:
       Days: 030
       Enabled: yes
@@ -34,6 +34,7 @@ environments:
         until: 2027-01-31
     routes: {sftp: {expected_every_hours: 24}, s3: {expected_every_hours: 6}}
     third_party: {account: "888888888888"}
+    sftp_users: {acme: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF9axuj2ujobwRYDYZpN6Qxa+A+MbpfYp+EI/Ng4l7B+]}
   prod:
     account: "012345670123"
     region: eu-west-1

@@ -21,6 +21,7 @@ TEMPLATES: dict[str, Template] = {path.stem: load_template(path) for path in sor
 ACCOUNT = "111111111111"
 PARTNER = "999999999999"
 THIRD_PARTY = "888888888888"
+OTHER_ACCOUNT = "222222222222"
 LONGEST_ENVIRONMENT = "e" * 16
 
 SAMPLES: dict[str, str] = {
@@ -32,6 +33,10 @@ SAMPLES: dict[str, str] = {
     "PartnerAccountId": PARTNER,
     "PartnerExternalId": "agreed-with-partner",
     "ThirdPartyAccountId": THIRD_PARTY,
+    "ReplicaAccountId": OTHER_ACCOUNT,
+    "ReplicaBucketName": "replica-bucket",
+    "ReplicaKeyId": "replica",
+    "ReplicaSourceAccountId": OTHER_ACCOUNT,
     "ThirdPartyExternalId": "given-by-the-tool",
     "OrganizationId": "o-a1b2c3d4e5",
     "PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/boundary",
@@ -107,7 +112,7 @@ class Filled:
                 return self._ref(name)
             case {"Fn::GetAtt": [logical_id, "Arn" | "KeyId" | "Id"]}:
                 return self._arn(logical_id)
-            case {"Fn::GetAtt": [logical_id, "QueueName"]}:
+            case {"Fn::GetAtt": [logical_id, "QueueName" | "ServerId"]}:
                 return self._ref(logical_id)
             case {"Fn::Sub": str(text)}:
                 return re.sub(r"\$\{([^}]+)\}", lambda found: self._substitute(found[1]), text)
@@ -136,7 +141,9 @@ class Filled:
         return {name: self.value(output["Value"]) for name, output in self._document["Outputs"].items()}
 
     def _substitute(self, name: str) -> str:
-        return self._arn(name.removesuffix(".Arn")) if name.endswith(".Arn") else str(self._ref(name))
+        if name.endswith(".Arn"):
+            return self._arn(name.removesuffix(".Arn"))
+        return str(self._ref(name.removesuffix(".ServerId")))
 
     def _ref(self, name: str) -> str:
         if name in self._samples:
@@ -187,7 +194,7 @@ def statements(resource: Resource) -> list[Mapping[str, Json]]:
 def role_rights(template: str, role: str) -> list[Mapping[str, Json]]:
     """The statements of the managed policies that a role lists or that name it, all of which stand in its template."""
     physical = {Filled(template).value({"Ref": r.id}): r for r in Filled(template).resources()}
-    listed = [physical[arn] for arn in one_resource(template, role).properties["ManagedPolicyArns"]]
+    listed = [physical[arn] for arn in one_resource(template, role).properties.get("ManagedPolicyArns", ())]
     naming = [r for r in physical.values() if Filled(template).value({"Ref": role}) in r.properties.get("Roles", ())]
     return [statement for policy in (*listed, *naming) for statement in statements(policy)]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deployer.lake.delivery.files import RawFile
 from deployer.lake.deployed_lake import Lake
@@ -50,6 +50,18 @@ class Delivery:
 
 # A route takes the session as well as the lake: its sender may be somebody else, with rights of its own.
 Deliver = Callable[["Session", Lake, Sequence[RawFile], Callable[[str], None]], list[Delivery]]
+
+
+def put_new(s3: Any, bucket: str, key: str, path: Path) -> bool:
+    """Put a file under a key that is not there yet; whether it was new."""
+    try:
+        with path.open("rb") as body:
+            s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+    except s3.exceptions.ClientError as error:
+        if error.response["Error"]["Code"] in {"PreconditionFailed", "412"}:
+            return False
+        raise
+    return True
 
 
 def size_text(size_bytes: int) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from deployer.lake.delivery.delivery import Delivery, size_text
+from deployer.lake.delivery.delivery import Delivery, put_new, size_text
 from deployer.lake.delivery.files import RawFile
 from deployer.lake.delivery.roles import SendersRole, client_of_sender
 from deployer.lake.deployed_lake import Lake, MissingOutput
@@ -30,19 +30,8 @@ def deliver_s3(session: Session, lake: Lake, files: Sequence[RawFile], say: Call
     deliveries = []
     for number, file in enumerate(files, start=1):
         key = folder + file.object_name()
-        is_new = _put_new(s3, lake.raw_bucket, key, file)
+        is_new = put_new(s3, lake.raw_bucket, key, file.path)
         deliveries.append(Delivery(file.path, key, is_new, file.size_bytes))
         done = "delivered" if is_new else "skipped: the same content is there already today"
         say(f"{number}/{len(files)} {printable(file.path.name)} ({size_text(file.size_bytes)}) {done}")
     return deliveries
-
-
-def _put_new(s3: Any, bucket: str, key: str, file: RawFile) -> bool:
-    try:
-        with file.path.open("rb") as body:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
-    except s3.exceptions.ClientError as error:
-        if error.response["Error"]["Code"] in {"PreconditionFailed", "412"}:
-            return False
-        raise
-    return True

@@ -54,13 +54,14 @@ class RawFile:
 
         Other content never meets an existing name, and the same content always does.
         """
-        return f"{self._stem()}-{content_hash(self.path)[:HASH_LETTERS]}{self.suffix}"
+        return f"{self.stem()}-{content_hash(self.path)[:HASH_LETTERS]}{self.suffix}"
 
     def plain_name(self) -> str:
         """Return the file's own name, for senders that name their files themselves."""
-        return f"{self._stem()}{self.suffix}"
+        return f"{self.stem()}{self.suffix}"
 
-    def _stem(self) -> str:
+    def stem(self) -> str:
+        """Return the file's own name without its suffix, as it may stand in a key."""
         stem = _UNSAFE.sub("_", self.path.name[: -len(self.suffix)]).lstrip("._") or "file"
         return stem[:LONGEST_STEM]
 

@@ -3,6 +3,7 @@
 template_rules  what is refused before an operation begins, and what a change set shows
 resource_types  types and properties that our templates use and the emulator lacks, put through its own services
 buckets         properties of buckets, and the refusal to delete or replace one that holds data
+replication     replicas in another bucket, and who may write them
 trust           who may take a role, asked by STS
 web_identity    who may take one with a token, and whether the token is the issuer's
 

@@ -1,7 +1,7 @@
 """Completes AWS::S3::Bucket: the properties that the emulator drops, and buckets that still hold data.
 
-BucketEncryption, LifecycleConfiguration, LoggingConfiguration, OwnershipControls and Tags are put through the
-emulator's own S3 calls, as their XML. Deleting or replacing a bucket with objects or versions in it fails as on AWS.
+BucketEncryption, LifecycleConfiguration, LoggingConfiguration, OwnershipControls, ReplicationConfiguration and Tags are
+put through the emulator's own S3 calls, as their XML. Deleting or replacing a bucket with objects or versions in it fails as on AWS.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from deployer.local.cloudformation.replication import replication_request
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import EmulatorChanged, load, require
 
@@ -92,6 +93,12 @@ def _configurations(s3: Any) -> dict[str, tuple[str, Callable[[Any], dict[str, A
             lambda value: {"OwnershipControls": {"Rules": value["Rules"]}},
             s3._put_bucket_ownership_controls,
             s3._delete_bucket_ownership_controls,
+        ),
+        "ReplicationConfiguration": (
+            "PutBucketReplication",
+            replication_request,
+            s3._put_bucket_replication,
+            lambda bucket: s3._bucket_replication.pop(bucket, None),
         ),
         "Tags": (
             "PutBucketTagging",

@@ -136,6 +136,21 @@ KINDS: Mapping[str, Kind] = {
         "secretsmanager:UpdateSecret",
         "Name",
     ),
+    "AWS::Transfer::Server": Kind(
+        "transfer:{region}:{account}:server/{name}",
+        "transfer:CreateServer",
+        "transfer:DeleteServer",
+        "transfer:UpdateServer",
+        settings={"StructuredLogDestinations": "logs:CreateLogDelivery", "Tags": "transfer:TagResource"},
+    ),
+    "AWS::Transfer::User": Kind(
+        "transfer:{region}:{account}:user/{name}",
+        "transfer:CreateUser",
+        "transfer:DeleteUser",
+        "transfer:UpdateUser",
+        "UserName",
+        {"SshPublicKeys": "transfer:ImportSshPublicKey", "Tags": "transfer:TagResource"},
+    ),
 }
 #: What CloudFormation gives no resource to: a new key has no ARN yet.
 _WITHOUT_RESOURCE = {"kms:CreateKey"}

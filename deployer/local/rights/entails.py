@@ -14,7 +14,7 @@ from deployer.local.rights.resources import Request
 
 #: Whose calls hand a role to the service; the role then must be one that the caller may pass.
 PASSED_TO = {
-    name: f"{name}.amazonaws.com" for name in ("events", "firehose", "glue", "lambda", "scheduler", "transfer")
+    name: f"{name}.amazonaws.com" for name in ("events", "firehose", "glue", "lambda", "s3", "scheduler", "transfer")
 }
 _PASSING = ("Create", "Put", "Update")
 

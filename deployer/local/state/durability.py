@@ -56,8 +56,14 @@ def install(cloud: LocalCloud) -> None:
     durability = _durability
     replace(app, "_load_persisted_state", lambda: durability.restore())
     replace(app, "save_all", lambda services: durability.commit_everything())
+    cloud.savers.append(lambda: save_changes(durability))
     keep_sessions()
     make_object_failures_loud()
+
+
+def save_changes(durability: Durability) -> None:
+    """Save what was touched since the last time."""
+    durability.commit(set())
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:

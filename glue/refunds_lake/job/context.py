@@ -59,6 +59,8 @@ class JobOutcome:
     state: State
     recovered: str | None = None
     """The run whose publication was finished before this one began."""
+    waiting: tuple[str, ...] = ()
+    """Keys of raw objects that wait until their senders rename them."""
     swept: int = 0
     """How many files without readers were deleted."""
     sweep_failure: str | None = None

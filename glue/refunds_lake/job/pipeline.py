@@ -78,6 +78,7 @@ def carry_out(
         inputs=batch.inputs() if plan.kind in (RunKind.INCREMENT, RunKind.FULL_REFRESH) else (),
         counts=counts,
         problems=batch.problems,
+        waiting=plan.waiting,
         tables=live,
         changed=changes_between(on_record.live, live),
         note=plan.note,

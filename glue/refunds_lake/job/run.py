@@ -34,9 +34,11 @@ def run(settings: JobSettings, context: JobContext) -> JobOutcome:
                 f"finished the publication of run {on_record.last_run_id}, which had broken off: {moved} months"
             )
         _check_time_zone(settings, on_record)
-        manifest, problems = carry_out(plan_run(settings, context, on_record), settings, context, on_record)
+        plan = plan_run(settings, context, on_record)
+        manifest, problems = carry_out(plan, settings, context, on_record)
         manifests = manifests if manifest is None else (*manifests, manifest)
-        outcome = JobOutcome(manifest, problems, state_of(manifests), on_record.last_run_id if moved else None)
+        recovered = on_record.last_run_id if moved else None
+        outcome = JobOutcome(manifest, problems, state_of(manifests), recovered, plan.waiting)
         return _sweep(settings, context, manifests, outcome)
 
 

@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from refunds_lake.job.context import JobContext, JobSettings
 from refunds_lake.publishing.manifests import Problem, RunKind, State, Tables
-from refunds_lake.raw.raw_files import fresh, is_known, version_order
+from refunds_lake.raw.raw_files import fresh, is_known, version_order, waiting
 from refunds_lake.storage.objects import StoredObject
 from refunds_lake.tables.table_set import CheckFailed, TableSet
 
@@ -34,6 +34,8 @@ class RunPlan:
 
     No others are read; None where all lines are new.
     """
+    waiting: tuple[str, ...] = ()
+    """Keys of objects whose senders have not renamed them yet: nobody reads them."""
     note: str = ""
 
     @property
@@ -50,9 +52,10 @@ def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> Ru
     listing = version_order(context.raw.listing(settings.raw_prefix))
     match settings.kind:
         case RunKind.INCREMENT:
-            return RunPlan(settings.kind, fresh(listing, on_record), on_record.live)
+            return RunPlan(settings.kind, fresh(listing, on_record), on_record.live, waiting=waiting(listing))
         case RunKind.FULL_REFRESH:
-            return RunPlan(settings.kind, fresh(listing, State()), {}, _vanished(settings, on_record, listing))
+            vanished = _vanished(settings, on_record, listing)
+            return RunPlan(settings.kind, fresh(listing, State()), {}, vanished, waiting=waiting(listing))
         case RunKind.BACKFILL:
             return _backfill(settings, on_record, listing)
         case RunKind.REPLAY:

@@ -85,6 +85,8 @@ class Manifest:
     inputs: tuple[InputObject, ...] = ()
     counts: Mapping[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     problems: tuple[Problem, ...] = ()
+    waiting: tuple[str, ...] = ()
+    """Keys of raw objects that waited until their senders would rename them; left out of the file where there is none."""
     tables: Tables = dataclasses.field(default_factory=dict)
     changed: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     """Table -> the months that it published anew or emptied."""
@@ -93,6 +95,8 @@ class Manifest:
     def as_json(self) -> bytes:
         """The manifest as its file's content."""
         document = {"format": FORMAT, **dataclasses.asdict(self)}
+        if not self.waiting:
+            del document["waiting"]
         return json.dumps(document, default=utc_text, separators=(",", ":")).encode()
 
 
@@ -118,6 +122,7 @@ def manifest_of(document: Mapping[str, Any]) -> Manifest:
         "finished_at": utc_moment(document["finished_at"]),
         "inputs": tuple(inputs),
         "problems": tuple(Problem(**each) for each in document["problems"]),
+        "waiting": tuple(document.get("waiting", ())),
         "tables": {t: {m: Month(**each) for m, each in months.items()} for t, months in document["tables"].items()},
         "changed": {table: tuple(months) for table, months in document["changed"].items()},
     }

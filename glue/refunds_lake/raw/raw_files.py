@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from refunds_lake.publishing.manifests import Problem, State
 from refunds_lake.raw.blocks import Unreadable
-from refunds_lake.schema.contract import FORMATS
+from refunds_lake.schema.contract import FORMATS, is_waiting
 from refunds_lake.storage.objects import StoredObject
 
 
@@ -43,8 +43,17 @@ def version_order(objects: Iterable[StoredObject]) -> list[StoredObject]:
 
 
 def fresh(listing: Iterable[StoredObject], state: State) -> list[StoredObject]:
-    """The objects that no run in force has read, in version order; markers of folders are none."""
-    return version_order(each for each in listing if not each.key.endswith("/") and not is_known(each, state))
+    """The objects that no run in force has read, in version order; markers of folders are none, others may wait."""
+    return version_order(
+        each
+        for each in listing
+        if not each.key.endswith("/") and not is_waiting(each.key) and not is_known(each, state)
+    )
+
+
+def waiting(listing: Iterable[StoredObject]) -> tuple[str, ...]:
+    """The keys of the objects that wait for their names."""
+    return tuple(each.key for each in listing if is_waiting(each.key) and not each.key.endswith("/"))
 
 
 def inspect(
@@ -66,10 +75,8 @@ def describe(stored: StoredObject, only: tuple[int, ...] | None = None) -> RawFi
     format_ = next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
     if format_ is None:
         raise Unreadable(f"unknown suffix; known are {', '.join(FORMATS)} in lower case")
-    if name.startswith(("_", ".")):
-        raise Unreadable(
-            "a name that begins with _ or . is hidden from Athena and crawlers; deliver it under another name"
-        )
+    if name.startswith("_"):
+        raise Unreadable("a name that begins with _ is hidden from Athena and crawlers; deliver it under another name")
     if stored.size == 0:
         raise Unreadable("the object is empty (0 bytes)")
     return RawFile(stored, format_, only)

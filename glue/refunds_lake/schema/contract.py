@@ -43,6 +43,12 @@ FORMATS: Final[Mapping[str, str]] = {
     ".parquet": PARQUET,
 }
 """Suffix of a raw file -> how it is read."""
+WAITING_SUFFIXES: Final = (".tmp", ".part", ".filepart")
+
+
+def is_waiting(key: str) -> bool:
+    """Whether an object is one that its sender will rename when it is complete: clients of SFTP have these names."""
+    return key.endswith(WAITING_SUFFIXES) or "/." in key
 
 
 class Fault(Enum):

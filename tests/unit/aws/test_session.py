@@ -6,7 +6,7 @@ import socket
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import pytest
@@ -190,6 +190,7 @@ def test_who_has_ended_is_not_asked_for_minutes(monkeypatch: pytest.MonkeyPatch)
 def endpoint() -> Any:
     class Endpoint:
         url, access_key_id, secret_access_key = "http://127.0.0.1:4566", "000000000000", "local"
+        ports: ClassVar = {"gateway": 4566, "sftp": 2222}
 
     return Endpoint()
 
@@ -205,8 +206,13 @@ def test_the_local_cloud_knows_accounts_by_their_key(
         say("starting")
         return endpoint()
 
+    user = local.SftpUser("trial", Path("/project/.dataops/local/sftp/trial_ed25519"), "ssh-ed25519 AAAA")
     monkeypatch.setattr(local, "start", start)
+    monkeypatch.setattr(local, "trial_user", lambda directory: user)
     made = connect(PROJECT, Environment("uat", account=account, endpoint="local"), say=said.append)
+    assert made.environment.sftp_users == {"trial": ("ssh-ed25519 AAAA",)}
+    assert made.sftp_login == ("trial", user.private_key)
+    assert made.sftp_address("s-1.server.transfer.eu-west-1.amazonaws.com") == ("127.0.0.1", 2222)
     assert (made._access.url, made._access.access_key_id) == ("http://127.0.0.1:4566", key)
     assert said == ["starting"]
 

@@ -45,8 +45,9 @@ def test_every_key_becomes_a_value() -> None:
         region="ap-southeast-2",
         profile="uat-admin",
         parameters={"Days": "030", "Enabled": "yes", "Empty": "", "Secret": "s3cret"},
-        partner=Partner(account="999999999999", profile="partner"),
+        partner=Partner("999999999999", "partner", "arn:aws:iam::999999999999:role/us", "ID"),
         third_party=Partner(account="888888888888"),
+        sftp_users={"acme": ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF9axuj2ujobwRYDYZpN6Qxa+A+MbpfYp+EI/Ng4l7B+",)},
         tags={"owner": "finance"},
         release_max_age_days=7,
         drift_ignore=(
@@ -72,7 +73,7 @@ def test_every_key_becomes_a_value() -> None:
     assert read.environments["prod"].account == "012345670123"
     assert read.environments["prod"].termination_protection and not read.environments["uat"].termination_protection
     assert read.artifacts["Library"] == Artifact(
-        "Library", ArtifactKind.ZIP, Path("/project/glue/library"), "dataops.yml:29:18"
+        "Library", ArtifactKind.ZIP, Path("/project/glue/library"), "dataops.yml:30:18"
     )
     function = read.artifacts["Function"]
     assert function.kind is ArtifactKind.BUNDLE
@@ -82,8 +83,8 @@ def test_every_key_becomes_a_value() -> None:
         template=Path("/project/templates/storage.yaml"),
         parameters={"Days": "7"},
         outputs={"BucketName": "CopyBucketName"},
-        where="dataops.yml:35:15",
-        places={"Days": "dataops.yml:36:24", "BucketName": "dataops.yml:37:27"},
+        where="dataops.yml:36:15",
+        places={"Days": "dataops.yml:37:24", "BucketName": "dataops.yml:38:27"},
     )
 
 
@@ -116,7 +117,7 @@ MISTAKES = {
         [
             (
                 "dataops.yml:3:26: unknown key 'zebra', known are account, region, profile, endpoint, promotes_from, "
-                "release_max_age_days, parameters, partner, third_party, routes, tags, termination_protection, drift_ignore"
+                "release_max_age_days, parameters, partner, third_party, sftp_users, routes, tags, termination_protection, drift_ignore"
             )
         ],
     ),

@@ -21,6 +21,8 @@ WITHOUT_HANDLERS = {
     "AWS::Glue::SecurityConfiguration",
     "AWS::Glue::Table",
     "AWS::SNS::Subscription",
+    "AWS::Transfer::Server",
+    "AWS::Transfer::User",
 }
 
 # type -> why -> what is not granted. A property that a template begins to set moves its actions to resource_actions.py.
@@ -70,8 +72,8 @@ NOT_GRANTED: dict[str, dict[str, str]] = {
         "no template sets DeletionProtectionEnabled": "logs:PutLogGroupDeletionProtection",
     },
     "AWS::S3::Bucket": {
-        "no bucket replicates or has its inventory written by a role": """
-            iam:PassRole s3:PutBucketReplication s3:PutInventoryConfiguration s3:PutReplicationConfiguration""",
+        "no bucket has an inventory; IAM knows replication by another name": """
+            s3:PutBucketReplication s3:PutInventoryConfiguration""",
         "no bucket has a metadata table": """
             s3:CreateBucketMetadataTableConfiguration s3:DeleteBucketMetadataTableConfiguration
             s3:UpdateBucketMetadataAnnotationTableConfiguration s3:UpdateBucketMetadataInventoryTableConfiguration

@@ -33,7 +33,7 @@ from deployer.security.resource_actions import ACTIONS
 PROJECT = load_project(ROOT)
 TEMPLATES = load_templates(PROJECT)
 MANAGED_POLICIES_OF_A_ROLE = 10  # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-WITHOUT_AWS = {"cost", "iam-policy", "local", "new", "sample", "validate"}
+WITHOUT_AWS = {"cost", "iam-policy", "local", "new", "sample", "sftp", "validate"}
 
 
 def made(role: Role, environment: str = "uat") -> list[dict[str, Any]]:
@@ -136,6 +136,13 @@ NAMELESS = {
     "lakeformation:DescribeLakeFormationIdentityCenterConfiguration", "lakeformation:DescribeResource",
     "lakeformation:ListResources",
     "logs:DescribeIndexPolicies", "logs:DescribeLogGroups", "logs:DescribeResourcePolicies",
+    # The delivery of a server's log; servers and their users, whose ids are AWS's.
+    "logs:CreateLogDelivery", "logs:DeleteLogDelivery", "logs:GetLogDelivery", "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy", "logs:UpdateLogDelivery",
+    "transfer:CreateServer", "transfer:CreateUser", "transfer:DeleteServer", "transfer:DeleteSshPublicKey",
+    "transfer:DeleteUser", "transfer:DescribeServer", "transfer:DescribeUser", "transfer:ImportSshPublicKey",
+    "transfer:ListTagsForResource", "transfer:TagResource", "transfer:UntagResource", "transfer:UpdateServer",
+    "transfer:UpdateUser",
     # On change sets beside their stack: their names are unique in the account, and the stack's is in none of them.
     "cloudformation:DescribeEvents", "cloudformation:TagResource",
 }  # fmt: skip

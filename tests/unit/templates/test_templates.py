@@ -75,6 +75,7 @@ PHYSICAL_NAMES = (
 ANY_RESOURCE = {
     "bootstrap/ArtifactsKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
     "storage/DataKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
+    "storage/DataKey/ReplicationOfTheSource": "in a key policy * is the key itself",
     "storage/LogsKey/IamPoliciesOfThisAccountDecide": "in a key policy * is the key itself",
     "storage/LogsKey/CloudWatchLogsOfThisAccount": "in a key policy * is the key itself",
     "storage/LogsKey/AlertsOfThisAccount": "in a key policy * is the key itself",
@@ -282,7 +283,7 @@ def rules_admit(first: int, second: int) -> bool:
     """What CloudFormation decides of a pair of days."""
     for rule in TEMPLATES["storage"].document["Rules"].values():
         (condition,) = rule["RuleCondition"].values()
-        (assertion,) = rule["Assertions"]
+        assertion = rule["Assertions"][0]
         if condition == [{"Ref": "RawInfrequentAccessDays"}, str(first)]:
             allowed, asked = assertion["Assert"]["Fn::Contains"]
             assert asked == {"Ref": "RawArchiveDays"}
@@ -334,11 +335,12 @@ def test_a_key_rotates_and_leaves_time_to_repent(resource: Resource) -> None:
 
 @each(KEYS)
 def test_a_key_admits_only_this_account_and_conditioned_services(resource: Resource) -> None:
-    """Given a key policy, then it names the account, or a service under a condition; never anyone."""
+    """Given a key policy, then it names the account, or a service or one role of another account under a condition."""
     for statement in statements(resource):
         match statement["Principal"]:
             case {"AWS": account}:
-                assert account == f"arn:aws:iam::{SAMPLES['AWS::AccountId']}:root"
+                of_ours = account == f"arn:aws:iam::{SAMPLES['AWS::AccountId']}:root"
+                assert of_ours or "aws:PrincipalArn" in statement["Condition"]["ArnLike"]
             case {"Service": _}:
                 assert statement["Condition"]
             case other:
@@ -374,7 +376,8 @@ def test_a_role_is_taken_under_a_condition(resource: Resource) -> None:
 def test_a_role_has_managed_policies_of_its_template_only(resource: Resource) -> None:
     """Given a role, then its rights stand in managed policies of the same template: none of AWS's, none inline."""
     ours = {Filled(resource.template).value({"Ref": p.id}) for p in MANAGED_POLICIES if p.template == resource.template}
-    assert set(resource.properties["ManagedPolicyArns"]) <= ours
+    assert set(resource.properties.get("ManagedPolicyArns", ())) <= ours
+    assert role_rights(resource.template, resource.id), "by its own list, or by policies that name it"
     assert "Policies" not in resource.properties
     assert resource.properties["MaxSessionDuration"] == 3600
 
@@ -432,9 +435,9 @@ def test_the_stream_is_encrypted_and_scales_by_itself_unless_it_is_provisioned()
 
 
 def test_without_a_stream_nothing_of_route_4_is_built() -> None:
-    """Given StreamMode OFF, then no resource and no output of route 4 is there, and the other routes are as they were."""
+    """Given StreamMode OFF, then of route 4 nothing but its log group is there, and the other routes are as they were."""
     left = {resource.id for resource in Filled("ingest", without={"HasStream"}).resources()}
-    assert left == {"DropRights", "DropRole", "ThirdPartyRights", "ThirdPartyRole"}
+    assert left == {"DeliveryLogGroup", "DropRights", "DropRole", "ThirdPartyRights", "ThirdPartyRole"}
     outputs = TEMPLATES["ingest"].document["Outputs"]
     assert {name for name, output in outputs.items() if output.get("Condition") == "HasStream"} == {
         "TransactionStreamName",
@@ -514,9 +517,18 @@ def test_refusals_of_the_gateway_have_the_shape_of_the_functions() -> None:
 def test_the_api_is_off_unless_it_is_asked_for(without: set[str]) -> None:
     """Given ApiMode OFF, then nothing of route 3 is built; given the account's own role for logs, that one is left alone."""
     left = {resource.id for resource in Filled("api", without=without).resources()}
-    assert not left if "HasApi" in without else not left & {"ApiAccount", "ApiLogRole", "ApiLogRights"}
+    own_role = {"ApiAccount", "ApiLogRole", "ApiLogRights"}
+    assert left == {"ApiLogGroup"} if "HasApi" in without else not left & own_role
     assert TEMPLATES["api"].parameters["ApiMode"].default == "OFF"
-    assert all(output["Condition"] == "HasApi" for output in TEMPLATES["api"].document["Outputs"].values())
+    outputs = TEMPLATES["api"].outputs.values()
+    assert {output.name for output in outputs if output.condition != "HasApi"} == {"ApiLogGroupName"}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_stack_has_a_resource_whatever_is_switched_off(name: str) -> None:
+    """Given a template with everything switched off, then a resource is left: CloudFormation makes no stack without one."""
+    document = TEMPLATES[name].document
+    assert any("Condition" not in body for body in document["Resources"].values())
 
 
 # Catalog

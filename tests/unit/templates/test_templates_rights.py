@@ -6,15 +6,19 @@ The emulator enforces none of this in its default mode, so each role's promise i
 from __future__ import annotations
 
 import ast
+import json
 
 import botocore.session
 import pytest
 from botocore import xform_name
+from refunds_lake.schema.contract import is_waiting
 from template_model import (
     ACCOUNT,
     LONGEST_ENVIRONMENT,
+    OTHER_ACCOUNT,
     PARTNER,
     ROOT,
+    TEMPLATES,
     THIRD_PARTY,
     Filled,
     Resource,
@@ -26,6 +30,9 @@ from template_model import (
     role_rights,
     statements,
 )
+
+from deployer.project.sftp_users import USER_TYPE, with_users
+from deployer.project.templates import parse_template
 
 S3 = "s3.ap-southeast-2.amazonaws.com"
 KINESIS = "kinesis.ap-southeast-2.amazonaws.com"
@@ -46,6 +53,12 @@ VALIDATION = "operations/ValidationRole"
 MONTH_END = "month_end/StatementRole"
 FUNCTION = f"arn:aws:lambda:ap-southeast-2:{ACCOUNT}:validation-physical"
 FAILURES = f"arn:aws:sqs:ap-southeast-2:{ACCOUNT}:validationfailures-physical"
+REPLICATION = "storage/ReplicationRole"
+OWN_RAW, REPLICA = "arn:aws:s3:::rawbucket-physical", "arn:aws:s3:::replica-bucket"
+OWN_KEY = f"arn:aws:kms:ap-southeast-2:{ACCOUNT}:key/datakey-physical"
+REPLICA_KEY = f"arn:aws:kms:ap-southeast-2:{OTHER_ACCOUNT}:key/replica"
+SFTP = "sftp/UserRole"
+UPLOADED = f"{RAW}/transactions/source=sftp/acme"
 TOOL = "ingest/ThirdPartyRole"
 DROPPED = f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.csv"
 CATALOG = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:datacatalog/AwsDataCatalog"
@@ -334,6 +347,32 @@ REQUESTS = [
     ("api/IngestRole", "s3:PutObject", f"{RAW}/transactions/source=stream/a.gz", {}, False),
     ("api/ApiLogRole", "logs:PutLogEvents", f"{LOGS}apiloggroup-physical:log-stream:a", {}, True),
     ("api/ApiLogRole", "logs:DeleteLogGroup", f"{LOGS}apiloggroup-physical", {}, False),
+    # A user of the SFTP server lists and puts; what waits for its name it may read and delete, which is a rename.
+    (SFTP, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=sftp/acme/"}, True),
+    (SFTP, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=s3/"}, False),
+    (SFTP, "s3:ListBucket", RAW, {}, False),
+    (SFTP, "s3:PutObject", f"{UPLOADED}/day.csv", {}, True),
+    (SFTP, "s3:PutObject", f"{RAW}/transactions/source=s3/day.csv", {"s3:if-none-match": "*"}, False),
+    (SFTP, "s3:GetObject", f"{UPLOADED}/day.csv", {}, False),
+    (SFTP, "s3:DeleteObject", f"{UPLOADED}/day.csv", {}, False),
+    (SFTP, "s3:GetObject", f"{UPLOADED}/day.csv.tmp", {}, True),
+    (SFTP, "s3:DeleteObject", f"{UPLOADED}/day.csv.filepart", {}, True),
+    (SFTP, "s3:DeleteObject", f"{UPLOADED}/.day.csv", {}, True),
+    (SFTP, "s3:DeleteObjectVersion", f"{UPLOADED}/day.csv.tmp", {}, False),
+    (SFTP, "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    (SFTP, "kms:Decrypt", DATA_KEY, {}, False),
+    # Replication reads transaction files and writes their replicas, in one bucket and with one key.
+    (REPLICATION, "s3:GetReplicationConfiguration", "arn:aws:s3:::rawbucket-physical", {}, True),
+    (REPLICATION, "s3:GetObjectVersionForReplication", f"{OWN_RAW}/transactions/source=s3/a.csv", {}, True),
+    (REPLICATION, "s3:GetObjectVersionForReplication", f"{OWN_RAW}/smoke/a.csv", {}, False),
+    (REPLICATION, "s3:ReplicateObject", f"{REPLICA}/transactions/source=s3/a.csv", {}, True),
+    (REPLICATION, "s3:ReplicateObject", f"{OWN_RAW}/transactions/source=s3/a.csv", {}, False),
+    (REPLICATION, "s3:ReplicateDelete", f"{REPLICA}/transactions/source=s3/a.csv", {}, False),
+    (REPLICATION, "s3:PutObject", f"{REPLICA}/transactions/source=s3/a.csv", {}, False),
+    (REPLICATION, "kms:Encrypt", REPLICA_KEY, {"kms:ViaService": S3}, True),
+    (REPLICATION, "kms:Decrypt", REPLICA_KEY, {"kms:ViaService": S3}, False),
+    (REPLICATION, "kms:Decrypt", OWN_KEY, {"kms:ViaService": S3}, True),
+    (REPLICATION, "kms:Decrypt", OWN_KEY, {}, False),
     # Firehose reads one stream, writes two prefixes, and reports.
     ("ingest/DeliveryRole", "kinesis:GetRecords", STREAM, {}, True),
     ("ingest/DeliveryRole", "kinesis:PutRecord", STREAM, {}, False),
@@ -408,6 +447,72 @@ def test_only_the_sender_with_the_external_id_takes_its_role(role: str, account:
     assert policy_allows(judged, "sts:AssumeRole", "*", {"sts:ExternalId": external_id})
     assert not policy_allows(judged, "sts:AssumeRole", "*", {"sts:ExternalId": "guessed"})
     assert not policy_allows(judged, "sts:AssumeRole", "*", {})
+
+
+def test_a_waiting_name_is_the_same_for_the_job_and_the_sftp_role() -> None:
+    """Given the job's rule of names that wait, then these are exactly what a user of the SFTP server may delete."""
+    rights = role_rights("sftp", "UserRole")
+    for name in ("a.csv", "a.tmp", "a.csv.part", "a.filepart", ".a.csv", "in/.a.csv", "part", "a.tmp.csv", "a.parts"):
+        may_delete = policy_allows(rights, "s3:DeleteObject", f"{UPLOADED}/{name}")
+        assert may_delete is is_waiting(f"transactions/source=sftp/acme/{name}"), name
+
+
+def test_a_session_of_sftp_ends_at_the_users_folder() -> None:
+    """Given a user written out from the template, then its session policy is short enough and knows its folder alone."""
+    template = TEMPLATES["sftp"]
+    users = dict.fromkeys(("acme", "acme-west"), ("ssh-ed25519 AAAA",))
+    written = parse_template(with_users(template, users), template.path)
+    assert {r.logical_id for r in written.resources.values() if r.type == USER_TYPE} == {"Useracme", "UseracmeXwest"}
+    properties = written.document["Resources"]["Useracme"]["Properties"]
+    policy = Filled("sftp").value(properties["Policy"])
+    assert len(policy) <= 2048
+    session = json.loads(policy)["Statement"]
+    for action in ("s3:PutObject", "s3:DeleteObject"):
+        assert policy_allows(session, action, f"{UPLOADED}/day.csv.tmp")
+        assert not policy_allows(session, action, f"{UPLOADED}-west/day.csv.tmp")
+        assert not policy_allows(session, action, f"{RAW}/transactions/source=sftp/day.csv.tmp")
+    assert policy_allows(session, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=sftp/acme/"})
+    assert not policy_allows(session, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=sftp/acme-west/"})
+    assert properties["HomeDirectoryType"] == "LOGICAL"
+
+
+def test_replicas_come_from_one_role_of_one_account() -> None:
+    """Given the raw bucket and its key, when replicas arrive, then they are the source's replication role's, or denied."""
+    policy = statements(one_resource("storage", "RawBucketPolicy", without={"HasOrganization"}))
+    key = [{**each, "Resource": each["Resource"]} for each in statements(one_resource("storage", "DataKey"))]
+    ours = f"arn:aws:iam::{OTHER_ACCOUNT}:role/refunds-lake-prod-storage-ReplicationRole-1A2B"
+    for role, allowed in ((ours, True), (f"arn:aws:iam::{OTHER_ACCOUNT}:role/admin", False)):
+        said = {**OVER_TLS, "aws:PrincipalArn": role}
+        assert policy_allows(policy, "s3:ReplicateObject", f"{OWN_RAW}/transactions/a.csv", said) is allowed
+        assert not policy_allows(policy, "s3:ReplicateObject", f"{OWN_RAW}/smoke/a.csv", said)
+        assert not policy_allows(policy, "s3:ReplicateDelete", f"{OWN_RAW}/transactions/a.csv", said)
+        of_others = [each for each in key if each["Principal"]["AWS"] == f"arn:aws:iam::{OTHER_ACCOUNT}:root"]
+        through_s3 = {"aws:PrincipalArn": role, "kms:ViaService": S3}
+        assert policy_allows(of_others, "kms:Encrypt", OWN_KEY, through_s3) is allowed
+        assert not policy_allows(of_others, "kms:Encrypt", OWN_KEY, {"aws:PrincipalArn": role})
+        assert not policy_allows(of_others, "kms:Decrypt", OWN_KEY, through_s3)
+
+
+def test_nothing_is_replicated_unasked() -> None:
+    """Given no account at either end, then there is no role, no rule, and nobody of another account in any policy."""
+    off = {"HasReplica", "HasReplicaSource", "HasOrganization"}
+    resources = {each.id: each for each in Filled("storage", without=off).resources()}
+    assert not {"ReplicationRole", "ReplicationRights"} & resources.keys()
+    assert "ReplicationConfiguration" not in resources["RawBucket"].properties
+    assert OTHER_ACCOUNT not in str([resources[name].properties for name in ("RawBucketPolicy", "DataKey")])
+
+
+def test_only_transfer_family_takes_the_role_of_the_users() -> None:
+    """Given the role, when another service, account or server asks for it, then the answer is no."""
+    (trust,) = statements(one_resource("sftp", "UserRole"))
+    judged = [{**trust, "Resource": "*"}]
+    of_ours = f"arn:aws:transfer:ap-southeast-2:{ACCOUNT}:user/server-physical/acme"
+    assert trust["Principal"] == {"Service": "transfer.amazonaws.com"}
+    given = {"aws:SourceAccount": ACCOUNT, "aws:SourceArn": of_ours}
+    assert policy_allows(judged, "sts:AssumeRole", "*", given)
+    assert not policy_allows(judged, "sts:AssumeRole", "*", {**given, "aws:SourceAccount": PARTNER})
+    another = of_ours.replace("server-physical", "another")
+    assert not policy_allows(judged, "sts:AssumeRole", "*", {**given, "aws:SourceArn": another})
 
 
 # S3's calls do not have the names of the rights they need.

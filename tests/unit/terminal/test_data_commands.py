@@ -212,6 +212,19 @@ def test_run_with_nothing_new(dataops: Run, session: Any) -> None:
     assert "transactions/b.xyz: unknown suffix" in out
 
 
+def test_run_lists_what_waits(dataops: Run, session: Any) -> None:
+    """Given uploads that are not renamed yet, when the job runs, then they are listed, apart from what cannot be read."""
+    waiting = "transactions/source=sftp/acme/day.csv.tmp"
+    session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, waiting=(waiting,), problems=())))
+    assert dataops("run", "--env", "test")[1].splitlines()[-2:] == [
+        "1 files wait until their senders rename them:",
+        f"  {waiting}",
+    ]
+    session.glue = FakeGlue()
+    session.logs = FakeLogs(events=[("/job/output", 1, json.dumps({"run_id": None, "waiting": [waiting]}))])
+    assert waiting in dataops("run", "--env", "test")[1]
+
+
 def test_run_that_fails_prints_cause_and_log(dataops: Run, session: Any) -> None:
     """Given a job that fails, when it runs, then the log's end comes first, the cause last, and the next step."""
     session.glue = FakeGlue(ends=[{"JobRunState": "FAILED", "ErrorMessage": "SystemExit: 1"}])

@@ -1,0 +1,72 @@
+"""``dataops sftp``: the users of the SFTP route, which dataops.yml declares."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from deployer.documents import as_document
+from deployer.errors import UsageError
+from deployer.terminal.app import App
+from deployer.terminal.options import env_option, examples
+
+
+@dataclass(frozen=True)
+class SftpUserAdded:
+    """What was written into dataops.yml; false: the user had this key already."""
+
+    env: str
+    user: str
+    added: bool
+
+
+@click.group("sftp")
+def sftp_group() -> None:
+    """The users of the SFTP route."""
+
+
+@sftp_group.command("add-user", epilog=examples("dataops sftp add-user --env uat acme --key acme_ed25519.pub"))
+@env_option
+@click.option("--key", required=True, metavar="FILE", type=click.Path(path_type=Path), help="The public key (.pub).")
+@click.argument("name", metavar="NAME")
+@click.pass_obj
+def add_user(app: App, env_name: str, key: Path, name: str) -> None:
+    """Write user NAME with its public key into dataops.yml; the next deployment creates it.
+
+    The key's comment is left out. A user that is there gets one key more.
+    """
+    from deployer.project.config import CONFIG_FILE
+    from deployer.project.edit import with_sftp_user
+
+    app.environment(env_name)
+    line = read_key(key)
+    file = app.project_dir / CONFIG_FILE
+    before = file.read_text(encoding="utf-8")
+    after = with_sftp_user(before, env_name, name, line)
+    if after != before:
+        unfinished = file.with_name(f".{file.name}.{os.getpid()}")
+        unfinished.write_text(after, encoding="utf-8")
+        unfinished.chmod(file.stat().st_mode)
+        os.replace(unfinished, file)
+    result = SftpUserAdded(env_name, name, after != before)
+    app.say(f"next: dataops deploy --env {env_name}")
+    done = f"user {name} is written into {CONFIG_FILE}" if result.added else f"user {name} has this key already"
+    app.emit(as_document(result), done)
+
+
+def read_key(path: Path) -> str:
+    """Return type and content of the one public key in a file. Raises UsageError for anything else."""
+    from deployer.project.ssh_keys import problem_of_key
+
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {error}", hint="--key names a .pub file") from error
+    if "PRIVATE KEY" not in text and len(text.splitlines()) != 1:
+        raise UsageError(f"{path}: has {len(text.splitlines())} lines, a public key is one", hint="name a .pub file")
+    if problem := problem_of_key(text):
+        raise UsageError(f"{path}: {problem}", hint="ssh-keygen -t ed25519 -f acme_ed25519 makes a pair")
+    return " ".join(text.split()[:2])

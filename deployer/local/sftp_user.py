@@ -1,0 +1,47 @@
+"""The SFTP user that every local environment has without being asked: its name, and a key pair below .dataops/local.
+
+The key is made when it is first asked for, by the environment that declares the user and by whoever uploads as it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.local.paths import LocalPaths, private
+from deployer.local.process.errors import MissingExtra
+
+NAME = "trial"
+
+
+@dataclass(frozen=True)
+class SftpUser:
+    """A user, the file of its private key, and its public key as a line."""
+
+    name: str
+    private_key: Path
+    public_key: str
+
+
+def trial_user(project_dir: Path) -> SftpUser:
+    """The trial user of a checkout's local cloud; its key is made once, and goes with `local reset`."""
+    path = LocalPaths.of(project_dir).sftp_key
+    public = path.with_suffix(".pub")
+    if not path.exists() or not public.exists():
+        _make(path, public)
+    return SftpUser(NAME, path, public.read_text(encoding="ascii").strip())
+
+
+def _make(path: Path, public: Path) -> None:
+    try:
+        import asyncssh
+    except ImportError as error:
+        raise MissingExtra("asyncssh is not installed", hint="pip install -e '.[local]'") from error
+    key = asyncssh.generate_private_key("ssh-ed25519", comment=f"{NAME}@local")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    with open(unfinished, "wb", opener=private) as file:
+        file.write(key.export_private_key())
+    public.write_bytes(key.export_public_key())
+    os.replace(unfinished, path)

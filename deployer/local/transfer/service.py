@@ -1,0 +1,52 @@
+"""The emulator's SFTP server gets our files, and DescribeServer tells what AWS tells of a server.
+
+MiniStack's own sessions write around S3: without a file on disk, a version, a key or a right of the user.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from deployer.local.completion import LocalCloud
+from deployer.local.emulator.private_parts import load, replace, require
+from deployer.local.transfer.resource_types import KEPT, register
+
+
+def install(cloud: LocalCloud) -> None:
+    """Register the types, and take hold of the server before it starts."""
+    transfer = load("services.transfer")
+    for name in ("_servers", "_users", "_sftp_normalize_virtual_path", "_sftp_resolve_s3_target", "sftp_start"):
+        require(transfer, name)
+    for name in ("_object_disk_path", "_in_account", "_dispatch"):
+        require(load("services.s3"), name)
+    register()
+    build_runtime = require(transfer, "_ensure_sftp_runtime", ())
+
+    def build_ours() -> None:
+        build_runtime()
+        from deployer.local.transfer.sftp_files import SftpFiles  # with asyncssh behind it: when a server starts
+
+        # Per-server ports are off: whom a key belongs to decides which server it is.
+        transfer._MiniStackSFTPServer = lambda channel, restrict_to_server_id=None: SftpFiles(channel, cloud.save)  # type: ignore[attr-defined]
+
+    replace(transfer, "_ensure_sftp_runtime", build_ours)
+    describe = require(transfer, "_describe_server", ("data",))
+    replace(transfer, "_describe_server", described_by(transfer, describe))
+
+
+def described_by(transfer: Any, describe: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+    """DescribeServer with what the emulator leaves out."""
+
+    def describe_server(data: dict[str, Any]) -> Any:
+        status, headers, body = describe(data)
+        if status != 200:
+            return status, headers, body
+        server = json.loads(body)["Server"]
+        record = transfer._servers[server["ServerId"]]
+        server.update({name: record[name] for name in KEPT if name in record})
+        server["HostKeyFingerprint"] = transfer._sftp_load_or_generate_host_key().get_fingerprint()
+        return transfer.json_response({"Server": server})
+
+    return lambda data: describe_server(data)

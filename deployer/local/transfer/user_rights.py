@@ -1,0 +1,26 @@
+"""What a user of the SFTP server may do: what its role allows, as far as its session policy does, too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.local.emulator.private_parts import load
+from deployer.local.rights.judging import Denied
+from deployer.local.rights.objects import ObjectRights
+from deployer.local.rights.roles import taken_by
+
+SERVICE = "transfer.amazonaws.com"
+
+
+def rights_of(user: Mapping[str, Any]) -> ObjectRights:
+    """The rights of the user's session. Raises Denied when the role does not trust Transfer Family with this user."""
+    if not user.get("Role"):
+        raise Denied(f"user {user['UserName']} has no role")
+    role = taken_by(SERVICE, str(user["Role"]), str(user["UserName"]), {"aws:SourceArn": user["Arn"]})
+    principal = role.principal()
+    if user.get("Policy"):
+        session = load("core.iam_evaluator").parse_policy_document(str(user["Policy"]))
+        principal = dataclasses.replace(principal, limits=[*principal.limits, [session]])
+    return ObjectRights(principal)
