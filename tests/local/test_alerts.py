@@ -20,9 +20,8 @@ CANARY = "cAnArY"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
     """A deployed lake whose alerts nobody has sent anywhere yet."""
-    project = LocalProject.copy_to(tmp_path_factory.mktemp("alerts"))
+    project = LocalProject.deployed(tmp_path_factory, "alerts")
     try:
-        project.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
         yield project
     finally:
         project.dataops("local", "stop", check=False)

@@ -29,9 +29,8 @@ KEYS = Credentials("000000000000", "local")
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
     """The project, deployed to a local cloud of its own."""
-    project = LocalProject.copy_to(tmp_path_factory.mktemp("load"))
+    project = LocalProject.deployed(tmp_path_factory, "load")
     try:
-        project.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
         yield project
     finally:
         local.stop(project.directory)

@@ -1,7 +1,6 @@
 """The daily validation of a deployed lake with planted faults: by `dataops check`, and by the function itself."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
+from local_project import LocalProject
 from repository import ROOT
 
 DATAOPS = str(Path(sys.executable).with_name("dataops"))
@@ -68,9 +68,7 @@ class Lakehouse:
 @pytest.fixture(scope="module")
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     """Deploy, deliver the faults, run the job."""
-    directory = tmp_path_factory.mktemp("validated")
-    for name in ("templates", "glue", "athena", "functions"):
-        shutil.copytree(ROOT / name, directory / name)
+    directory = LocalProject.deployed(tmp_path_factory, "validated").directory
     config = (ROOT / "dataops.yml").read_text(encoding="utf-8")
     (directory / "dataops.yml").write_text(config.replace("    endpoint: local\n", f"    endpoint: local\n{ROUTES}", 1))
     (directory / "faults.jsonl").write_text("".join(json.dumps(line) + "\n" for line in FAULTS))

@@ -65,9 +65,8 @@ class Day:
 
 @pytest.fixture(scope="module")
 def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
-    project = LocalProject.copy_to(tmp_path_factory.mktemp("day"))
+    project = LocalProject.deployed(tmp_path_factory, "day")
     try:
-        project.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
         with serve() as webhook:
             assert project.set_webhook(webhook.url).returncode == 0
             yield Day(project, webhook)

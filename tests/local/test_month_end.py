@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -21,6 +20,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from local_cloud import eventually
+from local_project import LocalProject
 from refunds_statements.calendar import next_month
 from repository import ROOT
 
@@ -146,14 +146,8 @@ def masked(text: str) -> str:
 @pytest.fixture(scope="module")
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     """Deploy and load the first arrivals."""
-    directory = tmp_path_factory.mktemp("month-end")
-    for name in ("templates", "glue", "athena", "functions"):
-        shutil.copytree(ROOT / name, directory / name)
-    shutil.copy(ROOT / "dataops.yml", directory)
-    lakehouse = Lakehouse(directory)
+    lakehouse = Lakehouse(LocalProject.deployed(tmp_path_factory, "month-end").directory)
     try:
-        done = lakehouse.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
-        assert done.returncode == 0, done.stdout + done.stderr
         lakehouse.load("first.jsonl", FIRST)
         yield lakehouse
     finally:

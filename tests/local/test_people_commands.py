@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from deployed_project import DeployedProject
+from local_project import LocalProject
 
 PURCHASE = {"id": "P1", "type": "purchase", "timestamp": "2026-09-01T10:00:00Z", "amount": "100.00"}
 GOOD = [
@@ -22,9 +23,8 @@ BAD = ['{"id": "R2", "type": "refund", "amount": "1.00"}', '{"id": "R3", \x1b[31
 @pytest.fixture(scope="module")
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployedProject]:
     """A deployed lake with two good records and two bad ones."""
-    project = DeployedProject.copy(tmp_path_factory.mktemp("people"))
+    project = DeployedProject(LocalProject.deployed(tmp_path_factory, "people").directory)
     try:
-        project.must("deploy", "--env", "local", "--yes", "--no-smoke")
         project.deliver("records.jsonl", [*map(json.dumps, GOOD), *BAD])
         yield project
     finally:

@@ -36,9 +36,8 @@ PARTNER, TOOL = "999999999999", "888888888888"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
     """The project, deployed to a local cloud of its own."""
-    project = LocalProject.copy_to(tmp_path_factory.mktemp("routes"))
+    project = LocalProject.deployed(tmp_path_factory, "routes")
     try:
-        project.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
         yield project
     finally:
         local.stop(project.directory)

@@ -1,8 +1,13 @@
-"""A copy of the project in a folder of its own, and the command line in it: what a person does who tries it out."""
+"""A copy of the project in a folder of its own, and the command line in it: what a person does who tries it out.
+
+A lake is deployed once for all tests that want one; each gets a copy of that checkout, which is a checkout of its own.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +18,8 @@ from typing import Any, Self
 import boto3
 import pytest
 from repository import ROOT
+
+from deployer import local
 
 DATAOPS = str(Path(sys.executable).with_name("dataops"))
 PARTS = ("templates", "glue", "athena", "functions")
@@ -29,6 +36,14 @@ class LocalProject:
         for name in PARTS:
             shutil.copytree(ROOT / name, directory / name)
         shutil.copy(ROOT / "dataops.yml", directory)
+        return cls(directory)
+
+    @classmethod
+    def deployed(cls, tmp_path_factory: pytest.TempPathFactory, name: str) -> LocalProject:
+        """A project with a deployed lake in which nothing has happened yet, running."""
+        directory = tmp_path_factory.mktemp(name) / "project"
+        copy_deployed(tmp_path_factory, directory)
+        local.start(directory, say=lambda text: None)
         return cls(directory)
 
     def dataops(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -65,3 +80,19 @@ class LocalProject:
         """The outputs of one deployed stack."""
         stacks = self.client("cloudformation").describe_stacks(StackName=f"refunds-lake-local-{stack}")["Stacks"]
         return {each["OutputKey"]: each["OutputValue"] for each in stacks[0]["Outputs"]}
+
+
+def copy_deployed(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> None:
+    """Copy a checkout with a deployed lake, whose local cloud is stopped, to where nothing is; deploy it if nobody has."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with (shared / "deployed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "deployed").exists():
+            project = LocalProject.copy_to(shared / "deploying")
+            try:
+                project.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
+            finally:
+                project.dataops("local", "stop")
+            project.directory.rename(shared / "deployed")
+    shutil.copytree(shared / "deployed", directory, symlinks=True)
