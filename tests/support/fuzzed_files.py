@@ -60,7 +60,7 @@ def _parquet(random: Random) -> tuple[str, bytes]:
 
 def _long_parquet(random: Random) -> tuple[str, bytes]:
     """Few bytes that are many rows: one value, repeated."""
-    rows = random.choice([1_000, 100_000])
+    rows = random.choice([1_000, 100_000, 2_000_000])
     columns = {name: pa.array(["x"] * rows) for name in ("id", "type", "timestamp", "amount")}
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression=random.choice(["none", "zstd"]))

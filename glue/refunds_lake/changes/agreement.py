@@ -54,11 +54,7 @@ counted_refund as (
     where kept_refund.month != kept_purchase.month
 )
 
-select
-    counted_refund.customer_id,
-    counted_refund.month,
-    counted_refund.amount
-from counted_refund
+select * from counted_refund
 """
 """refunds.sql up to its sums, and with the refund's month: a test holds the two texts together."""
 

@@ -5,6 +5,7 @@ Only pointers live here. A month changes for every reader at once because its po
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -20,12 +21,12 @@ class CatalogError(JobFailure):
     """The catalog refused a change; the message names table, month and reason."""
 
 
+@dataclasses.dataclass(frozen=True)
 class GlueCatalog:
     """A Glue database through a boto3 client."""
 
-    def __init__(self, client: Any, database: str) -> None:
-        self._client = client
-        self._database = database
+    client: Any
+    database: str
 
     def columns(self, table: str) -> Columns:
         """Name and type of the table's columns, without the partition key; raises CatalogError without a table."""
@@ -33,8 +34,8 @@ class GlueCatalog:
 
     def months(self, table: str) -> dict[str, str]:
         """Month -> location of every published month."""
-        pages = self._client.get_paginator("get_partitions").paginate(
-            DatabaseName=self._database, TableName=table, ExcludeColumnSchema=True
+        pages = self.client.get_paginator("get_partitions").paginate(
+            DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True
         )
         return {
             partition["Values"][0]: partition["StorageDescriptor"]["Location"]
@@ -45,32 +46,30 @@ class GlueCatalog:
     def create(self, table: str, locations: Mapping[str, str]) -> None:
         """Add months, each to be read from its location; raises CatalogError for one that is there."""
         for entries in self._batches(table, locations):
-            self._check(table, self._client.batch_create_partition, PartitionInputList=entries)
+            self._check(table, self.client.batch_create_partition, PartitionInputList=entries)
 
     def update(self, table: str, locations: Mapping[str, str]) -> None:
         """Let months that are there be read from their locations; raises CatalogError for one that is not."""
         for entries in self._batches(table, locations):
             moved = [{"PartitionValueList": each["Values"], "PartitionInput": each} for each in entries]
-            self._check(table, self._client.batch_update_partition, Entries=moved)
+            self._check(table, self.client.batch_update_partition, Entries=moved)
 
     def drop(self, table: str, months: Iterable[str]) -> None:
         """Remove months from the table; months that are not there are fine."""
         for month in months:
             try:
-                self._client.delete_partition(DatabaseName=self._database, TableName=table, PartitionValues=[month])
-            except self._client.exceptions.EntityNotFoundException:
+                self.client.delete_partition(DatabaseName=self.database, TableName=table, PartitionValues=[month])
+            except self.client.exceptions.EntityNotFoundException:
                 continue
 
     def _storage(self, table: str) -> dict[str, Any]:
         try:
-            response = self._client.get_table(DatabaseName=self._database, Name=table)
-        except self._client.exceptions.EntityNotFoundException as error:
-            raise CatalogError(
-                f"the catalog has no table {self._database}.{table}; deploy the catalog first"
-            ) from error
+            response = self.client.get_table(DatabaseName=self.database, Name=table)
+        except self.client.exceptions.EntityNotFoundException as error:
+            raise CatalogError(f"the catalog has no table {self.database}.{table}; deploy the catalog first") from error
         keys = [key["Name"] for key in response["Table"].get("PartitionKeys", [])]
         if keys != [PARTITION_KEY]:
-            raise CatalogError(f"{self._database}.{table} is partitioned by {keys}, not by [{PARTITION_KEY!r}]")
+            raise CatalogError(f"{self.database}.{table} is partitioned by {keys}, not by [{PARTITION_KEY!r}]")
         storage: dict[str, Any] = response["Table"]["StorageDescriptor"]
         return storage
 
@@ -83,9 +82,9 @@ class GlueCatalog:
 
     def _check(self, table: str, call: Callable[..., dict[str, Any]], **arguments: Any) -> None:
         """Call; Glue answers well and lists the partitions that it refused."""
-        for entry in call(DatabaseName=self._database, TableName=table, **arguments).get("Errors") or []:
+        for entry in call(DatabaseName=self.database, TableName=table, **arguments).get("Errors") or []:
             month = entry["PartitionValueList" if "PartitionValueList" in entry else "PartitionValues"][0]
             detail = entry.get("ErrorDetail", {})
             raise CatalogError(
-                f"{self._database}.{table} month {month}: {detail.get('ErrorCode')} {detail.get('ErrorMessage')}"
+                f"{self.database}.{table} month {month}: {detail.get('ErrorCode')} {detail.get('ErrorMessage')}"
             )

@@ -17,6 +17,7 @@ from refunds_lake.publishing.manifests import Manifest, ManifestError, RunKind, 
 INTENT, CHECKPOINT = "_publishing.json", "_checkpoint.json.gz"
 _KEPT: Final = ("run_id", "job_run_id", "kind", "started_at", "finished_at", "reporting_time_zone", "inputs", "counts",
                 "problems", "note")  # fmt: skip
+_MONTH: Final = ("location", "rows", "checksum")
 _MANIFEST: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+\.json")
 
 
@@ -27,33 +28,24 @@ def is_file(name: str) -> bool:
 
 def carried_over(bodies: Mapping[str, bytes]) -> list[Manifest]:
     """Today's manifests of the runs in these control files, numbered in run order; raises ManifestError."""
-    documents = [_parsed(name, body) for name, body in sorted(bodies.items()) if _MANIFEST.fullmatch(name)]
-    if INTENT in bodies:
-        intent = _parsed(INTENT, bodies[INTENT])
-        documents += [intent] if intent["run_id"] not in {each["run_id"] for each in documents} else []
     carried: list[Manifest] = []
     standing: list[Manifest] = []
-    for number, document in enumerate(documents, 1):
-        is_rollback = document["kind"] == RunKind.ROLLBACK
-        while is_rollback and standing and standing[-1].run_id != document["returns_to"]:
-            standing.pop()
+    for name in (*sorted(filter(_MANIFEST.fullmatch, bodies)), *({INTENT} & bodies.keys())):
         try:
-            carried.append(_converted(document, number, standing[-1] if standing else None))
+            document = json.loads(bodies[name])
+            if document["format"] != 1:
+                raise ManifestError(f"{name}: format {document['format']} is not known under this name")
+            if document["run_id"] in {each.run_id for each in carried}:
+                continue  # an intent whose run wrote its manifest before it died
+            is_rollback = document["kind"] == RunKind.ROLLBACK
+            while is_rollback and standing and standing[-1].run_id != document["returns_to"]:
+                standing.pop()
+            carried.append(_converted(document, len(carried) + 1, standing[-1] if standing else None))
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestError(f"{document['run_id']}: not a run manifest ({error!r})") from error
+            raise ManifestError(f"{name}: not a run manifest ({error!r})") from error
         if not is_rollback:
             standing.append(carried[-1])
     return carried
-
-
-def _parsed(name: str, body: bytes) -> dict[str, Any]:
-    try:
-        document: dict[str, Any] = json.loads(body)
-        if document["format"] != 1:
-            raise ManifestError(f"{name}: format {document['format']} is not known under this name")
-        return {**document, "run_id": document["run_id"], "kind": document["kind"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(f"{name}: not a run manifest ({error!r})") from error
 
 
 def _converted(document: Mapping[str, Any], number: int, parent: Manifest | None) -> Manifest:
@@ -62,19 +54,14 @@ def _converted(document: Mapping[str, Any], number: int, parent: Manifest | None
     if parent is not None and document["kind"] != RunKind.FULL_REFRESH:
         live = dataclasses.asdict(parent)["tables"]
     for table, months in published.items() if document["kind"] != RunKind.ROLLBACK else ():
-        live[table] = {month: each for month, each in live.get(table, {}).items() if month not in months}
-        live[table] |= {month: _live(each) for month, each in months.items() if each["location"] is not None}
-    fields = {name: document[name] for name in _KEPT}
+        there = {month: {name: each[name] for name in _MONTH} for month, each in months.items() if each["location"]}
+        live[table] = {**{month: each for month, each in live.get(table, {}).items() if month not in months}, **there}
     return manifest_of(
         {
-            **fields,
+            **{name: document[name] for name in _KEPT},
             "number": number,
             "parent": parent.run_id if parent is not None else None,
             "tables": {table: months for table, months in live.items() if months},
             "changed": {table: sorted(months) for table, months in published.items()},
         }
     )
-
-
-def _live(month: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: month[name] for name in ("location", "rows", "checksum")}

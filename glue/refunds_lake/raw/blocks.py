@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from importlib import import_module
-from typing import Any, Final, NamedTuple
+from importlib.util import find_spec
+from typing import Final, NamedTuple
 
 BLOCK_BYTES: Final = 8 << 20
 LONGEST_LINE_BYTES: Final = 32 << 20
@@ -15,15 +16,8 @@ LONGEST_LINE_BYTES: Final = 32 << 20
 _MIB: Final = 1 << 20
 
 
-def _library() -> Any:
-    """isal does what zlib does in a third of the time, but Glue's image does not have it."""
-    try:
-        return import_module("isal.isal_zlib")
-    except ImportError:
-        return import_module("zlib")
-
-
-_ZLIB: Final = _library()
+_ZLIB: Final = import_module("isal.isal_zlib" if find_spec("isal") else "zlib")
+"""isal does what zlib does in a third of the time, but Glue's image does not have it."""
 
 
 class Unreadable(Exception):

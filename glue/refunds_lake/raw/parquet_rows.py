@@ -35,11 +35,16 @@ _MOST_ENTRIES: Final = 10_000
 version 24 columns within each other take its stack."""
 _FAR_MILLIS: Final = 10**15
 """Later than any year of four digits."""
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
-def open_parquet(body: IO[bytes]) -> pq.ParquetFile:
-    """A Parquet file by its footer; raises Unreadable, OSError or ArrowException when it cannot be read."""
+def open_parquet(body: IO[bytes], size: int) -> pq.ParquetFile:
+    """A Parquet file of some bytes by its footer; raises Unreadable, OSError or ArrowException when it cannot be read."""
     rows = pq.ParquetFile(body, thrift_container_size_limit=_MOST_ENTRIES)
+    if (announced := rows.metadata.num_rows) > size:  # a value that is repeated takes no bytes, but each row takes time
+        raise Unreadable(
+            f"it announces {announced:,} rows in {size:,} bytes: no ids of so many records have room there"
+        )
     schema = rows.schema_arrow
     check_columns([name.lower() for name in schema.names])
     for name, type_ in zip(map(str.lower, schema.names), schema.types, strict=True):
@@ -116,15 +121,12 @@ def _row_text(columns: Mapping[str, pa.Array]) -> Callable[[int], str]:
         is_number = pa.types.is_decimal(column.type) or pa.types.is_integer(column.type)
         return column if is_number else _as_text(column).view(pa.binary())
 
-    return lambda row: _row_as_json({name: shown(name)[row].as_py() for name in FIELDS if name in columns})
+    names = [name for name in FIELDS if name in columns]
+    return lambda row: "{" + ",".join(f'"{name}":{_cell_as_json(shown(name)[row].as_py())}' for name in names) + "}"
 
 
-def _row_as_json(fields: Mapping[str, Any]) -> str:
-    """A row as JSON, numbers as they are."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, Decimal):
-            return str(value)
-        return json.dumps(value.decode("utf-8", "replace") if isinstance(value, bytes) else value, ensure_ascii=False)
-
-    return "{" + ",".join(f"{json.dumps(name)}:{text(value)}" for name, value in fields.items()) + "}"
+def _cell_as_json(value: Any) -> str:
+    """A cell as JSON, a number as it is."""
+    if isinstance(value, Decimal):
+        return str(value)
+    return _AS_JSON(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)

@@ -42,7 +42,7 @@ def _parquet_records(store: ObjectStore, file: RawFile) -> Iterator[Records]:
             spool.write(chunk)
     with spool:
         with blamed("its footer cannot be read"):
-            rows = open_parquet(spool)
+            rows = open_parquet(spool, file.stored.size)
         with blamed("the Parquet file is corrupt"):
             yield from from_parquet(rows)
 

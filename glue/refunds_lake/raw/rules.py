@@ -37,8 +37,8 @@ class Cleaned:
     timestamp: pa.Array
     amount: pa.Array
     too_late: datetime
-    invalid_utf8: Mapping[str, pa.Array]
-    not_text: Mapping[str, pa.Array]
+    records: Records
+    """What the texts were made of."""
 
     @classmethod
     def of(cls, records: Records, too_late: datetime) -> Cleaned:
@@ -54,8 +54,7 @@ class Cleaned:
             timestamp=moments(texts["timestamp"]),
             amount=amounts(texts["amount"]),
             too_late=too_late,
-            invalid_utf8=records.invalid_utf8,
-            not_text=records.not_text,
+            records=records,
         )
 
     @cached_property
@@ -73,7 +72,7 @@ class Cleaned:
 
     def is_not_text(self, name: str) -> pa.Array:
         """Where there is a number or a list instead of a text; of ids only."""
-        return pc.fill_null(self.not_text[name], False)
+        return pc.fill_null(self.records.not_text[name], False)
 
 
 Rule = Callable[[Cleaned], pa.Array]
@@ -85,7 +84,7 @@ def _is_missing(record: Cleaned, name: str) -> pa.Array:
 
 
 _HAS: Final[Mapping[Fault, Callable[[Cleaned, str], pa.Array]]] = {
-    Fault.INVALID_UTF8: lambda record, name: record.invalid_utf8[name],
+    Fault.INVALID_UTF8: lambda record, name: record.records.invalid_utf8[name],
     Fault.NOT_TEXT: lambda record, name: record.is_not_text(name),
     Fault.MISSING: _is_missing,
     Fault.TOO_LONG: lambda record, name: pc.greater(pc.utf8_length(record.texts[name]), ID_LENGTH),

@@ -6,10 +6,11 @@ asked about job runs, the lock of anybody else expires.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import Any, Final, Self
 
 from refunds_lake.log_lines import JobFailure
@@ -29,75 +30,70 @@ class LockHeld(JobFailure):
     """Another run is at work; the message names it."""
 
 
+@dataclasses.dataclass
 class Lock:
     """A context manager that holds the lock."""
 
-    def __init__(
-        self, store: ObjectStore, key: str, holder: str, *, clock: Callable[[], datetime], is_over: IsOver
-    ) -> None:
-        self._store = store
-        self._key = key
-        self._holder = holder
-        self._clock = clock
-        self._is_over = is_over
-        self._etag = ""
+    store: ObjectStore
+    key: str
+    holder: str
+    clock: Callable[[], datetime]
+    is_over: IsOver
+    etag: str = ""
+    """Of the lock while it is held."""
 
     def __enter__(self) -> Self:
         try:
-            self._etag = self._put(only_if_absent=True)
+            self.etag = self._put(only_if_absent=True)
         except PreconditionFailed:
             try:
-                self._etag = self._put(**self._condition())
+                self.etag = self._put(**self._condition())
             except PreconditionFailed as error:
                 raise LockHeld(
-                    f"another run {AT_WORK}, it has just taken the lock {self._key}. Start again later."
+                    f"another run {AT_WORK}, it has just taken the lock {self.key}. Start again later."
                 ) from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if self._store.get(self._key)[1] == self._etag:
-                self._store.delete([self._key])
-        except ObjectMissing:
-            pass
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(ObjectMissing):
+            if self.store.get(self.key)[1] == self.etag:
+                self.store.delete([self.key])
 
     def _condition(self) -> dict[str, Any]:
         """What must hold for the lock to be replaced; raises LockHeld while its holder is at work."""
         try:
-            body, etag = self._store.get(self._key)
+            body, etag = self.store.get(self.key)
         except ObjectMissing:
             return {"only_if_absent": True}
         document = json.loads(body)
         holder, expires_at = str(document["holder"]), utc_moment(document["expires_at"])
-        if holder.partition("_attempt_")[0] != self._holder.partition("_attempt_")[0]:
-            is_over = self._is_over(holder)
+        if holder.partition("_attempt_")[0] != self.holder.partition("_attempt_")[0]:
+            is_over = self.is_over(holder)
             if is_over is False:
                 raise LockHeld(f"run {holder} {AT_WORK}. Start again when it has ended.")
-            if is_over is None and self._clock() < expires_at:
-                raise LockHeld(f"run {holder} {AT_WORK}. Its lock {self._key} holds until {utc_text(expires_at)}.")
+            if is_over is None and self.clock() < expires_at:
+                raise LockHeld(f"run {holder} {AT_WORK}. Its lock {self.key} holds until {utc_text(expires_at)}.")
         return {"only_if_etag": etag}
 
     def _put(self, **condition: Any) -> str:
-        now = self._clock()
-        document = {"holder": self._holder, "taken_at": utc_text(now), "expires_at": utc_text(now + LIFETIME)}
-        return self._store.put(self._key, json.dumps(document).encode(), **condition)
+        now = self.clock()
+        document = {"holder": self.holder, "taken_at": utc_text(now), "expires_at": utc_text(now + LIFETIME)}
+        return self.store.put(self.key, json.dumps(document).encode(), **condition)
 
 
+@dataclasses.dataclass(frozen=True)
 class GlueJobRuns:
     """The runs of one Glue job through a boto3 client."""
 
-    def __init__(self, client: Any, job_name: str) -> None:
-        self._client = client
-        self._job_name = job_name
+    client: Any
+    job_name: str
 
     def is_over(self, run_id: str) -> bool | None:
         """Whether a run of the job has ended; None for what is no run of it."""
         if not run_id.startswith("jr_"):
             return None
         try:
-            response = self._client.get_job_run(JobName=self._job_name, RunId=run_id)
-        except self._client.exceptions.EntityNotFoundException:
+            response = self.client.get_job_run(JobName=self.job_name, RunId=run_id)
+        except self.client.exceptions.EntityNotFoundException:
             return None
         return str(response["JobRun"]["JobRunState"]) not in ACTIVE_STATES

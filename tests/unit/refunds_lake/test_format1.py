@@ -185,5 +185,5 @@ def test_a_file_that_is_no_manifest_is_named(tmp_path: Path, body: bytes) -> Non
     """Whoever damaged it, nothing is guessed."""
     store = lake(tmp_path)
     store.put("base/_runs/20261101T000000Z-00000001.json", body)
-    with pytest.raises(ManifestError, match="20261101T000000Z-00000001|^r: not a run manifest"):
+    with pytest.raises(ManifestError, match=r"^20261101T000000Z-00000001\.json: "):
         read_history(store, BASE)

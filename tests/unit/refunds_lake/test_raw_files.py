@@ -93,6 +93,15 @@ def test_a_column_that_is_needed_may_come_once(name: str) -> None:
     assert problem_of(parquet(table)) == f"column {name.lower()} comes more than once"
 
 
+def test_more_rows_than_bytes_are_a_problem_of_the_file() -> None:
+    """Given few bytes that repeat one value for many rows, then the file is named at once, with both numbers."""
+    rows = 2_000_000
+    body = parquet(pa.table({name: pa.repeat("x", rows) for name in ("id", "type", "timestamp", "amount")}))
+    assert len(body) < rows
+    says = f"it announces 2,000,000 rows in {len(body):,} bytes: no ids of so many records have room there"
+    assert problem_of(body) == says
+
+
 def varint(number: int) -> bytes:
     return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
 
