@@ -7,9 +7,9 @@ reads of AWS's handlers are not. A stack has no service role here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from deployer.local.cloudformation.resource_calls import KINDS, Kind
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.rights import judging
@@ -19,139 +19,6 @@ from deployer.local.rights.judging import Check
 Properties = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A type's calls, and the ARN that they are judged on; `{name}` is the property `named`, else the physical id."""
-
-    arn: str
-    creates: str
-    deletes: str
-    changes: str = ""
-    named: str = ""
-    #: Property -> the call that sets it.
-    settings: Mapping[str, str] | None = None
-
-
-_BUCKET = {
-    "BucketEncryption": "s3:PutEncryptionConfiguration",
-    "LifecycleConfiguration": "s3:PutLifecycleConfiguration",
-    "LoggingConfiguration": "s3:PutBucketLogging",
-    "NotificationConfiguration": "s3:PutBucketNotification",
-    "OwnershipControls": "s3:PutBucketOwnershipControls",
-    "PublicAccessBlockConfiguration": "s3:PutBucketPublicAccessBlock",
-    "ReplicationConfiguration": "s3:PutReplicationConfiguration",
-    "Tags": "s3:PutBucketTagging",
-    "VersioningConfiguration": "s3:PutBucketVersioning",
-}
-_POLICY = "iam::{account}:policy/{name}"
-_KEY = {"EnableKeyRotation": "kms:EnableKeyRotation", "Tags": "kms:TagResource"}
-_GROUP = {"KmsKeyId": "logs:AssociateKmsKey", "RetentionInDays": "logs:PutRetentionPolicy", "Tags": "logs:TagResource"}
-_STREAM = {
-    "RetentionPeriodHours": "kinesis:IncreaseStreamRetentionPeriod",
-    "StreamEncryption": "kinesis:StartStreamEncryption",
-    "Tags": "kinesis:AddTagsToStream",
-}
-
-KINDS: Mapping[str, Kind] = {
-    "AWS::Athena::WorkGroup": Kind(
-        "athena:{region}:{account}:workgroup/{name}",
-        "athena:CreateWorkGroup",
-        "athena:DeleteWorkGroup",
-        "athena:UpdateWorkGroup",
-        "Name",
-    ),
-    "AWS::CloudWatch::Alarm": Kind(
-        "cloudwatch:{region}:{account}:alarm:{name}",
-        "cloudwatch:PutMetricAlarm",
-        "cloudwatch:DeleteAlarms",
-        "cloudwatch:PutMetricAlarm",
-        "AlarmName",
-    ),
-    "AWS::Events::Rule": Kind(
-        "events:{region}:{account}:rule/{name}", "events:PutRule", "events:DeleteRule", "events:PutRule", "Name"
-    ),
-    "AWS::Glue::Database": Kind(
-        "glue:{region}:{account}:database/{name}", "glue:CreateDatabase", "glue:DeleteDatabase", "glue:UpdateDatabase"
-    ),
-    "AWS::Glue::Job": Kind(
-        "glue:{region}:{account}:job/{name}", "glue:CreateJob", "glue:DeleteJob", "glue:UpdateJob", "Name"
-    ),
-    "AWS::IAM::ManagedPolicy": Kind(
-        _POLICY, "iam:CreatePolicy", "iam:DeletePolicy", "iam:CreatePolicyVersion", "ManagedPolicyName"
-    ),
-    "AWS::IAM::Role": Kind("iam::{account}:role/{name}", "iam:CreateRole", "iam:DeleteRole", "", "RoleName"),
-    "AWS::KMS::Key": Kind(
-        "kms:{region}:{account}:key/{name}", "kms:CreateKey", "kms:ScheduleKeyDeletion", settings=_KEY
-    ),
-    "AWS::KMS::Alias": Kind(
-        "kms:{region}:{account}:{name}", "kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias", "AliasName"
-    ),
-    "AWS::Kinesis::Stream": Kind(
-        "kinesis:{region}:{account}:stream/{name}",
-        "kinesis:CreateStream",
-        "kinesis:DeleteStream",
-        named="Name",
-        settings=_STREAM,
-    ),
-    "AWS::KinesisFirehose::DeliveryStream": Kind(
-        "firehose:{region}:{account}:deliverystream/{name}",
-        "firehose:CreateDeliveryStream",
-        "firehose:DeleteDeliveryStream",
-        "firehose:UpdateDestination",
-        "DeliveryStreamName",
-    ),
-    "AWS::Lambda::Function": Kind(
-        "lambda:{region}:{account}:function:{name}",
-        "lambda:CreateFunction",
-        "lambda:DeleteFunction",
-        "lambda:UpdateFunctionConfiguration",
-        "FunctionName",
-    ),
-    "AWS::Logs::LogGroup": Kind(
-        "logs:{region}:{account}:log-group:{name}",
-        "logs:CreateLogGroup",
-        "logs:DeleteLogGroup",
-        named="LogGroupName",
-        settings=_GROUP,
-    ),
-    "AWS::S3::Bucket": Kind("s3:::{name}", "s3:CreateBucket", "s3:DeleteBucket", "", "BucketName", _BUCKET),
-    "AWS::S3::BucketPolicy": Kind(
-        "s3:::{name}", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketPolicy", "Bucket"
-    ),
-    "AWS::SNS::Topic": Kind("sns:{region}:{account}:{name}", "sns:CreateTopic", "sns:DeleteTopic", "", "TopicName"),
-    "AWS::SQS::Queue": Kind(
-        "sqs:{region}:{account}:{name}", "sqs:CreateQueue", "sqs:DeleteQueue", "sqs:SetQueueAttributes", "QueueName"
-    ),
-    "AWS::Scheduler::Schedule": Kind(
-        "scheduler:{region}:{account}:schedule/default/{name}",
-        "scheduler:CreateSchedule",
-        "scheduler:DeleteSchedule",
-        "scheduler:UpdateSchedule",
-        "Name",
-    ),
-    "AWS::SecretsManager::Secret": Kind(
-        "secretsmanager:{region}:{account}:secret:{name}",
-        "secretsmanager:CreateSecret",
-        "secretsmanager:DeleteSecret",
-        "secretsmanager:UpdateSecret",
-        "Name",
-    ),
-    "AWS::Transfer::Server": Kind(
-        "transfer:{region}:{account}:server/{name}",
-        "transfer:CreateServer",
-        "transfer:DeleteServer",
-        "transfer:UpdateServer",
-        settings={"StructuredLogDestinations": "logs:CreateLogDelivery", "Tags": "transfer:TagResource"},
-    ),
-    "AWS::Transfer::User": Kind(
-        "transfer:{region}:{account}:user/{name}",
-        "transfer:CreateUser",
-        "transfer:DeleteUser",
-        "transfer:UpdateUser",
-        "UserName",
-        {"SshPublicKeys": "transfer:ImportSshPublicKey", "Tags": "transfer:TagResource"},
-    ),
-}
 #: What CloudFormation gives no resource to: a new key has no ARN yet.
 _WITHOUT_RESOURCE = {"kms:CreateKey"}
 
@@ -188,7 +55,8 @@ def install(cloud: LocalCloud) -> None:
         logical_id: str | None = None,
     ) -> Any:
         if (kind := KINDS.get(resource_type)) is not None:
-            _require(Check(action, _arn(kind, physical_id, props)) for action in kind.deletes.split())
+            places = [arn for template in kind.with_deletes for arn in _arns(kind, physical_id, props, template)]
+            _require(Check(kind.deletes, arn) for arn in (*_arns(kind, physical_id, props), *places) if kind.deletes)
         return delete(resource_type, physical_id, props, stack_name, logical_id)
 
     replace(stacks, "_provision_resource", provision_resource)
@@ -201,14 +69,18 @@ def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is
     kind = KINDS.get(type_)
     if kind is None:
         return
-    arn = _arn(kind, physical_id, new)
+    arn, *others = _arns(kind, physical_id, new)
     tags = _tags(new)
     for action in (kind.creates if is_new else kind.changes).split():
         context = {**tags, "iam:permissionsboundary": new.get("PermissionsBoundary")}
-        yield Check(action, "*" if action in _WITHOUT_RESOURCE else arn, context)
+        for place in ("*",) if action in _WITHOUT_RESOURCE else (arn, *others):
+            yield Check(action, place, context)
     for name, action in (kind.settings or {}).items():
         if new.get(name) and new.get(name) != old.get(name):
             yield Check(action, arn, tags)
+    encryption = new.get("StreamEncryption")
+    if encryption and encryption != old.get("StreamEncryption"):  # judged on the stream, as above, and on the key
+        yield Check("kinesis:StartStreamEncryption", _key_arn(encryption.get("KeyId", "")))
     if type_ == "AWS::IAM::Role":
         for policy in set(new.get("ManagedPolicyArns") or ()) - set(old.get("ManagedPolicyArns") or ()):
             boundary = {"iam:permissionsboundary": new.get("PermissionsBoundary")}
@@ -218,14 +90,26 @@ def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is
         yield from passed_roles(new, load("core.responses").get_account_id(), PASSED_TO[service])
 
 
-def _arn(kind: Kind, physical_id: str, props: Properties) -> str:
+def _arns(kind: Kind, physical_id: str, props: Properties, *templates: str) -> list[str]:
+    """The ARNs that a resource's calls are judged on, its own first; or those of other templates for its name."""
     responses = load("core.responses")
-    name = props.get(kind.named) if kind.named else (props.get("DatabaseInput") or {}).get("Name")
-    name = str(name or physical_id)
-    if name.startswith("arn:"):
-        return name
+    described = props.get("DatabaseInput") or props.get("TableInput") or {}
+    name = str((props.get(kind.named) if kind.named else described.get("Name")) or physical_id)
+    if name.startswith("arn:") and not templates:
+        return [name]
     name = name.lower() if kind.arn.startswith("s3:") else name.rpartition("/")[2] if "sqs:" in kind.arn else name
-    return "arn:aws:" + kind.arn.format(region=responses.get_region(), account=responses.get_account_id(), name=name)
+    places = {
+        "region": responses.get_region(),
+        "account": responses.get_account_id(),
+        "database": props.get("DatabaseName", ""),
+        "name": name,
+    }
+    return ["arn:aws:" + template.format(**places) for template in templates or (kind.arn, *kind.also)]
+
+
+def _key_arn(key: str) -> str:
+    found = load("services.kms")._resolve_key(key)
+    return str(found["Arn"]) if found else key
 
 
 def _tags(props: Properties) -> dict[str, Any]:

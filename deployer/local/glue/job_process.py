@@ -23,7 +23,14 @@ from deployer.local.emulator.private_parts import load
 from deployer.local.glue import spark_runner
 from deployer.local.glue.job_logs import LogStream, copy_lines
 from deployer.local.glue.mounts import Mount, Mounts
-from deployer.local.glue.spark_settings import Archive, Archives, java_home, names_region, submit_arguments
+from deployer.local.glue.spark_settings import (
+    Archive,
+    Archives,
+    java_home,
+    names_region,
+    s3a_encryption,
+    submit_arguments,
+)
 from deployer.local.paths import LocalPaths
 from deployer.local.process.environment import client_environment
 from deployer.local.process.leftovers import end_processes_of
@@ -85,7 +92,14 @@ class JobProcess:
         archive = self.archives.take()
         try:
             script, libraries = self._fetch_code(rights)
-            mount = on_loop(self.mounts.open, self.directory / "buckets", self.spec.account, rights, self.refuse)
+            mount = on_loop(
+                self.mounts.open,
+                self.directory / "buckets",
+                self.spec.account,
+                rights,
+                self.refuse,
+                s3a_encryption(self.spec.arguments),
+            )
             process = self._start(role, script, libraries, mount, archive)
             try:
                 status = process.wait(timeout_seconds)
@@ -111,7 +125,7 @@ class JobProcess:
             end_processes_of(self.directory)  # Spark's workers have a group of their own
 
     def refuse(self, message: str) -> None:
-        """End the run because its role may not do what it has done."""
+        """End the run because S3 does not let it do what it has done."""
         self.refused = message
         self.kill()
 

@@ -193,7 +193,7 @@ class JobRuns:
             load("services.glue").logger.exception("run %s could not be run", run["Id"])
             return "FAILED", f"{type(failure).__name__}: {failure}"
         if process.refused:
-            return "FAILED", f"AccessDenied: {process.refused}"
+            return "FAILED", process.refused
         if process.killed:
             return "STOPPED", ""
         if status == 0:

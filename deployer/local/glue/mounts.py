@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,12 @@ def is_unfinished(name: str) -> bool:
 class Mount:
     """The buckets of one account below `root`, for the length of one job run."""
 
-    def __init__(self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None]) -> None:
+    def __init__(
+        self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None], headers: Mapping[str, str]
+    ) -> None:
         self.root = root
         self.account = account
-        self._rights, self._refuse = rights, refuse
+        self._rights, self._refuse, self._headers = rights, refuse, headers
         self._written: set[str] = set()
         self._s3 = load("services.s3")
         self._files: dict[Path, dict[str, Signature]] = {}
@@ -130,16 +132,20 @@ class Mount:
         if not key:
             return
         body = path.read_bytes()
-        headers = {"content-type": "application/octet-stream", "content-length": str(len(body))}
+        headers = {
+            **self._headers,
+            "content-type": "application/octet-stream",
+            "content-length": str(len(body)),
+        }
         with self._s3._in_account(self.account):
             try:
                 self._require_write(bucket, key)
             except Denied as denied:
-                self._refuse(str(denied))
+                self._refuse(f"AccessDenied: {denied}")
                 return
             status, _, answer = self._s3._put_object(bucket, key, body, headers)
         if status >= 300:
-            raise OSError(f"s3://{bucket}/{key} was written by the job but S3 refuses it: {answer!r}")
+            self._refuse(f"s3://{bucket}/{key} was written by the job but S3 refuses it: {answer!r}")
 
     def _delete(self, path: Path) -> None:
         bucket, key = self._bucket_and_key(path)
@@ -148,7 +154,7 @@ class Mount:
                 try:
                     self._rights.require("s3:DeleteObject", bucket, key)
                 except Denied as denied:
-                    self._refuse(str(denied))
+                    self._refuse(f"AccessDenied: {denied}")
                     return
                 self._s3._delete_object(bucket, key, {}, {})
 
@@ -158,7 +164,7 @@ class Mount:
             for action in ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"):
                 self._rights.require(action, bucket)
             self._written.add(bucket)
-        self._rights.require_write(bucket, key)
+        self._rights.require_write(bucket, key, dict(self._headers))
 
     def _bucket_and_key(self, path: Path) -> tuple[str, str]:
         bucket, _, key = str(path.relative_to(self.root)).partition("/")
@@ -171,9 +177,14 @@ class Mounts:
     def __init__(self) -> None:
         self._active: list[Mount] = []
 
-    def open(self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None]) -> Mount:
-        """A populated mount that follows S3 until `close`; what `rights` do not allow the job is told to `refuse`."""
-        mount = Mount(root, account, rights, refuse)
+    def open(
+        self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None], headers: Mapping[str, str]
+    ) -> Mount:
+        """A populated mount that follows S3 until `close`; what `rights` do not allow the job is told to `refuse`.
+
+        `headers` name the encryption of what the job writes.
+        """
+        mount = Mount(root, account, rights, refuse, headers)
         mount.populate()
         self._active.append(mount)
         return mount

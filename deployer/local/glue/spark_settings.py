@@ -121,6 +121,16 @@ def names_region(arguments: Mapping[str, str]) -> bool:
     return any(setting in arguments.get("--conf", "") for setting in REGION_SETTINGS)
 
 
+def s3a_encryption(arguments: Mapping[str, str]) -> dict[str, str]:
+    """The headers with which Spark's S3 client names the encryption of what it writes; empty leaves it to the bucket."""
+    settings = dict(pair.split("=", 1) for pair in arguments.get("--conf", "").split() if "=" in pair)
+    kinds = {"SSE-KMS": "aws:kms", "AES256": "AES256"}
+    named = kinds.get(settings.get("spark.hadoop.fs.s3a.encryption.algorithm", ""))
+    key = settings.get("spark.hadoop.fs.s3a.encryption.key")
+    header = "x-amz-server-side-encryption"
+    return {} if named is None else {header: named, **({f"{header}-aws-kms-key-id": key} if key else {})}
+
+
 def driver_memory_bytes(physical_bytes: int) -> int:
     """A quarter of the machine, between 1 and 4 GiB."""
     return max(GIBIBYTE, min(4 * GIBIBYTE, physical_bytes // 4))

@@ -51,6 +51,9 @@ jvm.System.err.println("complaint of Spark")
 """
 
 
+CONF = (
+    "spark.hadoop.fs.s3a.endpoint.region=ap-southeast-2 --conf spark.hadoop.fs.s3a.encryption.algorithm=SSE-KMS --conf "
+)
 SESSION = ("AccessKeyId", "SecretAccessKey", "SessionToken")
 
 
@@ -84,12 +87,13 @@ def test_a_script_runs_on_spark(jobs: Jobs) -> None:
     }
     glue.create_table(DatabaseName="spark_runs", TableInput=table)
     queue = job_events_queue(cloud)
+    data_key = cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
     name = jobs.job(
         SPARK_SCRIPT,
         DefaultArguments={
             "--extra-py-files": f"s3://{bucket}/code/library.zip",
             "--custom-logGroup-prefix": "/lake/jobs",
-            "--conf": "spark.hadoop.fs.s3a.endpoint.region=ap-southeast-2",
+            "--conf": CONF + f"spark.hadoop.fs.s3a.encryption.key={data_key}",
             "--given": "by default",
         },
         NonOverridableArguments={"--bucket": bucket},
@@ -119,6 +123,7 @@ def test_a_script_runs_on_spark(jobs: Jobs) -> None:
     assert not [key for key in keys if key.startswith("refund/month=2026-09/")], "deleted through the file system"
     parquet = [key for key in keys if key.startswith("refund/month=2026-10/run=1/part-")]
     assert len(parquet) == 1
+    assert s3.head_object(Bucket=bucket, Key=parquet[0])["SSEKMSKeyId"] == data_key, "S3A names its own key"
     assert {tuple(answer) for answer in answers} <= {
         (),
         (("2026-09", "3.30"),),
@@ -180,6 +185,15 @@ FAILURES = {
     "import os\nos._exit(7)": "Command failed with exit code 7",
     "def f(:": "SyntaxError: invalid syntax",
 }
+
+
+def test_a_bucket_that_wants_its_key_named_refuses_spark(jobs: Jobs) -> None:
+    """Given a configuration that says SSE-KMS and names no key, when a run writes, then S3 refuses it and the run fails."""
+    write = f"open(f'{{place}}/{jobs.bucket}/out.txt', 'w').write('x')"
+    script = f"import os\nplace = os.path.dirname(os.getcwd()) + '/buckets'\n{write}\nimport time\ntime.sleep(60)\n"
+    run = jobs.run(jobs.job(script, DefaultArguments={"--conf": CONF.removesuffix(" --conf ")}))
+    assert run["JobRunState"] == "FAILED"
+    assert "S3 refuses it" in run["ErrorMessage"]
 
 
 def test_spark_finds_no_bucket_without_a_region(jobs: Jobs) -> None:
