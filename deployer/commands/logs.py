@@ -56,6 +56,7 @@ class LogResult:
 @click.option("--notify", "part", flag_value="notify", help="The alerts.")
 @click.option("--statement", "part", flag_value="statement", help="The month end.")
 @click.option("--sftp", "part", flag_value="sftp", help="The SFTP server.")
+@click.option("--crawlers", "part", flag_value="crawlers", help="What is looked at after a crawl.")
 @click.option("--run", "run_id", metavar="ID", help="A job run; default: the latest.")
 @click.option("--since", metavar="WHEN", help=f"{SINCE_HELP} Default, but for a job run: {DEFAULT_SINCE}.")
 @click.option("--follow", is_flag=True, help="Go on until the run ends, or until Ctrl-C.")

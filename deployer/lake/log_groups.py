@@ -22,6 +22,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "notify": ("Notify",),
     "sftp": ("Sftp",),
     "statement": ("Statement",),
+    "crawlers": ("Crawled",),  # the function that compares what they found
 }
 _SUFFIX = "LogGroupName"
 
