@@ -94,9 +94,8 @@ def kill_and_start(project: LocalProject, clients: Clients, moments: list[int]) 
         assert local.start(project.directory, say=lambda text: None).url == endpoint.url
 
 
-@pytest.mark.parametrize(
-    ("records", "kills"), [pytest.param(2_000, 1, id="short"), pytest.param(10_000, 3, id="long", marks=pytest.mark.nightly)]
-)  # fmt: skip
+@pytest.mark.nightly
+@pytest.mark.parametrize(("records", "kills"), [(2_000, 1), (10_000, 3)], ids=["short", "long"])
 def test_what_was_accepted_is_in_base_exactly_once(project: LocalProject, records: int, kills: int) -> None:
     """Given clients side by side and kills at random moments, when the job has run, then each accepted record is there once."""
     seed = random.SystemRandom().randrange(1 << 32)
