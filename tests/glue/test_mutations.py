@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import oracle
-import pyarrow.compute as pc
+import pyarrow as pa
 import pytest
 from frames_of_values import local_frame
 from lakehouse import NOW, Lakehouse, Worlds, normal, purchase, refund, void
@@ -256,13 +257,30 @@ def expected_of(lakehouse: Lakehouse) -> Any:
     return normal(oracle.lake(raws))
 
 
+def alike(count: int) -> list[str]:
+    """Ids of 16 letters that have one of two hashes: the second half of each makes up for what its first half does."""
+    first = np.random.default_rng(7).integers(ord("a"), ord("z") + 1, (1 << 19, 8), np.uint8)
+    states = id_hashes._mixed(first.view(np.uint64), seed=16) * np.uint64(pow(int(id_hashes._FACTOR), -1, 1 << 64))
+    found: list[str] = []
+    for target in (states[0] ^ first.view(np.uint64)[0, 0], states[1] ^ first.view(np.uint64)[1, 0]):
+        second = (states ^ target).view(np.uint8).reshape(-1, 8)
+        are_letters = ((second > ord(" ")) & (second < 127)).all(axis=1)
+        found += [bytes(each).decode() for each in np.hstack([first, second])[are_letters][: -(-count // 2)]]
+    return found[:count]
+
+
 def test_ids_that_share_a_hash_are_kept_apart(lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given few hashes for all ids there are, when batches run, then the tables and the counts are those of distinct ones."""
-    hash_of, hashed = F.xxhash64, id_hashes.hashed
-    monkeypatch.setattr(id_hashes, "hashed", lambda ids: pc.bit_wise_and(hashed(ids), 1))
+    """Given two hashes for all ids there are, when batches run, then the tables and the counts are those of distinct ones."""
+    hash_of, batches = F.xxhash64, (BEFORE, BATCH, [purchase("p9")])
     monkeypatch.setattr(F, "xxhash64", lambda *columns: hash_of(*columns) % 2)
-    for name, records, later in (("a.json", BEFORE, 0), ("b.json", BATCH, 9), ("c.json", [purchase("p9")], 18)):
-        lakehouse.deliver(name, records, at=NOW + timedelta(seconds=later))
+    ids = sorted({each[name] for batch in batches for each in batch for name in ("id", "parent_id") if name in each})
+    others = dict(zip(ids, alike(len(ids)), strict=True))
+    assert len({*id_hashes.hashed(pa.array(others.values())).to_pylist()}) == 2
+    for number, batch in enumerate(batches):
+        records = [
+            {**each, **{name: others[each[name]] for name in ("id", "parent_id") if name in each}} for each in batch
+        ]
+        lakehouse.deliver(f"{number}.json", records, at=NOW + timedelta(seconds=9 * number))
         state = lakehouse.run().state
         assert normal(lakehouse.tables()) == expected_of(lakehouse)
     assert state.counts["read"] == sum(state.counts[name] for name in ("kept", "duplicate", "superseded", "rejected"))

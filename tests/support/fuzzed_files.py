@@ -144,7 +144,7 @@ def outcome(name: str, body: bytes) -> str:
     store.objects |= {"0.json": SOUND * 3, f"1-{name}": body, "2.json": SOUND * 2}
     files, problems = inspect(store.listing(""))
     base: Any = Sink(1 << 20)
-    stage = Stage(store, base, "", "a run", Months.of("UTC"), lambda ids: pa.nulls(len(ids), pa.int64()), RULES)
+    stage = Stage(store, base, "", "a run", Months.of("UTC"), RULES)
     result = stage(Portion(0, tuple(enumerate(files))))
     told = {each.key: each.reason for each in problems} | {files[n].key: why for n, why in result.problems.items()}
     assert not told or (list(told) == [f"1-{name}"] and told[f"1-{name}"] and "\n" not in told[f"1-{name}"]), told

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import oracle
-import pyarrow as pa
 import pyarrow.parquet as pq
 from refunds_lake.raw import rules
 from refunds_lake.raw.raw_files import describe
@@ -69,9 +68,7 @@ def staged(
     if raw is not None:
         raw.objects.update(objects)
     base = base or MemoryStore(chunk_bytes)
-    stage = Stage(
-        raw or store, base, "", "a run", Months.of(zone), lambda ids: pa.nulls(len(ids), pa.int64()), rules.RULES
-    )
+    stage = Stage(raw or store, base, "", "a run", Months.of(zone), rules.RULES)
     result = stage(Portion(0, tuple(enumerate(files))))
     rows = []
     for key, body in base.objects.items():

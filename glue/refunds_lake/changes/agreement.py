@@ -12,9 +12,10 @@ from functools import reduce
 from typing import Final
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from refunds_lake.publishing.manifests import changes_between
 from refunds_lake.raw.batch import Batch
 from refunds_lake.spark.frames import BROADCAST_HASHES, hash_of
 from refunds_lake.tables.lookup import Lookup
@@ -88,12 +89,8 @@ def check_changes(before: TableSet, after: TableSet, arrived: Mapping[str, Ids],
     before the run, this is agreement of all of them. Looks through the months that the run has written, or that were not
     looked through for at least the same ids before, and reads refund_detail of the touched months.
     """
-    touched = {
-        month
-        for table in ("refund", "refund_detail")
-        for month in before.months(table) | after.months(table)
-        if before.location(table, month) != after.location(table, month)
-    }
+    changed = changes_between(before.live, after.live)
+    touched = {*changed.get("refund", ()), *changed.get("refund_detail", ())}
     replaced = lookup.find(before, "void", Wanted(arrived["void"].ids))
     voided = np.union1d(arrived["void"].parents, replaced.ids.parents)
     ids = reduce(np.union1d, (arrived["purchase"].ids, arrived["refund"].ids, voided))
@@ -126,8 +123,8 @@ def _counted(details: DataFrame) -> DataFrame:
 
 def _compare(defined: DataFrame, found: DataFrame) -> None:
     def sums(frame: DataFrame, sign: int) -> DataFrame:
-        amount: Column = F.col("amount") if sign > 0 else -F.col("amount")
-        return frame.select("customer_id", "month", amount.alias("amount"), F.lit(sign).alias("refunds"))
+        amount = (F.col("amount") * sign).alias("amount")
+        return frame.select("customer_id", "month", amount, F.lit(sign).alias("refunds"))
 
     differing = (
         sums(found, 1)

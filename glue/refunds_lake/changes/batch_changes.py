@@ -69,15 +69,6 @@ class Changes:
         self._tables = tables
         self._batch = batch
         self.lookup = Lookup(tables.spark, tables.store, f"{batch.staging}found/")
-        self._origins: list[DataFrame] = []
-
-    def _keep(self, frame: DataFrame) -> DataFrame:
-        """Compute a frame once, and cut it off from how it came about: plans that build on it stay small.
-
-        The original is held on to, Spark complains about its metrics otherwise.
-        """
-        self._origins.append(frame)
-        return frame.localCheckpoint(eager=False)
 
     # -- ids that come more than once or are stored already
 
@@ -134,7 +125,8 @@ class Changes:
         if known:
             ids = few(candidates.select("kind", "id"), self._batch.read)
             stored = reduce(DataFrame.unionByName, known).join(ids, on=["kind", "id"], how="left_semi")
-        return self._keep(outcomes(candidates, stored.select(*VERSIONED)))
+        self._origin = outcomes(candidates, stored.select(*VERSIONED))  # Spark complains of its metrics if it is gone.
+        return self._origin.localCheckpoint(eager=False)  # Plans that build on it stay small.
 
     @cached_property
     def _tally(self) -> list[Row]:

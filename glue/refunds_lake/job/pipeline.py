@@ -33,7 +33,6 @@ from refunds_lake.raw.batch import Batch, clear, read_batch
 from refunds_lake.raw.raw_files import inspect
 from refunds_lake.raw.rules import REJECTED
 from refunds_lake.raw.staging import Stage
-from refunds_lake.schema import id_hashes
 from refunds_lake.schema.columns import KINDS, TABLES
 from refunds_lake.schema.months import Months
 from refunds_lake.spark.settings import spread
@@ -56,7 +55,7 @@ def carry_out(
     problems += plan.problems
     context.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
     staging, months = f"{settings.base_prefix}{STAGING}{run_id}/", Months.of(settings.reporting_time_zone)
-    stage = Stage(context.raw, context.base, staging, run_id, months, id_hashes.hashed)
+    stage = Stage(context.raw, context.base, staging, run_id, months)
     try:
         batch = read_batch(context.spark, stage, files, problems, context.say)
         if not _has_work(plan, batch, on_record, settings.raw_prefix):
@@ -154,7 +153,7 @@ def write(
             months = [month for month, rows in each.rows.items() if rows and plan.publishes(month)]
             if months:
                 context.say(f"writing {each.table} ({len(months)} months)")
-                writer = Writer(context.base, broken, id_hashes.hashed, each.decide)
+                writer = Writer(context.base, broken, each.decide)
                 writes.append(pool.submit(before.write_months, each.table, months, each.pieces, writer, run_id))
         for done in writes:
             done.result()

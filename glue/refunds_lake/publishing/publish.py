@@ -6,6 +6,8 @@ lags behind, and the next one to begin lets it follow. Retention lives in `maint
 
 from __future__ import annotations
 
+import contextlib
+
 from refunds_lake.log_lines import JobFailure
 from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
 from refunds_lake.publishing.history import newer_than
@@ -33,11 +35,13 @@ def commit(store: ObjectStore, base_prefix: str, manifest: Manifest) -> None:
     try:
         store.put(key, manifest.as_json(), only_if_absent=True)
     except PreconditionFailed as error:
-        if not _holds(store, key, manifest.run_id):  # else an answer got lost, and the client has asked again
-            raise Overtaken(
-                f"another run has published as number {manifest.number} while run {manifest.run_id} was at work; nothing of "
-                "this one is published. Start it again."
-            ) from error
+        with contextlib.suppress(ObjectMissing):
+            if parse_manifest(store.get(key)[0], key).run_id == manifest.run_id:
+                return  # an answer got lost, and the client has asked again
+        raise Overtaken(
+            f"another run has published as number {manifest.number} while run {manifest.run_id} was at work; nothing of "
+            "this one is published. Start it again."
+        ) from error
 
 
 def follow(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, newest: Manifest) -> int:
@@ -68,10 +72,3 @@ def reconcile(catalog: GlueCatalog, live: Tables) -> int:
         catalog.drop(table, leaving)
         changes += len(moving) + len(coming) + len(leaving)
     return changes
-
-
-def _holds(store: ObjectStore, key: str, run_id: str) -> bool:
-    try:
-        return parse_manifest(store.get(key)[0], key).run_id == run_id
-    except ObjectMissing:
-        return False

@@ -68,11 +68,7 @@ def _records(block: Block, names: Sequence[str], header: str) -> Iterator[Record
     if b"\r" in block.text:
         usual &= ~lines.matching(r"\r[^\n]")
     usual &= ~pc.is_in(lines.array, _as_lines(header)).to_numpy(zero_copy_only=False)
-
-    def alone(number: int, text: str, raw_text: str) -> LoneRecord | None:
-        return None if text == header else _parse_alone(number, text, raw_text, names)
-
-    return lines.records(usual, partial(_csv_texts, names), alone)
+    return lines.records(usual, partial(_csv_texts, names), partial(_parse_alone, names, header))
 
 
 def _as_lines(header: str) -> pa.Array:
@@ -90,7 +86,7 @@ def _csv_texts(names: Sequence[str], lines: pa.Array) -> Iterator[tuple[np.ndarr
         ragged.append(row.number - 1)
         return "skip"
 
-    wanted = [str(names.index(name)) for name in FIELDS if name in names]
+    places = {name: str(names.index(name)) for name in FIELDS if name in names}
     text = text_of(lines)
     try:
         table = pa.csv.read_csv(
@@ -100,8 +96,8 @@ def _csv_texts(names: Sequence[str], lines: pa.Array) -> Iterator[tuple[np.ndarr
             ),
             pa.csv.ParseOptions(quote_char=False, invalid_row_handler=skip),
             pa.csv.ConvertOptions(
-                include_columns=wanted,
-                column_types=dict.fromkeys(wanted, pa.string()),
+                include_columns=list(places.values()),
+                column_types=dict.fromkeys(places.values(), pa.string()),
                 strings_can_be_null=False,
                 null_values=[],
             ),
@@ -111,11 +107,12 @@ def _csv_texts(names: Sequence[str], lines: pa.Array) -> Iterator[tuple[np.ndarr
     taken = np.delete(np.arange(len(lines)), ragged)
     if table.num_rows == len(taken):
         nothing = pa.nulls(len(taken), pa.string())
-        places = {name: str(names.index(name)) for name in FIELDS if name in names}
         yield taken, {n: table[places[n]].combine_chunks() if n in places else nothing for n in FIELDS}
 
 
-def _parse_alone(number: int, text: str, raw_text: str, names: Sequence[str]) -> LoneRecord:
+def _parse_alone(names: Sequence[str], header: str, number: int, text: str, raw_text: str) -> LoneRecord | None:
+    if text == header:
+        return None
     csv.field_size_limit(2 * LINE_BYTES)
     values: list[str] = []
     if _WELL_QUOTED.fullmatch(text):

@@ -129,7 +129,7 @@ class Lines:
         try:
             self.array.cast(pa.string())
         except pa.ArrowInvalid:
-            usual &= np.fromiter((_is_utf8(line) for line in self.array.to_pylist()), bool, len(self.array))
+            usual &= [line.decode(errors="ignore").encode() == line for line in self.array.to_pylist()]
         return usual
 
     def matching(self, pattern: str) -> np.ndarray:
@@ -173,11 +173,3 @@ def text_of(lines: pa.Array) -> pa.Buffer:
     """The bytes of lines, one behind the other."""
     offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
     return lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

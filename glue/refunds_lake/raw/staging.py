@@ -25,12 +25,12 @@ from refunds_lake.raw.records import Records
 from refunds_lake.raw.rules import MOMENT, REJECTED, Cleaned, Rule, broken, reasons_of
 from refunds_lake.schema.columns import KINDS
 from refunds_lake.schema.contract import IDS, too_late
-from refunds_lake.schema.id_hashes import Hashed, of_kind, repeated
+from refunds_lake.schema.id_hashes import hashed, of_kind, repeated
 from refunds_lake.schema.months import Months
 from refunds_lake.storage.objects import ObjectStore, RangeReader
 
 PART_BYTES: Final = 32 << 20
-_ROW_GROUP_BYTES: Final = 16 << 20
+_ROW_GROUP_ROWS: Final = 1 << 17
 _PLACE: Final = ("file", "ingested_at", "source_file", "line_number", "month")
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "purchase": (*_PLACE, "id", "id_hash", "timestamp", "amount", "customer_id", "merchant_id"),
@@ -38,12 +38,13 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "refund": (*_PLACE, "id", "id_hash", "timestamp", "amount", "parent_id"),
     REJECTED: (*_PLACE, "raw_text", "reasons", "run_id"),
 }
-_WRITING: Final[Mapping[str, Any]] = {
+WRITING: Final[Mapping[str, Any]] = {
     "compression": "none",  # Random ids hardly become smaller.
     "use_dictionary": ["file", "ingested_at", "source_file", "month", "merchant_id", "run_id"],
     "write_statistics": False,
     "store_decimal_as_integer": True,
 }
+"""How staged records become Parquet."""
 STAGED: Final = (
     "file int, ingested_at timestamp, source_file string, month string, id string, id_hash bigint, "
     "timestamp timestamp, amount decimal(18,2), parent_id string, customer_id string, merchant_id string, line_number bigint"
@@ -109,7 +110,6 @@ class Stage:
     """In the bucket of the tables, for whatever the run needs until it has published."""
     run_id: str
     months: Months
-    hashed: Hashed
     rules: Mapping[str, Rule] = dataclasses.field(default_factory=lambda: dict(rules.RULES))
 
     @property
@@ -144,12 +144,9 @@ class Stage:
         with blamed():
             for records in read(self.raw, file):
                 for kind, rows in self._judged(records, number, file):
-                    yield (
-                        kind,
-                        rows
-                        if file.only is None
-                        else rows.filter(pc.is_in(rows["line_number"], pa.array(file.only, pa.int64()))),
-                    )
+                    if file.only is not None:
+                        rows = rows.filter(pc.is_in(rows["line_number"], pa.array(file.only, pa.int64())))
+                    yield kind, rows
 
     def _judged(self, records: Records, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
         """The records by kind, as columns of their parts."""
@@ -175,7 +172,7 @@ class Stage:
         for kind in KINDS:
             rows = pc.and_not(record.is_kind[kind], is_rejected)
             table = pa.table({name: values[name] for name in _COLUMNS[kind] if name != "id_hash"}).filter(rows)
-            yield kind, table.append_column("id_hash", self.hashed(table["id"].combine_chunks()))
+            yield kind, table.append_column("id_hash", hashed(table["id"].combine_chunks()))
         if pc.any(is_rejected).as_py():
             reasons = reasons_of({name: each.filter(is_rejected) for name, each in broken_rules.items()})
             faults = records.faults.filter(is_rejected)
@@ -216,11 +213,6 @@ def read_staged(base: ObjectStore, staged: StagedObject, columns: Sequence[str],
         return without(part.read(columns=["file", *columns], use_threads=False), broken)
 
 
-def write_staged(rows: pa.Table, body: io.BytesIO) -> None:
-    """Some staged records as Parquet once more."""
-    pq.write_table(rows, body, **_WRITING)
-
-
 def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
     """Rows without staged records of broken files."""
     if not broken or "file" not in rows.schema.names:
@@ -234,7 +226,7 @@ def by_month(rows: pa.Table) -> dict[str, int]:
 
 
 class _Part:
-    """The staged records of one kind: rows are added, objects of at most about PART_BYTES come of it.
+    """The staged records of one kind: rows are added, objects of about PART_BYTES come of it.
 
     Each month has row groups of its own, so that a month can be read without the others.
     """
@@ -243,49 +235,33 @@ class _Part:
         self._base, self._name, self._kind = base, name, kind
         self._waiting: list[pa.Table] = []
         self._size = 0
-        self._body = io.BytesIO()
-        self._writer: pq.ParquetWriter | None = None
         self._parts = 0
-        self._row_groups: list[tuple[str, int]] = []
         self.pieces: list[Piece] = []
 
     def add(self, rows: pa.Table) -> None:
-        if not len(rows):
-            return
-        self._waiting.append(rows)
-        self._size += rows.nbytes
-        if self._size >= _ROW_GROUP_BYTES:
-            self._write()
-            if self._body.tell() >= PART_BYTES:
-                self._put()
+        if len(rows):
+            self._waiting.append(rows)
+            self._size += rows.nbytes
+        if self._size >= PART_BYTES:
+            self.close()
 
     def close(self) -> None:
-        if self._waiting:
-            self._write()
-        if self._writer is not None:
-            self._put()
-
-    def _write(self) -> None:
+        """Put what waits, if anything does."""
+        if not self._waiting:
+            return
         rows = pa.concat_tables(self._waiting).unify_dictionaries()
         self._waiting, self._size = [], 0
-        if self._writer is None:
-            self._body = io.BytesIO()
-            self._writer = pq.ParquetWriter(self._body, rows.schema, **_WRITING)
         counts = by_month(rows)
         if len(counts) > 1:
             rows = rows.sort_by("month")
-        first = 0
-        for month, count in sorted(counts.items()):
-            self._writer.write_table(rows.slice(first, count), row_group_size=count)
-            self._row_groups.append((month, count))
-            first += count
-
-    def _put(self) -> None:
-        assert self._writer is not None
-        self._writer.close()
-        key, size = f"{self._name}-{self._parts:03}.parquet", self._body.tell()
-        self._base.put(key, self._body.getvalue())
-        self.pieces += [
-            Piece(self._kind, month, key, size, number, rows) for number, (month, rows) in enumerate(self._row_groups)
-        ]
-        self._parts, self._row_groups, self._writer, self._body = self._parts + 1, [], None, io.BytesIO()
+        body, row_groups, first = io.BytesIO(), list[tuple[str, int]](), 0
+        with pq.ParquetWriter(body, rows.schema, **WRITING) as writer:
+            for month, count in sorted(counts.items()):
+                for start in range(first, first + count, _ROW_GROUP_ROWS):
+                    row_groups.append((month, min(_ROW_GROUP_ROWS, first + count - start)))
+                    writer.write_table(rows.slice(start, row_groups[-1][1]))
+                first += count
+        key, size = f"{self._name}-{self._parts:03}.parquet", body.tell()
+        self._base.put(key, body.getvalue())
+        self._parts += 1
+        self.pieces += [Piece(self._kind, month, key, size, place, n) for place, (month, n) in enumerate(row_groups)]

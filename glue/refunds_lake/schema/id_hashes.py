@@ -1,17 +1,15 @@
 """64-bit hashes of ids, many at a time. They only preselect: what stands is decided by the ids themselves.
 
-Indexes of stored files hold them, so another function needs indexes of another name (`search.index_key`).
+Indexes of stored files hold them, so another function needs indexes of another name (`month_search.index_key`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-Hashed = Callable[[pa.Array], pa.Array]
 _FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
 """2^64 divided by the golden ratio, odd: multiplying by it spreads neighbours."""
 _SHIFT: Final = np.uint64(32)

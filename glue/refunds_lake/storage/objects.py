@@ -122,12 +122,8 @@ class S3ObjectStore:
                     yield chunk
                     position += len(chunk)
                 return
-            except (
-                IncompleteReadError,
-                ReadTimeoutError,
-                ResponseStreamingError,
-            ):  # boto3 tries requests again, not bodies
-                failures += 1
+            except (IncompleteReadError, ReadTimeoutError, ResponseStreamingError):
+                failures += 1  # boto3 tries requests again, not bodies
                 if failures == _ATTEMPTS:
                     raise
 

@@ -16,7 +16,6 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from refunds_lake.raw.staging import STAGED, Piece, transactions_in
-from refunds_lake.schema import id_hashes
 from refunds_lake.schema.columns import KINDS, ddl
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore
@@ -52,7 +51,7 @@ class Lookup:
     def of_pieces(self, pieces: Iterable[Piece], broken: frozenset[int]) -> dict[str, Ids]:
         """Kind -> the ids of the staged transactions, but for those of broken files."""
         objects = transactions_in(pieces)
-        found = on_workers(self._spark, partial(ids_of, self._store, broken, id_hashes.hashed), objects)
+        found = on_workers(self._spark, partial(ids_of, self._store, broken), objects)
         return {
             kind: reduce(Ids.__or__, (ids for at, ids in zip(objects, found, strict=True) if at.kind == kind), Ids())
             for kind in KINDS
@@ -72,8 +71,7 @@ class Lookup:
         """The stored rows that have a wanted id or a wanted parent id, and perhaps others."""
         if not wanted:
             return Found(Ids(), None)
-        stored = {month: tables.location(table, month) for month in sorted(tables.months(table))}
-        places = {location: month for month, location in stored.items() if location is not None}
+        places = {each.location: month for month, each in tables.live.get(table, {}).items()}
         hits: dict[str, Hits | None] = {}
         for of_table, earlier, known in self._earlier:
             if of_table == table and earlier.covers(wanted):
@@ -81,14 +79,16 @@ class Lookup:
         hits.update(self._searched(table, wanted, {each: places[each] for each in places if each not in hits}))
         self._earlier.append((table, wanted, hits))
         found = [each for each in hits.values() if each is not None]
-        return Found(reduce(Ids.__or__, (each.ids for each in found), Ids()), self._frame(table, found))
+        locations, reader = map(self._store.uri, (each.key for each in found)), self._spark.read
+        rows = reader.schema(f"{ddl(table)}, month string").parquet(*locations) if found else None
+        return Found(reduce(Ids.__or__, (each.ids for each in found), Ids()), rows)
 
     def _searched(self, table: str, wanted: Wanted, months: Mapping[str, str]) -> dict[str, Hits | None]:
         if not months:
             return {}
         key, prefix = self._put(wanted)
         bucket = self._store.uri("")
-        task = partial(search, self._store, table, key, prefix, id_hashes.hashed)
+        task = partial(search, self._store, table, key, prefix)
         places = [(month, location.removeprefix(bucket)) for location, month in months.items()]
         return dict(zip(months, on_workers(self._spark, task, places), strict=True))
 
@@ -98,9 +98,3 @@ class Lookup:
         digest = hashlib.sha256(body).hexdigest()[:32]
         self._store.put(f"{self._prefix}{digest}.npz", body)
         return f"{self._prefix}{digest}.npz", f"{self._prefix}{digest}/"
-
-    def _frame(self, table: str, found: Iterable[Hits]) -> DataFrame | None:
-        locations = [self._store.uri(each.key) for each in found]
-        if not locations:
-            return None
-        return self._spark.read.schema(f"{ddl(table)}, month string").parquet(*locations)

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from refunds_lake.raw.rules import MOMENT, MONEY
 from refunds_lake.raw.staging import Piece, without
 from refunds_lake.schema.columns import KINDS, SORTED_BY, UNREPEATED, ZSTD_LEVEL, names
-from refunds_lake.schema.id_hashes import Hashed
 from refunds_lake.storage.objects import ObjectStore, RangeReader, parquet_files
 from refunds_lake.tables.month_search import Ids, index_key
 
@@ -42,8 +41,6 @@ _TYPES: Final[Mapping[str, pa.DataType]] = {
     "reasons": pa.list_(pa.string()),
     "line_number": pa.int64(),
 }
-_PLAIN: Final = {"source_file": pa.string()}
-"""What Arrow does not sort by as it is."""
 _LISTS: Final[Mapping[str, str]] = {"reasons": "reasons.list.element"}
 """How the file's own schema names the values of a list."""
 
@@ -118,7 +115,6 @@ class Writer:
     base: ObjectStore
     broken: frozenset[int]
     """Numbers of raw files whose staged records do not count."""
-    hashed: Hashed
     decide: Decide = undecided
 
     def __call__(self, file: MonthFile) -> None:
@@ -134,7 +130,7 @@ class Writer:
         if len(rows):
             etag = self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
             if file.table in KINDS:
-                self.base.put(index_key(file.key, etag), Ids.of(rows, self.hashed).to_bytes())
+                self.base.put(index_key(file.key, etag), Ids.of(rows).to_bytes())
         pa.default_memory_pool().release_unused()
 
 
@@ -173,17 +169,14 @@ def _keys(rows: pa.Table, table: str) -> pa.Array:
 
 
 def _together(tables: Iterable[pa.Table], columns: Collection[str]) -> pa.Table:
-    schema = _schema(columns)
+    schema = pa.schema([(name, _TYPES.get(name, pa.string())) for name in columns])
     return pa.concat_tables([schema.empty_table(), *(table.select(list(columns)).cast(schema) for table in tables)])
-
-
-def _schema(columns: Collection[str]) -> pa.Schema:
-    return pa.schema([(name, _TYPES.get(name, pa.string())) for name in columns])
 
 
 def _parquet(rows: pa.Table, order: Sequence[str]) -> bytes:
     rows = rows.unify_dictionaries().combine_chunks()
-    keys = {name: pc.cast(rows[name], _PLAIN.get(name, rows.schema.field(name).type)) for name in order}
+    # Arrow does not sort by a dictionary as it is.
+    keys = {name: rows[name].cast(pa.string()) if name == "source_file" else rows[name] for name in order}
     rows = rows.take(pc.sort_indices(pa.table(keys), [(name, "ascending") for name in order]))
     body = io.BytesIO()
     pq.write_table(

@@ -17,14 +17,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refunds_lake.publishing.manifests import INDEXES
-from refunds_lake.raw.staging import StagedObject, by_month, read_staged, without, write_staged
+from refunds_lake.raw.staging import WRITING, StagedObject, by_month, read_staged, without
 from refunds_lake.schema.columns import names
-from refunds_lake.schema.id_hashes import Hashed, Sought, distinct, of_kind
+from refunds_lake.schema.id_hashes import Sought, distinct, hashed, of_kind
 from refunds_lake.storage.objects import ObjectMissing, ObjectStore, RangeReader, StoredObject, parquet_files
 
 NONE: Final = np.array([], np.int64)
 _INDEX_VERSION: Final = "v1"
-"""Must change with what `hashes.hashed` makes of an id: an index of another version is not looked at."""
+"""Must change with what `id_hashes.hashed` makes of an id: an index of another version is not looked at."""
 REFERRED: Final = ("id", "customer_id", "merchant_id")
 """What refunds take from their purchase, beside its month."""
 
@@ -40,9 +40,9 @@ class Ids:
         return Ids(np.union1d(self.ids, other.ids), np.union1d(self.parents, other.parents))
 
     @classmethod
-    def of(cls, rows: pa.Table, hashed: Hashed) -> Ids:
+    def of(cls, rows: pa.Table) -> Ids:
         """The ids of some rows, which may have a parent_id each."""
-        return cls(distinct(_hashes(rows["id"], hashed)), _parents(rows, hashed))
+        return cls(distinct(_hashes(rows["id"])), _parents(rows))
 
     def to_bytes(self) -> bytes:
         """For `from_bytes`; the same hashes give the same bytes."""
@@ -92,11 +92,11 @@ class Hits:
     ids: Ids
 
 
-def ids_of(base: ObjectStore, broken: frozenset[int], hashed: Hashed, staged: StagedObject) -> Ids:
+def ids_of(base: ObjectStore, broken: frozenset[int], staged: StagedObject) -> Ids:
     """The ids of a staged object, but for those of broken files."""
     columns = [name for name in ("id_hash", "parent_id") if name == "id_hash" or name in names(staged.kind)]
     rows = read_staged(base, staged, columns, broken)
-    return Ids(distinct(rows["id_hash"].to_numpy()), _parents(rows, hashed))
+    return Ids(distinct(rows["id_hash"].to_numpy()), _parents(rows))
 
 
 def pick(
@@ -116,14 +116,12 @@ def pick(
         rows = without(part.read(use_threads=False).filter(pa.array(is_wanted)), broken)
     if len(rows):
         written = io.BytesIO()
-        write_staged(rows, written)
+        pq.write_table(rows, written, **WRITING)
         base.put(f"{prefix}kind={staged.kind}/{staged.key.rpartition('/')[2]}", written.getvalue())
     return Counter({(staged.kind, month): count for month, count in by_month(rows).items()})
 
 
-def search(
-    base: ObjectStore, table: str, wanted: str, prefix: str, hashed: Hashed, place: tuple[str, str]
-) -> Hits | None:
+def search(base: ObjectStore, table: str, wanted: str, prefix: str, place: tuple[str, str]) -> Hits | None:
     """Look through a month of a table, and stage below the prefix the rows that are found; None when there are none.
 
     In: the key of what is looked for, which names the content, and as place the month and the prefix of its files.
@@ -136,7 +134,7 @@ def search(
         if index is not None and not sought.may_be_in(index):
             continue
         with RangeReader(base, each.key, each.size) as body:
-            found += _found(pq.ParquetFile(body, pre_buffer=True), table, sought, hashed)
+            found += _found(pq.ParquetFile(body, pre_buffer=True), table, sought)
     if not found:
         return None
     rows = pa.concat_tables(found)
@@ -146,7 +144,7 @@ def search(
     run = of_month.rstrip("/").rpartition("/")[2].replace("=", "-")
     key = f"{prefix}{table}-{month}-{run}.parquet"
     base.put(key, written.getvalue())
-    return Hits(key, Ids.of(rows, hashed))
+    return Hits(key, Ids.of(rows))
 
 
 def _index(base: ObjectStore, file: StoredObject) -> Ids | None:
@@ -156,9 +154,9 @@ def _index(base: ObjectStore, file: StoredObject) -> Ids | None:
         return None
 
 
-def _found(part: pq.ParquetFile, table: str, sought: _Sought, hashed: Hashed) -> list[pa.Table]:
+def _found(part: pq.ParquetFile, table: str, sought: _Sought) -> list[pa.Table]:
     keys = part.read(columns=sought.columns, use_threads=False)
-    ids, parents = (_hashes(keys[name], hashed) if name in sought.columns else NONE for name in ("id", "parent_id"))
+    ids, parents = (_hashes(keys[name]) if name in sought.columns else NONE for name in ("id", "parent_id"))
     in_full, by_parent, brief = sought.ids.holds(ids), sought.parents.holds(parents), sought.referred.holds(ids)
     is_wanted = np.logical_or.reduce([some for some in (in_full, by_parent, brief) if len(some)])
     if not is_wanted.any():
@@ -197,11 +195,11 @@ def _sought(key: str, store: ObjectStore) -> _Sought:
     return _sought_before[key]
 
 
-def _hashes(ids: pa.ChunkedArray, hashed: Hashed) -> np.ndarray:
+def _hashes(ids: pa.ChunkedArray) -> np.ndarray:
     found: np.ndarray = hashed(ids.combine_chunks()).to_numpy()
     return found
 
 
-def _parents(rows: pa.Table, hashed: Hashed) -> np.ndarray:
+def _parents(rows: pa.Table) -> np.ndarray:
     """The parents of some rows, each once; none where they have no such column."""
-    return distinct(_hashes(rows["parent_id"].drop_null(), hashed)) if "parent_id" in rows.schema.names else NONE
+    return distinct(_hashes(rows["parent_id"].drop_null())) if "parent_id" in rows.schema.names else NONE

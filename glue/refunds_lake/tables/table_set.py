@@ -43,10 +43,6 @@ class TableSet:
         """How many rows a month has now."""
         return self.live[table][month].rows if month in self.months(table) else 0
 
-    def location(self, table: str, month: str) -> str | None:
-        """Where a month lies now, or None."""
-        return self.live[table][month].location if month in self.months(table) else None
-
     def read(self, table: str, months: Collection[str] | None = None) -> DataFrame:
         """The rows of the given months, or of all, with their month."""
         wanted = sorted(self.months(table) if months is None else self.months(table) & set(months))
@@ -77,14 +73,14 @@ class TableSet:
 
     def _stored(self, table: str, month: str) -> list[Piece]:
         """The objects of a month as it stands, with about how many rows each has."""
-        location = self.location(table, month)
-        if location is None:
+        if month not in self.months(table):
             return []
-        prefix = self.prefix + location.removeprefix(self.store.uri(self.prefix))
-        objects = parquet_files(self.store.listing(prefix))
+        stands = self.live[table][month]
+        objects = parquet_files(
+            self.store.listing(self.prefix + stands.location.removeprefix(self.store.uri(self.prefix)))
+        )
         total = sum(each.size for each in objects)
-        rows = self.rows(table, month)
-        return [Piece(table, month, each.key, each.size, None, rows * each.size // total) for each in objects]
+        return [Piece(table, month, each.key, each.size, None, stands.rows * each.size // total) for each in objects]
 
     def written_prefix(self, table: str, month: str, run_id: str) -> str:
         return f"{self.prefix}{table}/month={month}/run={run_id}/"

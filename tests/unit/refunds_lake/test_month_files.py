@@ -47,7 +47,7 @@ def stage(base: MemoryStore, records: dict[str, list[Any]], *, broken: bytes = b
     stored = [StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)) for key, body in raw.objects.items()]
     files = [describe(each) for each in stored]
     work: Any = base
-    everything = Stage(raw, work, "staging/", run_id, Months.of("UTC"), id_hashes.hashed)
+    everything = Stage(raw, work, "staging/", run_id, Months.of("UTC"))
     return everything(Portion(0, tuple(enumerate(files))))
 
 
@@ -67,7 +67,7 @@ def write(base: Any, result: Staged, prefix: str, *, stored: Sequence[Piece] = (
     pieces = [piece for piece in result.pieces if (piece.kind, piece.month) == ("purchase", MONTH)]
     files = planned("purchase", MONTH, prefix, pieces, stored)
     for file in files:
-        Writer(base, **{"broken": frozenset(), "hashed": id_hashes.hashed, **writer})(file)
+        Writer(base, **{"broken": frozenset(), **writer})(file)
     return len(files)
 
 
@@ -94,7 +94,7 @@ def rows(base: MemoryStore, prefix: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Row groups of a few rows, objects of a few row groups, files of ten rows."""
-    monkeypatch.setattr(staging, "_ROW_GROUP_BYTES", 400)
+    monkeypatch.setattr(staging, "_ROW_GROUP_ROWS", 5)
     monkeypatch.setattr(staging, "PART_BYTES", 4_000)
     monkeypatch.setattr(month_files, "FILE_ROWS", 10)
     monkeypatch.setattr("refunds_lake.raw.blocks.BLOCK_BYTES", 500)
@@ -187,7 +187,7 @@ def test_rejected_records_stand_until_they_are_judged_again(small: None) -> None
         pieces = [piece for piece in result.pieces if piece.kind == "rejected"]
         leaving = pa.table([[each[place] for each in replayed] for place in (0, 1)], names=KEYS["rejected"])
         for file in planned("rejected", month, prefix, pieces, stored):
-            Writer(base, frozenset(), id_hashes.hashed, lambda _, __: {REMOVED: leaving})(file)
+            Writer(base, frozenset(), lambda _, __: {REMOVED: leaving})(file)
         assert not [key for key in base.objects if key.startswith("base/_ids/")], "nobody looks for ids in it"
         found = [pq.read_table(io.BytesIO(base.objects[each.key])).to_pylist() for each in parts(base, prefix)]
         for of_file in found:

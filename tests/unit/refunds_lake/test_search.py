@@ -57,7 +57,7 @@ def month(base: Any, files: list[list[dict[str, str]]], *, table: str, has_index
         base.objects["staged"] = body.getvalue()
         piece = Piece(table, MONTH, "staged", len(body.getvalue()), 0, len(rows))
         [file] = planned(table, MONTH, place(table) + f"{number}-", [piece], [])
-        Writer(base, frozenset(), hashed)(file)
+        Writer(base, frozenset())(file)
         if not has_index:
             del base.objects[index_key(file.key, base.get(file.key)[1])]
 
@@ -69,7 +69,7 @@ def purchase(id: str) -> dict[str, str]:
 def searched(base: Any, wanted: Wanted, *, table: str) -> tuple[Ids, list[dict[str, Any]]]:
     key = f"wanted/{Random().random()}"
     base.objects[key] = wanted.to_bytes()
-    hits = search(base, table, key, "found/", hashed, (MONTH, place(table)))
+    hits = search(base, table, key, "found/", (MONTH, place(table)))
     if hits is None:
         return Ids(), []
     return hits.ids, pq.read_table(io.BytesIO(base.objects[hits.key])).to_pylist()
@@ -135,7 +135,7 @@ def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
         for key in [key for key in base.objects if "run=x" in key]:
             base.objects[key.replace("run=x", f"run={run}")] = base.objects[key]
     store: Any = base
-    look = partial(search, store, "purchase", "wanted/p1", "found/", hashed)
+    look = partial(search, store, "purchase", "wanted/p1", "found/")
     hits = [look((MONTH, place("purchase", run))) for run in ("a", "b")]
     assert len({hit.key for hit in hits if hit is not None}) == 2
 
@@ -167,7 +167,7 @@ def test_ids_of_staged_objects_leave_out_broken_files() -> None:
     body = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows), body)
     base.objects["staged"] = body.getvalue()
-    ids = ids_of(base, frozenset({1}), hashed, StagedObject("refund", "staged", len(body.getvalue())))
+    ids = ids_of(base, frozenset({1}), StagedObject("refund", "staged", len(body.getvalue())))
     assert ids.ids.tolist() == hashes_of("r0", "r2", "r4").tolist()
     assert ids.parents.tolist() == hashes_of("p0", "p2", "p4").tolist()
 
