@@ -48,9 +48,7 @@ def sweepable(
     for entry in store.listing(base_prefix):
         name = entry.key.removeprefix(base_prefix)
         match = _RUN_PREFIX.fullmatch(name.removeprefix(INDEXES))
-        is_of_run = (
-            match is not None and match["table"] in TABLES and store.uri(base_prefix + match["prefix"]) not in needed
-        )
+        is_of_run = match and match["table"] in TABLES and store.uri(base_prefix + match["prefix"]) not in needed
         if (is_of_run or name.startswith(STAGING)) and entry.last_modified < now - keep:
             keys.append(entry.key)
     return keys

@@ -113,14 +113,12 @@ def parse_manifest(body: bytes, key: str) -> Manifest:
 
 def manifest_of(document: Mapping[str, Any]) -> Manifest:
     """The manifest with these fields as JSON has them; raises KeyError, TypeError or ValueError."""
-    inputs = (
-        InputObject(**{**each, "last_modified": utc_moment(each["last_modified"])}) for each in document["inputs"]
-    )
+    inputs = [{**each, "last_modified": utc_moment(each["last_modified"])} for each in document["inputs"]]
     fields = {
         "kind": RunKind(document["kind"]),
         "started_at": utc_moment(document["started_at"]),
         "finished_at": utc_moment(document["finished_at"]),
-        "inputs": tuple(inputs),
+        "inputs": tuple(InputObject(**each) for each in inputs),
         "problems": tuple(Problem(**each) for each in document["problems"]),
         "waiting": tuple(document.get("waiting", ())),
         "tables": {t: {m: Month(**each) for m, each in months.items()} for t, months in document["tables"].items()},
@@ -212,8 +210,7 @@ def manifest_key(base_prefix: str, number: int) -> str:
 def new_run_id(now: datetime, job_run_id: str, last_run_id: str | None) -> str:
     """A run id that sorts behind the last one, also when the clock has not moved on or was set back."""
     suffix = "".join(letter for letter in job_run_id if letter.isalnum())[-8:].rjust(8, "0")
-    moment = now
     if last_run_id is not None:
         last = datetime.strptime(last_run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=now.tzinfo)
-        moment = max(now, last + timedelta(seconds=1))
-    return f"{moment:%Y%m%dT%H%M%SZ}-{suffix}"
+        now = max(now, last + timedelta(seconds=1))
+    return f"{now:%Y%m%dT%H%M%SZ}-{suffix}"

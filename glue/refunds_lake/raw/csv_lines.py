@@ -67,13 +67,9 @@ def _records(block: Block, names: Sequence[str], header: str) -> Iterator[Record
         usual &= ~lines.matching('"')
     if b"\r" in block.text:
         usual &= ~lines.matching(r"\r[^\n]")
-    usual &= ~pc.is_in(lines.array, _as_lines(header)).to_numpy(zero_copy_only=False)
+    headers = pa.array([f"{header}{end}".encode() for end in ("", "\r", "\n", "\r\n")], pa.binary())
+    usual &= ~pc.is_in(lines.array, headers).to_numpy(zero_copy_only=False)
     return lines.records(usual, partial(_csv_texts, names), partial(_parse_alone, names, header))
-
-
-def _as_lines(header: str) -> pa.Array:
-    """A header as it can stand in a file."""
-    return pa.array([f"{header}{end}".encode() for end in ("", "\r", "\n", "\r\n")], pa.binary())
 
 
 def _csv_texts(names: Sequence[str], lines: pa.Array) -> Iterator[tuple[np.ndarray, Texts]]:
@@ -114,9 +110,7 @@ def _parse_alone(names: Sequence[str], header: str, number: int, text: str, raw_
     if text == header:
         return None
     csv.field_size_limit(2 * LINE_BYTES)
-    values: list[str] = []
-    if _WELL_QUOTED.fullmatch(text):
-        values = next(csv.reader([text], strict=True))
+    values = next(csv.reader([text], strict=True)) if _WELL_QUOTED.fullmatch(text) else []
     if len(values) != len(names):
         return LoneRecord(number, raw_text, fault=CSV_MALFORMED)
     return LoneRecord(number, raw_text, {name: values[names.index(name)] for name in FIELDS if name in names})

@@ -168,7 +168,8 @@ def amounts(text: pa.Array) -> pa.Array:
 def moments(text: pa.Array) -> pa.Array:
     """ISO 8601 texts as instants, UTC where they name no offset, cut to milliseconds; null for everything else."""
     text = _where(_is_whole(text, TIMESTAMP), text)
-    has_offset = pc.match_substring_regex(text, r"[Z+]|-[0-9:]{2,5}\z") if not _all_utc(text) else None
+    all_utc = pc.all(pc.ends_with(text, "Z")).as_py() is not False
+    has_offset = None if all_utc else pc.match_substring_regex(text, r"[Z+]|-[0-9:]{2,5}\z")
     try:
         if has_offset is not None:
             text = pc.if_else(has_offset, text, pc.binary_join_element_wise(text, "Z", ""))
@@ -176,7 +177,3 @@ def moments(text: pa.Array) -> pa.Array:
     except pa.ArrowInvalid:  # one of them is the 30th of February, or has more than six digits
         found = pa.array([None if each is None else moment(each) for each in text.to_pylist()], MOMENT)
     return found.cast(pa.timestamp("ms", "UTC"), safe=False).cast(MOMENT)
-
-
-def _all_utc(text: pa.Array) -> bool:
-    return pc.all(pc.ends_with(text, "Z")).as_py() is not False

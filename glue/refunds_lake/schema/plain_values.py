@@ -36,9 +36,9 @@ def json_text(value: Any) -> str | None:
 
 def utf8(text: str | None) -> str | None:
     """The text with the replacement character for what cannot be encoded: bytes that are no UTF-8, halves of a surrogate pair."""
-    return (
-        text if text is None or text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    )
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def moment(text: str) -> datetime | None:
