@@ -66,7 +66,8 @@ def _sweep(
     """Delete what has been live no more for the retention. The run is published: a failure here is said, not raised."""
     try:
         keys = sweepable(context.base, settings.base_prefix, manifests, now=context.clock(), keep=settings.retention)
-        context.base.delete(keys)
+        if keys:
+            context.base.delete(keys)
     except Exception as error:  # noqa: BLE001 - the next run sweeps again, and whoever reads the outcome must learn of it
         return dataclasses.replace(outcome, sweep_failure=f"{type(error).__name__}: {error}")
     return dataclasses.replace(outcome, swept=len(keys))
