@@ -30,7 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Divide the whole suite among processes, unless the command line says how; by groups, in the order of the files."""
     option = config.option
-    if is_whole_suite(config) and getattr(option, "numprocesses", "none") is None and not option.usepdb:
+    is_divided = hasattr(config, "workerinput") or getattr(option, "numprocesses", "none") is not None
+    if is_whole_suite(config) and not is_divided and not option.usepdb:
         option.numprocesses, option.dist, option.loadscopereorder = PROCESSES, "loadgroup", False
 
 
