@@ -1,7 +1,7 @@
 """For every test: plain `pytest` runs on two processes, and AWS calls of the deployer's code are written down and judged.
 
-`pytest` alone runs the whole suite, files side by side; `pytest FILE` stays in one process, for debuggers. What needs a
-Spark session stays together, so that it starts once. `--nightly` adds the tests that take long.
+`pytest` alone runs the whole suite, files side by side; `pytest FILE` stays in one process, for debuggers. `--nightly`
+adds the tests that take long.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from call_record import FOLDER, VARIABLE, install, read
 from hypothesis import settings
 from nightly import VARIABLE as NIGHTLY
 from nightly import examples
-from repository import ROOT
 
 PROCESSES = 2
 
@@ -28,11 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Divide the whole suite among processes, unless the command line says how; by groups, in the order of the files."""
+    """Divide the whole suite among processes, unless the command line says how: a file's fixtures are made once."""
     option = config.option
     is_divided = hasattr(config, "workerinput") or getattr(option, "numprocesses", "none") is not None
     if is_whole_suite(config) and not is_divided and not option.usepdb:
-        option.numprocesses, option.dist, option.loadscopereorder = PROCESSES, "loadgroup", False
+        option.numprocesses, option.dist, option.loadscopereorder = PROCESSES, "loadfile", False
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,13 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for the night, and keep a file's tests in one process: its fixtures are made once."""
-    spark = ROOT / "tests" / "glue"
+    """Leave out what is for the night."""
     for item in items:
         if item.get_closest_marker("nightly") and not config.option.nightly:
             item.add_marker(pytest.mark.skip(reason="takes long: pytest --nightly"))
-        group = "spark" if item.path.is_relative_to(spark) else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
