@@ -41,6 +41,7 @@ def destroy(app: App, /, env_name: str, yes: bool) -> int:
 
     Kept: the buckets with every object and version, their policies, and the keys that encrypt them. So the raw files, the
     tables' files, the query results, and in the artifacts bucket the releases and the ledger, which records this run too.
+    The role by which API Gateway logs stays as well: it is one for all APIs of the region.
 
     Deleted: everything else. That is the streams with records that nobody has read, the log groups, the catalog's
     databases and tables (their files stay), the job, the workgroup, the roles.

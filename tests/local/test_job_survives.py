@@ -109,6 +109,7 @@ class Lakehouse:
         self.s3.put_object(Bucket=self.base, Key="code/library.zip", Body=library.getvalue())
         arguments = {"--extra-py-files": f"s3://{self.base}/code/library.zip", "--raw_bucket": self.raw}
         arguments |= {"--base_bucket": self.base, "--database": self.database, "--custom-logGroup-prefix": "/survives"}
+        arguments["--conf"] = "spark.hadoop.fs.s3a.endpoint.region=ap-southeast-2"
         self.job = self.jobs.job((ROOT / "glue" / "base_tables.py").read_text(), DefaultArguments=arguments)
 
     def deliver(self, name: str, records: list[Json]) -> None:

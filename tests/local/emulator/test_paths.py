@@ -37,7 +37,8 @@ def test_a_job_runs_wherever_the_checkout_lies(tmp_path: Path, monkeypatch: pyte
     try:
         assert eventually(lambda: list(home.rglob("base.jsa")), seconds=60)
         jobs = Jobs(cloud)
-        run = jobs.run(jobs.job(SCRIPT.replace("{bucket}", jobs.bucket)), seconds=300)
+        arguments = {"--conf": "spark.hadoop.fs.s3a.endpoint.region=ap-southeast-2"}
+        run = jobs.run(jobs.job(SCRIPT.replace("{bucket}", jobs.bucket), DefaultArguments=arguments), seconds=300)
         assert run["JobRunState"] == "SUCCEEDED", run.get("ErrorMessage")
         assert jobs.lines("/aws-glue/jobs/output", run["Id"]) == ["sum 3"]
         assert eventually(lambda: list(home.rglob("spark.*")), seconds=60), "the archive is written"

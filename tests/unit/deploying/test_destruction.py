@@ -106,15 +106,18 @@ def test_a_second_try_without_the_artifacts_stack_says_that_nothing_is_recorded(
 
 
 def test_help_says_what_the_templates_say() -> None:
-    """Given this repository's templates, then what they retain are buckets, their policies and keys, as the help has it."""
+    """Given this repository's templates, then what they retain are buckets, their policies and keys, and the role by which
+    API Gateway logs in the whole region, as the help has it.
+    """
     policies: Mapping[str, set[bool]] = {}
     for path in (ROOT / "templates").glob("*.yaml"):
         for resource in parse_template(path.read_text(encoding="utf-8"), path).resources.values():
             stays = str(resource.deletion_policy).startswith("Retain")
             policies = {**policies, resource.type: policies.get(resource.type, set()) | {stays}}
     kept = {kind for kind, stays in policies.items() if True in stays}
-    assert kept == {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key"}
-    assert all(policies[kind] == {True} for kind in kept)
+    data = {"AWS::S3::Bucket", "AWS::S3::BucketPolicy", "AWS::KMS::Key"}
+    assert kept == data | {"AWS::ApiGateway::Account", "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}
+    assert all(policies[kind] == {True} for kind in data)
     text = " ".join(str(destroy.help).split())
     for words in ("buckets with every object", "their policies", "the keys that encrypt them", "the ledger"):
         assert words in text.split("Deleted:")[0]
