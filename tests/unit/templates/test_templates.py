@@ -583,7 +583,7 @@ def test_a_job_runs_once_at_a_time_and_ends(job_id: str) -> None:
     assert job["ExecutionProperty"] == {"MaxConcurrentRuns": 1}
     assert job["MaxRetries"] == 0 and job["JobRunQueuingEnabled"] is False
     assert 0 < int(job["Timeout"]) <= 480
-    assert (job["Command"]["Name"], job["GlueVersion"], job["WorkerType"]) == ("glueetl", "5.1", "G.1X")
+    assert (job["Command"]["Name"], job["GlueVersion"], job["WorkerType"]) == ("glueetl", "6.0", "G.1X")
     assert job["DefaultArguments"]["--enable-auto-scaling"] == "true"
 
 

