@@ -42,7 +42,7 @@ def archive_options() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def spark_settings() -> dict[str, str]:
+def spark_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a session for tests is set to; its Java, Python and modules are where processes look for them."""
     from refunds_lake.spark.settings import SETTINGS
 
