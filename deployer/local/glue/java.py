@@ -2,6 +2,7 @@
 
 Spark 4 names a module on its command line that the wheel leaves out, and Java would not start. The module only offers
 faster arithmetic to Spark's machine learning, which no job here uses, so a small `java` in front of the wheel's drops it.
+Spark 4 also names one jar twice, with which Java finds its class-data archive unusable: it gets each jar once.
 """
 
 from __future__ import annotations
@@ -16,10 +17,16 @@ from pathlib import Path
 NOT_IN_THE_WHEEL = "--add-modules=jdk.incubator.vector"
 WRAPPER = """\
 #!/bin/sh
-# Spark's Java without {dropped}, which this Java does not have.
+# Spark's Java without {dropped}, which this Java does not have, and with each jar of Spark once.
+twice={twice}
+once={once}
 for argument do
   shift
-  [ "$argument" = {dropped} ] || set -- "$@" "$argument"
+  case $argument in
+    {dropped}) continue ;;
+    *"$twice") argument=${{argument%"$twice"}}$once ;;
+  esac
+  set -- "$@" "$argument"
 done
 exec {java} "$@"
 """
@@ -43,12 +50,31 @@ def is_spark_4() -> bool:
     return version("pyspark").startswith("4.")
 
 
+def jars() -> tuple[str, str]:
+    """The class path of Spark 4's own jars as its launcher writes it, and with each of them once, in the same order.
+
+    https://github.com/apache/spark/blob/v4.1.1/launcher/src/main/java/org/apache/spark/launcher/AbstractCommandBuilder.java
+    """
+    import pyspark
+
+    folder = Path(pyspark.__file__).parent / "jars"
+    named = sorted(folder.glob("slf4j-api-*.jar"))
+    others = sorted(set(folder.glob("*.jar")) - set(named))
+    return ":".join(map(str, [*named, folder / "*"])), ":".join(map(str, [*named, *others]))
+
+
 def home_for_spark(directory: Path) -> Path:
     """What Spark takes as JAVA_HOME; with a `java` of ours below `directory` where the wheel's own would not start."""
     if not is_spark_4():
         return java_home()
     java = directory / "bin" / "java"
-    text = WRAPPER.format(dropped=NOT_IN_THE_WHEEL, java=shlex.quote(str(java_home() / "bin" / "java")))
+    twice, once = jars()
+    text = WRAPPER.format(
+        dropped=NOT_IN_THE_WHEEL,
+        twice=shlex.quote(twice),
+        once=shlex.quote(once),
+        java=shlex.quote(str(java_home() / "bin" / "java")),
+    )
     java.parent.mkdir(parents=True, exist_ok=True)
     unfinished = java.with_suffix(f".{os.getpid()}.part")
     unfinished.write_text(text, encoding="utf-8")

