@@ -6,7 +6,7 @@ A caller whose call ends in NotTaken sends it again; what was put by then is a d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -54,6 +54,19 @@ def batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         yield batch
 
 
+def left_to_put(entries: Sequence[Entry], answers: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Return what has to be put again: what was not taken, and what of the same key was taken behind it.
+
+    Without the latter a correction would lie before what it corrects; twice on the stream it counts once.
+    """
+    left, late = [], set()
+    for entry, answer in zip(entries, answers, strict=True):
+        if answer.get("ErrorCode") or entry["PartitionKey"] in late:
+            left.append(entry)
+            late.add(entry["PartitionKey"])
+    return left
+
+
 def _put(
     kinesis: Any,
     stream: str,
@@ -71,7 +84,7 @@ def _put(
             codes = {type(error).__name__}
         else:
             codes = {answer["ErrorCode"] for answer in answers if answer.get("ErrorCode")}
-            waiting = [entry for entry, answer in zip(waiting, answers, strict=True) if answer.get("ErrorCode")]
+            waiting = left_to_put(waiting, answers)
         if not waiting:
             return again
         again += len(waiting)

@@ -197,6 +197,24 @@ def test_records_that_were_not_taken_are_sent_again(
     assert sorted(stream_records()) == [b"1", b"2", b"3", b"4"]
 
 
+def test_a_correction_stays_behind_what_it_corrects(
+    tmp_path: Path, outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a stream that takes a correction but not the record before it, when both follow, then the correction is last."""
+    session, calls = session_of(), []
+    first, other, correction = b'{"id":"a","amount":1}', b'{"id":"b"}', b'{"id":"a","amount":2}'
+
+    def without_the_first(**request: Any) -> Any:
+        calls.append([record["Data"] for record in request["Records"]])
+        results = [{"SequenceNumber": "1"} for _ in request["Records"]]
+        return {"Records": [{"ErrorCode": "InternalFailure"}, *results[1:]] if len(calls) == 1 else results}
+
+    monkeypatch.setattr(session.client("kinesis"), "put_records", without_the_first)
+    body = b"\n".join((first, other, correction)) + b"\n"
+    deliver(deliver_stream, session, outputs, files_of(tmp_path, a_jsonl=body), silent)
+    assert calls == [[first, other, correction], [first, correction]]
+
+
 def test_a_stream_that_takes_nothing_is_an_error(
     tmp_path: Path, outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

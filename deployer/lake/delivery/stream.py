@@ -6,9 +6,9 @@ import gzip
 import hashlib
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from refunds_lake.schema.contract import BLANKS, ID_LENGTH
 from refunds_lake.schema.plain_values import DECODER, utf8
@@ -117,9 +117,8 @@ def put_batch(lake: Lake, stream: str, where: str, batch: list[bytes]) -> int:
         if attempt:
             time.sleep(min(0.1 * 2**attempt, 5.0))
         answer = lake.kinesis.put_records(StreamName=stream, Records=waiting)
-        results = list(zip(waiting, answer["Records"], strict=True))
-        codes = {result["ErrorCode"] for _, result in results if result.get("ErrorCode")}
-        waiting = [record for record, result in results if result.get("ErrorCode")]
+        codes = {result["ErrorCode"] for result in answer["Records"] if result.get("ErrorCode")}
+        waiting = _left_to_put(waiting, answer["Records"])
         if not waiting:
             return len(batch)
     raise DataopsError(
@@ -127,6 +126,19 @@ def put_batch(lake: Lake, stream: str, where: str, batch: list[bytes]) -> int:
         where=where,
         hint="run the same command again: what is delivered twice counts once",
     )
+
+
+def _left_to_put(records: list[dict[str, Any]], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was not taken, and what of the same key was taken behind it, or a correction would lie before its record.
+
+    The API's function, which shares no code with the command line, does the same.
+    """
+    left, late = [], set()
+    for record, result in zip(records, results, strict=True):
+        if result.get("ErrorCode") or record["PartitionKey"] in late:
+            left.append(record)
+            late.add(record["PartitionKey"])
+    return left
 
 
 def stream_keys(lake: Lake) -> set[str]:

@@ -154,6 +154,16 @@ def test_only_what_the_stream_did_not_take_is_put_again(kinesis: FakeKinesis) ->
     assert sorted(json.loads(each)["id"] for each in kinesis.taken) == [f"v{number}" for number in range(5)]
 
 
+def test_a_correction_stays_behind_what_it_corrects(kinesis: FakeKinesis) -> None:
+    """Given a stream that takes a correction but not the record before it, when both are put again, then the correction is last."""
+    kinesis.failing = [(0,)]
+    records = [{**GOOD, "amount": "1.00"}, {**GOOD, "id": "other"}, {**GOOD, "amount": "2.00"}]
+    assert call({"records": records})[0] == 202
+    assert [len(each) for each in kinesis.calls] == [3, 2]
+    versions = [json.loads(each)["amount"] for each in kinesis.taken if json.loads(each)["id"] == GOOD["id"]]
+    assert versions == ["2.00", "1.00", "2.00"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "attempts"), [(20.0, stream.ATTEMPTS), (stream.SECONDS_FOR_THE_ANSWER, 1)], ids=["patient", "late"]
 )
