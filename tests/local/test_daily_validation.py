@@ -1,20 +1,14 @@
 """The daily validation of a deployed lake with planted faults: by `dataops check`, and by the function itself."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from local_project import LocalProject
 from repository import ROOT
 
-DATAOPS = str(Path(sys.executable).with_name("dataops"))
 ROUTES = "    routes: {s3: {expected_every_hours: 24}, sftp: {expected_every_hours: 24}}\n"
 NOW = datetime.now(UTC)
 TODAY = f"{NOW:%Y-%m-%d}"
@@ -31,55 +25,29 @@ FAULTS = [
 WARNINGS = ["future_timestamps", "refunds_before_purchases", "oversized_refunds", "overrefunded_purchases"]
 
 
-@dataclass(frozen=True)
-class Lakehouse:
-    """A project directory whose local cloud holds the faults."""
-
-    directory: Path
-
-    def dataops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [DATAOPS, *arguments], cwd=self.directory, capture_output=True, text=True, timeout=600, check=False
-        )
+class Lakehouse(LocalProject):
+    """A project whose local cloud holds the faults."""
 
     def check(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """Run the validation; its exit code and each check by name."""
-        done = self.dataops("--output", "json", "check", "--env", "local", *arguments)
+        done = self.dataops("--output", "json", "check", "--env", "local", *arguments, check=False)
         assert done.stdout, done.stderr
         return done.returncode, {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-
-    def client(self, service: str) -> Any:
-        status = json.loads(self.dataops("--output", "json", "local", "status").stdout)
-        return boto3.client(
-            service,
-            endpoint_url=status["url"],
-            region_name=status["region"],
-            aws_access_key_id=status["access_key_id"],
-            aws_secret_access_key=status["secret_access_key"],
-        )
-
-    def outputs(self) -> dict[str, str]:
-        """Those of the live stacks; the side tables' catalog has outputs of the same names."""
-        stacks = self.client("cloudformation").describe_stacks()["Stacks"]
-        live = [stack for stack in stacks if not stack["StackName"].endswith("-smoke-catalog")]
-        return {each["OutputKey"]: each["OutputValue"] for stack in live for each in stack.get("Outputs", ())}
 
 
 @pytest.fixture(scope="module")
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     """Deploy, deliver the faults, run the job."""
-    directory = LocalProject.deployed(tmp_path_factory, "validated").directory
+    lakehouse = Lakehouse.deployed(tmp_path_factory, "validated")
     config = (ROOT / "dataops.yml").read_text(encoding="utf-8")
-    (directory / "dataops.yml").write_text(config.replace("    endpoint: local\n", f"    endpoint: local\n{ROUTES}", 1))
-    (directory / "faults.jsonl").write_text("".join(json.dumps(line) + "\n" for line in FAULTS))
-    lakehouse = Lakehouse(directory)
+    routes = config.replace("    endpoint: local\n", f"    endpoint: local\n{ROUTES}", 1)
+    (lakehouse.directory / "dataops.yml").write_text(routes, encoding="utf-8")
     try:
-        for command in ("deploy --env local --yes --no-smoke", "ingest --env local faults.jsonl", "run --env local"):
-            done = lakehouse.dataops(*command.split())
-            assert done.returncode == 0, done.stdout + done.stderr
+        lakehouse.dataops("deploy", "--env", "local", "--yes", "--no-smoke")
+        lakehouse.deliver("faults.jsonl", map(json.dumps, FAULTS))
         yield lakehouse
     finally:
-        lakehouse.dataops("local", "stop")
+        lakehouse.dataops("local", "stop", check=False)
 
 
 def test_planted_faults_are_found(lakehouse: Lakehouse) -> None:
@@ -99,7 +67,7 @@ def test_planted_faults_are_found(lakehouse: Lakehouse) -> None:
 
 def test_the_table_shows_each_check_and_its_rows(lakehouse: Lakehouse) -> None:
     """Given the same day, when it is checked for people, then each check has a line, and each fault its rows and runbook."""
-    done = lakehouse.dataops("check", "--env", "local", "--date", TODAY)
+    done = lakehouse.dataops("check", "--env", "local", "--date", TODAY, check=False)
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["check", "severity", "rows", "threshold", "verdict"]
     assert ["oversized_refunds", "warning", "1", "0", "rows", "failed"] in [line.split() for line in lines]
@@ -118,18 +86,18 @@ def test_a_day_without_arrivals_misses_its_routes(lakehouse: Lakehouse) -> None:
 
 def test_the_function_finds_the_same_and_writes_its_report(lakehouse: Lakehouse) -> None:
     """Given the function, when it is invoked for the day, then report, log and answer say what `dataops check` says."""
-    outputs = lakehouse.outputs()
+    operations, base = lakehouse.outputs("operations"), lakehouse.outputs("storage")["BaseBucketName"]
     invoked = lakehouse.client("lambda").invoke(
-        FunctionName=outputs["ValidationFunctionName"], Payload=json.dumps({"date": TODAY})
+        FunctionName=operations["ValidationFunctionName"], Payload=json.dumps({"date": TODAY})
     )
     told = json.loads(invoked["Payload"].read())
     assert "FunctionError" not in invoked, told
     found = [each["name"] for each in told["failing"]]
     assert found == ["stale_routes", "rejected_shares", *WARNINGS]
     key = f"validation/date={TODAY}/report.json"
-    stored = lakehouse.client("s3").get_object(Bucket=outputs["BaseBucketName"], Key=key)["Body"].read()
+    stored = lakehouse.client("s3").get_object(Bucket=base, Key=key)["Body"].read()
     assert json.loads(stored)["failing"] == found
-    events = lakehouse.client("logs").filter_log_events(logGroupName=outputs["ValidationLogGroupName"])["events"]
+    events = lakehouse.client("logs").filter_log_events(logGroupName=operations["ValidationLogGroupName"])["events"]
     metrics = [json.loads(event["message"]) for event in events if '"_aws"' in event["message"]]
     *_, last = (each for each in metrics if "failing_errors" in each)  # others tell of each route
     assert (last["failing_errors"], last["failing_warnings"]) == (2, 4)
@@ -138,7 +106,7 @@ def test_the_function_finds_the_same_and_writes_its_report(lakehouse: Lakehouse)
 def test_a_month_that_the_catalog_lost_blocks_the_month_end(lakehouse: Lakehouse) -> None:
     """Given a partition that somebody dropped, when the blocking checks run, then they fail; a rebuilt catalog passes again."""
     assert lakehouse.check("--blocking")[0] == 0
-    database = lakehouse.outputs()["BaseDatabaseName"]
+    database = lakehouse.outputs("catalog")["BaseDatabaseName"]
     lakehouse.client("glue").delete_partition(
         DatabaseName=database, TableName="refund_detail", PartitionValues=["2026-10"]
     )
@@ -150,5 +118,5 @@ def test_a_month_that_the_catalog_lost_blocks_the_month_end(lakehouse: Lakehouse
         "duplicate_ids",
         "negative_totals",
     }
-    assert lakehouse.dataops("data", "rebuild-catalog", "--env", "local").returncode == 0
+    lakehouse.dataops("data", "rebuild-catalog", "--env", "local")
     assert lakehouse.check("--blocking")[0] == 0

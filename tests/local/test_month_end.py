@@ -6,17 +6,12 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from local_cloud import eventually
@@ -24,7 +19,6 @@ from local_project import LocalProject
 from refunds_statements.calendar import next_month
 from repository import ROOT
 
-DATAOPS = str(Path(sys.executable).with_name("dataops"))
 ANNA = {"customer_id": "anna", "merchant_id": "m"}
 BEN = {"customer_id": "ben", "merchant_id": "m"}
 FIRST = [
@@ -48,48 +42,20 @@ def months_due() -> list[str]:
 DUE = months_due()
 
 
-@dataclass(frozen=True)
-class Lakehouse:
-    """A project directory whose local cloud holds the first arrivals."""
-
-    directory: Path
-
-    def dataops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [DATAOPS, *arguments], cwd=self.directory, capture_output=True, text=True, timeout=600, check=False
-        )
+class Lakehouse(LocalProject):
+    """A project whose local cloud holds the first arrivals."""
 
     def json(self, *arguments: str) -> Any:
-        done = self.dataops("--output", "json", *arguments, "--env", "local")
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)
-
-    def load(self, name: str, records: list[dict[str, str]]) -> None:
-        """Deliver records and run the job."""
-        (self.directory / name).write_text("".join(json.dumps(line) + "\n" for line in records))
-        for command in (f"ingest --env local {name}", "run --env local"):
-            done = self.dataops(*command.split())
-            assert done.returncode == 0, done.stdout + done.stderr
+        return self.document(*arguments, "--env", "local")
 
     def page(self, month: str) -> str:
         """Finance's page about a month."""
-        done = self.dataops("report", "--env", "local", "--month", month, "--html", "page.html")
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.dataops("report", "--env", "local", "--month", month, "--html", "page.html")
         return (self.directory / "page.html").read_text(encoding="utf-8")
-
-    def client(self, service: str) -> Any:
-        status = json.loads(self.dataops("--output", "json", "local", "status").stdout)
-        return boto3.client(
-            service,
-            endpoint_url=status["url"],
-            region_name=status["region"],
-            aws_access_key_id=status["access_key_id"],
-            aws_secret_access_key=status["secret_access_key"],
-        )
 
     def issue_by_function(self) -> dict[str, Any]:
         """Start the function as the schedule does; its answer."""
-        (function,) = self.outputs("StatementFunctionName", of="-month-end")
+        function = self.outputs("month-end")["StatementFunctionName"]
         invoked = self.client("lambda").invoke(FunctionName=function, Payload=b"{}")
         answer: dict[str, Any] = json.loads(invoked["Payload"].read())
         assert "FunctionError" not in invoked, answer
@@ -97,7 +63,7 @@ class Lakehouse:
 
     def slack(self) -> list[str]:
         """What Slack was told so far, the newest first: the text of each message, and that of its lines."""
-        url = json.loads(self.dataops("--output", "json", "local", "status").stdout)["url"]
+        url = self.document("local", "status")["url"]
         with urllib.request.urlopen(f"{url}/_dataops/slack.json") as answer:
             messages = json.load(answer)["messages"]
         return [
@@ -105,14 +71,7 @@ class Lakehouse:
             for each in messages
         ]
 
-    def outputs(self, *names: str, of: str) -> list[str]:
-        """Outputs of the stack whose name ends so; that of the side tables' catalog has outputs of the same names."""
-        stacks = self.client("cloudformation").describe_stacks()["Stacks"]
-        (stack,) = [each for each in stacks if each["StackName"].endswith(of) and "smoke" not in each["StackName"]]
-        found = {each["OutputKey"]: each["OutputValue"] for each in stack["Outputs"]}
-        return [found[name] for name in names]
-
-    def document(self, statement: dict[str, Any], name: str) -> str:
+    def file(self, statement: dict[str, Any], name: str) -> str:
         """A document of a statement, from the base bucket."""
         bucket, _, prefix = statement["location"].removeprefix("s3://").partition("/")
         body: bytes = self.client("s3").get_object(Bucket=bucket, Key=prefix + name)["Body"].read()
@@ -124,8 +83,7 @@ def assert_documented(command: str, lakehouse: Lakehouse) -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     shown = re.search(rf"^\$ dataops {re.escape(command)}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert shown, f"docs/operations.md does not show dataops {command}"
-    done = lakehouse.dataops(*command.split())
-    assert (done.returncode, masked(done.stdout)) == (0, masked(shown[1]))
+    assert masked(lakehouse.dataops(*command.split()).stdout) == masked(shown[1])
 
 
 def masked(text: str) -> str:
@@ -146,12 +104,12 @@ def masked(text: str) -> str:
 @pytest.fixture(scope="module")
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     """Deploy and load the first arrivals."""
-    lakehouse = Lakehouse(LocalProject.deployed(tmp_path_factory, "month-end").directory)
+    lakehouse = Lakehouse.deployed(tmp_path_factory, "month-end")
     try:
-        lakehouse.load("first.jsonl", FIRST)
+        lakehouse.deliver("first.jsonl", map(json.dumps, FIRST))
         yield lakehouse
     finally:
-        lakehouse.dataops("local", "stop")
+        lakehouse.dataops("local", "stop", check=False)
 
 
 def test_a_statement_is_the_report_of_its_month(lakehouse: Lakehouse) -> None:
@@ -161,16 +119,16 @@ def test_a_statement_is_the_report_of_its_month(lakehouse: Lakehouse) -> None:
     assert (statement["total_refund"], statement["adjustments_total"]) == ("25.50", "10.00")
     assert (statement["refunds"], statement["customers"]) == (report["rows"], report["customers"])
     assert (
-        lakehouse.document(statement, "refunds.csv")
-        == lakehouse.dataops(*["report", "--env", "local", "--month", "2026-08", "--format", "csv"]).stdout
+        lakehouse.file(statement, "refunds.csv")
+        == lakehouse.dataops("report", "--env", "local", "--month", "2026-08", "--format", "csv").stdout
     )
     assert statement["run"] == lakehouse.json("data", "runs")["runs"][0]["run_id"]
     assert statement["release"] == lakehouse.json("status")["current"]["release"]
-    assert json.loads(lakehouse.document(statement, "statement.json"))["refunds"] == report["rows"]
-    page = lakehouse.document(statement, "statement.html")
+    assert json.loads(lakehouse.file(statement, "statement.json"))["refunds"] == report["rows"]
+    page = lakehouse.file(statement, "statement.html")
     assert "<h1>Statement of 2026-08</h1>" in page and '<p class="total" id="total">25.50</p>' in page
     assert f"<dd>{statement['release']}</dd>" in page and "Every check of" in page
-    lines = list(csv.DictReader(io.StringIO(lakehouse.document(statement, "lines.csv"))))
+    lines = list(csv.DictReader(io.StringIO(lakehouse.file(statement, "lines.csv"))))
     assert [(line["refund_id"], line["amount"]) for line in lines] == [("R2", "20.00"), ("R3", "5.50")]
     assert_documented("statement show --env local --month 2026-08", lakehouse)
     shown = lakehouse.json("statement", "show", "--month", "2026-08")
@@ -189,33 +147,31 @@ def test_nobody_overwrites_or_deletes_a_statement(lakehouse: Lakehouse) -> None:
 def test_twice_and_out_of_order_are_refused(lakehouse: Lakehouse) -> None:
     """Given the statement of August, then August, July and October are refused, and the list has August alone."""
     for month in ("2026-08", "2026-07", "2026-10"):
-        assert lakehouse.dataops("statement", "issue", "--env", "local", "--month", month).returncode == 6
+        assert lakehouse.dataops("statement", "issue", "--env", "local", "--month", month, check=False).returncode == 6
     assert [each["month"] for each in lakehouse.json("statement", "list")["statements"]] == ["2026-08"]
 
 
 def test_a_blocking_check_refuses_a_month(lakehouse: Lakehouse) -> None:
     """Given a month of purchases that the catalog lost, when a month is issued, then it is refused with the check's name."""
-    (database,) = lakehouse.outputs("BaseDatabaseName", of="-catalog")
+    database = lakehouse.outputs("catalog")["BaseDatabaseName"]
     lakehouse.client("glue").delete_partition(DatabaseName=database, TableName="purchase", PartitionValues=["2026-05"])
-    refused = lakehouse.dataops("statement", "issue", "--env", "local", "--month", "2026-09")
+    refused = lakehouse.dataops("statement", "issue", "--env", "local", "--month", "2026-09", check=False)
     assert refused.returncode == 6
     assert "row_count_disagreements (1 row)" in refused.stderr
     assert "row_count_disagreements (1 row)" in lakehouse.issue_by_function()["refused"]
     eventually(lambda: any("The statement of 2026-09 is refused" in text for text in lakehouse.slack()), seconds=30)
-    assert lakehouse.dataops("data", "rebuild-catalog", "--env", "local").returncode == 0
+    lakehouse.dataops("data", "rebuild-catalog", "--env", "local")
 
 
 def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehouse) -> None:
     """Given a void, a correction and a late refund, and old files swept, when the function issues September, then it carries them, and all adds up."""
-    lakehouse.load(
-        "late.jsonl",
-        [
-            {"id": "V1", "type": "void", "timestamp": "2026-09-04T10:00:00Z", "amount": "5.50", "parent_id": "R3"},
-            {"id": "R2", "type": "refund", "timestamp": "2026-08-02T10:00:00Z", "amount": "21.00", "parent_id": "P1"},
-            {"id": "R5", "type": "refund", "timestamp": "2026-07-02T10:00:00Z", "amount": "0.75", "parent_id": "P2"},
-        ],
-    )
-    assert lakehouse.dataops(*["data", "sweep", "--env", "local", "--keep-days", "0", "--yes"]).returncode == 0
+    late = [
+        {"id": "V1", "type": "void", "timestamp": "2026-09-04T10:00:00Z", "amount": "5.50", "parent_id": "R3"},
+        {"id": "R2", "type": "refund", "timestamp": "2026-08-02T10:00:00Z", "amount": "21.00", "parent_id": "P1"},
+        {"id": "R5", "type": "refund", "timestamp": "2026-07-02T10:00:00Z", "amount": "0.75", "parent_id": "P2"},
+    ]
+    lakehouse.deliver("late.jsonl", map(json.dumps, late))
+    lakehouse.dataops("data", "sweep", "--env", "local", "--keep-days", "0", "--yes")
     assert_documented("statement changes --env local --month 2026-08", lakehouse)
     changes = lakehouse.json("statement", "changes", "--month", "2026-08")
     assert (changes["total"], changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00", "-3.75")
@@ -235,7 +191,7 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
         {"month": "2026-08", "customer_id": "anna", "amount": "1.00"},
         {"month": "2026-08", "customer_id": "ben", "amount": "-5.50"},
     ]
-    lines = list(csv.DictReader(io.StringIO(lakehouse.document(statement, "adjustments.csv"))))
+    lines = list(csv.DictReader(io.StringIO(lakehouse.file(statement, "adjustments.csv"))))
     assert [(line["refund_id"], line["amount"]) for line in lines] == [("R5", "0.75"), ("R2", "1.00"), ("R3", "-5.50")]
     changes = lakehouse.json("statement", "changes", "--month", "2026-08")
     assert (changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00")
@@ -253,7 +209,7 @@ def test_people_hear_of_each_statement_once(lakehouse: Lakehouse) -> None:
     assert lakehouse.issue_by_function() == {"issued": [], "refused": ""}
     assert (
         f'{{"issued": {json.dumps(DUE)}, "refused": ""}}'
-        in lakehouse.dataops(*["logs", "--env", "local", "--statement"]).stdout
+        in lakehouse.dataops("logs", "--env", "local", "--statement").stdout
     )
     expected = ["Statement of 2026-08", *(f"Statement of {month}" for month in DUE), "Statements are issued again"]
 

@@ -19,7 +19,7 @@ import yaml
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from deployed_project import DATAOPS
+from local_project import DATAOPS
 from pipeline_agent import (
     FAILED,
     ROOT,

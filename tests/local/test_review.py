@@ -7,9 +7,6 @@ that, so refunds fall, vanish and rise; what is expected is worked out by indepe
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,9 +17,9 @@ import pytest
 import yaml
 from independent_answer import answer
 from local_cloud import Cloud
+from local_project import LocalProject
 from repository import ROOT
 
-DATAOPS = str(Path(sys.executable).with_name("dataops"))
 MONTH, EARLIER = "2026-03", "2026-02"
 LIMIT, SHORTER = "ID_LENGTH: Final = 64", "ID_LENGTH: Final = 12"
 LONG = "-that-is-longer-than-12"
@@ -67,9 +64,8 @@ class TwoAccounts:
     """The repository's project in the shared local cloud, with uat and prod as two of its accounts."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self._cloud, self.directory = cloud, cloud.project_dir
-        for name in ("templates", "glue", "athena", "functions"):
-            shutil.copytree(ROOT / name, self.directory / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        self._cloud, self._project = cloud, LocalProject.copy_to(cloud.project_dir)
+        self.directory = cloud.project_dir
         project = yaml.safe_load((ROOT / "dataops.yml").read_text(encoding="utf-8"))
         for name in ("uat", "prod"):
             del project["environments"][name]["profile"]
@@ -78,10 +74,7 @@ class TwoAccounts:
         (self.directory / "dataops.yml").write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
 
     def dataops(self, *arguments: str) -> str:
-        command = [DATAOPS, *arguments]
-        run = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, timeout=600, check=False)
-        assert run.returncode == 0, f"{arguments} ended with {run.returncode}\n{run.stdout}\n{run.stderr}"
-        return run.stdout
+        return self._project.dataops(*arguments).stdout
 
     def shorten_ids(self) -> None:
         rules = self.directory / "glue" / "refunds_lake" / "schema" / "contract.py"

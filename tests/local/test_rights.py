@@ -6,24 +6,20 @@ One statement is taken out of each role's policy in a copy of the templates; the
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from local_cloud import Cloud, eventually
+from local_project import LocalProject
 from repository import ROOT
 
 from deployer import local
 
-DATAOPS = str(Path(sys.executable).with_name("dataops"))
 Keys = Mapping[str, str]
 #: The statement that is taken out of each role's policy, as the templates have it.
 FIRST = {"glue": "ReadCode", "ingest": "WriteFiles", "operations": "RunQueries", "drop": "DropNewFiles"}
@@ -37,24 +33,16 @@ SECOND = {
 
 @dataclass
 class Lake:
-    """A project directory whose environment `local` is reached by its URL, as whoever has the keys."""
+    """A project whose environment `local` is reached by its URL, as whoever has the keys."""
 
-    directory: Path
+    project: LocalProject
     cloud: Cloud
     root: Keys
 
     def dataops(
         self, *arguments: str, keys: Keys | None = None, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        outer = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        environment = {**outer, **(keys or self.root)}
-        command = [DATAOPS, *arguments, "--env", "local"]
-        done = subprocess.run(
-            command, cwd=self.directory, env=environment, capture_output=True, text=True, timeout=400, check=False
-        )
-        if check and done.returncode != 0:
-            pytest.fail(f"dataops {' '.join(arguments)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
-        return done
+        return self.project.dataops(*arguments, "--env", "local", check=check, keys=keys or self.root)
 
     def outputs(self) -> dict[str, str]:
         stacks = self.cloud.client("cloudformation").describe_stacks()["Stacks"]
@@ -66,7 +54,7 @@ class Lake:
         iam = self.cloud.client("iam")
         self.dataops("iam-policy", "--out", "policies")
         iam.create_user(UserName="deployer")
-        for file in sorted((self.directory / "policies").glob("policy-*.json")):
+        for file in sorted((self.project.directory / "policies").glob("policy-*.json")):
             policy = iam.create_policy(PolicyName=file.stem, PolicyDocument=file.read_text(encoding="utf-8"))["Policy"]
             iam.attach_user_policy(UserName="deployer", PolicyArn=policy["Arn"])
         key = iam.create_access_key(UserName="deployer")["AccessKey"]
@@ -79,7 +67,7 @@ class Lake:
             text = without(text, statements[name], rights={"ingest": "DeliveryRights"}.get(name, ""))
             if name == "ingest":
                 text = without(text, statements["drop"], rights="DropRights")
-            (self.directory / "templates" / f"{name}.yaml").write_text(text, encoding="utf-8")
+            (self.project.directory / "templates" / f"{name}.yaml").write_text(text, encoding="utf-8")
         self.dataops("deploy", "--yes", "--no-smoke")
 
 
@@ -93,21 +81,19 @@ def without(template: str, sid: str, *, rights: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
-    directory = tmp_path_factory.mktemp("rights")
-    for name in ("templates", "glue", "athena", "functions"):
-        shutil.copytree(ROOT / name, directory / name)
-    cloud = Cloud(directory, local.start(directory, say=lambda text: None))
+    project = LocalProject.copy_to(tmp_path_factory.mktemp("rights"))
+    cloud = Cloud(project.directory, local.start(project.directory, say=lambda text: None))
     where = f"    endpoint: {cloud.endpoint.url}\n    region: {cloud.endpoint.region}\n"
     config = (ROOT / "dataops.yml").read_text(encoding="utf-8")
-    (directory / "dataops.yml").write_text(config.replace("    endpoint: local\n", where, 1), encoding="utf-8")
+    (project.directory / "dataops.yml").write_text(config.replace("    endpoint: local\n", where, 1), encoding="utf-8")
     root = {
         "AWS_ACCESS_KEY_ID": cloud.endpoint.access_key_id,
         "AWS_SECRET_ACCESS_KEY": cloud.endpoint.secret_access_key,
     }
     try:
-        yield Lake(directory, cloud, root)
+        yield Lake(project, cloud, root)
     finally:
-        local.stop(directory)
+        local.stop(project.directory)
 
 
 def test_the_printed_policy_deploys_the_lake(lake: Lake) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,26 +31,40 @@ class LocalProject:
     """A project directory; its local cloud is started by the first command that needs it."""
 
     directory: Path
+    command: str = DATAOPS
 
     @classmethod
     def copy_to(cls, directory: Path) -> Self:
         for name in PARTS:
-            shutil.copytree(ROOT / name, directory / name)
+            shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "dataops.yml", directory)
         return cls(directory)
 
     @classmethod
-    def deployed(cls, tmp_path_factory: pytest.TempPathFactory, name: str) -> LocalProject:
+    def deployed(cls, tmp_path_factory: pytest.TempPathFactory, name: str) -> Self:
         """A project with a deployed lake in which nothing has happened yet, running."""
         directory = tmp_path_factory.mktemp(name) / "project"
         copy_deployed(tmp_path_factory, directory)
         local.start(directory, say=lambda text: None)
         return cls(directory)
 
-    def dataops(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command; with `check`, the test fails unless it succeeds."""
-        command = [DATAOPS, *arguments]
-        run = subprocess.run(command, cwd=self.directory, capture_output=True, text=True, timeout=600, check=False)
+    def dataops(
+        self, *arguments: str, check: bool = True, keys: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command, with these AWS variables and no others if given; with `check`, the test fails unless it succeeds."""
+        environment = None
+        if keys is not None:
+            outer = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+            environment = {**outer, **keys, "AWS_CONFIG_FILE": os.devnull}
+        run = subprocess.run(
+            [self.command, *arguments],
+            cwd=self.directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
         if check and run.returncode != 0:
             pytest.fail(f"dataops {' '.join(arguments)} ended with {run.returncode}\n{run.stdout}\n{run.stderr}")
         return run
@@ -58,9 +73,15 @@ class LocalProject:
         """The JSON document of a command that succeeds."""
         return json.loads(self.dataops("--output", "json", *arguments).stdout)
 
+    def deliver(self, name: str, lines: Iterable[str]) -> None:
+        """Deliver lines as a partner, and run the job."""
+        (self.directory / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        self.dataops("ingest", "--env", "local", name)
+        self.dataops("run", "--env", "local")
+
     def set_webhook(self, address: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Give the environment an address for Slack, as a person does: by stdin."""
-        command = [DATAOPS, "secret", "set", "--env", "local", "slack-webhook", *options]
+        command = [self.command, "secret", "set", "--env", "local", "slack-webhook", *options]
         return subprocess.run(
             command, cwd=self.directory, input=address, capture_output=True, text=True, timeout=60, check=False
         )
