@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
-from decimal import Decimal
 
 import click
-from refunds_statements.statement import CheckFound
 
 from deployer.commands.report import deployed_release
 from deployer.composition.environment import lake_of
@@ -17,64 +14,40 @@ from deployer.lake.daily_check import checks_of
 from deployer.lake.refund_report import checked_month
 from deployer.lake.statement_text import changes_text, statement_text, summary_line
 from deployer.lake.statements import (
-    AdjustedCustomer,
-    CustomerChange,
+    StatementChanges,
     StatementLine,
-    TransactionChange,
     WholeStatement,
     find_changes,
     find_statement,
     issue_statement,
     list_statements,
 )
-from deployer.refunds import RefundRow
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
 
 
 @dataclass(frozen=True)
-class StatementResult:
-    """One statement, with its refunds and adjustments in order."""
+class OfEnvironment:
+    """What all results of this command have."""
 
     env: str
-    month: str
-    number: int
-    issued_at: dt.datetime
-    issued_by: str
-    run: str
-    release: str
-    customers: int
-    total_refund: Decimal
-    adjustments_total: Decimal
-    override: str
-    location: str
-    checks: tuple[CheckFound, ...]
-    refunds: tuple[RefundRow, ...]
-    adjustments: tuple[AdjustedCustomer, ...]
 
 
 @dataclass(frozen=True)
-class StatementsResult:
+class StatementResult(WholeStatement, OfEnvironment):
+    """One statement."""
+
+
+@dataclass(frozen=True)
+class StatementsResult(OfEnvironment):
     """All statements, newest first."""
 
-    env: str
     statements: tuple[StatementLine, ...]
 
 
 @dataclass(frozen=True)
-class ChangesResult:
+class ChangesResult(StatementChanges, OfEnvironment):
     """What changed since a statement, by customer and by refund."""
-
-    env: str
-    month: str
-    issued_at: dt.datetime
-    issued_run: str
-    run: str
-    total: Decimal
-    carried_total: Decimal
-    pending_total: Decimal
-    customers: tuple[CustomerChange, ...]
-    transactions: tuple[TransactionChange, ...]
 
 
 month_option = click.option("--month", metavar="YYYY-MM", help="Default: the month that was issued last.")
@@ -110,8 +83,8 @@ def issue_command(app: App, env_name: str, month: str | None, override: str | No
     session = app.connect(env_name)
     release = deployed_release(session) or "not-recorded"
     whole = issue_statement(lake_of(session), month, release, checks, (override or "").strip())
-    app.say(summary_line(whole.line))
-    app.emit(as_document(_result(env_name, whole)), statement_text(whole))
+    app.say(summary_line(whole))
+    app.emit(as_document(StatementResult(env_name, **vars(whole))), statement_text(whole))
 
 
 @statement.command("list", epilog=examples("dataops statement list --env prod"))
@@ -135,7 +108,7 @@ def show_command(app: App, env_name: str, month: str | None) -> None:
     app.command = "statement show"
     month = checked_month(month) if month is not None else None
     whole = find_statement(lake_of(app.connect(env_name)), month)
-    app.emit(as_document(_result(env_name, whole)), statement_text(whole))
+    app.emit(as_document(StatementResult(env_name, **vars(whole))), statement_text(whole))
 
 
 @statement.command("changes", epilog=examples("dataops statement changes --env prod --month 2026-10"))
@@ -151,24 +124,3 @@ def changes_command(app: App, env_name: str, month: str | None) -> None:
     month = checked_month(month) if month is not None else None
     changes = find_changes(lake_of(app.connect(env_name)), month)
     app.emit(as_document(ChangesResult(env_name, **vars(changes))), changes_text(changes))
-
-
-def _result(env_name: str, whole: WholeStatement) -> StatementResult:
-    line = whole.line
-    return StatementResult(
-        env_name,
-        line.month,
-        line.number,
-        line.issued_at,
-        line.issued_by,
-        line.run,
-        line.release,
-        line.customers,
-        line.total_refund,
-        line.adjustments_total,
-        line.override,
-        line.location,
-        whole.checks,
-        whole.refunds,
-        whole.adjustments,
-    )

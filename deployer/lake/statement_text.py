@@ -13,13 +13,12 @@ from deployer.refunds import money
 
 def statement_text(whole: WholeStatement) -> str:
     """Show a statement: where it comes from, the refunds as a table, the adjustments below it."""
-    line = whole.line
     head = [
-        f"statement of {line.month}, issued {line.issued_at:%Y-%m-%d %H:%M} UTC by {printable(line.issued_by)}",
-        f"run {line.run}, release {line.release[:12]}",
-        line.location,
+        f"statement of {whole.month}, issued {whole.issued_at:%Y-%m-%d %H:%M} UTC by {printable(whole.issued_by)}",
+        f"run {whole.run}, release {whole.release[:12]}",
+        whole.location,
     ]
-    overridden = [f"issued although checks failed: {printable(line.override)}"] if line.override else []
+    overridden = [f"issued although checks failed: {printable(whole.override)}"] if whole.override else []
     return "\n".join([*head, *overridden, "", render_table(whole.refunds).rstrip(), *_adjustments(whole)])
 
 
@@ -28,7 +27,7 @@ def _adjustments(whole: WholeStatement) -> list[str]:
     if not whole.adjustments:
         return ["", "no adjustments of earlier months"]
     rows = [f"  {each.month}  {printable(each.customer_id)}  {signed(each.amount)}" for each in whole.adjustments]
-    return ["", f"adjustments of earlier months: {signed(whole.line.adjustments_total)}", *rows]
+    return ["", f"adjustments of earlier months: {signed(whole.adjustments_total)}", *rows]
 
 
 def changes_text(changes: StatementChanges) -> str:

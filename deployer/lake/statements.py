@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import getpass
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +18,9 @@ from refunds_checks.registry import Check
 from refunds_lake.publishing.catalog import GlueCatalog
 from refunds_statements.changes import Changes, NoStatement, changes_since, statement_of
 from refunds_statements.issuing import AlreadyIssued, ChecksFail, NotIssued, Request, issue
-from refunds_statements.lines import Line, by_customer, by_month_and_customer, total
+from refunds_statements.lines import by_customer, total
+from refunds_statements.page import Adjustment
+from refunds_statements.page_facts import adjustments_of
 from refunds_statements.reasons import reasons_of
 from refunds_statements.register import adjustment_lines, own_lines, read_statements
 from refunds_statements.snapshot import NothingLoaded, Source, Unsettled
@@ -52,22 +54,12 @@ class StatementLine:
 
 
 @dataclass(frozen=True)
-class AdjustedCustomer:
-    """What a statement, or the next one, makes good for a customer in an earlier month."""
+class WholeStatement(StatementLine):
+    """A statement with what the checks said when it was issued, and what it says of each customer, in order."""
 
-    month: str
-    customer_id: str
-    amount: Decimal
-
-
-@dataclass(frozen=True)
-class WholeStatement:
-    """A statement with what it says of each customer, and what the checks said when it was issued."""
-
-    line: StatementLine
     checks: tuple[CheckFound, ...]
     refunds: tuple[RefundRow, ...]
-    adjustments: tuple[AdjustedCustomer, ...]
+    adjustments: tuple[Adjustment, ...]
 
 
 @dataclass(frozen=True)
@@ -195,11 +187,12 @@ def _changes(changes: Changes, transactions: tuple[TransactionChange, ...]) -> S
 
 def _whole(lake: Lake, statement: Statement) -> WholeStatement:
     store = base_store(lake)
+    refunds = by_customer(own_lines(store, statement))
     return WholeStatement(
-        _line(lake, statement),
-        statement.checks,
-        refund_rows(by_customer(own_lines(store, statement))),
-        adjusted_customers(adjustment_lines(store, statement)),
+        **vars(_line(lake, statement)),
+        checks=statement.checks,
+        refunds=tuple(RefundRow(customer, amount) for customer, amount in refunds.items()),
+        adjustments=adjustments_of(adjustment_lines(store, statement)),
     )
 
 
@@ -218,13 +211,3 @@ def _line(lake: Lake, statement: Statement) -> StatementLine:
         statement.override,
         base_store(lake).uri(key.rpartition("/")[0] + "/"),
     )
-
-
-def refund_rows(totals: Mapping[str, Decimal]) -> tuple[RefundRow, ...]:
-    """Return totals by customer as rows of a report."""
-    return tuple(RefundRow(customer, amount) for customer, amount in totals.items())
-
-
-def adjusted_customers(lines: Iterable[Line]) -> tuple[AdjustedCustomer, ...]:
-    """Return lines by month and customer."""
-    return tuple(AdjustedCustomer(*place, amount) for place, amount in by_month_and_customer(lines).items())
