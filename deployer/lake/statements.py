@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from refunds_checks.athena import Workgroup
 from refunds_checks.registry import Check
+from refunds_checks.validation import CheckBroken
 from refunds_lake.publishing.catalog import GlueCatalog
 from refunds_statements.changes import Changes, NoStatement, changes_since, statement_of
 from refunds_statements.issuing import AlreadyIssued, ChecksFail, NotIssued, Request, issue
@@ -29,6 +30,7 @@ from refunds_statements.statement import CheckFound, Statement, StatementDamaged
 from deployer.errors import DataopsError, Refused
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.published_tables import as_dataops_errors
+from deployer.lake.queries import QueryFailed
 from deployer.lake.run_manifests import base_store
 from deployer.ledger.identity import utc_now
 from deployer.refunds import RefundRow
@@ -132,6 +134,8 @@ def as_our_errors(environment: str) -> Iterator[None]:
     except Unsettled as error:
         hint = f"once no run is at work: dataops data rebuild-catalog --env {environment}"
         raise DataopsError(str(error), hint=hint) from error
+    except CheckBroken as error:
+        raise QueryFailed(str(error), hint="try again; see the query in Athena's history") from error
     except StatementDamaged as error:
         raise DataopsError(str(error), hint="bring its former version back from the versioned bucket") from error
 

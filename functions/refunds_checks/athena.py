@@ -1,6 +1,7 @@
-"""Runs the statements of a validation in an Athena workgroup, all of them within one time.
+"""Runs SQL in an Athena workgroup, all of it within one time.
 
-For the functions, which have boto3 and nothing else; the command line has its own way of running queries.
+For what a function and the command line both do: it needs boto3 and nothing else. A person's own query, with parameters and
+a limit of bytes, is the business of the command line.
 """
 
 from __future__ import annotations
@@ -59,4 +60,4 @@ class Workgroup:
                 return execution
             time.sleep(_PAUSE_SECONDS)
         self.client.stop_query_execution(QueryExecutionId=query_id)
-        raise CheckBroken(f"query {query_id} was stopped, the time of the validation is over")
+        raise CheckBroken(f"query {query_id} was stopped, its time is over")

@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 
 
 class CheckBroken(Exception):
-    """A query did not come to its end; the message says why."""
+    """A query did not come to its end, be it a check's or another; the message says why."""
 
 
 @dataclass(frozen=True)

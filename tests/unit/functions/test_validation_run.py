@@ -221,7 +221,7 @@ def test_a_query_runs_in_the_workgroup_to_its_end() -> None:
         (FakeAthena("FAILED", reason="TABLE_NOT_FOUND"), 60, "query q1 ended FAILED: TABLE_NOT_FOUND"),
         (FakeAthena("CANCELLED"), 60, "query q1 ended CANCELLED: no reason given"),
         (FakeAthena("RUNNING", reason="refused"), 60, "the query was refused: mismatched input"),
-        (FakeAthena("RUNNING"), 0.1, "query q1 was stopped, the time of the validation is over"),
+        (FakeAthena("RUNNING"), 0.1, "query q1 was stopped, its time is over"),
     ],
 )
 def test_a_query_that_does_not_end_well_breaks_the_check(athena: FakeAthena, seconds: float, message: str) -> None:

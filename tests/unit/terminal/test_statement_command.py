@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from fake_aws import OUTPUTS, ROOT, FakeSession
 from month_end import CHECKS, MonthEnd, refund
+from refunds_checks.validation import Answer, CheckBroken
 
 from deployer.cli import run
 from deployer.commands import statement
@@ -174,3 +175,16 @@ def test_changes_are_listed_by_customer_and_refund(dataops: Run, lake: MonthEnd)
     assert json.loads(dataops("issue", "--month", "2026-11", "--output", "json")[1])["adjustments_total"] == "-7.50"
     document = json.loads(dataops("changes", "--month", "2026-10", "--output", "json")[1])
     assert (document["total"], document["carried_total"], document["pending_total"]) == ("-7.50", "-7.50", "0.00")
+
+
+def test_a_query_that_fails_is_told_as_an_error(dataops: Run, lake: MonthEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given tables that Athena cannot read, when changes are asked for, then the exit code is 1 with Athena's reason."""
+    dataops("issue", "--month", "2026-10")
+    lake.load({"R1": None})
+
+    def fail(sql: str) -> Answer:
+        raise CheckBroken("query q1 ended FAILED: HIVE_BAD_DATA")
+
+    monkeypatch.setattr(lake, "query", fail)
+    code, out, err = dataops("changes")
+    assert (code, out) == (1, "") and "athena: query q1 ended FAILED: HIVE_BAD_DATA" in err and "Traceback" not in err
