@@ -6,13 +6,13 @@ more than a small one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from refunds_checks.facts import ROUTES, route_of
+from refunds_checks.facts import ROUTES, deliveries, route_of
 from refunds_lake.publishing.manifests import InputObject, Manifest, in_force
-from refunds_lake.storage.objects import utc_text
+from refunds_lake.storage.objects import S3ObjectStore, utc_text
 
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.run_manifests import recorded_runs
@@ -56,9 +56,8 @@ def arrivals_of(lake: Lake) -> Arrivals:
 
 def by_route(manifests: Sequence[Manifest]) -> Iterator[RouteArrivals]:
     """Count each delivery once, however many runs have read it; every known route has a row."""
-    found = {(each.key, each.identity): each for run in in_force(manifests) for each in run.inputs}
     routes: dict[str, list[InputObject]] = {route: [] for route in ROUTES}
-    for each in found.values():
+    for each in deliveries(in_force(manifests)):
         routes.setdefault(route_of(each.key), []).append(each)
     for route, objects in routes.items():
         latest = max((each.last_modified for each in objects), default=None)
@@ -91,9 +90,6 @@ def _children(lake: Lake, folder: str) -> set[str]:
 
 def errors_to_deliver(lake: Lake) -> list[str]:
     """Return the keys of what Firehose could not deliver and nobody has delivered again."""
-    pages: Iterable[Any] = lake.s3.get_paginator("list_objects_v2").paginate(
-        Bucket=lake.raw_bucket, Prefix=DELIVERY_ERRORS
-    )
-    keys = {each["Key"] for page in pages for each in page.get("Contents", ())}
+    keys = {each.key for each in S3ObjectStore(lake.s3, lake.raw_bucket).listing(DELIVERY_ERRORS)}
     done = {DELIVERY_ERRORS + key.removeprefix(DELIVERED_AGAIN) for key in keys if key.startswith(DELIVERED_AGAIN)}
     return sorted(key for key in keys - done if not key.startswith(DELIVERED_AGAIN))

@@ -38,7 +38,7 @@ def gather_page(lake: Lake, report: RefundReport, release: str, now: dt.datetime
                 made_at=moment_text(now),
             ),
             adjustments=_pending(source),
-            quality=last_validation(base_store(lake)),
+            quality=last_validation(base_store(lake), now.date()),
         )
 
 

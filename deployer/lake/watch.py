@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from refunds_checks.validation import newest_report
 from refunds_lake.publishing.manifests import Manifest
 from refunds_lake.storage.objects import ObjectStore, utc_moment
 
@@ -18,11 +18,6 @@ from deployer.schedule_times import WrongSchedule, next_time
 
 SCHEDULE_OUTPUT: Final = "JobScheduleName"
 _RUNBOOK: Final = re.compile(r"\s*\((docs/operations\.md#[\w-]+)\)\.?\s*$")
-
-
-VALIDATIONS: Final = "validation/"
-DAYS_OF_VALIDATIONS: Final = 40
-"""Older reports are not looked for: an alarm says long before that none is made."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +73,9 @@ def last_run(manifests: Sequence[Manifest]) -> LastRun | None:
 @translated
 def last_validation(store: ObjectStore, today: dt.date) -> LastValidation | None:
     """Return the newest report in the base bucket, None where there is none of the last weeks."""
-    begin = f"{VALIDATIONS}date={today - dt.timedelta(days=DAYS_OF_VALIDATIONS)}"
-    keys = [found.key for found in store.listing(VALIDATIONS, after=begin)]
-    if not keys:
+    report = newest_report(store, today)
+    if report is None:
         return None
-    report = json.loads(store.get(max(keys))[0])
     return LastValidation(
         report["date"], utc_moment(report["finished_at"]), tuple(report["errors"]), tuple(report["failing"])
     )

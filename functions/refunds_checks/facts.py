@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -65,7 +65,8 @@ def read_facts(store: ObjectStore, base_prefix: str, day: date, *, all_months: b
     manifests = read_history(store, base_prefix).manifests
     runs, state = in_force(manifests), state_of(manifests)
     published = {(table, month): each.rows for table, months in state.live.items() for month, each in months.items()}
-    arrivals = _arrivals(runs, start_of(day + timedelta(days=1)))
+    end = start_of(day + timedelta(days=1))
+    arrivals = [each for each in deliveries(runs) if each.last_modified < end]
     return Facts(
         day=day,
         volumes=_volumes(arrivals),
@@ -82,10 +83,9 @@ def unowned_records(facts: Facts) -> int:
     return sum(days.get(facts.day, Volume()).records for days in unowned)
 
 
-def _arrivals(runs: Iterable[Manifest], end: datetime) -> Sequence[InputObject]:
-    """Each delivery once, however many runs have read it."""
-    found = {(each.key, each.identity): each for run in runs for each in run.inputs}
-    return [each for each in found.values() if each.last_modified < end]
+def deliveries(runs: Iterable[Manifest]) -> Collection[InputObject]:
+    """Return what runs in force have read, each delivery once, however many of them have read it."""
+    return {(each.key, each.identity): each for run in runs for each in run.inputs}.values()
 
 
 def route_of(key: str) -> str:

@@ -5,14 +5,15 @@ How a query runs, where the report goes and who is told is left to the function 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from refunds_lake.storage.objects import utc_text
+from refunds_lake.storage.objects import ObjectStore, utc_text
 
 from refunds_checks.arrivals import MANIFEST_CHECKS, Cadences, Skipped
 from refunds_checks.facts import Facts
@@ -22,6 +23,9 @@ from refunds_checks.statements import COUNT_COLUMN, statement
 FORMAT: Final = 1
 QUERIES_AT_ONCE: Final = 4
 RUNBOOK: Final = "docs/operations.md"
+REPORTS: Final = "validation/"
+DAYS_OF_REPORTS: Final = 40
+"""Older ones are not looked for: an alarm says long before that none is made."""
 
 
 class Verdict(StrEnum):
@@ -144,7 +148,17 @@ class Report:
 
 def report_key(day: date) -> str:
     """Where the report of a day lies in the base bucket."""
-    return f"validation/date={day}/report.json"
+    return f"{REPORTS}date={day}/report.json"
+
+
+def newest_report(store: ObjectStore, today: date) -> Mapping[str, Any] | None:
+    """Return the newest report that is stored, as `Report.document` wrote it; None where the last weeks have none."""
+    begin = f"{REPORTS}date={today - timedelta(days=DAYS_OF_REPORTS)}"
+    keys = [each.key for each in store.listing(REPORTS, after=begin)]
+    if not keys:
+        return None
+    found: Mapping[str, Any] = json.loads(store.get(max(keys))[0])
+    return found
 
 
 def validate(

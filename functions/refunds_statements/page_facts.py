@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from refunds_checks.validation import Query
+from refunds_checks.validation import Query, newest_report
 from refunds_lake.storage.objects import ObjectStore
 
 from refunds_statements.lines import ZERO, Line, by_customer, by_month_and_customer
@@ -20,7 +19,6 @@ from refunds_statements.statement import Statement
 COUNTED: Final = "counted"
 REASONS: Final = (COUNTED, "voided_purchase", "voided_refund", "same_month", "orphan")
 """In the order in which the page tells them; refund_detail gives each refund exactly one."""
-VALIDATIONS: Final = "validation/"
 GROUPS_SQL: Final = """select
     refund_detail.month,
     coalesce(refund_detail.reason, 'counted') as reason,
@@ -77,12 +75,11 @@ def adjustments_of(lines: Iterable[Line]) -> tuple[Adjustment, ...]:
     return tuple(Adjustment(*place, amount) for place, amount in by_month_and_customer(lines).items())
 
 
-def last_validation(store: ObjectStore) -> Quality | None:
-    """Return what the newest report of the daily validation says; None before the first."""
-    reports = [each.key for each in store.listing(VALIDATIONS) if each.key.endswith("/report.json")]
-    if not reports:
+def last_validation(store: ObjectStore, today: date) -> Quality | None:
+    """Return what the newest report of the daily validation says; None where the last weeks have none."""
+    document = newest_report(store, today)
+    if document is None:
         return None
-    document = json.loads(store.get(max(reports))[0])
     return Quality(document["date"], passed=not document["errors"], failing=tuple(document["failing"]))
 
 

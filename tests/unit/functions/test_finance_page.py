@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -145,14 +146,15 @@ def test_a_statement_says_what_it_is_and_what_it_adjusts() -> None:
 def test_the_last_validation_is_read_from_its_report() -> None:
     """Given reports of several days, when the page is gathered, then the newest one's verdict stands on it; before any, none."""
     store = MemoryStore()
-    assert last_validation(store) is None
+    today = date(2026, 11, 1)
+    assert last_validation(store, today) is None
     for day, errors, failing in (
         ("2026-10-31", [], ["unusual_volumes"]),
         ("2026-10-30", ["duplicate_ids"], ["duplicate_ids"]),
     ):
         body = json.dumps({"date": day, "errors": errors, "failing": failing}).encode()
         store.put(f"validation/date={day}/report.json", body)
-    assert last_validation(store) == Quality("2026-10-31", True, ("unusual_volumes",))
+    assert last_validation(store, today) == Quality("2026-10-31", True, ("unusual_volumes",))
 
 
 def test_adjustments_are_listed() -> None:
