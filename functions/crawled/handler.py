@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
-from refunds_alerts.message import Message, State
+from refunds_alerts.links import database_link
+from refunds_alerts.message import Message, State, publish
 from refunds_lake.schema.contract import FIELDS
 
 from crawled.catalog import NewField, Table, differences, new_fields, read_tables, with_fields
@@ -63,7 +64,7 @@ def look_at_raw(glue: Any, settings: Settings) -> None:
     fields = new_fields(tables)
     unknown = [field for field in fields if field.name not in FIELDS]
     if unknown:
-        publish(fields_message(unknown, settings), settings)
+        tell(fields_message(unknown, settings), settings)
     for table in tables:
         added = [field for field in fields if field.table == table.name]
         if added:
@@ -74,7 +75,7 @@ def look_at_base(glue: Any, settings: Settings, crawl: str) -> None:
     """Tell how the files of the base tables differ from what is deployed, or that they no longer do."""
     deployed = read_tables(glue, settings.base_database)
     crawled: list[Table] = read_tables(glue, settings.crawled_base_database)
-    publish(drift_message(differences(deployed, crawled), settings, crawl), settings)
+    tell(drift_message(differences(deployed, crawled), settings, crawl), settings)
 
 
 def fields_message(fields: Sequence[NewField], settings: Settings) -> Message:
@@ -84,7 +85,7 @@ def fields_message(fields: Sequence[NewField], settings: Settings) -> Message:
         kind="fields",
         title=f"Sources send {'a new field' if len(fields) == 1 else 'new fields'}: {names}",
         lines=tuple(f"{field.table}: {field.name} ({field.type}), first in {field.location}" for field in fields),
-        link=database_link(settings.raw_database, settings.region),
+        link=database_link(settings.region, settings.raw_database),
         anchor="a-source-sends-a-new-field",
         id="fields/" + ",".join(sorted(f"{field.table}.{field.name}" for field in fields)),
     )
@@ -96,21 +97,14 @@ def drift_message(found: Sequence[str], settings: Settings, crawl: str) -> Messa
         kind="drift",
         title="Files of the base tables are not as deployed" if found else "The base tables are as deployed again",
         lines=tuple(found),
-        link=database_link(settings.base_database, settings.region),
+        link=database_link(settings.region, settings.base_database),
         anchor="the-base-tables-have-drifted",
         state=State.PROBLEM if found else State.RECOVERED,
         id=f"drift/{crawl}",
     )
 
 
-def database_link(database: str, region: str) -> str:
-    """Return the address of a database in AWS's console."""
-    return (
-        f"https://{region}.console.aws.amazon.com/glue/home?region={region}#/v2/data-catalog/databases/view/{database}"
-    )
-
-
-def publish(message: Message, settings: Settings) -> None:
-    """Hand a message to the topic."""
+def tell(message: Message, settings: Settings) -> None:
+    """Hand a message to the topic, and to the log."""
     print(json.dumps({"message": message.title, "lines": message.lines}), flush=True)
-    boto3.client("sns").publish(TopicArn=settings.topic_arn, Subject=message.topic_subject, Message=message.text())
+    publish(boto3.client("sns"), settings.topic_arn, message)

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
 
+from refunds_alerts.links import alarm_link, crawler_link, run_link
 from refunds_alerts.message import Message, NoMessage, State, parse
 
 ANCHOR = re.compile(r"\s*\(docs/operations\.md#([\w-]+)\)")
@@ -74,7 +74,7 @@ def job_message(event: Mapping[str, Any], region: str, run_error: RunError) -> M
         kind="job",
         title="The job runs again" if succeeded else f"The job ended {state}",
         lines=tuple(line for line in (f"run {run} of {job}", reason) if line),
-        link=f"https://{region}.console.aws.amazon.com/gluestudio/home?region={region}#/job/{job}/run/{run}",
+        link=run_link(region, job, run),
         anchor=JOB_SECTION,
         state=State.RECOVERED if succeeded else State.PROBLEM,
         subject=f"job/{job}",
@@ -94,7 +94,7 @@ def crawler_message(event: Mapping[str, Any], region: str) -> Message | None:
         kind="crawler",
         title="The crawler works again" if succeeded else "A crawler failed",
         lines=tuple(line for line in (crawler, "" if succeeded else detail.get("message", "")) if line),
-        link=f"https://{region}.console.aws.amazon.com/glue/home?region={region}#/v2/data-catalog/crawlers/view/{crawler}",
+        link=crawler_link(region, crawler),
         anchor=CRAWLER_SECTION,
         state=State.RECOVERED if succeeded else State.PROBLEM,
         subject=f"crawler/{crawler}",
@@ -115,7 +115,7 @@ def alarm_message(alarm: Mapping[str, Any]) -> Message | None:
         kind="alarm",
         title=said if state is State.PROBLEM else f"No longer: {said}",
         lines=(f"alarm {name}", alarm.get("NewStateReason", "")),
-        link=f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#alarmsV2:alarm/{quote(name)}",
+        link=alarm_link(region, name),
         anchor=anchor.group(1) if anchor else None,
         state=state,
         subject=f"alarm/{name}",

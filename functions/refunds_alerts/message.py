@@ -56,6 +56,11 @@ class Message:
         return self.title.encode("ascii", "replace").decode().replace("\n", " ")[:99]
 
 
+def publish(sns: Any, topic_arn: str, message: Message) -> None:
+    """Publish a message to the alert topic. `sns` is boto3's client."""
+    sns.publish(TopicArn=topic_arn, Subject=message.topic_subject, Message=message.text())
+
+
 def parse(document: Mapping[str, Any]) -> Message:
     """Return what was published. Raises NoMessage."""
     known = {name: document[name] for name in Message.__dataclass_fields__ if document.get(name)}

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 import boto3
-from refunds_alerts.message import Message, State
+from refunds_alerts.links import object_link
+from refunds_alerts.message import Message, State, publish
 from refunds_checks.athena import Workgroup
 from refunds_checks.registry import Check, load_checks
 from refunds_lake.publishing.catalog import GlueCatalog
@@ -68,7 +69,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Issue what is due; the answer names the months that were issued, and why one was refused."""
     until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_DOCUMENTS
     settings = Settings.of(os.environ)
-    s3, topic = boto3.client("s3"), boto3.client("sns")
+    s3 = boto3.client("s3")
     source = Source(
         store=S3ObjectStore(s3, settings.base_bucket),
         base_prefix=settings.base_prefix,
@@ -77,9 +78,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     )
     release = deployed_release(S3ObjectStore(s3, settings.artifacts_bucket), settings.environment)
 
-    def tell(message: Message) -> None:
-        topic.publish(TopicArn=settings.topic_arn, Subject=message.topic_subject, Message=message.text())
-
+    tell = partial(publish, boto3.client("sns"), settings.topic_arn)
     answer = run(source, settings, release, load_checks(CHECKS), tell, clock=now)
     print(json.dumps(answer), flush=True)
     return answer
@@ -159,14 +158,8 @@ def announcement(statement: Statement, previous: Statement | None, settings: Set
             f"adjustments of earlier months: {statement.adjustments_total:+,.2f}",
             *override,
         ),
-        link=link_to(statement.documents[PAGE].key, settings),
+        link=object_link(settings.region, settings.base_bucket, statement.documents[PAGE].key),
         anchor="month-end",
         subject=SUBJECT,
         id=f"statement/{statement.month}/{statement.number}",
     )
-
-
-def link_to(key: str, settings: Settings) -> str:
-    """Return the address of an object in AWS's console."""
-    bucket = f"https://{settings.region}.console.aws.amazon.com/s3/object/{settings.base_bucket}"
-    return f"{bucket}?region={settings.region}&prefix={quote(key, safe='')}"

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import boto3
-from refunds_alerts.message import Message, State
+from refunds_alerts.links import object_link
+from refunds_alerts.message import Message, State, publish
 from refunds_checks.arrivals import Cadences, parse_cadences
 from refunds_checks.athena import Workgroup
 from refunds_checks.facts import Facts, Volume, read_facts, unowned_records
@@ -68,8 +68,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     workgroup = Workgroup(boto3.client("athena"), settings.workgroup, settings.database, until)
     told = run(day_of(event, now()), settings, store, workgroup.query)
     if settings.topic_arn:
-        message = message_of(told)
-        boto3.client("sns").publish(TopicArn=settings.topic_arn, Subject=message.topic_subject, Message=message.text())
+        publish(boto3.client("sns"), settings.topic_arn, message_of(told))
     return told
 
 
@@ -93,14 +92,8 @@ def run(
     counted = metrics(report, settings, unowned_records=unowned_records(facts))
     for line in (counted, *route_metrics(facts, settings, report.finished_at)):
         print(json.dumps(line), flush=True)
-    link = link_to(report_key(day), settings)
+    link = object_link(settings.region, settings.base_bucket, report_key(day))
     return {"kind": "validation", "environment": settings.environment, **summary(report), "report": link}
-
-
-def link_to(key: str, settings: Settings) -> str:
-    """Return the address of an object in AWS's console."""
-    bucket = f"https://{settings.region}.console.aws.amazon.com/s3/object/{settings.base_bucket}"
-    return f"{bucket}?region={settings.region}&prefix={quote(key, safe='')}"
 
 
 def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict[str, Any]:
@@ -117,13 +110,7 @@ def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict
         "unowned_records": unowned_records,
         "validations": 1,
     }
-    declared = {
-        "Namespace": NAMESPACE,
-        "Dimensions": [["Function"]],
-        "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
-    }
-    moment = int(report.finished_at.timestamp() * 1000)
-    return {"_aws": {"Timestamp": moment, "CloudWatchMetrics": [declared]}, "Function": settings.function, **values}
+    return metrics_line(values, report.finished_at, unit="Count", Function=settings.function)
 
 
 def route_metrics(facts: Facts, settings: Settings, at: datetime) -> Iterator[dict[str, Any]]:
@@ -135,13 +122,18 @@ def route_metrics(facts: Facts, settings: Settings, at: datetime) -> Iterator[di
             "rejected_records": volume.rejected,
             "hours_since_delivery": round((facts.end - latest).total_seconds() / 3600, 1),
         }
-        declared = {
-            "Namespace": NAMESPACE,
-            "Dimensions": [["Function", "Route"]],
-            "Metrics": [{"Name": name} for name in values],
-        }
-        about = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [declared]}
-        yield {"_aws": about, "Function": settings.function, "Route": route, **values}
+        yield metrics_line(values, at, Function=settings.function, Route=route)
+
+
+def metrics_line(values: Mapping[str, float], at: datetime, *, unit: str = "None", **dimensions: str) -> dict[str, Any]:
+    """Return values as a line of a log that CloudWatch reads as metrics: the embedded metric format."""
+    declared = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(dimensions)],
+        "Metrics": [{"Name": name, "Unit": unit} for name in values],
+    }
+    about = {"Timestamp": int(at.timestamp() * 1000), "CloudWatchMetrics": [declared]}
+    return {"_aws": about, **dimensions, **values}
 
 
 def message_of(told: Mapping[str, Any]) -> Message:
