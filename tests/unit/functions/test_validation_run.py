@@ -1,10 +1,7 @@
-"""One validation from the facts to the report, the function around it, and the zip that it ships in."""
+"""One validation from the facts to the report, and the function around it."""
 
 import json
-import subprocess
-import sys
 import time
-import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -24,9 +21,6 @@ from refunds_checks.validation import Answer, CheckBroken, Query, Report, Verdic
 from template_model import ROOT, SAMPLES, TEMPLATES, one_resource
 from validate import handler
 from validate.handler import Settings, day_of, message_of, metrics, route_metrics, run, title
-
-from deployer.project.config import load_project
-from deployer.release.release import build_release
 
 DAY = date(2026, 10, 1)
 NOW = datetime(2026, 10, 2, 6, tzinfo=UTC)
@@ -374,38 +368,3 @@ def test_the_schedule_retries_keeps_what_failed_and_names_its_zone() -> None:
     invocations = one_resource("operations", "ValidationInvocations").properties
     assert invocations["MaximumRetryAttempts"] == 2
     assert invocations["DestinationConfig"]["OnFailure"]["Destination"] == queue
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The function's zip as a release has it, unpacked as Lambda does."""
-    release = build_release(load_project(ROOT, {}))
-    artifact = release.manifest["artifacts"]["ValidationCodeKey"]
-    folder = tmp_path_factory.mktemp("task")
-    archive = folder / "code.zip"
-    archive.write_bytes(release.files[artifact["path"]].content)
-    with zipfile.ZipFile(archive) as code:
-        code.extractall(folder)
-    return folder
-
-
-def test_the_zip_needs_the_standard_library_and_boto3_alone(shipped: Path) -> None:
-    """Given the zip, when its handler is imported by a Python that has boto3 and nothing else, then checks are there."""
-    module, _, function = one_resource("operations", "Validation").properties["Handler"].rpartition(".")
-    allowed = ["boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six"]
-    script = f"""
-import sys, importlib, importlib.abc
-class OnlyRuntime(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        top = name.partition(".")[0]
-        if top not in sys.stdlib_module_names and top not in {allowed} + ["validate", "refunds_alerts", "refunds_checks", "refunds_lake"]:
-            raise ImportError(name + " is not in Lambda's runtime")
-sys.meta_path.insert(0, OnlyRuntime())
-sys.path.insert(0, {str(shipped)!r})
-module = importlib.import_module({module!r})
-assert module.__file__.startswith({str(shipped)!r}) and callable(module.{function})
-print(len(module.load_checks(module.CHECKS)))
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=shipped)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) == len(load_checks(ROOT / "athena/checks"))

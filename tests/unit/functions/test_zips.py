@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from refunds_checks.registry import load_checks
 from repository import ROOT
 from template_model import TEMPLATES, all_resources
 
@@ -36,6 +37,16 @@ sys.path.insert(0, folder)
 found = importlib.import_module(module)
 assert found.__file__.startswith(folder) and callable(getattr(found, function))
 """
+CHECKS = f"""
+assert len(found.load_checks(found.CHECKS)) == {len(load_checks(ROOT / "athena/checks"))}
+"""
+PAGE = """
+from refunds_statements.page import FinancePage, Provenance
+from refunds_statements.page_html import render_page
+assert "</html>" in render_page(FinancePage(None, (), (), (), Provenance("e", "r", "r", "l", "m")))
+"""
+FILES = {"operations/Validation": CHECKS, "month_end/IssueStatement": CHECKS + PAGE}
+"""What a handler opens besides, by its function; the script goes on with it."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +56,7 @@ def release() -> Release:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_handler_finds_what_it_imports(name: str, release: Release, tmp_path: Path) -> None:
-    """Given a function's zip, when its handler is imported by a Python with boto3 alone, then nothing is missing."""
+    """Given a function's zip, when its handler is imported by a Python with boto3 alone, then no module or file is missing."""
     artifact, handler = FUNCTIONS[name]
     archive = tmp_path / "code.zip"
     archive.write_bytes(release.files[release.manifest["artifacts"][artifact]["path"]].content)
@@ -53,6 +64,11 @@ def test_a_handler_finds_what_it_imports(name: str, release: Release, tmp_path: 
     with zipfile.ZipFile(archive) as code:
         code.extractall(folder)
     module, _, function = handler.rpartition(".")
-    command = [sys.executable, "-c", IMPORT, str(folder), module, function, *RUNTIME]
+    command = [sys.executable, "-c", IMPORT + FILES.get(name, ""), str(folder), module, function, *RUNTIME]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr
+
+
+def test_files_are_asked_of_functions_that_there_are() -> None:
+    """Given what handlers open besides, then each of these functions is in a template."""
+    assert FILES.keys() <= FUNCTIONS.keys()
