@@ -1,9 +1,11 @@
-"""Text from data and names as a terminal may have it: what it would act on, or would not show, is written out.
+"""Text from data and names as a terminal may have it: what it would act on, or would not show, is written out; and rows of it in columns.
 
 Talk, errors, tables and texts go through here; CSV and JSON are data and keep every character.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection, Sequence
 
 
 def printable(text: str) -> str:
@@ -16,6 +18,20 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return text with its lines and tabs, and nothing else that a terminal acts on."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def aligned(rows: Sequence[Sequence[str] | None], *, right: Collection[int] = ()) -> list[str]:
+    """Return rows as lines with columns of one width each, those of `right` aligned right; None draws a rule.
+
+    The cells have to be printable already.
+    """
+    widths = [max(map(len, column)) for column in zip(*filter(None, rows), strict=True)]
+    sides = [str.rjust if number in right else str.ljust for number in range(len(widths))]
+    rule = ["-" * width for width in widths]
+    return [
+        "  ".join(side(cell, width) for side, cell, width in zip(sides, row or rule, widths, strict=True)).rstrip()
+        for row in rows
+    ]
 
 
 def _escape(letter: str) -> str:

@@ -14,6 +14,7 @@ from importlib import resources
 
 from deployer.costs.inventory import Inventory
 from deployer.costs.prices import TB, PriceTable, billed_bytes
+from deployer.printable import aligned
 
 HOURS = 730
 DAYS = Decimal(HOURS) / 24
@@ -200,30 +201,19 @@ class _Month:
 def bill_text(bill: Bill) -> str:
     """Show a bill as a table with its total, and below it what it rests on."""
     volume = bill.volume
-    rows = [("what", "quantity", "unit", "USD each", "USD")]
-    rows += [
+    head = ("what", "quantity", "unit", "USD each", "USD")
+    rows = [
         (line.item, f"{line.quantity:,.4g}", line.unit, f"{line.usd_per_unit.normalize():f}", f"{line.usd:,.2f}")
         for line in bill.lines
     ]
     total = ("total", "", "", "", f"{bill.total_usd:,.2f}")
-    widths = [max(len(row[column]) for row in [*rows, total]) for column in range(5)]
-    rule = tuple("-" * width for width in widths)
-    table = [rows[0], rule, *rows[1:], rule, total]
-    left = (True, False, True, False, False)
-    lines = [
-        "  ".join(
-            cell.ljust(width) if is_left else cell.rjust(width)
-            for cell, width, is_left in zip(row, widths, left, strict=True)
-        ).rstrip()
-        for row in table
-    ]
     arriving = f"{volume.records_per_day:,} records a day by route {volume.route}"
     return "\n".join(
         [
             f"a month of {arriving}, with {volume.history_months} months of history",
             f"list prices of {bill.prices.region}, as of {bill.prices.date}",
             "",
-            *lines,
+            *aligned([head, None, *rows, None, total], right={1, 3, 4}),
             "",
             "It rests on:",
             *(f"  {each}" for each in bill.assumptions),

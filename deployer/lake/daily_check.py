@@ -19,6 +19,7 @@ from deployer.errors import DataopsError, UsageError
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.published_tables import as_dataops_errors
 from deployer.lake.run_manifests import base_store
+from deployer.printable import aligned
 
 CHECKS_DIRECTORY = "athena/checks"
 TIMEOUT_SECONDS = 600.0
@@ -70,11 +71,9 @@ def _workgroup(lake: Lake) -> Workgroup:
 def report_lines(report: Report) -> list[str]:
     """Show a report as a table, below it why checks did not judge, and some rows of each failing one."""
     rows = [_HEAD, *(_cells(result) for result in report.results)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     notes = [f"{each.check.name} {each.verdict}: {each.note}" for each in report.results if each.note]
     examples = [line for result in report.results if result.rows for line in _examples(result)]
-    return [*table, *([""] if notes else []), *notes, *examples]
+    return [*aligned(rows), *([""] if notes else []), *notes, *examples]
 
 
 def _cells(result: Result) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from refunds_statements.documents import csv_cell
 from deployer.errors import UsageError
 from deployer.lake.queries import QueryResult
 from deployer.lake.report_formats import text_for_spreadsheets
-from deployer.printable import printable
+from deployer.printable import aligned, printable
 
 # What Athena's API calls the types that are written as numbers.
 # https://docs.aws.amazon.com/athena/latest/APIReference/API_ColumnInfo.html
@@ -25,17 +25,8 @@ def render_table(result: QueryResult) -> str:
     """Align text left and numbers right; a value is one line, whatever it holds."""
     rows = [[_shown(value) for value in row] for row in result.rows]
     names = [printable(name) for name in result.columns]
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    right = [type_ in NUMBERS for type_ in result.types]
-
-    def line(cells: list[str]) -> str:
-        aligned = (
-            cell.rjust(width) if is_number else cell.ljust(width)
-            for cell, width, is_number in zip(cells, widths, right, strict=True)
-        )
-        return "  ".join(aligned).rstrip() + "\n"
-
-    return line(names) + line(["-" * width for width in widths]) + "".join(map(line, rows))
+    right = {number for number, type_ in enumerate(result.types) if type_ in NUMBERS}
+    return "".join(f"{line}\n" for line in aligned([names, None, *rows], right=right))
 
 
 def _shown(value: str | None) -> str:

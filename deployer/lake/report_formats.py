@@ -9,7 +9,7 @@ from decimal import Decimal
 from refunds_statements.documents import csv_text
 
 from deployer.lake.refund_report import COLUMNS, RefundReport
-from deployer.printable import printable
+from deployer.printable import aligned, printable
 from deployer.refunds import RefundRow, money
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -24,11 +24,7 @@ def render_table(rows: Sequence[RefundRow]) -> str:
     """Align customers left and amounts right, with a total line; a customer is one line, whatever its id holds."""
     total = money(sum((row.total_refund for row in rows), Decimal("0.00")))
     lines = [(printable(row.customer_id), money(row.total_refund)) for row in rows]
-    left = max(len(text) for text in [COLUMNS[0], "total", *(customer for customer, _ in lines)])
-    right = max(len(text) for text in [COLUMNS[1], total, *(amount for _, amount in lines)])
-    rule = ("-" * left, "-" * right)
-    table = [COLUMNS, rule, *lines, rule, ("total", total)]
-    return "".join(f"{name:<{left}}  {amount:>{right}}\n" for name, amount in table)
+    return "".join(f"{line}\n" for line in aligned([COLUMNS, None, *lines, None, ("total", total)], right={1}))
 
 
 def render_csv(rows: Sequence[RefundRow], *, is_safe: bool = False) -> str:

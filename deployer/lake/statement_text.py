@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from deployer.lake.report_formats import render_table
 from deployer.lake.statements import StatementChanges, StatementLine, TransactionChange, WholeStatement
-from deployer.printable import printable
+from deployer.printable import aligned, printable
 from deployer.refunds import money
 
 
@@ -40,24 +39,13 @@ def changes_text(changes: StatementChanges) -> str:
     parts = f"{said}; {carried}, the next one carries {signed(changes.pending_total)}"
     customers = [("customer_id", "change"), *((printable(c.customer_id), signed(c.amount)) for c in changes.customers)]
     refunds = [("month", "customer_id", "refund_id", "change", "now"), *map(_transaction, changes.transactions)]
-    return "\n".join([head, parts, "", *_table(customers), "", *_table(refunds)])
+    return "\n".join([head, parts, "", *aligned(customers, right={1}), "", *aligned(refunds, right={3})])
 
 
 def _transaction(change: TransactionChange) -> tuple[str, ...]:
     ids = printable(change.customer_id), printable(change.refund_id)
     voids = f" by {', '.join(map(printable, change.voids))}" if change.voids else ""
     return (change.month, *ids, signed(change.amount), change.reason.replace("_", " ") + voids)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns of text left, but for amounts and their head."""
-    right = rows[0].index("change")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    cells = (
-        [cell.rjust(width) if column == right else cell.ljust(width) for column, (cell, width) in enumerate(pairs)]
-        for pairs in (zip(row, widths, strict=True) for row in rows)
-    )
-    return ["  ".join(row).rstrip() for row in cells]
 
 
 def summary_line(line: StatementLine) -> str:

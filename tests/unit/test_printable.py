@@ -17,7 +17,7 @@ from deployer.lake.load_text import load_lines
 from deployer.lake.loads import Load, Problem
 from deployer.lake.refund_report import RefundReport
 from deployer.lake.report_formats import render, render_csv
-from deployer.printable import printable
+from deployer.printable import aligned, printable
 from deployer.refunds import RefundRow
 from deployer.terminal.output import write_error, write_lines, write_talk
 
@@ -97,3 +97,15 @@ def test_a_formula_is_text_where_it_is_asked_for(start: str) -> None:
     assert cell == "'" + row.customer_id
     plain = next(csv.reader(io.StringIO(render_csv((row,)).split("\n", 1)[1], newline="")))[0]
     assert plain == row.customer_id
+
+
+def test_rows_stand_in_columns() -> None:
+    """Given rows of texts and amounts, then each column has one width, amounts end at one place, and None is a rule."""
+    rows = [("customer", "total"), None, ("anna", "12.50"), ("b", "1,000.00")]
+    assert aligned(rows, right={1}) == [
+        "customer     total",
+        "--------  --------",
+        "anna         12.50",
+        "b         1,000.00",
+    ]
+    assert aligned([("a", ""), ("bb", "c")]) == ["a", "bb  c"]
