@@ -1,4 +1,4 @@
-"""Text from data and names as a terminal may have it: what it would act on, or would not show, is written out; and rows of it in columns.
+"""Text from data and names as a terminal may have it, alone or in columns: what it would act on or not show is written out.
 
 Talk, errors, tables and texts go through here; CSV and JSON are data and keep every character.
 """

@@ -11,6 +11,7 @@ import click
 from deployer.blueprint import CONFIG_FILE, blueprint_files
 from deployer.documents import as_document
 from deployer.errors import Refused, UsageError
+from deployer.project.config import load_project
 from deployer.terminal.app import App
 from deployer.terminal.options import examples
 from deployer.version import version
@@ -61,7 +62,7 @@ def new(app: App, directory: Path, name: str | None) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(source.read_bytes())
     (directory / CONFIG_FILE).write_text(config, encoding="utf-8")
-    project = _project(config)
+    project = load_project(directory).name
     (directory / ".gitignore").write_text(IGNORED, encoding="utf-8")
     (directory / "README.md").write_text(README.format(name=project, version=version()), encoding="utf-8")
     result = NewResult(directory, project, len(files))
@@ -73,8 +74,3 @@ def _config(text: str, name: str | None) -> str:
     lines = [line for line in text.splitlines(keepends=True) if not line.startswith(_SCHEMA_LINE)]
     config = "".join(lines)
     return config if name is None else re.sub(r"^project: .*$", f"project: {name}", config, count=1, flags=re.MULTILINE)
-
-
-def _project(config: str) -> str:
-    found = re.search(r"^project: (\S+)$", config, re.MULTILINE)
-    return found[1] if found else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,10 @@ import click
 
 from deployer.documents import as_document
 from deployer.errors import UsageError
+from deployer.files import write_file
+from deployer.project.config import CONFIG_FILE
+from deployer.project.edit import with_sftp_user
+from deployer.project.ssh_keys import problem_of_key
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
 
@@ -38,19 +41,13 @@ def add_user(app: App, env_name: str, key: Path, name: str) -> None:
 
     The key's comment is left out. A user that is there gets one key more.
     """
-    from deployer.project.config import CONFIG_FILE
-    from deployer.project.edit import with_sftp_user
-
     app.environment(env_name)
     line = read_key(key)
     file = app.project_dir / CONFIG_FILE
     before = file.read_text(encoding="utf-8")
     after = with_sftp_user(before, env_name, name, line)
     if after != before:
-        unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-        unfinished.write_text(after, encoding="utf-8")
-        unfinished.chmod(file.stat().st_mode)
-        os.replace(unfinished, file)
+        write_file(file, after)
     result = SftpUserAdded(env_name, name, after != before)
     app.say(f"next: dataops deploy --env {env_name}")
     done = f"user {name} is written into {CONFIG_FILE}" if result.added else f"user {name} has this key already"
@@ -59,8 +56,6 @@ def add_user(app: App, env_name: str, key: Path, name: str) -> None:
 
 def read_key(path: Path) -> str:
     """Return type and content of the one public key in a file. Raises UsageError for anything else."""
-    from deployer.project.ssh_keys import problem_of_key
-
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from deployer.cloudformation.outputs import outputs_of
 from deployer.cloudformation.port import StackState
 from deployer.cloudformation.statuses import row_of
 from deployer.composition.environment import evidence_of, lock_owner
-from deployer.deploying.promotion import Evidence
 from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.lake.arrivals import Arrivals, arrivals_of
@@ -33,6 +31,7 @@ from deployer.lake.watch import (
     open_alarms,
     standing_lines,
 )
+from deployer.ledger.identity import utc_now
 from deployer.ledger.ledger import Current
 from deployer.ledger.lock import Owner
 from deployer.printable import printable
@@ -109,7 +108,8 @@ def status(app: App, /, env_name: str, watch: float | None) -> None:
 def look(session: Session) -> StatusResult:
     """Return how an environment stands now."""
     evidence, environment = evidence_of(session, 0, None), session.environment.name
-    lake = _lake(session, evidence)
+    outputs = outputs_of(evidence.states, {stack: spec.outputs for stack, spec in session.project.stacks.items()})
+    lake, now, schedule = _lake(session, outputs), utc_now(), outputs.get(SCHEDULE_OUTPUT)
     return StatusResult(
         environment=environment,
         current=evidence.current,
@@ -117,24 +117,17 @@ def look(session: Session) -> StatusResult:
         lock=lock_owner(session, evidence),
         arrivals=arrivals_of(lake) if lake else None,
         last_run=last_run(recorded_runs(lake, lake.live)) if lake else None,
-        validation=last_validation(base_store(lake), dt.datetime.now(dt.UTC).date()) if lake else None,
-        next_run=_next_run(session, evidence),
+        validation=last_validation(base_store(lake), now.date()) if lake else None,
+        next_run=next_run(session.client("scheduler"), schedule, now) if schedule else None,
         alarms=open_alarms(session.client("cloudwatch"), f"{session.project.name}-{environment}-"),
     )
 
 
-def _lake(session: Session, evidence: Evidence) -> Lake | None:
-    renames = {stack: spec.outputs for stack, spec in session.project.stacks.items()}
+def _lake(session: Session, outputs: Mapping[str, str]) -> Lake | None:
     try:
-        return lake_from(session.environment.name, outputs_of(evidence.states, renames), session.client)
+        return lake_from(session.environment.name, outputs, session.client)
     except MissingOutput:
         return None
-
-
-def _next_run(session: Session, evidence: Evidence) -> NextRun | None:
-    renames = {stack: spec.outputs for stack, spec in session.project.stacks.items()}
-    schedule = outputs_of(evidence.states, renames).get(SCHEDULE_OUTPUT)
-    return next_run(session.client("scheduler"), schedule, dt.datetime.now(dt.UTC)) if schedule else None
 
 
 def stack_status(stack: str, state: StackState | None, current: Current | None) -> StackStatus:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from refunds_checks.athena import Workgroup
@@ -19,6 +19,7 @@ from deployer.errors import DataopsError, UsageError
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.published_tables import as_dataops_errors
 from deployer.lake.run_manifests import base_store
+from deployer.ledger.identity import utc_now
 from deployer.printable import aligned
 
 CHECKS_DIRECTORY = "athena/checks"
@@ -27,15 +28,10 @@ _HEAD = ("check", "severity", "rows", "threshold", "verdict")
 _SHOWN_ROWS = 3
 
 
-def now() -> datetime:
-    """Return the time in UTC."""
-    return datetime.now(UTC)
-
-
 def day_from(text: str | None) -> date:
     """Return the day to judge: the one given, or yesterday in UTC. Raises UsageError."""
     if text is None:
-        return now().date() - timedelta(days=1)
+        return utc_now().date() - timedelta(days=1)
     try:
         return date.fromisoformat(text)
     except ValueError as error:
@@ -54,14 +50,14 @@ def check_day(lake: Lake, checks: Sequence[Check], day: date, cadences: Mapping[
     """Run the daily validation of a day."""
     with as_dataops_errors(lake.environment):
         facts = read_facts(base_store(lake), lake.live.prefix, day)
-    return validate(checks, facts, cadences, _workgroup(lake).query, clock=now)
+    return validate(checks, facts, cadences, _workgroup(lake).query, clock=utc_now)
 
 
 def check_month_end(lake: Lake, checks: Sequence[Check]) -> Report:
     """Run the checks that a month end waits for, over all months, as of today."""
     with as_dataops_errors(lake.environment):
-        facts = read_facts(base_store(lake), lake.live.prefix, now().date(), all_months=True)
-    return validate(blocking(checks), facts, {}, _workgroup(lake).query, clock=now)
+        facts = read_facts(base_store(lake), lake.live.prefix, utc_now().date(), all_months=True)
+    return validate(blocking(checks), facts, {}, _workgroup(lake).query, clock=utc_now)
 
 
 def _workgroup(lake: Lake) -> Workgroup:

@@ -9,7 +9,7 @@ import getpass
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
@@ -23,6 +23,7 @@ from deployer.errors import DataopsError, Locked, Refused
 from deployer.lake import table_history
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.run_manifests import base_store
+from deployer.ledger.identity import utc_now
 
 if TYPE_CHECKING:
     from refunds_lake.storage.objects import S3ObjectStore
@@ -41,12 +42,7 @@ class Tables:
     def lock(self) -> Lock:
         """Return the lock that is shared with the job, not taken yet."""
         holder = f"dataops-{getpass.getuser()}"
-        return Lock(self.store, lock_key(self.prefix), holder, clock=now, is_over=self.is_over)
-
-
-def now() -> datetime:
-    """Return the time in UTC."""
-    return datetime.now(UTC)
+        return Lock(self.store, lock_key(self.prefix), holder, clock=utc_now, is_over=self.is_over)
 
 
 def live_tables(lake: Lake) -> Tables:
@@ -96,7 +92,7 @@ def roll_back(tables: Tables, run_id: str) -> Manifest:
     """Undo a run and every later one."""
     with as_dataops_errors(tables.environment), tables.lock():
         return table_history.roll_back(
-            tables.store, tables.catalog, tables.prefix, run_id, clock=now, requested_by=getpass.getuser()
+            tables.store, tables.catalog, tables.prefix, run_id, clock=utc_now, requested_by=getpass.getuser()
         )
 
 
@@ -104,7 +100,7 @@ def sweep(tables: Tables, *, keep_days: int, dry_run: bool) -> list[str]:
     """Delete, or only name, the files that have been live no more for longer than some days."""
     with as_dataops_errors(tables.environment), nullcontext() if dry_run else tables.lock():
         manifests = read_history(tables.store, tables.prefix).manifests
-        keys = sweepable(tables.store, tables.prefix, manifests, now=now(), keep=timedelta(days=keep_days))
+        keys = sweepable(tables.store, tables.prefix, manifests, now=utc_now(), keep=timedelta(days=keep_days))
         if not dry_run:
             tables.store.delete(keys)
         return keys

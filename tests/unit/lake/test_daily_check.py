@@ -139,7 +139,7 @@ def test_the_month_end_s_checks_look_at_all_months(dataops: Run, session: Any) -
 
 def test_the_day_is_yesterday_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given no date, then the day is yesterday in UTC; a date that is none is told."""
-    monkeypatch.setattr(daily_check, "now", lambda: NOON)
+    monkeypatch.setattr(daily_check, "utc_now", lambda: NOON)
     assert day_from(None) == DAY - timedelta(days=1)
     assert day_from("2026-09-30") == date(2026, 9, 30)
     with pytest.raises(UsageError, match="'tomorrow' is no day"):
