@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from refunds_checks.registry import Source, load_checks
 
 from deployer.project.conditions import known_values, resources_of
 from deployer.project.config import Environment, Project
 from deployer.project.templates import load_templates
 from deployer.project.wiring import wire
 
-CHECKS_FILE = "athena/checks/checks.json"
+CHECKS_FOLDER = "athena/checks"
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """The billed parts of an environment: resources by type, the parameters that are known, and the number of checks."""
+    """The billed parts of an environment: resources by type, the parameters that are known, the checks and those in SQL."""
 
     resources: Mapping[str, int]
     values: Mapping[str, str]
     checks: int
+    sql_checks: int
 
     def has(self, resource_type: str) -> bool:
         """Whether there is such a resource."""
@@ -37,9 +39,6 @@ def take_inventory(project: Project, environment: Environment) -> Inventory:
         values |= known_values(wiring)
         counts.update(str(resource["Type"]) for resource in resources_of(wiring))
     known = {name: value for name, value in values.items() if isinstance(value, str)}
-    return Inventory(counts, known, _checks(project))
-
-
-def _checks(project: Project) -> int:
-    path = project.directory / CHECKS_FILE
-    return len(json.loads(path.read_text(encoding="utf-8"))["checks"]) if path.exists() else 0
+    folder = project.directory / CHECKS_FOLDER
+    checks = load_checks(folder) if folder.is_dir() else ()
+    return Inventory(counts, known, len(checks), sum(check.source is Source.SQL for check in checks))

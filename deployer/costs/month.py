@@ -27,6 +27,7 @@ REPORT_RECORDS, BASE_RECORDS = 5_000_000, 500_000
 WORKERS = 2
 DPUS_OF_A_WORKER = {"G.1X": 1, "G.2X": 2}
 LEAST_SECONDS = 60
+CRAWL_DPUS, LEAST_CRAWL_HOURS = 2, Decimal(1) / 6
 FILES_A_DAY = 24
 ROUTES = ("s3", "sftp", "stream", "api", "third-party")
 THROUGH_THE_STREAM = frozenset({"stream", "api"})
@@ -100,6 +101,7 @@ class _Month:
 
     def lines(self) -> Iterator[BillLine]:
         yield from self._job()
+        yield from self._crawlers()
         yield from self._storage()
         yield from self._queries()
         yield from self._routes()
@@ -108,9 +110,11 @@ class _Month:
     def assumptions(self) -> Iterator[str]:
         yield "one run of the job a day, as if Glue's two workers were the two cores of the benchmark"
         yield f"{FILES_A_DAY} files a day where files arrive, one every {self._buffer_seconds} s from the stream"
-        yield "each day one report of all time and one of a month, and the daily validation, whose checks of tables"
-        yield "  each read as much as the report of all time does of three months"
-        yield "no free tier, taxes, data transfer, log ingestion, requests to KMS or runs by hand; one Lambda call a day"
+        yield "each day one report of all time and one of a month"
+        yield "each day one validation, whose checks each read as much as the report of all time does of three months"
+        yield f"a crawl takes {CRAWL_DPUS} DPUs and no longer than the least that is billed"
+        yield "no free tier, taxes, data transfer, log ingestion, requests to KMS, other metrics or runs by hand"
+        yield "of Lambda the API's calls alone, for the other functions are called a few times a day"
 
     def _line(self, item: str, quantity: Decimal | int, price: str) -> BillLine:
         found, amount = self._prices[price], Decimal(quantity)
@@ -138,6 +142,11 @@ class _Month:
         is_flex = self._inventory.values.get("ExecutionClass") == "FLEX"
         price = "glue_flex_dpu_hour" if is_flex else "glue_dpu_hour"
         yield self._line(f"Glue job, {seconds:.0f} s a day", dpus * seconds * DAYS / 3600, price)
+
+    def _crawlers(self) -> Iterator[BillLine]:
+        if self._inventory.values.get("CrawlScheduleState") == "ENABLED":
+            crawls = self._inventory.resources.get("AWS::Glue::Crawler", 0) * DAYS
+            yield self._line("Crawlers, once a day", crawls * CRAWL_DPUS * LEAST_CRAWL_HOURS, "glue_crawler_dpu_hour")
 
     def _storage(self) -> Iterator[BillLine]:
         raw = self._history * self._raw_bytes
@@ -167,8 +176,8 @@ class _Month:
         month = billed_bytes(int(self._figures["month_report_mb"] * MILLION))
         yield self._line("Athena, a report of all time a day", all_time * DAYS / TB, "athena_tb_scanned")
         yield self._line("Athena, a report of a month a day", month * DAYS / TB, "athena_tb_scanned")
-        checks = self._inventory.checks * three_months * DAYS / TB
-        yield self._line(f"Athena, {self._inventory.checks} checks a day", checks, "athena_tb_scanned")
+        checks = self._inventory.sql_checks
+        yield self._line(f"Athena, {checks} checks a day", checks * three_months * DAYS / TB, "athena_tb_scanned")
 
     def _billed(self, records: Decimal) -> int:
         return billed_bytes(int(records * self._figures["report_mb"] * MILLION / REPORT_RECORDS))

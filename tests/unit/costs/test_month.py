@@ -19,7 +19,7 @@ from deployer.project.config import load_project
 
 BENCHMARKS = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 PROJECT = load_project(ROOT)
-SMALL = Inventory({"AWS::KMS::Key": 2}, {"WorkerType": "G.1X", "ExecutionClass": "STANDARD"}, checks=1)
+SMALL = Inventory({"AWS::KMS::Key": 2}, {"WorkerType": "G.1X", "ExecutionClass": "STANDARD"}, checks=2, sql_checks=1)
 
 
 def bill(inventory: Inventory = SMALL, records: int = 100_000, route: str = "s3", months: int = 24) -> Bill:
@@ -73,6 +73,19 @@ def test_what_is_turned_off_is_not_billed() -> None:
         inventory = take_inventory(PROJECT, environment)
         assert inventory.has("AWS::Kinesis::Stream") is (mode != "OFF")
         assert (line(bill(inventory), "Kinesis stream") > 0) is billed
+
+
+def test_checks_and_crawlers_are_billed_as_they_are() -> None:
+    """Given prod, then checks that read manifests ask Athena nothing, and crawlers cost nothing where no schedule starts them."""
+    prod = PROJECT.environments["prod"]
+    inventory = take_inventory(PROJECT, prod)
+    assert 0 < inventory.sql_checks < inventory.checks
+    half = replace(inventory, sql_checks=inventory.sql_checks * 2)
+    assert line(bill(half), "Athena, ") > line(bill(inventory), "Athena, ")
+    two_crawls_a_day = 2 * (Decimal(730) / 24) * 2 * (Decimal(1) / 6) * Decimal("0.44")
+    assert line(bill(inventory), "Crawlers") == pytest.approx(two_crawls_a_day)
+    by_hand = replace(prod, parameters={**prod.parameters, "CrawlScheduleState": "DISABLED"})
+    assert line(bill(take_inventory(PROJECT, by_hand)), "Crawlers") == 0
 
 
 def test_the_page_is_what_the_command_says() -> None:
