@@ -6,7 +6,7 @@ A caller whose call ends in NotTaken sends it again; what was put by then is a d
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,7 +15,8 @@ ATTEMPTS: Final = 6
 FIRST_PAUSE_SECONDS: Final = 0.05
 SECONDS_FOR_THE_ANSWER: Final = 3.0
 """No attempt begins later than this before the function's time is up."""
-MOST_BATCH_BYTES: Final = 5 * 1024**2
+MOST_REQUEST_BYTES: Final = 5 * 1024**2
+"""Of records and their keys together. https://docs.aws.amazon.com/kinesis/latest/APIReference/API_PutRecords.html"""
 
 Entry = dict[str, Any]
 
@@ -27,54 +28,12 @@ class NotTaken(Exception):
         super().__init__(f"{left} records were not taken after {attempts} attempts: {', '.join(sorted(codes))}")
 
 
-def put(
-    kinesis: Any,
-    stream: str,
-    entries: Sequence[Entry],
-    *,
-    remaining_seconds: Callable[[], float],
-    pause: Callable[[float], None] = time.sleep,
-) -> int:
-    """Put entries (Data, PartitionKey) until all are taken, and return how many had to be put again. Raises NotTaken."""
-    return sum(_put(kinesis, stream, batch, remaining_seconds, pause) for batch in batches(entries))
+def put(kinesis: Any, stream: str, entries: list[Entry], *, remaining_seconds: Callable[[], float]) -> int:
+    """Put entries (Data, PartitionKey) until all are taken, and return how many had to be put again. Raises NotTaken.
 
-
-def batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """Group entries into requests that Kinesis takes, in their order."""
-    batch: list[Entry] = []
-    size_bytes = 0
-    for entry in entries:
-        entry_bytes = len(entry["Data"]) + len(entry["PartitionKey"].encode())
-        if batch and size_bytes + entry_bytes > MOST_BATCH_BYTES:
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append(entry)
-        size_bytes += entry_bytes
-    if batch:
-        yield batch
-
-
-def left_to_put(entries: Sequence[Entry], answers: Sequence[Mapping[str, Any]]) -> list[Entry]:
-    """Return what has to be put again: what was not taken, and what of the same key was taken behind it.
-
-    Without the latter a correction would lie before what it corrects; twice on the stream it counts once.
+    They are those of one call, which are never more than one request takes.
     """
-    left, late = [], set()
-    for entry, answer in zip(entries, answers, strict=True):
-        if answer.get("ErrorCode") or entry["PartitionKey"] in late:
-            left.append(entry)
-            late.add(entry["PartitionKey"])
-    return left
-
-
-def _put(
-    kinesis: Any,
-    stream: str,
-    batch: list[Entry],
-    remaining_seconds: Callable[[], float],
-    pause: Callable[[float], None],
-) -> int:
-    waiting, again = batch, 0
+    waiting, again = entries, 0
     for attempt in range(1, ATTEMPTS + 1):
         try:
             answers = kinesis.put_records(StreamName=stream, Records=waiting)["Records"]
@@ -91,5 +50,18 @@ def _put(
         seconds = FIRST_PAUSE_SECONDS * 2 ** (attempt - 1)
         if attempt == ATTEMPTS or remaining_seconds() < SECONDS_FOR_THE_ANSWER + seconds:
             break
-        pause(seconds)
+        time.sleep(seconds)
     raise NotTaken(len(waiting), codes, attempt)
+
+
+def left_to_put(entries: Sequence[Entry], answers: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Return what has to be put again: what was not taken, and what of the same key was taken behind it.
+
+    Without the latter a correction would lie before what it corrects; twice on the stream it counts once.
+    """
+    left, late = [], set()
+    for entry, answer in zip(entries, answers, strict=True):
+        if answer.get("ErrorCode") or entry["PartitionKey"] in late:
+            left.append(entry)
+            late.add(entry["PartitionKey"])
+    return left

@@ -18,7 +18,7 @@ from refunds_lake.schema.plain_values import DECODER
 
 from deployer.aws.http_answers import HttpAnswer, NoAnswer
 from deployer.errors import DataopsError
-from deployer.lake.delivery.delivery import Delivery, Reason, RefusedLine
+from deployer.lake.delivery.delivery import Delivery, Reason, RefusedLine, grouped
 from deployer.lake.delivery.files import BadFiles, RawFile
 from deployer.lake.delivery.stream import text_lines
 from deployer.lake.deployed_lake import Lake, MissingOutput
@@ -79,20 +79,18 @@ def _problem(file: RawFile) -> str | None:
 
 def calls_of(file: RawFile, refused: list[RefusedLine]) -> Iterator[list[Line]]:
     """Group the lines into calls that the API takes; lines that are no JSON objects go to `refused`."""
-    call: list[Line] = []
-    size_bytes = 0
+    lines = _objects(file, refused)
+    return grouped(
+        lines, lambda line: len(json.dumps(line.text.decode())), most=MOST_RECORDS, most_bytes=MOST_CALL_BYTES
+    )
+
+
+def _objects(file: RawFile, refused: list[RefusedLine]) -> Iterator[Line]:
     for number, text in text_lines(file):
-        if not _is_object(text):
+        if _is_object(text):
+            yield Line(number, text)
+        else:
             refused.append(RefusedLine(number, (Reason(None, NOT_JSON),)))
-            continue
-        line_bytes = len(json.dumps(text.decode()))
-        if call and (len(call) == MOST_RECORDS or size_bytes + line_bytes > MOST_CALL_BYTES):
-            yield call
-            call, size_bytes = [], 0
-        call.append(Line(number, text))
-        size_bytes += line_bytes
-    if call:
-        yield call
 
 
 def _is_object(text: bytes) -> bool:

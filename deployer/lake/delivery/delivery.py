@@ -5,16 +5,18 @@ Which files may go is decided in ingest.py before a route sees them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deployer.lake.delivery.files import RawFile
 from deployer.lake.deployed_lake import Lake
 
 if TYPE_CHECKING:
     from deployer.aws.session import Session
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,23 @@ def put_new(s3: Any, bucket: str, key: str, path: Path) -> bool:
             return False
         raise
     return True
+
+
+def grouped(
+    items: Iterable[Item], size_of: Callable[[Item], int], *, most: int, most_bytes: int
+) -> Iterator[list[Item]]:
+    """Group what is sent into requests of at most so many items and bytes, in order; an item that is larger goes alone."""
+    group: list[Item] = []
+    size_bytes = 0
+    for item in items:
+        item_bytes = size_of(item)
+        if group and (len(group) == most or size_bytes + item_bytes > most_bytes):
+            yield group
+            group, size_bytes = [], 0
+        group.append(item)
+        size_bytes += item_bytes
+    if group:
+        yield group
 
 
 def size_text(size_bytes: int) -> str:

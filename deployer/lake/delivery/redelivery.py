@@ -33,7 +33,7 @@ def deliver_again(lake: Lake, say: Callable[[str], None]) -> list[Redelivery]:
     stream, done = stream_of(lake), []
     for key in errors_to_deliver(lake):
         records = records_in(key, lake.s3.get_object(Bucket=lake.raw_bucket, Key=key)["Body"].read())
-        for batch in batches(iter(records)):
+        for batch in batches(records):
             put_batch(lake, stream, key, batch)
         lake.s3.put_object(
             Bucket=lake.raw_bucket, Key=f"{DELIVERED_AGAIN}{key.removeprefix(DELIVERY_ERRORS)}", Body=b""

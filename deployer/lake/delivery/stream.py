@@ -6,15 +6,16 @@ import gzip
 import hashlib
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from refunds_lake.schema.contract import BLANKS, ID_LENGTH
 from refunds_lake.schema.plain_values import DECODER, utf8
+from refunds_lake.storage.objects import S3ObjectStore
 
 from deployer.errors import DataopsError
-from deployer.lake.delivery.delivery import Delivery
+from deployer.lake.delivery.delivery import Delivery, grouped
 from deployer.lake.delivery.files import BadFiles, RawFile
 from deployer.lake.deployed_lake import Lake, MissingOutput
 from deployer.pauses import poll
@@ -94,19 +95,9 @@ def partition_key(line: bytes) -> str:
     return key if 0 < len(key) <= ID_LENGTH else hashlib.sha256(line).hexdigest()
 
 
-def batches(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+def batches(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Group records into requests that Kinesis takes."""
-    batch: list[bytes] = []
-    size_bytes = 0
-    for line in lines:
-        line_bytes = len(line) + MOST_KEY_BYTES
-        if batch and (len(batch) == MOST_RECORDS or size_bytes + line_bytes > MOST_BATCH_BYTES):
-            yield batch
-            batch, size_bytes = [], 0
-        batch.append(line)
-        size_bytes += line_bytes
-    if batch:
-        yield batch
+    return grouped(lines, lambda line: len(line) + MOST_KEY_BYTES, most=MOST_RECORDS, most_bytes=MOST_BATCH_BYTES)
 
 
 def put_batch(lake: Lake, stream: str, where: str, batch: list[bytes]) -> int:
@@ -145,9 +136,7 @@ def stream_keys(lake: Lake) -> set[str]:
     """Return the objects that the stream delivered on this day (UTC) and later."""
     # Keys sort by day: whatever comes behind today's first possible key is of today or later.
     today = f"{STREAM_PREFIX}ingest_date={datetime.now(UTC):%Y-%m-%d}"
-    paginator = lake.s3.get_paginator("list_objects_v2")
-    pages = paginator.paginate(Bucket=lake.raw_bucket, Prefix=STREAM_PREFIX, StartAfter=today)
-    return {entry["Key"] for page in pages for entry in page.get("Contents", [])}
+    return {each.key for each in S3ObjectStore(lake.s3, lake.raw_bucket).listing(STREAM_PREFIX, after=today)}
 
 
 def wait_for_stream(

@@ -191,14 +191,6 @@ def test_counts_are_metrics_and_say_nothing_of_the_data(
     assert "secret-amount" not in json.dumps(refused)
 
 
-def test_large_calls_are_put_in_requests_that_kinesis_takes(kinesis: FakeKinesis) -> None:
-    """Given entries of more than 5 MiB, then they are put in their order, in requests below it."""
-    entries = [{"Data": b"x" * 900_000, "PartitionKey": f"k{number}"} for number in range(13)]
-    stream.put(kinesis, "transactions", entries, remaining_seconds=lambda: 20)
-    assert [len(each) for each in kinesis.calls] == [5, 5, 3]
-    assert kinesis.keys == [each["PartitionKey"] for each in entries]
-
-
 SETTINGS = settings(
     max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -262,7 +254,7 @@ def test_reasons_are_the_jobs(kinesis: FakeKinesis, records: list[dict[str, Any]
 
 
 def test_the_limits_are_kinesis_own() -> None:
-    """Given the limits of a call, then what passes them fits into PutRecords, and a record into Firehose's 1,000 KiB."""
+    """Given the limits of a call, then all that passes them fits into one PutRecords, and a record into Firehose's 1,000 KiB."""
     assert MOST_RECORDS <= 500
-    assert MOST_BYTES + 64 * 4 * MOST_RECORDS < stream.MOST_BATCH_BYTES
+    assert MOST_BYTES + 64 * 4 * MOST_RECORDS < stream.MOST_REQUEST_BYTES
     assert MOST_RECORD_BYTES < 1000 * 1024
