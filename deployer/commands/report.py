@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from refunds_statements.page_html import render_page
 
-from deployer.composition.environment import lake_of, ledger_of
+from deployer.composition.environment import deployed_release, lake_of
 from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.files import require_folder, write_file
@@ -24,9 +23,6 @@ from deployer.refunds import RefundRow
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
 from deployer.terminal.output import write_result
-
-if TYPE_CHECKING:
-    from deployer.aws.session import Session
 
 
 @dataclass(frozen=True)
@@ -90,12 +86,6 @@ def report(
         app.emit(as_document(result), "")
     elif out is None and (html is None or form is not None):
         write_result(text)
-
-
-def deployed_release(session: Session) -> str:
-    """Return the id of the release that is deployed now, empty when none is recorded."""
-    current = ledger_of(session).current()
-    return current.release if current else ""
 
 
 def why_empty(lake: Lake, found: RefundReport) -> str:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from deployer.commands.report import deployed_release
-from deployer.composition.environment import lake_of
+from deployer.composition.environment import deployed_release, lake_of
 from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.lake.daily_check import checks_of

@@ -73,6 +73,12 @@ def ledger_of(session: Session) -> Ledger:
     return Ledger(artifacts_store(session), session.environment.name)
 
 
+def deployed_release(session: Session) -> str:
+    """The id of the release that is deployed now, empty when none is recorded."""
+    current = ledger_of(session).current()
+    return current.release if current else ""
+
+
 def release_target(session: Session, release: Release) -> Target:
     """A release as it would be deployed to the session's environment."""
     return target_of(session.project, session.environment, release)
