@@ -8,13 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
+from fake_aws import Failure, FakeAthena, FakeGlue, FakeLogs, FakeSession
 from refunds_lake.publishing.manifests import InputObject, Manifest, Month, Problem, RunKind, manifest_key
 
 from deployer import pauses
-from deployer.cli import run
-from deployer.composition import environment
-from deployer.terminal.app import App
 
 Run = Callable[..., tuple[int, str, str]]
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -41,22 +38,6 @@ MANIFEST = Manifest(
 @pytest.fixture
 def session() -> Any:
     return FakeSession(athena=FakeAthena(results={("refunds_base_test", "all time"): [("anna", "50.25")]}))
-
-
-@pytest.fixture
-def dataops(session: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line against the fakes; gives exit code, stdout and stderr."""
-    monkeypatch.setattr(App, "connect", lambda self, name, **_: session)
-    monkeypatch.setattr(App, "environment", lambda self, name: session.environment)
-    monkeypatch.setattr(environment, "stack_outputs", lambda session: OUTPUTS)
-    monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(["--project-dir", str(ROOT), *arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def records(session: Any, manifest: Manifest) -> Callable[[str, Mapping[str, str]], None]:

@@ -11,12 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fake_aws import OUTPUTS, ROOT, Failure, FakeAthena, FakeSession
-
-from deployer import pauses
-from deployer.cli import run
-from deployer.composition import environment
-from deployer.terminal.app import App
+from fake_aws import Failure, FakeAthena, FakeSession
 
 Run = Callable[..., tuple[int, str, str]]
 SQL = "select customer_id, total_refund from totals"
@@ -25,21 +20,6 @@ SQL = "select customer_id, total_refund from totals"
 @pytest.fixture
 def session() -> Any:
     return FakeSession(athena=FakeAthena(results={("refunds_base_test", SQL): [("anna", "50.25"), (None, "")]}))
-
-
-@pytest.fixture
-def dataops(session: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line against the fakes; gives exit code, stdout and stderr."""
-    monkeypatch.setattr(App, "connect", lambda self, name, **_: session)
-    monkeypatch.setattr(environment, "stack_outputs", lambda session: OUTPUTS)
-    monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(["--project-dir", str(ROOT), *arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_rows_are_the_result_and_the_cost_is_talk(dataops: Run) -> None:
