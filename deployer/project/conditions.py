@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deployer.project.templates import Template
-from deployer.project.wiring import BuiltIn, Given, StackWiring
+from deployer.project.wiring import BuiltIn, Given, StackWiring, TemplateDefault
 
 UNKNOWN = object()
 
@@ -23,11 +23,10 @@ def _value(wiring: StackWiring, name: str) -> Any:
     match wiring.sources.get(name):
         case Given(value=value) | BuiltIn(value=value):
             return value
-        case None:
-            return UNKNOWN
+        case TemplateDefault():
+            return wiring.template.parameters[name].default
         case _:
-            default = wiring.template.parameters[name].default
-            return UNKNOWN if default is None else default
+            return UNKNOWN
 
 
 def resources_of(wiring: StackWiring) -> Iterator[Mapping[str, Any]]:

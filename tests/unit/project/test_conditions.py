@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from deployer.project.conditions import UNKNOWN, holds
+from deployer.project.conditions import UNKNOWN, holds, known_values
 from deployer.project.templates import parse_template
+from deployer.project.wiring import FromOutput, Given, StackWiring, TemplateDefault
 
 TEMPLATE = parse_template(
     """
@@ -40,6 +41,17 @@ Resources: {Bucket: {Type: "AWS::S3::Bucket"}}
 def test_conditions_are_decided_by_what_is_known(name: str, values: dict[str, Any], expected: bool) -> None:
     """Given parameters, of which some only a deployment knows, when a condition is decided, then unknown is not empty."""
     assert holds({"Condition": name}, values, TEMPLATE) is expected
+
+
+def test_an_output_is_not_the_default_that_it_replaces() -> None:
+    """Given a parameter with a default that another stack's output feeds, then only the deployment knows its value."""
+    parameters = (
+        "Parameters: {Fed: {Type: String, Default: ''}, Own: {Type: String, Default: x}, Size: {Type: String}}\n"
+    )
+    template = parse_template(parameters + TEMPLATE.body, Path("t.yaml"))
+    sources = {"Fed": FromOutput("a", "Fed"), "Own": TemplateDefault(), "Size": Given("L", "dataops.yml:1")}
+    values = known_values(StackWiring("b", "b", template, sources))
+    assert values == {"Fed": UNKNOWN, "Own": "x", "Size": "L"}
 
 
 def test_a_condition_of_another_form_is_an_error() -> None:
