@@ -120,10 +120,10 @@ def no_token(connection_id: str) -> str:
 
 
 @contextmanager
-def azure_devops(issue: Callable[[str], str] = no_token) -> Iterator[tuple[dict[str, str], list[Comment]]]:
+def azure_devops(issue: Callable[[str], str | None] = no_token) -> Iterator[tuple[dict[str, str], list[Comment]]]:
     """A server that takes comments of pull request 7: the variables that a run of it has, and the comments.
 
-    `issue` makes the token of a service connection, by the connection's id.
+    `issue` makes the token of a service connection, by the connection's id; None is an answer without one.
     """
     posted: list[Comment] = []
 
