@@ -163,7 +163,7 @@ def check_port(wanted: str) -> None:
 
 
 def prepare_directory(paths: LocalPaths) -> None:
-    """Create the directory; raise `NoDiskSpace` when its disk is nearly full or cannot be written."""
+    """Create the directory; raise `LocalCloudError` when it cannot be written, `NoDiskSpace` when its disk is nearly full."""
     try:
         paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         paths.root.chmod(0o700)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from deployer.cli import cli
 from deployer.local.emulator import private_parts
 from deployer.local.paths import LocalPaths
 from deployer.local.process import control, endpoint
-from deployer.local.process.errors import MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
+from deployer.local.process.errors import LocalCloudError, MissingExtra, NoDiskSpace, PortTaken, UnsupportedPython
 
 
 def test_start_finds_what_runs(local_cloud: Cloud) -> None:
@@ -282,6 +283,19 @@ def test_no_disk_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control.shutil, "disk_usage", lambda path: SimpleNamespace(free=5 << 20))
     with pytest.raises(NoDiskSpace, match="only 5 MiB are free"):
         local.start(tmp_path, say=print)
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a checkout on a file system that is mounted read-only, then nothing is started, and the place is named."""
+
+    def refuse(path: str, flags: int) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    monkeypatch.setattr(control, "private", refuse)
+    with pytest.raises(LocalCloudError, match="cannot write .*: Read-only file system") as caught:
+        local.start(tmp_path, say=print)
+    assert str(LocalPaths.of(tmp_path).root) in str(caught.value)
+    assert caught.value.hint is not None
 
 
 def test_a_port_that_was_asked_for_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
