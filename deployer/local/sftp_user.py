@@ -39,9 +39,9 @@ def _make(path: Path, public: Path) -> None:
     except ImportError as error:
         raise MissingExtra("asyncssh is not installed", hint="pip install -e '.[local]'") from error
     key = asyncssh.generate_private_key("ssh-ed25519", comment=f"{NAME}@local")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = path.with_suffix(f".{os.getpid()}")
-    with open(unfinished, "wb", opener=private) as file:
-        file.write(key.export_private_key())
-    public.write_bytes(key.export_public_key())
+    for place, written in ((unfinished, key.export_private_key()), (public, key.export_public_key())):
+        with open(place, "wb", opener=private) as file:
+            file.write(written)
     os.replace(unfinished, path)

@@ -141,6 +141,7 @@ def test_state_is_its_owners_alone(own_cloud: Cloud) -> None:
     """Given objects, keys, logs and state, then nobody else may read or write a file or enter a directory of it."""
     own_cloud.client("s3").put_object(Bucket=own_cloud.bucket(), Key="a/b", Body=b"x")
     own_cloud.client("transfer").create_server(Protocols=["SFTP"])
+    local.trial_user(own_cloud.project_dir)
     root = LocalPaths.of(own_cloud.project_dir).root
     modes = {path: path.lstat().st_mode for path in [root, *root.rglob("*")] if not path.is_symlink()}
     assert len(modes) > 10
