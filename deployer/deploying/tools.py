@@ -63,10 +63,8 @@ class Tools:
 
     def lock(self, store: RecordStore, *, is_new: bool) -> AbstractContextManager[None]:
         """The environment's lock, waited for as long as the operator allows; in a new bucket until we may write there."""
-        lock, left = (
-            EnvironmentLock(store, self.target.environment.name, sleep=self._sleep),
-            self.ports.pauses.deadline.left,
-        )
+        lock = EnvironmentLock(store, self.target.environment.name, sleep=self._sleep)
+        left = self.ports.pauses.deadline.left
         return lock.held(
             self.run,
             timeout_seconds=left(self.request.lock_timeout_seconds),

@@ -23,7 +23,7 @@ from deployer.validation.template_limits import limits_broken
 
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 MAX_PARAMETER_BYTES = 4_096
-GLUE_PYTHON = (3, 11)  # of Glue 5.1, whatever Python runs dataops
+GLUE_PYTHON = (3, 11)  # of Glue 5.1, the older one that a job may run on, whatever Python runs dataops
 SQL_DIRECTORY, PYTHON_DIRECTORIES = "athena", ("glue", "functions")
 
 
