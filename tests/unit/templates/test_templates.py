@@ -283,8 +283,8 @@ def rules_admit(first: int, second: int) -> bool:
     """What CloudFormation decides of a pair of days."""
     for rule in TEMPLATES["storage"].document["Rules"].values():
         (condition,) = rule["RuleCondition"].values()
-        assertion = rule["Assertions"][0]
         if condition == [{"Ref": "RawInfrequentAccessDays"}, str(first)]:
+            (assertion,) = rule["Assertions"]
             allowed, asked = assertion["Assert"]["Fn::Contains"]
             assert asked == {"Ref": "RawArchiveDays"}
             return str(second) in allowed
