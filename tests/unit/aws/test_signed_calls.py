@@ -6,12 +6,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import boto3
 import pytest
 
-from deployer.aws.http_answers import NoAnswer
+from deployer.aws.http_answers import HttpAnswer, NoAnswer
+from deployer.aws.session import Access, Session
 from deployer.aws.signed_calls import SignedCalls
+from deployer.project.config import Environment, Project
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,6 +49,25 @@ def test_a_call_is_signed_for_the_api_and_its_answer_comes_back(url: str) -> Non
     assert (answer.status, answer.headers["retry-after"]) == (429, "3")
     assert answer.body.startswith(b"{}AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
     assert b"/eu-west-1/execute-api/aws4_request" in answer.body and b"x-amz-security-token" in answer.body
+
+
+def test_no_proxy_stands_before_this_machine(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a proxy in the shell, when the endpoint is on this machine, then the proxy is not asked; otherwise it is."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+
+    def post(endpoint: str) -> HttpAnswer:
+        session = Session(
+            Project("lake", Path("/project"), {}, {}, {}),
+            Environment("local", region="eu-west-1"),
+            Access(endpoint, "000000000000", "x"),
+        )
+        return session.signed_calls().post(url, b"{}")
+
+    assert post("http://127.0.0.1:4566").status == 429
+    with pytest.raises(NoAnswer):
+        post("http://emulator.example:4566")
 
 
 def test_nobody_who_listens_is_no_answer() -> None:
