@@ -20,7 +20,7 @@ those above; `aws/` and `local/` stand behind ports. Import contracts in setup.c
 
 `account/`         What must be true of an account before the first deployment into it. Asks, and changes nothing.
 `lake/`            Everyday work with the deployed lake: deliveries, job runs, queries, the report, samples, the smoke test.
-`costs/`           What it costs: AWS's prices with their date, and a month's bill. Calls nobody.
+`costs/`           What it costs: AWS's list prices, and a month's bill. Calls nobody.
 `aws/`             The boto3 adapters behind the ports, and what AWS's errors mean. The only room beside `lake/` with boto3.
 `local/`           The local cloud: an endpoint on this machine that answers as AWS does. Nothing else imports it but what
                    starts, stops and shows it.

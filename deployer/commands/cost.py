@@ -37,7 +37,7 @@ class CostResult:
     route: str
     history_months: int
     prices_region: str
-    prices_date: str
+    prices_compared: str
     lines: tuple[CostLine, ...]
     assumptions: tuple[str, ...]
     total_usd: str
@@ -81,7 +81,7 @@ def cost(app: App, env_name: str, records_per_day: int, route: str, history_mont
         route=route,
         history_months=history_months,
         prices_region=bill.prices.region,
-        prices_date=bill.prices.date,
+        prices_compared=bill.prices.compared,
         lines=tuple(
             CostLine(each.item, f"{each.quantity:.6f}", each.unit, f"{each.usd_per_unit:f}", f"{each.usd:.6f}")
             for each in bill.lines

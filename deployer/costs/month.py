@@ -113,7 +113,9 @@ class _Month:
         yield "each day one report of all time and one of a month"
         yield "each day one validation, whose checks each read as much as the report of all time does of three months"
         yield f"a crawl takes {CRAWL_DPUS} DPUs and no longer than the least that is billed"
-        yield "no free tier, taxes, data transfer, log ingestion, requests to KMS, other metrics or runs by hand"
+        yield "a FLEX job at the price that it has up to Glue 5.1"
+        yield "metrics of the checks as if they were sent every hour, and no others"
+        yield "no free tier, taxes, data transfer, log ingestion, requests to KMS or runs by hand"
         yield "of Lambda the API's calls alone, for the other functions are called a few times a day"
 
     def _line(self, item: str, quantity: Decimal | int, price: str) -> BillLine:
@@ -139,9 +141,13 @@ class _Month:
         more = self._volume.records_per_day - BATCH_RECORDS
         seconds = max(Decimal(LEAST_SECONDS), batch + per_record * more)
         dpus = WORKERS * DPUS_OF_A_WORKER[self._inventory.values.get("WorkerType", "G.1X")]
-        is_flex = self._inventory.values.get("ExecutionClass") == "FLEX"
-        price = "glue_flex_dpu_hour" if is_flex else "glue_dpu_hour"
-        yield self._line(f"Glue job, {seconds:.0f} s a day", dpus * seconds * DAYS / 3600, price)
+        yield self._line(f"Glue job, {seconds:.0f} s a day", dpus * seconds * DAYS / 3600, self._price_of_the_job)
+
+    @property
+    def _price_of_the_job(self) -> str:
+        if self._inventory.values.get("ExecutionClass") == "FLEX":
+            return "glue_flex_dpu_hour"
+        return "glue_6_dpu_hour" if self._inventory.values.get("JobVersion") == "6.0" else "glue_dpu_hour"
 
     def _crawlers(self) -> Iterator[BillLine]:
         if self._inventory.values.get("CrawlScheduleState") == "ENABLED":
@@ -220,7 +226,7 @@ def bill_text(bill: Bill) -> str:
     return "\n".join(
         [
             f"a month of {arriving}, with {volume.history_months} months of history",
-            f"list prices of {bill.prices.region}, as of {bill.prices.date}",
+            f"list prices of {bill.prices.region}, compared with public pages on {bill.prices.compared}, not with AWS's price list",
             "",
             *aligned([head, None, *rows, None, total], right={1, 3, 4}),
             "",

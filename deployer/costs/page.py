@@ -50,14 +50,19 @@ def _lines(project: Project) -> Iterator[str]:
     yield ""
     yield "## Prices"
     yield (
-        f"List prices of {table.region} as of {table.date}, in `deployer/costs/prices.json`; "
-        "look at AWS's pages before you plan with them, other regions differ."
+        f"List prices of {table.region}, in `deployer/costs/prices.json`. They were typed in and, on {table.compared}, "
+        "found in public pages, most of them not AWS's own: the last column says which."
+    )
+    yield "Nobody compared them with AWS's price list or with a bill; look at AWS's pages before you plan with them."
+    yield "Other regions differ, `ap-southeast-2` of `dataops.yml` too."
+    yield (
+        "A job on Glue 6.0, the default of `JobVersion`, is billed at the price of Glue 6.0, which is 30 % below that of 5.1."
     )
     yield ""
-    yield "| USD | per | AWS's page |"
-    yield "|---|---|---|"
+    yield "| USD | per | AWS's page | found in |"
+    yield "|---|---|---|---|"
     for price in table.prices.values():
-        yield f"| {price.usd} | {price.unit} | {price.page} |"
+        yield f"| {price.usd} | {price.unit} | {price.page} | {price.seen_in} |"
 
 
 if __name__ == "__main__":

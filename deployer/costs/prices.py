@@ -1,4 +1,4 @@
-"""AWS's prices: one table in prices.json, with its date, its region and the pages of AWS that it was taken from.
+"""AWS's list prices: one table in prices.json, with its region, and where and when each price was looked up.
 
 What is bought at these prices is the business of month.py, and of the query that was run.
 """
@@ -19,19 +19,20 @@ LEAST_QUERY_MB = 10
 
 @dataclass(frozen=True)
 class Price:
-    """What one unit costs, in US dollars; `page` is the page of AWS that says so."""
+    """What one unit costs, in US dollars; `page` is AWS's page to look at, `seen_in` where the same price was found."""
 
     usd: Decimal
     unit: str
     page: str
+    seen_in: str
 
 
 @dataclass(frozen=True)
 class PriceTable:
-    """The prices of a region, as they were on a day."""
+    """The prices of a region, and the day on which they were compared with public pages."""
 
     region: str
-    date: str
+    compared: str
     prices: Mapping[str, Price]
 
     def __getitem__(self, name: str) -> Price:
@@ -44,9 +45,10 @@ def price_table() -> PriceTable:
     text = resources.files("deployer.costs").joinpath("prices.json").read_text(encoding="utf-8")
     found = json.loads(text)
     prices = {
-        name: Price(Decimal(each["usd"]), each["unit"], each["page"]) for name, each in sorted(found["prices"].items())
+        name: Price(Decimal(each["usd"]), each["unit"], each["page"], each["seen_in"])
+        for name, each in sorted(found["prices"].items())
     }
-    return PriceTable(found["region"], found["date"], prices)
+    return PriceTable(found["region"], found["compared"], prices)
 
 
 def billed_bytes(bytes_scanned: int) -> int:

@@ -65,14 +65,25 @@ def test_a_run_is_billed_for_a_minute_at_least() -> None:
     )
 
 
+def test_glue_6_costs_thirty_percent_less() -> None:
+    """Given a job on Glue 6.0, when it is reckoned, then it is billed at that version's price, 30 % below that of 5.1."""
+    on_5_1, on_6_0 = (
+        bill(replace(SMALL, values={**SMALL.values, "JobVersion": version})) for version in ("5.1", "6.0")
+    )
+    assert line(on_6_0, "Glue job") == line(on_5_1, "Glue job") * Decimal("0.7")
+
+
 def test_what_is_turned_off_is_not_billed() -> None:
-    """Given prod's templates, when the stream is turned off or provisioned, then no hour of an on-demand stream is billed."""
+    """Given prod's templates, when the stream is turned off or provisioned, or the crawls are off, then they are not billed."""
     prod = PROJECT.environments["prod"]
     for mode, billed in (("ON_DEMAND", True), ("PROVISIONED", False), ("OFF", False)):
         environment = replace(prod, parameters={**prod.parameters, "StreamMode": mode})
         inventory = take_inventory(PROJECT, environment)
         assert inventory.has("AWS::Kinesis::Stream") is (mode != "OFF")
         assert (line(bill(inventory), "Kinesis stream") > 0) is billed
+    for state, billed in (("ENABLED", True), ("DISABLED", False)):
+        environment = replace(prod, parameters={**prod.parameters, "CrawlScheduleState": state})
+        assert (line(bill(take_inventory(PROJECT, environment)), "Crawlers") > 0) is billed
 
 
 def test_checks_and_crawlers_are_billed_as_they_are() -> None:

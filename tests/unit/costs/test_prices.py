@@ -10,11 +10,14 @@ import pytest
 from deployer.costs.prices import MB, TB, dollars, price_table, query_cost
 
 
-def test_every_price_has_its_unit_and_its_page() -> None:
-    """Given the price table, when it is read, then it has a day and a region, and each price a page of AWS that gives it."""
+def test_every_price_has_its_unit_and_says_where_it_was_found() -> None:
+    """Given the price table, when it is read, then it has a day and a region, and each price its page and where it was seen."""
     table = price_table()
-    assert date.fromisoformat(table.date) and table.region == "us-east-1"
-    assert all(price.usd > 0 and price.unit and price.page.endswith(" pricing") for price in table.prices.values())
+    assert date.fromisoformat(table.compared) and table.region == "us-east-1"
+    assert all(
+        price.usd > 0 and price.unit and price.seen_in and price.page.endswith(" pricing")
+        for price in table.prices.values()
+    )
 
 
 @pytest.mark.parametrize(
