@@ -1,7 +1,7 @@
 """The `dataops` command line: validate, deploy, test and promote the refunds lakehouse.
 
 The rooms, in the order in which a deployment passes through them. Each may import from the rooms below it, never from
-those above; `aws/` and `local/` stand behind ports. Import contracts in setup.cfg hold this, the style test runs them.
+those above; `aws/` and `local/` stand behind ports. Import contracts in .importlinter hold this, the style test runs them.
 
 `commands/`        One module per command: options in, one call, one result out. May ask the person. Decides nothing.
 `review/`          The page for the person who approves a release. Reads; changes only the side tables of the smoke test.
