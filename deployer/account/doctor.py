@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 from deployer.account import catalog, names, quotas, region, rights
@@ -48,7 +49,7 @@ def examine(patient: Patient) -> list[Check]:
     found = [*_identity(patient, caller)]
     found += asked(region.REGION, lambda: region.region_is_on(client("ec2"), patient.region))
     found += _services(patient)
-    principal = _Principal(client, caller["Arn"])
+    principal = cache(lambda: rights.principal_of(client("iam"), caller["Arn"]))
     found += asked(rights.RIGHTS, lambda: _rights(patient, caller["Account"], principal()))
     who_grants = _everything(patient).get("WhoGrants", "iam")
     found += asked(
@@ -63,18 +64,6 @@ def examine(patient: Patient) -> list[Check]:
     found += asked(quotas.WORKERS, lambda: quotas.workers(client("service-quotas"), needs))
     found += asked(names.NAMES, lambda: names.clashes(client, _named(patient)))
     return found
-
-
-class _Principal:
-    """The user or role behind the credentials, asked once."""
-
-    def __init__(self, client: Callable[[str], Any], caller: str) -> None:
-        self._client, self._caller, self._found = client, caller, list[str | None]()
-
-    def __call__(self) -> str | None:
-        if not self._found:
-            self._found.append(rights.principal_of(self._client("iam"), self._caller))
-        return self._found[0]
 
 
 def _identity(patient: Patient, caller: Mapping[str, str]) -> Iterator[Check]:

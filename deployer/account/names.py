@@ -27,8 +27,7 @@ class Named:
 
 def clashes(client: Client, named: list[Named]) -> Iterator[Check]:
     """A blocker for each name that is taken."""
-    asked = [each for each in named if each.type in _EXISTS]
-    taken = [each for each in asked if _EXISTS[each.type](client, each.name)]
+    taken = [each for each in named if _NAMED[each.type].exists(client, each.name)]
     for each in taken:
         yield blocker(
             NAMES,
@@ -36,17 +35,18 @@ def clashes(client: Client, named: list[Named]) -> Iterator[Check]:
             "if it is left over from an earlier deployment and nobody needs it, delete it; else it has to move",
         )
     if not taken:
-        yield ok(NAMES, f"none of {len(asked)} fixed names is taken" if asked else "all stacks exist, names are theirs")
+        yield ok(NAMES, f"none of {len(named)} fixed names is taken" if named else "all stacks exist, names are theirs")
 
 
 def named_resources(stack: str, document: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[Named]:
     """The resources of a template whose names follow from these values of parameters and pseudo-parameters."""
     for resource in document.get("Resources", {}).values():
-        path = _NAME_OF.get(resource.get("Type", ""), ())
+        if (kind := _NAMED.get(resource.get("Type", ""))) is None:
+            continue
         found: Any = resource.get("Properties") or {}
-        for step in path:
+        for step in kind.path:
             found = found.get(step) if isinstance(found, Mapping) else None
-        name = _resolved(found, values) if path else None
+        name = _resolved(found, values)
         if name is not None:
             yield Named(stack, resource["Type"], name)
 
@@ -102,17 +102,18 @@ def _is_alias(client: Client, name: str) -> bool:
     return any(alias["AliasName"] == name for page in pages for alias in page["Aliases"])
 
 
-_NAME_OF = {
-    "AWS::Athena::WorkGroup": ("Name",),
-    "AWS::Glue::Database": ("DatabaseInput", "Name"),
-    "AWS::Glue::Job": ("Name",),
-    "AWS::Glue::SecurityConfiguration": ("Name",),
-    "AWS::KMS::Alias": ("AliasName",),
-}
-_EXISTS: Mapping[str, Callable[[Client, str], bool]] = {
-    "AWS::Athena::WorkGroup": _in_athena,
-    "AWS::Glue::Database": _is_database,
-    "AWS::Glue::Job": _is_job,
-    "AWS::Glue::SecurityConfiguration": _is_security_configuration,
-    "AWS::KMS::Alias": _is_alias,
+@dataclass(frozen=True)
+class _Kind:
+    """Where a type has its name, and whether something of that name is there."""
+
+    path: tuple[str, ...]
+    exists: Callable[[Client, str], bool]
+
+
+_NAMED: Mapping[str, _Kind] = {
+    "AWS::Athena::WorkGroup": _Kind(("Name",), _in_athena),
+    "AWS::Glue::Database": _Kind(("DatabaseInput", "Name"), _is_database),
+    "AWS::Glue::Job": _Kind(("Name",), _is_job),
+    "AWS::Glue::SecurityConfiguration": _Kind(("Name",), _is_security_configuration),
+    "AWS::KMS::Alias": _Kind(("AliasName",), _is_alias),
 }

@@ -18,12 +18,14 @@ PASSED_TO = tuple(
     for service in ("apigateway", "firehose", "glue", "lambda", "s3", "scheduler", "transfer")
 )
 
-_ANYWHERE = {  # these know no resource
+# These know no resource. https://docs.aws.amazon.com/service-authorization/latest/reference/
+_ANYWHERE = {
     "cloudformation:BatchDescribeTypeConfigurations",
     "cloudformation:DescribeStackDriftDetectionStatus",
     "cloudwatch:DescribeAlarms",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeRegions",
+    "glue:CreateCrawler",
     "glue:CreateSecurityConfiguration",
     "glue:DeleteSecurityConfiguration",
     "glue:GetDataCatalogEncryptionSettings",
@@ -52,6 +54,10 @@ _ANYWHERE = {  # these know no resource
     "logs:PutResourcePolicy",
     "logs:UpdateLogDelivery",
     "servicequotas:ListServiceQuotas",
+    "sns:GetSubscriptionAttributes",
+    "sns:SetSubscriptionAttributes",
+    "sns:Unsubscribe",
+    "transfer:CreateServer",
 }
 # Whoever runs dataops asks what it may do itself, and its role may have any name.
 _ABOUT_ITSELF = {"iam:GetRole": ("role",), "iam:SimulatePrincipalPolicy": ("role", "user")}
@@ -177,9 +183,8 @@ class Places:
         match service:
             case "kinesis":
                 context, ours = "aws:kinesis:arn", self._arn("kinesis", f"stream/{self._prefix}*")
-            case (
-                "secretsmanager"
-            ):  # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+            case "secretsmanager":
+                # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
                 context, ours = "SecretARN", self._arn("secretsmanager", f"secret:{self._prefix}*")
             case _:
                 service, context, ours = "s3", "aws:s3:arn", self._bucket()

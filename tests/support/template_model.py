@@ -246,7 +246,7 @@ def _holds(operator: str, key: str, values: list[str], context: Mapping[str, str
             return actual in values
         case "StringNotEquals":
             return actual not in values
-        case "StringLike" | "ArnLike":
+        case "StringLike" | "ArnLike" | "ArnEquals":  # IAM treats the last two alike
             return any(fnmatch.fnmatchcase(actual, value) for value in values)
         case "StringNotLike":
             return not any(fnmatch.fnmatchcase(actual, value) for value in values)

@@ -121,7 +121,10 @@ NAMELESS = {
     "glue:GetDataCatalogEncryptionSettings", "lakeformation:GetDataLakeSettings", "lakeformation:ListPermissions",
     "lambda:GetAccountSettings", "servicequotas:ListServiceQuotas",
     "cloudwatch:DescribeAlarms",  # asked for names that begin so, it is judged on all
-    "glue:CreateSecurityConfiguration", "glue:DeleteSecurityConfiguration", "glue:GetSecurityConfiguration",
+    "glue:CreateCrawler", "glue:CreateSecurityConfiguration", "glue:DeleteSecurityConfiguration",
+    "glue:GetSecurityConfiguration",
+    # A subscription is judged on nothing; its topic is, when it is made.
+    "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "sns:Unsubscribe",
     # On the catalog beside the database.
     "glue:BatchGetPartition", "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable",
     "glue:GetTables", "glue:CreateTable", "glue:BatchCreatePartition", "glue:BatchUpdatePartition",
@@ -241,6 +244,14 @@ REQUESTS: list[tuple[Role, str, str, dict[str, str], bool]] = [
     (Role.DEPLOY, "glue:StartJobRun", f"{GLUE}:job/refunds-lake-uat-glue-base-tables", {}, True),
     (Role.DEPLOY, "glue:StartJobRun", f"{GLUE}:job/payroll", {}, False),
     (Role.DEPLOY, "glue:UpdateJob", f"{GLUE}:job/payroll", VIA, False),
+    (Role.DEPLOY, "glue:UpdateCrawler", f"{GLUE}:crawler/refunds-lake-uat-crawlers-raw", VIA, True),
+    (Role.DEPLOY, "glue:DeleteCrawler", f"{GLUE}:crawler/payroll", VIA, False),
+    # Some calls are judged on no resource: AWS's own data names none for them.
+    (Role.DEPLOY, "glue:CreateCrawler", "*", VIA, True),
+    (Role.DEPLOY, "glue:CreateCrawler", "*", {}, False),
+    (Role.DEPLOY, "sns:Unsubscribe", "*", VIA, True),
+    (Role.DEPLOY, "sns:Unsubscribe", "*", {}, False),
+    (Role.DEPLOY, "transfer:CreateServer", "*", VIA, True),
     # Change sets have our names and import nothing; the first deployment's name is not the reviewer's to take.
     (Role.REVIEW, "cloudformation:CreateChangeSet", STACK, {"cloudformation:ChangeSetName": "dataops-1-a"}, True),
     (Role.REVIEW, "cloudformation:CreateChangeSet", STACK, {"cloudformation:ChangeSetName": "dataops-first-1"}, False),

@@ -10,13 +10,25 @@ import botocore.session
 import pytest
 from botocore.validate import validate_parameters
 from repository import ROOT
-from template_model import Filled, Resource, all_resources, as_list, statements
+from template_model import (
+    ACCOUNT,
+    OTHER_ACCOUNT,
+    Filled,
+    Resource,
+    all_resources,
+    as_list,
+    one_resource,
+    policy_allows,
+    policy_denies,
+    statements,
+)
 
 from deployer.local.events.schedules import UNIVERSAL, operation_of, problem
 
 ALARMS = all_resources("AWS::CloudWatch::Alarm")
 QUEUES = all_resources("AWS::SQS::Queue")
 RULES = all_resources("AWS::Events::Rule")
+TARGETS = [(rule, target) for rule in RULES for target in rule.properties["Targets"]]
 SCHEDULES = all_resources("AWS::Scheduler::Schedule")
 FUNCTIONS = all_resources("AWS::Lambda::Function")
 SUBSCRIPTIONS = all_resources("AWS::SNS::Subscription")
@@ -89,7 +101,53 @@ def writers(queue_arn: str) -> dict[str, set[str]]:
     return found
 
 
-TARGETS = [(rule, target) for rule in RULES for target in rule.properties["Targets"]]
+@each(QUEUES)
+def test_a_queue_talks_tls_only(resource: Resource) -> None:
+    """Given a queue, when a message comes over plain HTTP, then its policy refuses it."""
+    (policy,) = [
+        statements(each)
+        for each in all_resources("AWS::SQS::QueuePolicy")
+        if each.template == resource.template and f"{resource.id}Policy" == each.id
+    ]
+    assert policy_denies(policy, "sqs:SendMessage", arn_of(resource), {"aws:SecureTransport": "false"})
+    assert not policy_denies(policy, "sqs:SendMessage", arn_of(resource), {"aws:SecureTransport": "true"})
+
+
+@pytest.mark.parametrize(
+    ("service", "source"),
+    [
+        ("cloudwatch.amazonaws.com", "arn:aws:cloudwatch:ap-southeast-2:{}:alarm:a"),
+        ("events.amazonaws.com", "arn:aws:events:ap-southeast-2:{}:rule/a"),
+    ],
+)
+def test_the_topic_hears_alarms_and_rules_of_this_account(service: str, source: str) -> None:
+    """Given the topic, when an alarm or a rule tells it something, then it hears those of this account, over TLS."""
+    every = statements(one_resource("alerts", "AlertTopicPolicy"))
+    policy = [each for each in every if each["Principal"] in ("*", {"Service": service})]
+    topic = Filled("alerts").value({"Ref": "AlertTopic"})
+    for account, tls, heard in ((ACCOUNT, "true", True), (OTHER_ACCOUNT, "true", False), (ACCOUNT, "false", False)):
+        said = {"aws:SourceAccount": account, "aws:SourceArn": source.format(account), "aws:SecureTransport": tls}
+        assert policy_allows(policy, "sns:Publish", topic, said) is heard
+
+
+def test_who_calls_a_function_is_named_by_its_own_arn() -> None:
+    """Given the rules, topics and APIs that call functions, then each has a permission, which asks for nothing else.
+
+    An ARN has the account in it; that API Gateway, SNS or EventBridge say the account as well, AWS does not document.
+    """
+    permissions = [permission.properties for permission in all_resources("AWS::Lambda::Permission")]
+    assert not any("SourceAccount" in permission for permission in permissions)
+    given = {(permission["FunctionName"], permission["SourceArn"]) for permission in permissions}
+    names = {arn_of(function): Filled(function.template).value({"Ref": function.id}) for function in FUNCTIONS}
+    rules = {(names[target["Arn"]], arn_of(rule)) for rule, target in TARGETS if target["Arn"] in names}
+    topics = {
+        (names[each.properties["Endpoint"]], each.properties["TopicArn"])
+        for each in SUBSCRIPTIONS
+        if each.properties["Endpoint"] in names
+    }
+    api = {pair for pair in given if ":execute-api:" in pair[1]}
+    assert rules and topics and len(api) == 1
+    assert given == rules | topics | api
 
 
 @pytest.mark.parametrize(
@@ -143,11 +201,13 @@ def test_a_wrong_input_would_be_found() -> None:
 
 @each(FUNCTIONS)
 def test_a_function_that_is_called_asynchronously_keeps_what_failed(resource: Resource) -> None:
-    """Given a function that a schedule or a topic calls, then Lambda tries it again and has a queue for what failed."""
+    """Given a function that a schedule, a topic or a rule calls, then Lambda tries it again and has a queue for what failed."""
     configs = [config.properties for config in all_resources("AWS::Lambda::EventInvokeConfig")]
     name = Filled(resource.template).value({"Ref": resource.id})
     called = {subscription.properties["Endpoint"] for subscription in SUBSCRIPTIONS}
-    called |= {schedule.properties["Target"]["Arn"] for schedule in SCHEDULES}
+    called |= {schedule.properties["Target"]["Arn"] for schedule in SCHEDULES} | {
+        target["Arn"] for _, target in TARGETS
+    }
     if arn_of(resource) in called:
         (config,) = [config for config in configs if config["FunctionName"] == name]
         assert config["MaximumRetryAttempts"] > 0 and config["DestinationConfig"]["OnFailure"]["Destination"]

@@ -57,10 +57,12 @@ NAMED_ON_PURPOSE = {
     "AWS::ApiGateway::RestApi",  # metrics have the name as their dimension; without one, it is the same everywhere
     "AWS::Athena::NamedQuery",
     "AWS::Athena::WorkGroup",
-    "AWS::Glue::Job",  # policies name it, and nothing about a job needs its replacement
+    "AWS::CloudWatch::Dashboard",  # CloudFormation's own name for it does not begin with the stack's
+    "AWS::Glue::Crawler",  # nor does its name for a crawler
+    "AWS::Glue::Job",  # nor for a job; policies name it, and nothing about a job needs its replacement
     "AWS::Glue::SecurityConfiguration",
     "AWS::KMS::Alias",
-    "AWS::SecretsManager::Secret",  # CloudFormation's own name for it does not begin with the stack's
+    "AWS::SecretsManager::Secret",  # as for the dashboard
     "crawlers/CrawlerLogs",
     "glue/ErrorLogGroup",
     "glue/OutputLogGroup",
@@ -68,7 +70,8 @@ NAMED_ON_PURPOSE = {
     "glue/ReviewOutputLogGroup",
 }
 PHYSICAL_NAMES = (
-    "BucketName", "DeliveryStreamName", "LogGroupName", "ManagedPolicyName", "Name", "RoleName", "AliasName",
+    "AlarmName", "AliasName", "BucketName", "DashboardName", "DeliveryStreamName", "LogGroupName", "ManagedPolicyName",
+    "Name", "QueueName", "RoleName", "TopicName",
 )  # fmt: skip
 
 # Where a statement may say Resource "*": template/resource/Sid and why.
@@ -125,7 +128,7 @@ def test_a_template_is_the_same_in_every_environment(name: str) -> None:
     """Given a template, then no condition looks at the environment's name: local deploys what prod deploys."""
     document = TEMPLATES[name].document
     conditions = document.get("Conditions", {})
-    assert all(condition.startswith(("Has", "Is")) for condition in conditions)
+    assert all(re.match(r"(Has|Is)[A-Z]", condition) for condition in conditions)
     assert {"Ref": "EnvironmentName"} not in list(walk([conditions, document.get("Rules", {})]))
 
 
@@ -172,7 +175,7 @@ def test_data_and_its_keys_outlive_the_stack(resource: Resource) -> None:
     assert policies == ("RetainExceptOnCreate", "Retain")
 
 
-@each([resource for resource in all_resources() if "DatabaseName" not in resource.properties])
+@each(all_resources())
 def test_only_what_needs_a_name_has_one(resource: Resource) -> None:
     """Given a resource, then it has a name of our choice only where AWS or the SQL needs one."""
     of_a_group = resource.type in ("AWS::Logs::LogStream", "AWS::Logs::MetricFilter")
@@ -180,10 +183,23 @@ def test_only_what_needs_a_name_has_one(resource: Resource) -> None:
     assert not named or {resource.type, str(resource)} & NAMED_ON_PURPOSE
 
 
+WITHOUT_THE_STACKS_NAME = (
+    "AWS::CloudWatch::Dashboard", "AWS::Glue::Crawler", "AWS::Glue::Job", "AWS::SecretsManager::Secret",
+)  # fmt: skip
+
+
+@each(all_resources(*WITHOUT_THE_STACKS_NAME))
+def test_what_policies_find_by_its_name_begins_with_the_stacks(resource: Resource) -> None:
+    """Given a type whose name CloudFormation would choose without the stack's, then ours begins with the stack's."""
+    name = resource.properties["DashboardName" if "Dashboard" in resource.type else "Name"]
+    assert name.startswith(f"stack-{resource.template}")
+
+
 # Length and form of the names that we choose, for the longest environment name and stack name.
 LONGEST_STACK = f"refunds-lake-{LONGEST_ENVIRONMENT}-smoke-catalog"
 NAME_RULES = {
     "AWS::Athena::WorkGroup": ("Name", r"[a-zA-Z0-9._-]{1,128}"),
+    "AWS::Glue::Crawler": ("Name", r"[a-zA-Z0-9._-]{1,255}"),
     "AWS::Glue::Job": ("Name", r"[a-zA-Z0-9._-]{1,255}"),
     "AWS::Glue::SecurityConfiguration": ("Name", r"[a-zA-Z0-9_-]{1,255}"),
     "AWS::KMS::Alias": ("AliasName", r"alias/[a-zA-Z0-9/_-]{1,250}"),

@@ -61,6 +61,7 @@ SFTP = "sftp/UserRole"
 UPLOADED = f"{RAW}/transactions/source=sftp/acme"
 TOOL = "ingest/ThirdPartyRole"
 DROPPED = f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.csv"
+DELIVERY_LOG = "deliveryloggroup-physical:log-stream:deliverylogstream-physical"
 CATALOG = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:datacatalog/AwsDataCatalog"
 WORKGROUP = f"arn:aws:athena:ap-southeast-2:{ACCOUNT}:workgroup/stack-athena"
 
@@ -189,6 +190,9 @@ REQUESTS = [
     ("glue/JobRole", "s3:DeleteObject", f"{BASE}/smoke/_runs/lock", {}, True),
     ("glue/JobRole", "s3:ListBucketMultipartUploads", BASE, {}, True),
     ("glue/JobRole", "s3:PutObject", f"{BASE}/elsewhere/a", {}, False),
+    ("glue/JobRole", "s3:ListBucket", BASE, {"s3:prefix": "base/_runs/"}, True),
+    ("glue/JobRole", "s3:ListBucket", BASE, {"s3:prefix": "statements/"}, False),
+    ("glue/JobRole", "s3:GetBucketLocation", BASE, {}, True),
     ("glue/JobRole", "s3:DeleteObjectVersion", f"{BASE}/base/refund/a", {}, False),
     ("glue/JobRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
     ("glue/JobRole", "kms:Decrypt", DATA_KEY, {}, False),
@@ -232,6 +236,10 @@ REQUESTS = [
     (VALIDATION, "s3:DeleteObject", f"{BASE}/validation/date=2026-10-01/report.json", {}, False),
     (VALIDATION, "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
     (VALIDATION, "s3:PutObject", f"{RESULTS}/reports/a.csv", {}, True),
+    (VALIDATION, "s3:GetBucketLocation", RESULTS, {}, True),
+    (VALIDATION, "sns:Publish", TOPIC, {}, True),
+    (VALIDATION, "kms:GenerateDataKey", LOGS_KEY, {"kms:ViaService": SNS}, True),
+    (VALIDATION, "kms:Decrypt", LOGS_KEY, {}, False),
     (VALIDATION, "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
     (VALIDATION, "kms:Decrypt", DATA_KEY, {}, False),
     (VALIDATION, "logs:PutLogEvents", f"{LOGS}validationloggroup-physical:log-stream:2026", {}, True),
@@ -257,6 +265,10 @@ REQUESTS = [
     (MONTH_END, "s3:GetObject", f"{ARTIFACTS}/ledger/{LONGEST_ENVIRONMENT}/lock.json", {}, False),
     (MONTH_END, "s3:PutObject", f"{ARTIFACTS}/ledger/{LONGEST_ENVIRONMENT}/current.json", {}, False),
     (MONTH_END, "s3:PutObject", f"{RESULTS}/reports/a.csv", {}, True),
+    (MONTH_END, "s3:GetBucketLocation", RESULTS, {}, True),
+    (MONTH_END, "sns:Publish", TOPIC, {}, True),
+    (MONTH_END, "kms:GenerateDataKey", LOGS_KEY, {"kms:ViaService": SNS}, True),
+    (MONTH_END, "logs:PutLogEvents", f"{LOGS}statementloggroup-physical:log-stream:2026", {}, True),
     (MONTH_END, "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
     (MONTH_END, "kms:Decrypt", ARTIFACTS_KEY, {"kms:ViaService": S3}, True),
     (MONTH_END, "kms:Decrypt", ARTIFACTS_KEY, {}, False),
@@ -270,6 +282,7 @@ REQUESTS = [
         True,
     ),
     ("month_end/StatementScheduleRole", "lambda:InvokeFunction", FUNCTION, {}, False),
+    ("month_end/StatementScheduleRole", "sqs:SendMessage", FAILURES.replace("validation", "statement"), {}, True),
     # The one that tells Slack reads one secret, remembers what it told, and looks at the runs of one job.
     ("alerts/NotifyRole", "secretsmanager:GetSecretValue", WEBHOOK, {}, True),
     ("alerts/NotifyRole", "secretsmanager:GetSecretValue", WEBHOOK.replace("slackwebhook", "other"), {}, False),
@@ -281,15 +294,26 @@ REQUESTS = [
     ("alerts/NotifyRole", "glue:GetJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, True),
     ("alerts/NotifyRole", "glue:StartJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, False),
     ("alerts/NotifyRole", "sns:Publish", TOPIC, {}, False),
+    ("alerts/NotifyRole", "s3:ListBucket", BASE, {"s3:prefix": "alerts/open/"}, True),
+    ("alerts/NotifyRole", "s3:ListBucket", BASE, {"s3:prefix": "statements/"}, False),
+    ("alerts/NotifyRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
+    ("alerts/NotifyRole", "logs:PutLogEvents", f"{LOGS}notifyloggroup-physical:log-stream:2026", {}, True),
+    ("alerts/NotifyRole", "sqs:SendMessage", FAILURES.replace("validation", "alert"), {}, True),
     # The schedule of the job starts that job, and the crawlers' schedule the crawlers.
     ("operations/JobScheduleRole", "glue:StartJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, True),
     ("operations/JobScheduleRole", "glue:StartJobRun", f"{GLUE}:job/another", {}, False),
-    ("operations/JobScheduleRole", "glue:StartCrawler", f"{GLUE}:crawler/rawcrawler-physical", {}, False),
-    ("crawlers/CrawlScheduleRole", "glue:StartCrawler", f"{GLUE}:crawler/rawcrawler-physical", {}, True),
+    ("operations/JobScheduleRole", "glue:StartCrawler", f"{GLUE}:crawler/stack-crawlers-raw", {}, False),
+    ("operations/JobScheduleRole", "sqs:SendMessage", FAILURES.replace("validation", "jobschedule"), {}, True),
+    ("crawlers/CrawlScheduleRole", "glue:StartCrawler", f"{GLUE}:crawler/stack-crawlers-raw", {}, True),
     ("crawlers/CrawlScheduleRole", "glue:StartJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, False),
+    ("crawlers/CrawlScheduleRole", "sqs:SendMessage", FAILURES.replace("validation", "crawl"), {}, True),
     # Crawlers read what sources send and what the job has published, and write catalogs of their own.
     ("crawlers/CrawlerRole", "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, True),
     ("crawlers/CrawlerRole", "s3:PutObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
+    ("crawlers/CrawlerRole", "s3:ListBucket", BASE, {"s3:prefix": "base/refund/"}, True),
+    ("crawlers/CrawlerRole", "kms:Decrypt", DATA_KEY, {"kms:ViaService": S3}, True),
+    ("crawlers/CrawlerRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, False),
+    ("crawlers/CrawlerRole", "logs:PutLogEvents", f"{LOGS}/aws-glue/crawlers:log-stream:a", {}, True),
     ("crawlers/CrawlerRole", "glue:CreateTable", f"{GLUE}:table/rawdatabase-physical/x", {}, True),
     ("crawlers/CrawlerRole", "glue:UpdateTable", f"{GLUE}:table/base_database/refund", {}, False),
     ("crawlers/CrawlerRole", "glue:BatchCreatePartition", f"{GLUE}:table/base_database/refund", {}, False),
@@ -298,6 +322,8 @@ REQUESTS = [
     ("crawlers/CrawledRole", "glue:UpdateTable", f"{GLUE}:table/rawdatabase-physical/x", {}, True),
     ("crawlers/CrawledRole", "sns:Publish", TOPIC, {}, True),
     ("crawlers/CrawledRole", "kms:GenerateDataKey", LOGS_KEY, {"kms:ViaService": SNS}, True),
+    ("crawlers/CrawledRole", "logs:PutLogEvents", f"{LOGS}crawledloggroup-physical:log-stream:2026", {}, True),
+    ("crawlers/CrawledRole", "sqs:SendMessage", FAILURES.replace("validation", "crawl"), {}, True),
     # A review writes the side tables with whatever code, and never a live one.
     ("glue/ReviewRole", "s3:GetObject", f"{RAW}/transactions/source=s3/ingest_date=2026-10-01/a.jsonl", {}, True),
     ("glue/ReviewRole", "s3:PutObject", f"{BASE}/smoke/refund/month=2026-10/run=r/part-0.parquet", {}, True),
@@ -305,6 +331,13 @@ REQUESTS = [
     ("glue/ReviewRole", "s3:PutObject", f"{BASE}/base/refund/month=2026-10/run=r/part-0.parquet", {}, False),
     ("glue/ReviewRole", "s3:DeleteObject", f"{BASE}/base/_runs/lock", {}, False),
     ("glue/ReviewRole", "s3:ListBucket", BASE, {"s3:prefix": "base/"}, False),
+    ("glue/ReviewRole", "s3:ListBucket", BASE, {"s3:prefix": "smoke/_runs/"}, True),
+    ("glue/ReviewRole", "s3:ListBucketMultipartUploads", BASE, {}, True),
+    ("glue/ReviewRole", "s3:ListBucket", RAW, {"s3:prefix": "transactions/"}, True),
+    ("glue/ReviewRole", "s3:GetBucketLocation", RAW, {}, True),
+    ("glue/ReviewRole", "glue:GetJobRun", f"{GLUE}:job/stack-glue-review", {}, True),
+    ("glue/ReviewRole", "glue:GetJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, False),
+    ("glue/ReviewRole", "kms:Decrypt", ARTIFACTS_KEY, {"kms:ViaService": S3}, True),
     ("glue/ReviewRole", "glue:BatchUpdatePartition", f"{GLUE}:table/smoke_database/refund", {}, True),
     ("glue/ReviewRole", "glue:BatchUpdatePartition", f"{GLUE}:table/base_database/refund", {}, False),
     ("glue/ReviewRole", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
@@ -351,6 +384,7 @@ REQUESTS = [
     (SFTP, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=sftp/acme/"}, True),
     (SFTP, "s3:ListBucket", RAW, {"s3:prefix": "transactions/source=s3/"}, False),
     (SFTP, "s3:ListBucket", RAW, {}, False),
+    (SFTP, "s3:GetBucketLocation", RAW, {}, True),
     (SFTP, "s3:PutObject", f"{UPLOADED}/day.csv", {}, True),
     (SFTP, "s3:PutObject", f"{RAW}/transactions/source=s3/day.csv", {"s3:if-none-match": "*"}, False),
     (SFTP, "s3:GetObject", f"{UPLOADED}/day.csv", {}, False),
@@ -382,6 +416,8 @@ REQUESTS = [
     ("ingest/DeliveryRole", "s3:PutObject", f"{RAW}/delivery-errors/source=stream/a", {}, True),
     ("ingest/DeliveryRole", "s3:PutObject", f"{RAW}/transactions/source=s3/a", {}, False),
     ("ingest/DeliveryRole", "s3:DeleteObject", f"{RAW}/transactions/source=stream/a", {}, False),
+    ("ingest/DeliveryRole", "s3:ListBucketMultipartUploads", RAW, {}, True),
+    ("ingest/DeliveryRole", "logs:PutLogEvents", f"{LOGS}{DELIVERY_LOG}", {}, True),
 ]
 
 
@@ -420,6 +456,9 @@ ATTACHED = [
     ("athena/ReportReaders", "s3:GetObject", f"{BASE}/base/refund/month=2026-10/run=r/part-0.parquet", {}, True),
     ("athena/ReportReaders", "s3:GetObject", f"{RAW}/transactions/source=s3/a.csv", {}, False),
     ("athena/ReportReaders", "s3:PutObject", f"{BASE}/base/refund/a", {}, False),
+    ("athena/ReportReaders", "s3:ListBucket", BASE, {"s3:prefix": "base/refund/"}, True),
+    ("athena/ReportReaders", "s3:ListBucket", BASE, {"s3:prefix": "statements/"}, False),
+    ("athena/ReportReaders", "s3:GetBucketLocation", RESULTS, {}, True),
     ("athena/ReportReaders", "s3:PutObject", f"{RESULTS}/reports/a.csv", {}, True),
     ("athena/ReportReaders", "kms:GenerateDataKey", DATA_KEY, {"kms:ViaService": S3}, True),
     ("athena/ReportReaders", "kms:Decrypt", DATA_KEY, {}, False),
@@ -433,6 +472,22 @@ def test_an_attached_policy_gives_what_it_says(
     """Given a policy for others to attach, when its holder asks for something, then the answer is the table's."""
     template, logical_id = policy.split("/")
     assert policy_allows(statements(one_resource(template, logical_id)), action, resource, context) is allowed
+
+
+GRANTED = {
+    **{str(role): role_rights(role.template, role.id) for role in all_resources("AWS::IAM::Role")},
+    **{row[0]: statements(one_resource(*row[0].split("/"))) for row in ATTACHED},
+}
+
+
+@pytest.mark.parametrize("holder", GRANTED)
+def test_no_statement_can_go_unnoticed(holder: str) -> None:
+    """Given a role or a policy for others, when one of its statements goes, then an answer of the tables above changes."""
+    asked = [row[1:] for row in (*REQUESTS, *ATTACHED) if row[0] == holder]
+    for statement in GRANTED[holder]:
+        rest = [each for each in GRANTED[holder] if each is not statement]
+        answers = [policy_allows(rest, action, resource, context) for action, resource, context, _ in asked]
+        assert answers != [allowed for *_, allowed in asked], statement["Sid"]
 
 
 @pytest.mark.parametrize(
