@@ -13,7 +13,7 @@ rights/          Every call is judged by the policies in the account before it i
 state/           No response leaves before the state that it shows is on disk. It writes what the services hold and
                  decides nothing for them, but how an operation ends that a kill has cut off.
 emulator/        The one door to MiniStack's private parts, for one version of it. It changes nothing itself.
-cloudformation/  Resource types, buckets, trust policies and refusals, inside the emulator's own operations.
+cloudformation/  Resource types, buckets, the caller's rights and refusals, inside the emulator's own operations.
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
 api_gateway/     REST APIs as their templates say: validators, models, access logs, limits, an address that answers here.
 events/          What happens by itself: schedules, rules, topics, alarms, and the queues where it ends when nobody takes it.

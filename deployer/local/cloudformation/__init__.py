@@ -4,8 +4,8 @@ template_rules  what is refused before an operation begins, and what a change se
 resource_types  types and properties that our templates use and the emulator lacks, put through its own services
 buckets         properties of buckets, and the refusal to delete or replace one that holds data
 replication     replicas in another bucket, and who may write them
-trust           who may take a role, asked by STS
-web_identity    who may take one with a token, and whether the token is the issuer's
+resource_calls  the calls by which CloudFormation makes, changes and deletes a resource
+caller_rights   whether the stack's caller may make them
 
 A completion here may refuse, and may call the emulator's services as a template's resource would. It keeps no state.
 """

@@ -2,7 +2,7 @@
 
 AWS fetches an issuer's keys from the issuer. Here they are what stands in `issuers.json` beside the state, so that a test
 can be an issuer; a token of any other is refused, as by AWS when an issuer cannot be reached. Whom the role trusts is
-judged by the emulator.
+judged by the emulator afterwards.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deployer.local.cloudformation.trust import request_parameters
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
 
@@ -22,35 +21,31 @@ ALGORITHM = "RS256"
 
 
 class Refusal(Exception):
-    """Why a token gives no session: AWS's code, status and words."""
+    """Why a token gives no session: AWS's code and words."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.code, self.message, self.status = code, message, status
+        self.code = code
 
 
 def install(cloud: LocalCloud) -> None:
-    """Ask before the emulator hands out a session."""
+    """Ask before the emulator asks the role's trust policy."""
     sts = load("services.sts")
-    require(sts, "_web_identity_trust_denied", ("role_arn", "params", "use_json"))
     require(load("services.iam"), "_oidc_providers")
-    original = sts.handle_request
+    trust_denied = require(sts, "_web_identity_trust_denied", ("role_arn", "params", "use_json"))
 
-    async def handle_request(method: str, path: str, headers: Any, body: bytes, query_params: Any) -> Any:
-        parameters = request_parameters(headers, body, query_params)
-        if parameters.get("Action") == "AssumeRoleWithWebIdentity":
-            try:
-                check_token(cloud.paths.issuers, parameters)
-            except Refusal as refusal:
-                return sts._error(refusal.status, refusal.code, refusal.message, ns="sts")
-        return await original(method, path, headers, body, query_params)
+    def web_identity_trust_denied(role_arn: str, params: Mapping[str, Any], use_json: bool) -> Any:
+        try:
+            check_token(cloud.paths.issuers, role_arn, sts._p(params, "WebIdentityToken"))
+        except Refusal as refusal:
+            return sts._error(400, refusal.code, str(refusal), ns="sts")
+        return trust_denied(role_arn, params, use_json)
 
-    replace(sts, "handle_request", handle_request)
+    replace(sts, "_web_identity_trust_denied", web_identity_trust_denied)
 
 
-def check_token(issuers: Path, parameters: Mapping[str, str]) -> None:
-    """Raise Refusal unless the token is one that the role's trust policy lets take it."""
-    token, role_arn = parameters.get("WebIdentityToken", ""), parameters.get("RoleArn", "")
+def check_token(issuers: Path, role_arn: str, token: str) -> None:
+    """Raise Refusal unless the token is its issuer's, for this account, and has not expired."""
     header, claims = _part(token, 0), _part(token, 1)
     issuer = str(claims.get("iss", ""))
     provider = _provider(role_arn, issuer)
@@ -61,15 +56,11 @@ def check_token(issuers: Path, parameters: Mapping[str, str]) -> None:
         )
     if claims.get("aud") not in provider["ClientIDList"]:
         raise Refusal("InvalidIdentityToken", "Incorrect token audience")
-    wrapped = {name: [value] for name, value in parameters.items()}
-    if load("services.sts")._web_identity_trust_denied(role_arn, wrapped, False) is not None:
-        raise Refusal("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
 
 
 def _provider(role_arn: str, issuer: str) -> Mapping[str, Any]:
     """The provider of an issuer in the account of a role."""
-    parts = role_arn.split(":")
-    account = parts[4] if len(parts) == 6 else ""
+    account = role_arn.split(":")[4]
     arn = f"arn:aws:iam::{account}:oidc-provider/{issuer.removeprefix('https://').rstrip('/')}"
     found: Mapping[str, Any] | None = load("services.iam")._oidc_providers.get_scoped(account, None, arn)
     if found is None or not issuer.startswith("https://"):
