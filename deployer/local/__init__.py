@@ -18,12 +18,12 @@ athena/          Queries with Athena's rules, on the catalog's registered files.
 api_gateway/     REST APIs as their templates say: validators, models, access logs, limits, an address that answers here.
 events/          What happens by itself: schedules, rules, topics, alarms, and the queues where it ends when nobody takes it.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
-transfer/        The SFTP server: files that are closed are objects of S3, put with the rights of their user.
+transfer/        The SFTP server: files that are closed are objects of S3, put with the rights of their user. One user
+                 is there without being asked; a client makes its key (trial_user).
 lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.
 log_events.py    Events of logs have ids, and are found by the prefix of their streams.
+account.py       What is asked of an account as a whole: Lake Formation's defaults, quotas, what a policy allows.
 slack.py         Takes the messages that Slack would have got, and shows them on a page.
-
-sftp_user.py     The user that a local environment has without being asked, and its key.
 
 completion.py says what a completion is and what it may know of the process; paths.py names every file.
 Nothing here imports from the rest of the deployer but its errors and schedule_times; the rest imports what is
@@ -33,7 +33,7 @@ A completion imports no other but rights/, and athena/ the mounts of glue/; impo
 
 from deployer.local.process.control import find, reset, start, stop
 from deployer.local.process.endpoint import Endpoint
-from deployer.local.sftp_user import SftpUser, trial_user
 from deployer.local.slack import PAGE_PATH as SLACK_PAGE
+from deployer.local.transfer.trial_user import SftpUser, trial_user
 
 __all__ = ["SLACK_PAGE", "Endpoint", "SftpUser", "find", "reset", "start", "stop", "trial_user"]

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from deployer.local.completion import LocalCloud
+from deployer.local.emulator.event_bus import emit
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.glue.events import emit
 
 Data = dict[str, Any]
 _log = logging.getLogger(__name__)

@@ -24,9 +24,9 @@ from typing import Any, Final
 import boto3
 
 from deployer.local.completion import LocalCloud
+from deployer.local.emulator.event_bus import emit
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.glue.events import emit
 from deployer.local.rights.roles import taken_by
 
 Data = dict[str, Any]

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.local.completion import App, LocalCloud, Receive, Scope, Send
+from deployer.local.emulator.event_bus import emit
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.glue.events import emit
 from deployer.local.glue.java import cache_directory
 from deployer.local.glue.job_process import JobProcess, LaunchError, RunSpec, script_arguments
 from deployer.local.glue.mounts import MOUNTS
