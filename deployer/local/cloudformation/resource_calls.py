@@ -1,6 +1,6 @@
 """The calls by which CloudFormation makes, changes and deletes a resource, and the ARNs that they are judged on.
 
-A table of the types that our templates use; a type that is not in it is not judged (caller_rights.py judges).
+A table of types that our templates use; one that is not in it is not judged (caller_rights.py judges).
 """
 
 from __future__ import annotations
