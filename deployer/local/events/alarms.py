@@ -83,7 +83,7 @@ def period_values(cloudwatch: Any, alarm: Data, now: float) -> Iterator[float | 
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
     period, dimensions = int(alarm.get("Period", 60)), {d["Name"]: d["Value"] for d in alarm.get("Dimensions") or ()}
     if (alarm["Namespace"], alarm["MetricName"]) == QUEUE_DEPTH:
-        yield queue_depth(dimensions["QueueName"], now)
+        yield queue_depth(dimensions.get("QueueName"), now)
         return
     key = (alarm["Namespace"], alarm["MetricName"], cloudwatch._dims_key(dimensions))
     points = cloudwatch._metrics.get(key) or []
@@ -93,7 +93,7 @@ def period_values(cloudwatch: Any, alarm: Data, now: float) -> Iterator[float | 
         yield cloudwatch._stat_value(cloudwatch._calc_stats(found), statistic, found) if found else None
 
 
-def queue_depth(name: str, now: float) -> float | None:
+def queue_depth(name: str | None, now: float) -> float | None:
     """How many messages of a queue can be received now, None when there is no such queue."""
     for queue in load("services.sqs")._queues.values():
         if queue["name"] == name:
