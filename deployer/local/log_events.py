@@ -40,5 +40,5 @@ def install(cloud: LocalCloud) -> None:
         names = [name for name in group["streams"] if name.startswith(prefix)]
         return filter_events({**data, "logStreamNames": names or [NO_STREAM]})
 
-    replace(logs, "_append_log_events", lambda stream, events: append_with_ids(stream, events))
-    replace(logs, "_filter_log_events", lambda data: filter_streams(data))
+    replace(logs, "_append_log_events", append_with_ids)
+    replace(logs, "_filter_log_events", filter_streams)

@@ -21,8 +21,8 @@ from deployer.local.emulator.private_parts import load, replace, require
 
 Answer = tuple[int, dict[str, Any], bytes]
 MOST_BODY_BYTES: Final = 10 * 1024**2
+#: Of what a function is given: the body as a JSON string, with headers and context.
 MOST_EVENT_BYTES: Final = 6 * 1024**2
-"""Of what a function is given: the body as a JSON string, with headers and context."""
 SERVER_ERROR: Final = "Internal server error"
 LOG_STREAM: Final = "calls"
 _VARIABLE: Final = re.compile(r"\$context\.([A-Za-z]+(?:\.[A-Za-z]+)*)")

@@ -24,23 +24,20 @@ from botocore.exceptions import ClientError, ParamValidationError
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
-from deployer.local.events.deliveries import attempt_delivery
+from deployer.local.events.deliveries import USUAL_ATTEMPTS, attempt_delivery
 from deployer.local.events.queues import keep
 from deployer.local.rights.judging import Denied
-from deployer.local.rights.roles import Role, taken_by
+from deployer.local.rights.roles import SENDS, Role, taken_by
 from deployer.schedule_times import WrongSchedule, next_time, zone_named
 
 Data = dict[str, Any]
 _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-USUAL_ATTEMPTS = 185
 #: Seconds before an invocation is tried again, as often as the RetryPolicy allows: AWS takes up to a day.
 PAUSES_SECONDS = (1.0, 2.0, 4.0)
 #: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html
 UNIVERSAL = re.compile(r"arn:[^:]+:scheduler:::aws-sdk:(?P<service>[a-z0-9]+):(?P<action>[a-zA-Z0-9]+)")
-#: What the schedule's role must be allowed for the other targets.
-TARGET_ACTIONS = {"lambda": "lambda:InvokeFunction", "sqs": "sqs:SendMessage", "sns": "sns:Publish"}
 KEPT_PROPERTIES = ("ScheduleExpressionTimezone", "KmsKeyArn", "StartDate", "EndDate")
 
 
@@ -181,7 +178,7 @@ class Invocation:
         if universal:
             self._call(universal["service"], operation_of(universal["service"], universal["action"]) or "", text)
             return
-        action = TARGET_ACTIONS.get(self._target["Arn"].split(":")[2])
+        action = SENDS.get(self._target["Arn"].split(":")[2])
         if action:
             self._require(action, self._target["Arn"])
         failures = on_loop(attempt_delivery, {**self._target, "Input": text}, self._event(), self._schedule)

@@ -11,16 +11,7 @@ from typing import Any
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.rights.judging import Denied
-from deployer.local.rights.roles import taken_by
-
-#: What sending to a destination needs, by the service of its ARN.
-#: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-SENDS = {
-    "sqs": "sqs:SendMessage",
-    "sns": "sns:Publish",
-    "lambda": "lambda:InvokeFunction",
-    "events": "events:PutEvents",
-}
+from deployer.local.rights.roles import SENDS, taken_by
 
 
 def install(cloud: LocalCloud) -> None:

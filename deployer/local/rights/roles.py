@@ -15,6 +15,16 @@ from typing import Any
 from deployer.local.emulator.private_parts import load
 from deployer.local.rights.judging import Check, Denied, refusal
 
+#: What a role needs for what is sent with it, by the service of the ARN that it is sent to.
+#: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+#: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
+SENDS = {
+    "sqs": "sqs:SendMessage",
+    "sns": "sns:Publish",
+    "lambda": "lambda:InvokeFunction",
+    "events": "events:PutEvents",
+}
+
 
 @dataclass(frozen=True)
 class Role:

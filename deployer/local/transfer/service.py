@@ -49,4 +49,4 @@ def described_by(transfer: Any, describe: Callable[[dict[str, Any]], Any]) -> Ca
         server["HostKeyFingerprint"] = transfer._sftp_load_or_generate_host_key().get_fingerprint()
         return transfer.json_response({"Server": server})
 
-    return lambda data: describe_server(data)
+    return describe_server
