@@ -16,7 +16,10 @@ from deployer.local.rights.roles import taken_by
 
 Rule = Mapping[str, Any]
 KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
-READING = ("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl")
+#: What the role needs of the bucket, and of its objects.
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html
+LOOKING = ("s3:GetReplicationConfiguration", "s3:ListBucket")
+READING = ("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging")
 
 
 def install(cloud: LocalCloud) -> None:
@@ -54,6 +57,7 @@ def may_replicate(s3: Any, bucket: str, key: str, obj: Mapping[str, Any], rule: 
     own_key = _stored_headers(obj).get(KEY_HEADER)
     through_s3 = {"kms:viaservice": f"s3.{load('core.responses').get_region()}.amazonaws.com"}
     asked: list[tuple[str, str, Mapping[str, str]]] = [
+        *((action, f"arn:aws:s3:::{bucket}", {}) for action in LOOKING),
         *((action, f"arn:aws:s3:::{bucket}/{key}", {}) for action in READING),
         ("s3:ReplicateObject", f"{there}/{key}", {}),
     ]
