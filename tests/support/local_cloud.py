@@ -5,11 +5,13 @@ The fixtures that start and stop it are in tests/local/conftest.py.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +73,17 @@ class Cloud:
         policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
         name = role_arn.rpartition("/")[2]
         self.client("iam").put_role_policy(RoleName=name, PolicyName="rights", PolicyDocument=policy)
+
+    def function(self, source: str, **settings: Any) -> str:
+        """The ARN of a new function: one file with a `handle(event, context)`."""
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("code.py", source)
+        usual = {"Runtime": "python3.13", "Handler": "code.handle", "Code": {"ZipFile": code.getvalue()}}
+        name = settings.pop("FunctionName", f"f-{uuid.uuid4().hex[:8]}")
+        role = settings.pop("Role", None) or self.role("lambda")
+        made = self.client("lambda").create_function(FunctionName=name, Role=role, **usual, **settings)
+        return str(made["FunctionArn"])
 
     def deploy(
         self, resources: Json, *, name: str = "", parameters: Mapping[str, str] | None = None, **sections: Any

@@ -1,6 +1,6 @@
 """The Spark of a local job run: which settings, and the class-data archive of its Java.
 
-Nothing here starts a process but `make_base_archive`; the job's own SparkSession starts the JVM with these settings.
+Nothing here starts a process but `Archives.make_base`; the job's own SparkSession starts the JVM with these settings.
 """
 
 from __future__ import annotations

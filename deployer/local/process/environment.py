@@ -35,7 +35,10 @@ def base_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, s
 
 
 def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, str]:
-    """What MiniStack reads at import; the launcher adds its ports."""
+    """What MiniStack reads at import; the launcher adds its ports.
+
+    Where it writes is named from the launcher's working directory, which goes along when the checkout is moved.
+    """
     return {
         **base_environment(outer, paths),
         "BIND_HOST": "127.0.0.1",
@@ -46,9 +49,9 @@ def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[st
         "MINISTACK_REGION": DEFAULT_REGION,
         "MINISTACK_ACCOUNT_ID": DEFAULT_ACCOUNT,
         "S3_PERSIST": "1",
-        "S3_DATA_DIR": str(paths.objects),
+        "S3_DATA_DIR": str(paths.objects.relative_to(paths.root)),
         "PERSIST_STATE": "1",
-        "STATE_DIR": str(paths.state),
+        "STATE_DIR": str(paths.state.relative_to(paths.root)),
         "LOG_LEVEL": outer.get("DATAOPS_LOCAL_LOG_LEVEL", "INFO"),
         # A socket that does not exist: the emulator then never imports the Docker client.
         "DOCKER_HOST": "unix:///nonexistent/dataops-local-uses-no-docker.sock",

@@ -79,6 +79,7 @@ def main(root: Path) -> None:
     guarded = Guard(app, port=ports["gateway"], health=endpoints.health(endpoint, paths.root))
     living = around_life(guarded, started=lambda: endpoints.write(paths.endpoint, endpoint), ending=cloud.at_end)
     asyncio.run(serve(living, listener))
+    end_processes_of(paths.temporary)  # functions that are at work
     lock.close()
     # Worker threads of the emulator may still run and would keep the process alive; the state is saved.
     os._exit(0)
@@ -120,8 +121,8 @@ def take_state(paths: LocalPaths) -> IO[str]:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
-    end_processes_of(paths.runs)
     for scratch in (paths.temporary, paths.runs):
+        end_processes_of(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
     if paths.log.exists() and paths.log.stat().st_size > KEEP_LOG_BYTES:

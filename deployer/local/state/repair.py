@@ -1,6 +1,6 @@
 """After a kill: what was under way is settled, so that nothing stays RUNNING for ever.
 
-Runs, queries and stack operations end in the state that AWS has for "failed", with a reason; an S3 object whose
+Runs, crawls, queries and stack operations end in the state that AWS has for "failed", with a reason; an S3 object whose
 overwrite was cut in two gets the size and ETag of the bytes that are there.
 """
 
@@ -30,6 +30,7 @@ STACK_OUTCOMES = {
 def repair() -> None:
     """Settle everything that the restored state says is under way."""
     settle_job_runs(load("services.glue")._job_runs._data)
+    settle_crawlers(load("services.glue")._crawlers._data)
     settle_queries(load("services.athena")._executions._data)
     settle_stacks(load("services.cloudformation")._stacks._data)
     settle_objects(load("services.s3"))
@@ -44,6 +45,13 @@ def settle_job_runs(runs_by_job: dict[Any, list[dict[str, Any]]]) -> None:
                 run.update(JobRunState="FAILED", ErrorMessage=f"Job run failed: {REASON}", CompletedOn=now)
             elif run["JobRunState"] == "STOPPING":
                 run.update(JobRunState="STOPPED", CompletedOn=now)
+
+
+def settle_crawlers(crawlers: dict[Any, dict[str, Any]]) -> None:
+    """Glue: READY for the next crawl, the last one FAILED with a reason."""
+    for crawler in crawlers.values():
+        if crawler["State"] != "READY":
+            crawler.update(State="READY", LastCrawl={"Status": "FAILED", "ErrorMessage": f"Crawl failed: {REASON}"})
 
 
 def settle_queries(executions: dict[Any, dict[str, Any]]) -> None:

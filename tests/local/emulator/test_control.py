@@ -78,18 +78,21 @@ def test_a_copied_checkout_is_one_of_its_own(own_cloud: Cloud, tmp_path: Path) -
 
 
 def test_a_moved_checkout_keeps_its_data(own_cloud: Cloud, tmp_path: Path) -> None:
-    """Given a checkout that is moved while its local cloud runs, then it is restarted where its data now is."""
+    """Given a checkout that is moved while its local cloud runs, then it is restarted where its data now is, with what it
+    has taken since, and writes nothing at its old place while it ends.
+    """
     bucket, before, said = own_cloud.bucket(), own_cloud.project_dir, []
-    own_cloud.client("s3").put_object(Bucket=bucket, Key="k", Body=b"x")
+    own_cloud.function("def handle(event, context):\n    return 1\n")
     before.rename(tmp_path / "moved")
+    own_cloud.client("s3").put_object(Bucket=bucket, Key="k", Body=b"x")
     try:
         moved = Cloud(tmp_path / "moved", local.start(tmp_path / "moved", say=said.append))
         assert moved.endpoint.pid != own_cloud.endpoint.pid
         assert moved.client("s3").get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
         assert any("restarting it with its state" in text for text in said)
+        assert not before.exists()
     finally:
         local.stop(tmp_path / "moved")
-        shutil.rmtree(before, ignore_errors=True)  # what the one that was restarted wrote there while it ended
         (tmp_path / "moved").rename(before)
 
 

@@ -16,6 +16,8 @@ from deployer.local.emulator.private_parts import UnknownState
 from deployer.local.paths import LocalPaths
 from deployer.local.state.store import StateStore
 
+#: It would run for minutes.
+LONG_QUERY = "select count(*) from unnest(sequence(1, 9000)) a(x), unnest(sequence(1, 9000)) b(y), unnest(sequence(1, 9000)) c(z) where x * y * z % 7 = 3"
 SLEEPING_SCRIPT = b"""
 import subprocess, sys, time
 helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
@@ -95,9 +97,9 @@ def check_everything(cloud: Cloud, bucket: str, made: Json) -> None:
 
 
 def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
-    """Given acknowledged changes in every service, a running job and a running query, when the process is killed,
-    then everything is there, the job and the query have failed with a reason, and a clean stop keeps it too and has
-    stopped the job; of neither job a process is left.
+    """Given acknowledged changes in every service, a running job, crawler and query, when the process is killed, then
+    everything is there, the three have failed with a reason, and a clean stop keeps it too and has stopped the job; of
+    neither job a process is left.
     """
     bucket = own_cloud.bucket()
     made = make_a_bit_of_everything(own_cloud, bucket)
@@ -115,6 +117,15 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     eventually(lambda: log_lines(own_cloud, run_id), seconds=20)
     child, helper = driver_of(run_id), helper_of(own_cloud, run_id)
     assert child is not None
+    glue.create_crawler(
+        Name="cut",
+        Role=own_cloud.role("glue"),
+        DatabaseName="gone",
+        Targets={"S3Targets": [{"Path": f"s3://{bucket}/"}]},
+        SchemaChangePolicy={"UpdateBehavior": "LOG", "DeleteBehavior": "LOG"},
+    )
+    query = own_cloud.client("athena").start_query_execution(QueryString=LONG_QUERY, WorkGroup="kept")
+    glue.start_crawler(Name="cut")
 
     own_cloud.kill()
     eventually(lambda: not Path(f"/proc/{child}").exists(), seconds=5)
@@ -125,6 +136,12 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
     run = own_cloud.client("glue").get_job_run(JobName="sleeper", RunId=run_id)["JobRun"]
     assert run["JobRunState"] == "FAILED"
     assert "the local cloud was stopped" in run["ErrorMessage"]
+    status = own_cloud.client("athena").get_query_execution(QueryExecutionId=query["QueryExecutionId"])
+    assert status["QueryExecution"]["Status"]["State"] == "FAILED"
+    assert "the local cloud was stopped" in status["QueryExecution"]["Status"]["StateChangeReason"]
+    crawler = own_cloud.client("glue").get_crawler(Name="cut")["Crawler"]
+    assert (crawler["State"], crawler["LastCrawl"]["Status"]) == ("READY", "FAILED")
+    assert "the local cloud was stopped" in crawler["LastCrawl"]["ErrorMessage"]
     second_run = own_cloud.client("glue").start_job_run(JobName="sleeper")["JobRunId"]
     assert second_run != run_id
     eventually(lambda: log_lines(own_cloud, second_run), seconds=20)

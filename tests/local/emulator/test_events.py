@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 import uuid
-import zipfile
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -184,25 +182,10 @@ def test_a_schedule_of_a_template_keeps_its_zone(cloud: Cloud) -> None:
 # Rules and topics
 
 
-def function(cloud: Cloud, code: str) -> str:
-    """A new function of one file; its ARN."""
-    body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as archive:
-        archive.writestr("code.py", code)
-    made = cloud.client("lambda").create_function(
-        FunctionName=f"f-{uuid.uuid4().hex[:8]}",
-        Runtime="python3.13",
-        Role=cloud.role("lambda"),
-        Handler="code.handle",
-        Code={"ZipFile": body.getvalue()},
-    )
-    return str(made["FunctionArn"])
-
-
 def test_a_function_behind_a_topic_is_called_again_and_then_left_to_its_queue(cloud: Cloud) -> None:
     """Given a function that always fails, when a topic calls it, then it is tried three times, and the queue has the event."""
     url, dead = queue(cloud)
-    arn = function(cloud, "def handle(event, context):\n    raise ValueError('no')\n")
+    arn = cloud.function("def handle(event, context):\n    raise ValueError('no')\n")
     config = {"OnFailure": {"Destination": dead}}
     cloud.client("lambda").put_function_event_invoke_config(FunctionName=arn, DestinationConfig=config)
     sns, where = cloud.client("sns"), topic(cloud)
@@ -268,10 +251,11 @@ def test_an_alarm_looks_at_its_own_metric_alone(cloud: Cloud) -> None:
     [("breaching", "ALARM"), ("notBreaching", "OK"), ("missing", "INSUFFICIENT_DATA"), ("ignore", "INSUFFICIENT_DATA")],
 )
 def test_an_alarm_without_data_is_what_its_rule_says(cloud: Cloud, missing: str, expected: str) -> None:
-    """Given an alarm whose metric never comes, when it is looked at, then its rule for missing data decides."""
+    """Given an alarm whose metric never comes, or one on no queue in particular, then its rule for missing data decides."""
     name = alarm(cloud, f"m-{uuid.uuid4().hex[:8]}", TreatMissingData=missing)
+    no_queue = alarm(cloud, "ApproximateNumberOfMessagesVisible", Namespace="AWS/SQS", TreatMissingData=missing)
     time.sleep(3)
-    assert state(cloud, name) == expected
+    assert (state(cloud, name), state(cloud, no_queue)) == (expected, expected)
 
 
 def test_an_alarm_on_a_queue_is_told_and_so_is_its_end(cloud: Cloud) -> None:
@@ -310,7 +294,7 @@ def test_what_a_function_prints_in_the_embedded_format_is_counted(cloud: Cloud) 
         "Function": uuid.uuid4().hex,
         "told": 3,
     }
-    arn = function(cloud, f"def handle(event, context):\n    print({json.dumps(line)!r})\n")
+    arn = cloud.function(f"def handle(event, context):\n    print({json.dumps(line)!r})\n")
     cloud.client("lambda").invoke(FunctionName=arn)
     statistics = {
         "Namespace": "Test",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 import uuid
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import boto3
@@ -104,6 +102,70 @@ def test_the_key_behind_s3(actor: Actor, vault: str, key: str) -> None:
     other = {"StringEquals": {"kms:EncryptionContext:aws:s3:arn": "arn:aws:s3:::other"}}
     actor.with_statements(both, {"Effect": "Allow", "Action": "kms:*", "Resource": key, "Condition": other})
     assert (read(), write()) == (False, False)
+
+
+def stream_with(cloud: Cloud, key: str) -> Json:
+    name, kinesis = f"s-{uuid.uuid4().hex[:8]}", cloud.client("kinesis")
+    kinesis.create_stream(StreamName=name, ShardCount=1)
+    kinesis.start_stream_encryption(StreamName=name, EncryptionType="KMS", KeyId=key)
+    return {"StreamName": name, "Data": b"x", "PartitionKey": "a"}
+
+
+def queue_with(cloud: Cloud, key: str) -> Json:
+    name, settings = f"q-{uuid.uuid4().hex[:8]}", {"KmsMasterKeyId": key}
+    return {"QueueUrl": cloud.client("sqs").create_queue(QueueName=name, Attributes=settings)["QueueUrl"]}
+
+
+def topic_with(cloud: Cloud, key: str) -> Json:
+    name, settings = f"t-{uuid.uuid4().hex[:8]}", {"KmsMasterKeyId": key}
+    return {"TopicArn": cloud.client("sns").create_topic(Name=name, Attributes=settings)["TopicArn"], "Message": "x"}
+
+
+def secret_with(cloud: Cloud, key: str) -> Json:
+    made = cloud.client("secretsmanager").create_secret(
+        Name=f"k-{uuid.uuid4().hex[:8]}", KmsKeyId=key, SecretString="x"
+    )
+    return {"SecretId": made["ARN"]}
+
+
+BOTH = ("kms:GenerateDataKey", "kms:Decrypt")
+
+
+@pytest.mark.parametrize(
+    ("service", "make", "call", "more", "needed"),
+    [
+        ("kinesis", stream_with, "put_record", {}, ("kms:GenerateDataKey",)),
+        ("sqs", queue_with, "send_message", {"MessageBody": "x"}, BOTH),
+        ("sqs", queue_with, "receive_message", {}, ("kms:Decrypt",)),
+        ("sns", topic_with, "publish", {}, BOTH),
+        ("secretsmanager", secret_with, "get_secret_value", {}, ("kms:Decrypt",)),
+        ("secretsmanager", secret_with, "put_secret_value", {"SecretString": "y"}, BOTH),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_key_behind_other_services(
+    actor: Actor,
+    local_cloud: Cloud,
+    key: str,
+    service: str,
+    make: Callable[[Cloud, str], Json],
+    call: str,
+    more: Json,
+    needed: tuple[str, ...],
+) -> None:
+    """Given every right on a thing with a key, then its use needs each right on the key, through that service alone."""
+    arguments = {**make(local_cloud, key), **more}
+    whole = {"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"}
+
+    def may(actions: Sequence[str], through: str) -> bool:
+        via = {"StringEquals": {"kms:ViaService": f"{through}.{REGION}.amazonaws.com"}}
+        rights = {"Effect": "Allow", "Action": [*actions, "kms:DescribeKey"], "Resource": key, "Condition": via}
+        actor.with_statements(whole, rights)
+        return actor.may(lambda: getattr(actor.client(service), call)(**arguments))
+
+    assert [may([each for each in needed if each != left_out], service) for left_out in needed] == [False] * len(needed)
+    assert not may(needed, "s3")
+    assert may(needed, service)
 
 
 def test_a_missing_object_is_shown_to_those_who_may_list(actor: Actor, vault: str) -> None:
@@ -344,12 +406,8 @@ def test_a_functions_log_and_failures_need_its_role(local_cloud: Cloud) -> None:
     """Given a function that fails, then its log is written and its failure kept only as far as its role allows."""
     name, role = f"f-{uuid.uuid4().hex[:8]}", local_cloud.role("lambda", allow={"sts:TagSession": "*"})
     functions, logs, sqs = (local_cloud.client(service) for service in ("lambda", "logs", "sqs"))
-    code = io.BytesIO()
-    with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("failing.py", "def handle(event, context):\n    raise ValueError('no ' + event['n'])\n")
-    functions.create_function(
-        FunctionName=name, Runtime="python3.13", Role=role, Handler="failing.handle", Code={"ZipFile": code.getvalue()}
-    )
+    source = "def handle(event, context):\n    raise ValueError('no ' + event['n'])\n"
+    local_cloud.function(source, FunctionName=name, Role=role)
     queue = sqs.create_queue(QueueName=name)["QueueUrl"]
     kept: Any = {"OnFailure": {"Destination": arn("sqs", name)}}
     functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0, DestinationConfig=kept)
