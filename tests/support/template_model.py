@@ -151,8 +151,8 @@ class Filled:
         resource = self._document["Resources"][name]
         if resource["Type"] in REFERRED_TO_BY_ARN:
             return self._arn(name)
-        given = {key: value for key, value in resource["Properties"].items() if key in ("Name", "LogGroupName")}
-        return str(self.value(next(iter(given.values())))) if given else f"{name.lower()}-physical"
+        given = resource["Properties"].get("LogGroupName" if resource["Type"] == "AWS::Logs::LogGroup" else "Name")
+        return str(self.value(given)) if given else f"{name.lower()}-physical"
 
     def _arn(self, logical_id: str) -> str:
         kind = self._document["Resources"][logical_id]["Type"]
