@@ -1,7 +1,8 @@
 """Firehose to S3 as configured: compression, delimiters, extension, encryption, and batches instead of single records.
 
-The records of one PutRecord(Batch) or Kinesis PutRecords call become one object, written before the call is answered:
-what was acknowledged is delivered, as far as the stream's role may do it. Format conversion and dynamic partitioning stay the emulator's, record by record.
+The records of one PutRecord(Batch) or Kinesis PutRecords call become one object, written before the call is answered; what
+of a Kinesis stream could not be, stream_reader.py tries again. Format conversion and dynamic partitioning stay the
+emulator's, record by record.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import functools
 import gzip
 import json
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,10 +24,9 @@ from deployer.local.rights.entails import of_stream
 from deployer.local.rights.judging import Denied
 from deployer.local.rights.objects import ObjectRights
 from deployer.local.rights.roles import Role, taken_by
+from deployer.local.stream_reader import Record, StreamReader
 
 Data = dict[str, Any]
-#: Record id and content.
-Record = tuple[str, bytes]
 LARGEST_RECORD_BYTES = 1000 * 1024
 EXTENSIONS = {"GZIP": ".gz", "UNCOMPRESSED": ""}
 
@@ -52,11 +53,9 @@ def install(cloud: LocalCloud) -> None:
         if action not in actions:
             raise EmulatorChanged(f"the emulator's Firehose has no action {action} any more")
         actions[action] = functools.partial(call, firehose, delivery)
-    replace(
-        firehose,
-        "ingest_from_kinesis_source",
-        lambda stream_arn, records: from_kinesis(firehose, delivery, stream_arn, records),
-    )
+    reader = StreamReader(firehose, delivery.deliver_everywhere)
+    replace(firehose, "ingest_from_kinesis_source", lambda stream_arn, records: reader.read(stream_arn))
+    threading.Thread(target=reader.read_forever, daemon=True, name="firehose").start()
 
     def validate(dtype: str, cfg: Data) -> Any:
         if cfg.get("CompressionFormat", "UNCOMPRESSED") not in EXTENSIONS:
@@ -79,22 +78,32 @@ class Delivery:
         self._firehose = firehose
         self._per_record = per_record
 
-    def deliver(self, stream: Data, dest: Data, records: Sequence[Record]) -> None:
-        """One object for all `records`; logs, and does not raise, when S3 refuses it."""
+    def deliver_everywhere(self, stream: Data, records: Sequence[Record]) -> bool:
+        """Deliver records to each destination; whether they are there."""
+        is_delivered = True
+        for dest in stream["destinations"]:
+            if dest["type"] in ("ExtendedS3", "S3"):
+                is_delivered &= self.deliver(stream, dest, records)
+            elif dest["type"] == "Iceberg":
+                self._firehose._deliver_to_iceberg(stream, dest, list(records))
+        return is_delivered
+
+    def deliver(self, stream: Data, dest: Data, records: Sequence[Record]) -> bool:
+        """One object for all `records`; whether it is there. Logs, and does not raise, when S3 refuses it."""
         config = dest["config"]
         try:
             role = take_role(config)
         except Denied as denied:
             self._firehose.logger.error("delivery of %s failed: %s", stream["name"], denied)
-            return
+            return False
         if _enabled(config, "DataFormatConversionConfiguration") or _enabled(
             config, "DynamicPartitioningConfiguration"
         ):
             self._per_record(stream, dest, list(records))
-            return
+            return True
         processed = self._firehose._apply_lambda_processors(stream, dest, list(records))
         if not processed:
-            return
+            return True
         compression = config.get("CompressionFormat", "UNCOMPRESSED")
         body = b"".join(content + delimiter(config) for _, content in processed)
         if compression == "GZIP":
@@ -111,6 +120,8 @@ class Delivery:
         except (OSError, Denied, self._firehose._DeliveryError) as error:
             report(config, role, f"{stream['name']}: {len(records)} records were not delivered: {error}")
             self._firehose.logger.error("delivery of %s failed: %s", stream["name"], error)
+            return False
+        return True
 
 
 def put_record(firehose: Any, delivery: Delivery, data: Data) -> Any:
@@ -147,26 +158,10 @@ def put_record_batch(firehose: Any, delivery: Delivery, data: Data) -> Any:
             continue
         accepted.append((firehose._record_id(), content))
         answers.append({"RecordId": accepted[-1][0], "Encrypted": False})
-    _to_destinations(firehose, delivery, stream, accepted)
+    if accepted:
+        delivery.deliver_everywhere(stream, accepted)
     failed = len(given) - len(accepted)
     return firehose.json_response({"FailedPutCount": failed, "Encrypted": False, "RequestResponses": answers})
-
-
-def from_kinesis(firehose: Any, delivery: Delivery, stream_arn: str, records: Sequence[tuple[str, bytes]]) -> None:
-    """What a PutRecord(s) call has put onto a Kinesis stream goes to every delivery stream that reads it."""
-    for stream in firehose._streams.values():
-        source = (stream.get("kinesis_source") or {}).get("KinesisStreamARN")
-        if source == stream_arn and stream.get("type") == "KinesisStreamAsSource" and stream.get("status") == "ACTIVE":
-            batch = [(firehose._record_id(), content) for _, content in records]
-            _to_destinations(firehose, delivery, stream, batch)
-
-
-def _to_destinations(firehose: Any, delivery: Delivery, stream: Data, records: Sequence[Record]) -> None:
-    for dest in stream["destinations"]:
-        if records and dest["type"] in ("ExtendedS3", "S3"):
-            delivery.deliver(stream, dest, records)
-        elif records and dest["type"] == "Iceberg":
-            firehose._deliver_to_iceberg(stream, dest, list(records))
 
 
 def delimiter(config: Mapping[str, Any]) -> bytes:

@@ -1,15 +1,16 @@
-"""Records that were accepted lie in S3 as the delivery stream says, when the call is answered."""
+"""Records that were accepted lie in S3 as the delivery stream says, when the call is answered or as soon as that can be."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import time
 import uuid
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from local_cloud import Cloud
+from local_cloud import Cloud, settled
 
 RECORDS = [{"id": f"t{number}", "amount": "1.00"} for number in range(500)]
 
@@ -41,6 +42,30 @@ def destination(bucket: str, role: str, **more: Any) -> dict[str, Any]:
     }
 
 
+def stream_to(cloud: Cloud, bucket: str, role: str, name: str = "") -> str:
+    """A delivery stream behind a Kinesis stream of the same name, which is made unless it is given; the name."""
+    kinesis, made = cloud.client("kinesis"), name or f"s-{uuid.uuid4().hex[:8]}"
+    if not name:
+        kinesis.create_stream(StreamName=made, ShardCount=2)
+    arn = kinesis.describe_stream_summary(StreamName=made)["StreamDescriptionSummary"]["StreamARN"]
+    cloud.client("firehose").create_delivery_stream(
+        DeliveryStreamName=made,
+        DeliveryStreamType="KinesisStreamAsSource",
+        KinesisStreamSourceConfiguration={"KinesisStreamARN": arn, "RoleARN": role},
+        ExtendedS3DestinationConfiguration=destination(bucket, role),
+    )
+    return made
+
+
+def put(cloud: Cloud, stream: str, records: list[dict[str, str]]) -> None:
+    entries = [{"Data": json.dumps(each).encode(), "PartitionKey": each["id"]} for each in records]
+    assert cloud.client("kinesis").put_records(StreamName=stream, Records=entries)["FailedRecordCount"] == 0
+
+
+def lines_of(body: bytes) -> list[dict[str, str]]:
+    return [json.loads(line) for line in gzip.decompress(body).decode().splitlines()]
+
+
 def objects(cloud: Cloud, bucket: str) -> dict[str, bytes]:
     s3 = cloud.client("s3")
     listed = s3.list_objects_v2(Bucket=bucket).get("Contents", [])
@@ -49,28 +74,41 @@ def objects(cloud: Cloud, bucket: str) -> dict[str, bytes]:
 
 def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str, role: str) -> None:
     """Given one PutRecords call, then one gzip object with one line per record, under the prefix and extension."""
-    kinesis, firehose, name = local_cloud.client("kinesis"), local_cloud.client("firehose"), f"s-{uuid.uuid4().hex[:8]}"
-    kinesis.create_stream(StreamName=name, ShardCount=2)
-    arn = kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
-    firehose.create_delivery_stream(
-        DeliveryStreamName=name,
-        DeliveryStreamType="KinesisStreamAsSource",
-        KinesisStreamSourceConfiguration={
-            "KinesisStreamARN": arn,
-            "RoleARN": role,
-        },
-        ExtendedS3DestinationConfiguration=destination(raw, role),
-    )
-    kinesis.put_records(
-        StreamName=name,
-        Records=[{"Data": json.dumps(record).encode(), "PartitionKey": record["id"]} for record in RECORDS],
-    )
+    name = stream_to(local_cloud, raw, role)
+    put(local_cloud, name, RECORDS)
     ((key, body),) = objects(local_cloud, raw).items()
     assert key.startswith("transactions/source=stream/ingest_date=20")
     assert key.endswith(".jsonl.gz")
-    assert [json.loads(line) for line in gzip.decompress(body).decode().splitlines()] == RECORDS
+    assert lines_of(body) == RECORDS
     with pytest.raises(ClientError, match="not permitted on KinesisStreamAsSource"):
-        firehose.put_record(DeliveryStreamName=name, Record={"Data": b"x"})
+        local_cloud.client("firehose").put_record(DeliveryStreamName=name, Record={"Data": b"x"})
+
+
+def test_what_a_stream_took_is_delivered_when_it_can_be(own_cloud: Cloud) -> None:
+    """Given records that a stream took while its delivery was not allowed, when the right is there again behind a kill, then they
+    are delivered as they came, once, and what came before the delivery stream is not.
+    """
+    bucket, role = own_cloud.bucket("raw"), own_cloud.role("firehose")
+    own_cloud.client("kinesis").create_stream(StreamName="late", ShardCount=2)
+    put(own_cloud, "late", RECORDS[:1])
+    time.sleep(0.01)
+    stream_to(own_cloud, bucket, role, "late")
+    put(own_cloud, "late", RECORDS[1:3])
+    own_cloud.allow(role, {"kinesis:*": "*"})
+    put(own_cloud, "late", RECORDS[3:200])
+    put(own_cloud, "late", RECORDS[200:400])
+    assert len(objects(own_cloud, bucket)) == 1
+    own_cloud.kill()
+    own_cloud.restart()
+    put(own_cloud, "late", RECORDS[400:])
+    own_cloud.allow(role, {"*": "*"})
+    settled(lambda: len(objects(own_cloud, bucket)), 2, quiet_seconds=4)
+    first, late = sorted(map(lines_of, objects(own_cloud, bucket).values()), key=len)
+    assert (first, late) == (RECORDS[1:3], RECORDS[3:])
+    own_cloud.kill()
+    own_cloud.restart()
+    put(own_cloud, "late", RECORDS[:1])
+    settled(lambda: len(objects(own_cloud, bucket)), 3, quiet_seconds=4)
 
 
 def test_direct_put_plain_and_encrypted(local_cloud: Cloud, raw: str, role: str) -> None:
