@@ -111,9 +111,9 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from deployer.version import version
+        from deployer.version import VERSION
 
-        click.echo(f"dataops {version()}")
+        click.echo(f"dataops {VERSION}")
         ctx.exit()
 
 

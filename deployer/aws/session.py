@@ -234,11 +234,11 @@ def _access(project: Project, environment: Environment, *, start_local: bool, sa
 
 
 def _client_config(access: Access) -> Config:
-    from deployer.version import version
+    from deployer.version import VERSION
 
     settings: dict[str, Any] = {
         "retries": {"mode": "adaptive", "total_max_attempts": 8},
-        "user_agent_extra": f"dataops/{version()}",
+        "user_agent_extra": f"dataops/{VERSION}",
         "max_pool_connections": _POOL,
         "connect_timeout": 10,
     }

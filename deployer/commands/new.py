@@ -14,7 +14,7 @@ from deployer.errors import Refused, UsageError
 from deployer.project.config import load_project
 from deployer.terminal.app import App
 from deployer.terminal.options import examples
-from deployer.version import version
+from deployer.version import VERSION
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _SCHEMA_LINE = "# yaml-language-server:"  # names a file of the checkout
@@ -64,7 +64,7 @@ def new(app: App, directory: Path, name: str | None) -> None:
     (directory / CONFIG_FILE).write_text(config, encoding="utf-8")
     project = load_project(directory).name
     (directory / ".gitignore").write_text(IGNORED, encoding="utf-8")
-    (directory / "README.md").write_text(README.format(name=project, version=version()), encoding="utf-8")
+    (directory / "README.md").write_text(README.format(name=project, version=VERSION), encoding="utf-8")
     result = NewResult(directory, project, len(files))
     app.emit(as_document(result), f"{directory}: project {project} of {len(files)} files")
     app.say(f"next: dataops --project-dir {directory} deploy --env local --yes")

@@ -20,7 +20,7 @@ from deployer.pauses import Interrupted
 from deployer.planning.change_sets import discard
 from deployer.planning.facts import Facts
 from deployer.planning.plan import Plan, StepKind
-from deployer.version import version
+from deployer.version import VERSION
 
 
 class RunRecord:
@@ -86,7 +86,7 @@ class RunRecord:
             "started_at": self._now(),
             "who": owner.who,
             "pipeline": owner.url,
-            "dataops": version(),
+            "dataops": VERSION,
             "commit": self._commit,
             **self._request.notes,
         }
