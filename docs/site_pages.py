@@ -1,5 +1,5 @@
-"""What mkdocs does not know of the pages: links out of docs/, folders of pages, that the README is the first page, and the
-help of every command, which is made into a page from the code.
+"""What mkdocs does not know of the pages: links out of docs/, folders of pages, that the README is the first page, diagrams,
+which become pictures, and the help of every command, which is made into a page from the code.
 
 Links to files beside docs/ mean something in the repository and nothing on the site: there they are shown as paths.
 """
@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pictures.diagrams import diagrams_in, draw  # mkdocs looks for a hook's modules beside it
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"ROUTES": "ingestion", "DECISIONS": "decisions"}
@@ -67,7 +69,7 @@ def _contexts(context: Any) -> Iterator[Any]:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Show links that lead out of docs/ as the paths that they name."""
+    """Show links that lead out of docs/ as the paths that they name, and diagrams as pictures."""
     folder = posixpath.dirname(page.file.src_uri)
 
     def shown(link: re.Match[str]) -> str:
@@ -84,4 +86,7 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         name = outside.resolve().relative_to(ROOT).as_posix()
         return f"`{name}`" if text.strip("`") == name else f"{text} (`{name}`)"
 
-    return _LINK.sub(shown, markdown)
+    markdown = _LINK.sub(shown, markdown)
+    for text, heading in diagrams_in(markdown).items():
+        markdown = markdown.replace(f"```mermaid\n{text}```", f"<figure>\n{draw(text, heading)}</figure>")
+    return markdown

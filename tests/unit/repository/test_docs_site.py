@@ -52,6 +52,15 @@ def test_the_help_of_every_command_is_on_the_site(site: Path) -> None:
     assert "--max-bytes" in page and "dataops data rollback" in page
 
 
+def test_diagrams_are_pictures(site: Path) -> None:
+    """Given pages with diagrams, when the site is built, then each is a picture with its heading, and none is left as code."""
+    for page in (ROOT / "docs").rglob("*.md"):
+        written = page.read_text(encoding="utf-8").count("```mermaid")
+        built = (site / page.relative_to(ROOT / "docs").with_suffix(".html")).read_text(encoding="utf-8")
+        assert len(re.findall(r'<svg xmlns="[^"]+" role="img" aria-label="[^"]+"', built)) == written, page
+        assert "flowchart LR" not in built and "erDiagram" not in built
+
+
 def test_nothing_comes_from_another_host(site: Path) -> None:
     """Given the site, when its tags are read, then no script, style, picture or font is fetched from elsewhere."""
     for page in site.rglob("*.html"):
