@@ -5,14 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from browser import AXE, dom_of, needs_axe, needs_browser, pdf_of
 from hypothesis import given
 from hypothesis import strategies as st
 from month_end import MemoryStore
@@ -27,10 +26,7 @@ from refunds_statements.page import (
 )
 from refunds_statements.page_facts import REASONS, last_validation, month_groups, sums, trend
 from refunds_statements.page_html import MOST_ADJUSTMENTS, render_page
-from repository import ROOT
 
-CHROMIUM = shutil.which("chromium")
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 ROWS = (
     ("anna", Decimal("50.25")),
     ("ben <b>", Decimal("10000000000000000.00")),
@@ -197,20 +193,7 @@ frame.srcdoc = {page};
 """
 
 
-def dom_of(folder: Path, page: str, *options: str) -> str:
-    """What a browser has made of a page."""
-    (folder / "probe.html").write_text(page, encoding="utf-8")
-    command = [CHROMIUM or "", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", *options]
-    return subprocess.run(
-        [*command, f"--user-data-dir={folder / 'profile'}", "--dump-dom", f"file://{folder}/probe.html"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="Debian's chromium is not installed: the page is not opened in a browser")
+@needs_browser
 @pytest.mark.parametrize("width", [360, 1280])
 def test_a_browser_shows_it_whole(tmp_path: Path, width: int) -> None:
     """Given a phone or a desktop, when the page is opened, then nothing is cut off, and it sorts and filters by the cent."""
@@ -228,6 +211,16 @@ def test_a_browser_shows_it_whole(tmp_path: Path, width: int) -> None:
     }
 
 
+@needs_browser
+def test_it_is_printed_on_a4(tmp_path: Path) -> None:
+    """Given many customers, when the page is printed, then it takes sheets of A4, upright, and more than one."""
+    rows = tuple((f"C{number:06d}", Decimal(number * 7 + 1) / 100) for number in range(200))
+    printed = pdf_of(tmp_path, render_page(page_of(rows)))
+    boxes = re.findall(rb"/MediaBox ?\[([^\]]+)\]", printed)
+    sheets = {tuple(round(float(side)) for side in box.split()) for box in boxes}
+    assert len(boxes) > 1 and sheets == {(0, 0, 595, 842)}
+
+
 JUDGED = """<script>{axe}</script>
 <script>
 axe.run().then(({{violations}}) => {{
@@ -239,10 +232,7 @@ axe.run().then(({{violations}}) => {{
 </script></body>"""
 
 
-@pytest.mark.skipif(
-    CHROMIUM is None or not AXE.exists(),
-    reason="chromium or axe-core is not installed (npm install --no-save axe-core): accessibility is not judged",
-)
+@needs_axe
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("is_statement", [True, False])
 def test_axe_finds_nothing(tmp_path: Path, scheme: str, is_statement: bool) -> None:
