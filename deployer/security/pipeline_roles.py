@@ -113,4 +113,5 @@ def remaining_steps(
     ]
     if environment.promotes_from:
         steps.append(f"Environment {environment.name}, connection and variable group {connection}: an approval each")
-    return (*steps, "Service connection, Security: this pipeline alone may use it")
+        steps.append(f"Pipelines: a second one, of the file .ci/rollback.yml, which rolls {environment.name} back")
+    return (*steps, "Service connection, Security: no other pipeline may use it")

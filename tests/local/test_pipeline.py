@@ -22,6 +22,8 @@ from botocore.exceptions import ClientError
 from local_project import DATAOPS
 from pipeline_agent import (
     FAILED,
+    REJECTED,
+    ROLLBACK,
     ROOT,
     SKIPPED,
     SUCCEEDED,
@@ -39,6 +41,7 @@ from deployer import local
 MAIN = {"Build.Reason": "IndividualCI", "Build.SourceBranch": "refs/heads/main"}
 NIGHT = {"Build.Reason": "Schedule", "Build.SourceBranch": "refs/heads/main"}
 PULL_REQUEST = {"Build.Reason": "PullRequest", "Build.SourceBranch": "refs/pull/7/merge"}
+BY_HAND = {"Build.Reason": "Manual", "Build.SourceBranch": "refs/heads/main"}
 AZURE = ["--organization", "acme", "--organization-id", HOST.partition("/")[2], "--azure-project", "refunds"]
 SAME_MONTH_RULE = "    where kept_refund.month != kept_purchase.month\n"
 
@@ -65,6 +68,7 @@ class Team:
         self.azure: dict[str, str] = {}
         self.comments: list[Comment] = []
         self.issuer = Issuer()
+        self.tokens: list[str] = []  # the service connections that tokens were asked for
         self._write_configuration()
         self._git("init", "--quiet", "--initial-branch", "main")
         self.commit("A release")
@@ -110,11 +114,16 @@ class Team:
         self._git("add", "--all")
         self._git("commit", "--quiet", "--no-verify", "--message", message)
 
+    def token(self, connection_id: str) -> str:
+        """What Azure DevOps answers to a step that asks for a token of a service connection."""
+        self.tokens.append(connection_id.removeprefix("id-of-"))
+        return self.issuer.token(self.tokens[-1])
+
     def head(self) -> str:
         return self._git("rev-parse", "HEAD").decode().strip()
 
-    def committed(self, path: str) -> bytes:
-        return self._git("show", f"HEAD:{path}")
+    def committed(self, path: str, revision: str = "HEAD") -> bytes:
+        return self._git("show", f"{revision}:{path}")
 
     def run(self, variables: dict[str, str], **more: Any) -> Run:
         """A run of the pipeline that has not begun."""
@@ -168,11 +177,26 @@ class Stopped:
     prod: Account
 
 
+@dataclass(frozen=True, repr=False)
+class Decided:
+    """What a person decides: the repaired release is refused and then approved, rolling it back likewise; prod after each."""
+
+    refused: Run
+    tokens_of_the_refused: list[str]
+    prod_as_refused: Account
+    approved: Run
+    prod_as_approved: Account
+    no_rollback: Run
+    prod_not_rolled_back: Account
+    rollback: Run
+    prod_rolled_back: Account
+
+
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
-    team, issuer = Team(tmp_path_factory.mktemp("pipeline")), Issuer()
-    with azure_devops(lambda connection: issuer.token(connection.removeprefix("id-of-"))) as (variables, comments):
-        team.azure, team.comments, team.issuer = variables, comments, issuer
+    team = Team(tmp_path_factory.mktemp("pipeline"))
+    with azure_devops(team.token) as (variables, comments):
+        team.azure, team.comments = variables, comments
         yield team
     local.stop(team.checkout)
 
@@ -231,6 +255,27 @@ def stopped(team: Team, released: Released) -> Stopped:
         attempt.stage("prod")
         attempts.append(attempt)
     return Stopped(main, wrong, *attempts, team.look_at("prod"))
+
+
+@pytest.fixture(scope="module")
+def decided(team: Team, stopped: Stopped) -> Decided:
+    """The rule of the month is back, in other bytes than before."""
+    team.run(MAIN).fresh_checkout()
+    right = team.committed("athena/refunds.sql", "HEAD~1")
+    (team.checkout / "athena" / "refunds.sql").write_bytes(right + b"-- The rule of the month is back.\n")
+    team.commit("Bring the rule of the month back")
+    nobody, prod = frozenset[str](), frozenset({"prod"})
+    team.tokens.clear()
+    refused = team.run(MAIN, results={"lint": SUCCEEDED, "test": SUCCEEDED}, refused=prod).all_stages()
+    tokens, after = list(team.tokens), [team.look_at("prod")]
+    approved = team.run(MAIN, outputs=refused.outputs)
+    approved.results["prod"] = approved.stage("prod")
+    after.append(team.look_at("prod"))
+    rollbacks = []
+    for refusing in (prod, nobody):
+        rollbacks.append(team.run(BY_HAND, file=ROLLBACK, refused=refusing).all_stages())
+        after.append(team.look_at("prod"))
+    return Decided(refused, tokens, after[0], approved, after[1], rollbacks[0], after[2], rollbacks[1], after[3])
 
 
 def test_the_roles_are_made_once_and_the_rest_is_said(released: Released) -> None:
@@ -391,3 +436,39 @@ def test_another_release_than_that_of_uat_is_refused(stopped: Stopped, released:
 def test_prod_is_as_it_was(stopped: Stopped, released: Released) -> None:
     """Given the stopped run and both refusals, then prod has the release, the artifacts and the job of before."""
     assert stopped.prod == released.prod
+
+
+def test_without_an_approval_nothing_of_prod_is_called(decided: Decided, stopped: Stopped) -> None:
+    """Given a release that passed in uat, when its approval is refused, then no step of prod ran and prod is as it was."""
+    assert (decided.refused.results["uat"], decided.refused.results["prod"]) == (SUCCEEDED, REJECTED)
+    assert decided.refused.asked == ["uat", "prod"] and decided.refused.of("prod") == []
+    assert set(decided.tokens_of_the_refused) == {"refunds-lake-uat"}
+    assert decided.prod_as_refused == stopped.prod
+
+
+def test_an_approval_lets_that_release_into_prod(decided: Decided) -> None:
+    """Given the same run, when somebody approves after all, then the release of uat is promoted and passes in prod."""
+    assert decided.approved.results["prod"] == SUCCEEDED, str(decided.approved.last())
+    current = decided.prod_as_approved.current
+    assert current is not None and current["promoted_from"] == "uat"
+    assert current["release"] == decided.refused.outputs["uat", "deploy", "deploy.release.id"]
+    assert (current["outcome"], current["smoke"]["outcome"]) == ("done", "pass")
+
+
+def test_a_rollback_waits_for_the_approval_of_prod(decided: Decided) -> None:
+    """Given the pipeline that rolls back, when its approval is refused, then no step of it ran and prod keeps its release."""
+    assert decided.no_rollback.results == {"rollback": REJECTED}
+    assert decided.no_rollback.asked == ["prod"] and decided.no_rollback.ran == []
+    assert decided.prod_not_rolled_back == decided.prod_as_approved
+
+
+def test_an_approved_rollback_brings_the_release_before_back(decided: Decided, released: Released) -> None:
+    """Given an approval, when the pipeline rolls back, then prod runs the release before, byte for byte, and passes."""
+    assert decided.rollback.results == {"rollback": SUCCEEDED}, str(decided.rollback.last())
+    assert [each.step for each in decided.rollback.ran] == list(scripts(ROLLBACK))
+    now, before = decided.prod_rolled_back, released.prod
+    assert now.current is not None and before.current is not None
+    assert (now.current["release"], now.current["commit"]) == (before.current["release"], before.current["commit"])
+    assert (now.current["outcome"], now.current["smoke"]["outcome"]) == ("done", "pass")
+    ours = ("Command", "NonOverridableArguments")
+    assert {name: now.job[name] for name in ours} == {name: before.job[name] for name in ours}

@@ -1,6 +1,6 @@
-"""azure-pipelines.yml as data: its stages, the script steps of each in order, and what its expressions mean.
+"""azure-pipelines.yml and .ci/rollback.yml as data: stages, script steps in order, and what their expressions mean.
 
-Running the steps is the business of tests/local/pipeline_agent.py.
+Running the steps is the business of tests/support/pipeline_agent.py.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,6 +21,7 @@ import yaml
 from repository import ROOT
 
 FILE = ROOT / "azure-pipelines.yml"
+ROLLBACK = ROOT / ".ci" / "rollback.yml"
 
 
 @dataclass(frozen=True)
@@ -36,25 +38,25 @@ class Step:
     is_deployment: bool = False
 
 
-def document() -> dict[str, Any]:
+def document(file: Path = FILE) -> dict[str, Any]:
     """The whole file."""
-    loaded: dict[str, Any] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return loaded
 
 
-def stages() -> dict[str, dict[str, Any]]:
+def stages(file: Path = FILE) -> dict[str, dict[str, Any]]:
     """The stages by name, in order."""
-    return {stage["stage"]: stage for stage in document()["stages"]}
+    return {stage["stage"]: stage for stage in document(file)["stages"]}
 
 
-def steps(stage: str) -> list[dict[str, Any]]:
+def steps(stage: str, file: Path = FILE) -> list[dict[str, Any]]:
     """Every step of a stage, of all its jobs."""
-    return [step for job in stages()[stage]["jobs"] for step in _steps_of(job)]
+    return [step for job in stages(file)[stage]["jobs"] for step in _steps_of(job)]
 
 
-def scripts() -> Iterator[Step]:
+def scripts(file: Path = FILE) -> Iterator[Step]:
     """The script steps of all stages, in order."""
-    for name, stage in stages().items():
+    for name, stage in stages(file).items():
         for job in stage["jobs"]:
             for step in _steps_of(job):
                 if "script" in step:
@@ -89,6 +91,17 @@ def holds(condition: str, variables: Mapping[str, str], *, succeeded: bool) -> b
         "variables": defaultdict(str, variables),
     }
     return bool(eval(condition.replace("and(", "all_of("), {"__builtins__": {}}, known))
+
+
+def environments(stage: str, file: Path = FILE) -> list[str]:
+    """The environments that a stage deploys to: their checks come before anything of the stage."""
+    return [job["environment"] for job in stages(file)[stage]["jobs"] if "environment" in job]
+
+
+def chosen(text: str, file: Path, given: Mapping[str, str]) -> str:
+    """A text with the parameters of the run, `${{ parameters.name }}`: what was given, or the default."""
+    values = {each["name"]: each["default"] for each in document(file).get("parameters", ())} | dict(given)
+    return re.sub(r"\$\{\{ parameters\.(\w+) \}\}", lambda found: values[found.group(1)], text)
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:

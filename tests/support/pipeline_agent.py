@@ -1,7 +1,8 @@
 """Runs azure-pipelines.yml as Azure's agents do: each job in a fresh checkout, with the variables of the run.
 
-Interpreted here: dependencies and conditions of stages and steps, variable groups, macros, output variables and
-summaries. Left out: tasks that are no scripts, and checks of environments, which are settings of Azure DevOps.
+Interpreted here: dependencies and conditions of stages and steps, variable groups, parameters, macros, output variables,
+summaries, and what the approval of an environment decides. Left out: tasks that are no scripts, and the settings of Azure
+DevOps themselves.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from pathlib import Path
 
 from call_record import FOLDER as RECORDING
 from pipeline import (
+    FILE,
+    ROLLBACK,
     ROOT,
     Comment,
     Step,
     as_environment,
     azure_devops,
+    chosen,
     document,
+    environments,
     evaluated,
     expanded,
     holds,
@@ -30,9 +35,10 @@ from pipeline import (
     stages,
 )
 
-__all__ = ["ROOT", "Comment", "Run", "azure_devops", "repository_files", "scripts", "write_agent_python"]
+__all__ = ["ROLLBACK", "ROOT", "Comment", "Run", "azure_devops", "repository_files", "scripts", "write_agent_python"]
 
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
+REJECTED = "rejected"  # by a check, so nothing of the stage is executed
 STEP_TIMEOUT_SECONDS = 600
 NOT_INHERITED = ("AWS_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH", "GIT_")  # an agent has nothing of ours
 # Variables that the agent's image sets: https://learn.microsoft.com/azure/devops/pipelines/agents/hosted
@@ -68,6 +74,10 @@ class Run:
     groups: Mapping[str, Mapping[str, str]]
     programs: Path  # found first by the scripts; holds the agent's `python`
     prepare: Callable[[str], None] = lambda stage: None  # called when a job of the stage has its checkout
+    file: Path = FILE
+    parameters: Mapping[str, str] = field(default_factory=dict)  # what a person typed who started the run
+    refused: frozenset[str] = frozenset()  # environments whose approval a person refuses
+    asked: list[str] = field(default_factory=list)  # environments whose approval was waited for
     endpoint: str = ""  # where AWS is
     outputs: dict[tuple[str, str, str], str] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
@@ -76,7 +86,7 @@ class Run:
 
     def all_stages(self) -> Run:
         """Run every stage that has no result yet, in order, as dependencies and conditions allow."""
-        for name, stage in stages().items():
+        for name, stage in stages(self.file).items():
             if name not in self.results:
                 needed = [stage["dependsOn"]] if "dependsOn" in stage else []
                 succeeded = all(self.results[before] == SUCCEEDED for before in needed)
@@ -85,8 +95,14 @@ class Run:
         return self
 
     def stage(self, name: str) -> str:
-        """Run the jobs of a stage, whatever was before it."""
-        own = [step for step in scripts() if step.stage == name]
+        """Run the jobs of a stage, whatever was before it, once the checks of all its environments have passed.
+
+        https://learn.microsoft.com/azure/devops/pipelines/process/approvals
+        """
+        self.asked += environments(name, self.file)
+        if self.refused.intersection(environments(name, self.file)):
+            return REJECTED
+        own = [step for step in scripts(self.file) if step.stage == name]
         results = [self._job(list(steps)) for _, steps in groupby(own, key=lambda step: step.job)]
         return SUCCEEDED if all(results) else FAILED
 
@@ -116,7 +132,8 @@ class Run:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
         open_variables = {name: value for name, value in self.variables.items() if name != "System.AccessToken"}
         environment = inherited | as_environment(open_variables)
-        environment |= {name: expanded(value, variables) for name, value in step.variables.items()}
+        given = {name: chosen(value, self.file, self.parameters) for name, value in step.variables.items()}
+        environment |= {name: expanded(value, variables) for name, value in given.items()}
         environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTEST_ADDOPTS": "--collect-only"}
         environment |= {"PYTHONPATH": str(RECORDING)}  # the AWS calls of its programs are written down
         environment |= {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}  # where tokens are brought
@@ -136,8 +153,8 @@ class Run:
 
     def _declared(self, stage: str) -> dict[str, str]:
         """The variables of the file and of the stage, with those of its variable groups."""
-        declared = {name: expanded(value, AGENT_VARIABLES) for name, value in document()["variables"].items()}
-        for item in stages()[stage].get("variables", ()):
+        declared = {name: expanded(value, AGENT_VARIABLES) for name, value in document(self.file)["variables"].items()}
+        for item in stages(self.file)[stage].get("variables", ()):
             if "group" in item:
                 declared |= self.groups[item["group"]]
             else:
@@ -181,8 +198,12 @@ for name, code in programs.items():
 
 
 def write_agent_python(directory: Path) -> None:
-    """Put the agent's `python` into a directory."""
+    """Put the agent's `python` into a directory, and an `npm` that installs nothing."""
     packages = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    program = directory / "python"
-    program.write_text(AGENT_PYTHON.format(python=sys.executable, packages=packages), encoding="utf-8")
-    program.chmod(0o755)
+    programs = {
+        "python": AGENT_PYTHON.format(python=sys.executable, packages=packages),
+        "npm": '#!/bin/sh\necho "not executed: npm" "$@"\n',
+    }
+    for name, code in programs.items():
+        (directory / name).write_text(code, encoding="utf-8")
+        (directory / name).chmod(0o755)

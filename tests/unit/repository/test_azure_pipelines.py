@@ -39,6 +39,7 @@ def test_it_fits_the_published_schema(tmp_path: Path) -> None:
     # The schema names version 2 of this task among the tasks and has forgotten its inputs, which are among those of 1.
     text = pipeline.FILE.read_text(encoding="utf-8").replace("CodeCoverageResults@2", "CodeCoverageResults@1")
     assert check(written(text)) == 0
+    assert check(written(pipeline.ROLLBACK.read_text(encoding="utf-8"))) == 0
     assert check(written(text.replace("dependsOn:", "dependOn:"))) == 1
 
 
@@ -79,6 +80,7 @@ WEB_IDENTITY = ".ci/with-web-identity "
 ALLOWED = (
     r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|dev,docs|glue51)\]'|\.)",
     r"\.venv/bin/pytest [a-z_/. ]+( -n 2)? --junitxml [a-z0-9]+\.xml( --cov [a-z]+)*( --cov-report xml)?",
+    r"npm install --no-save --no-audit --no-fund --ignore-scripts axe-core@\d+\.\d+\.\d+",
     r"\.venv/bin/pytest --nightly --junitxml nightly\.xml",
     r"\.venv/bin/python benchmarks/deployer\.py --only-ours --repeat 1",
     r"(\.ci/with-web-identity )?\.venv/bin/dataops .+",
@@ -193,7 +195,7 @@ def test_every_step_that_calls_aws_takes_its_role_with_a_token() -> None:
             assert {"group": f"refunds-lake-{environment}"} in stages()[step.stage]["variables"]
         else:
             assert not {name for name in step.variables if name.startswith("AWS_")}, step.title
-    for file in (pipeline.FILE, *(ROOT / ".ci").glob("*.ini")):
+    for file in (pipeline.FILE, pipeline.ROLLBACK, *(ROOT / ".ci").glob("*.ini")):
         assert not re.search(r"(?i)access_?key|credential_source", file.read_text(encoding="utf-8")), file
 
 
@@ -229,6 +231,14 @@ def test_the_tests_of_the_pipeline_are_all_tests() -> None:
     folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     assert sorted(re.findall(r"tests/(\w+)", ran)) == sorted([*folders, "glue"])
     assert [step.script.split()[1] for step in runs if step.job == "long"] == ["--nightly"], "no path: all of testpaths"
+
+
+def test_no_test_of_a_page_is_skipped_there() -> None:
+    """Given the jobs of every run, when their tests are read, then browser and axe-core must be there, and axe-core is before."""
+    runs = [step for step in SCRIPTS if step.stage == "test" and "pytest" in step.script]
+    assert [step.variables for step in runs] == [{"DATAOPS_BROWSER_TESTS": "required"}] * 2
+    fast = [step.script.split()[0] for step in SCRIPTS if step.job == "fast"]
+    assert fast.index("npm") < fast.index(".venv/bin/pytest")
 
 
 def test_the_plan_is_posted_to_the_pull_request(tmp_path: Path) -> None:
@@ -297,3 +307,56 @@ def test_each_run_gets_the_stages_that_are_its_own(run: str, expected: set[str])
     }
     assert going == expected
     assert not pipeline.holds(stages()["uat"]["condition"], RUNS[run], succeeded=False)
+
+
+ROLLBACK_STEP = list(scripts(pipeline.ROLLBACK))[-1]
+
+
+def test_rollback_waits_for_what_promotion_waits_for() -> None:
+    """Given the pipeline that rolls back, when it is read, then only a person starts it, and it deploys behind prod's checks."""
+    document, promotion = pipeline.document(pipeline.ROLLBACK), stages()["prod"]
+    (stage,) = document["stages"]
+    assert (document["trigger"], document["pr"]) == ("none", "none")
+    (rolling,), (promoting,) = stage["jobs"], promotion["jobs"]
+    assert {"group": "refunds-lake-prod"} in stage["variables"]
+    for key in ("environment", "timeoutInMinutes"):
+        assert rolling[key] == promoting[key]
+    assert stage["lockBehavior"] == promotion["lockBehavior"]
+    assert (document["pool"], document["variables"]) == (pipeline.document()["pool"], pipeline.document()["variables"])
+    assert steps("rollback", pipeline.ROLLBACK)[:-1] == steps("prod")[:-1], "the same preparation"
+
+
+def test_rollback_is_one_verb_with_prods_role_and_limits() -> None:
+    """Given its last step, when it is held against that of promotion, then verb and release alone are others."""
+    promoting = next(step for step in SCRIPTS if "dataops promote" in step.script)
+    limits = "--yes --lock-timeout 1800 --timeout 4500"
+    assert ROLLBACK_STEP.script == (
+        f'{WEB_IDENTITY}.venv/bin/dataops rollback --env prod ${{RELEASE:+--to "$RELEASE"}} {limits}'
+    )
+    assert promoting.script.endswith(limits)
+    assert ROLLBACK_STEP.variables == {"RELEASE": "${{ parameters.release }}"} | promoting.variables
+    rolling, promoted = (steps(*where)[-1] for where in (("rollback", pipeline.ROLLBACK), ("prod",)))
+    assert rolling["timeoutInMinutes"] == promoted["timeoutInMinutes"]
+
+
+@pytest.mark.parametrize("typed", ["", "3f1c09aa", "x; touch broken", "$(touch broken)", "' --yes \""])
+def test_what_a_person_types_is_no_script(tmp_path: Path, typed: str) -> None:
+    """Given any text as the release, when the step runs, then it is one argument, or none of an empty one, and no command."""
+    (tmp_path / ".ci").mkdir()
+    stub = tmp_path / WEB_IDENTITY.strip()
+    stub.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n', encoding="utf-8")
+    stub.chmod(0o755)
+    release = pipeline.chosen(
+        ROLLBACK_STEP.variables["RELEASE"], pipeline.ROLLBACK, {"release": typed} if typed else {}
+    )
+    command = ["bash", "-c", ROLLBACK_STEP.script]
+    environment = {**os.environ, "RELEASE": release}
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    arguments = said.stdout.splitlines()[1:]
+    chosen = ["--to", typed] if typed else []
+    assert arguments == ["rollback", "--env", "prod", *chosen, "--yes", "--lock-timeout", "1800", "--timeout", "4500"]
+    assert not (tmp_path / "broken").exists()
+    context = cli.cli.make_context("dataops", ["rollback"])
+    command_of = cli.cli.get_command(context, "rollback")
+    assert command_of is not None
+    command_of.make_context("rollback", arguments[1:], parent=context)
