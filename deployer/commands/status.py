@@ -15,6 +15,7 @@ from deployer.cloudformation.statuses import row_of
 from deployer.composition.environment import evidence_of, lock_owner
 from deployer.documents import as_document
 from deployer.errors import UsageError
+from deployer.lake.api_counts import ApiCounts
 from deployer.lake.arrivals import Arrivals, arrivals_of
 from deployer.lake.deployed_lake import Lake, MissingOutput, lake_from
 from deployer.lake.run_manifests import base_store, recorded_runs
@@ -42,6 +43,8 @@ from deployer.terminal.output import write_lines
 
 if TYPE_CHECKING:
     from deployer.aws.session import Session
+
+WAITING_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class StatusResult:
 def status(app: App, /, env_name: str, watch: float | None) -> None:
     """Show the release, its verdict, every stack, what to do about a stuck one, who holds the lock, and what has arrived.
 
-    What has arrived is told by route, as the job has read it, with what lies in the raw bucket that no route owns.
+    What has arrived is told by route, as the job has read it, with what waits to be renamed, what the API took and refused,
+    and what lies in the raw bucket that no route owns.
     Below stand when the schedule runs the job next, and the alarms that are on.
     """
     if watch and app.output == "json":
@@ -115,7 +119,7 @@ def look(session: Session) -> StatusResult:
         current=evidence.current,
         stacks=tuple(stack_status(stack, state, evidence.current) for stack, state in evidence.states.items()),
         lock=lock_owner(session, evidence),
-        arrivals=arrivals_of(lake) if lake else None,
+        arrivals=arrivals_of(lake, now) if lake else None,
         last_run=last_run(recorded_runs(lake, lake.live)) if lake else None,
         validation=last_validation(base_store(lake), now.date()) if lake else None,
         next_run=next_run(session.client("scheduler"), schedule, now) if schedule else None,
@@ -169,11 +173,25 @@ def arrival_lines(arrivals: Arrivals, environment: str) -> Iterator[str]:
         last = f"last {each.last_arrival}" if each.last_arrival else "nothing yet"
         counts = f"{each.files:>8,} files {each.records:>12,} records {each.rejected:>9,} rejected"
         yield f"  {each.route:<16} {counts}  {last}"
+        for key in each.waiting[:WAITING_SHOWN]:
+            yield f"  {'':<16} waits until its sender renames it: {printable(key)}"
+        if (more := len(each.waiting) - WAITING_SHOWN) > 0:
+            yield f"  {'':<16} and {more:,} more wait"
+    if arrivals.api:
+        yield api_line(arrivals.api)
     for key in arrivals.unowned:
         yield f"  no route owns {printable(key)} in the raw bucket"
     if arrivals.delivery_errors:
         yield f"  {arrivals.delivery_errors:,} objects that Firehose could not deliver"
         yield f"  {'':<16} -> dataops replay --env {environment} --delivery-errors"
+
+
+def api_line(api: ApiCounts) -> str:
+    """Say what the API took, of which the records are among the stream's, and what it refused."""
+    return (
+        f"  the API, in {api.days} days: {api.accepted_calls:,} calls with {api.accepted_records:,} records accepted, "
+        f"{api.refused_calls:,} calls with {api.refused_records:,} bad records refused, {api.failed_calls:,} calls failed"
+    )
 
 
 def _head(result: StatusResult) -> str:

@@ -1,23 +1,27 @@
-"""What has arrived by each route, what lies in the raw bucket that no route owns, and what Firehose could not deliver.
+"""What has arrived by each route, what waits, what lies in the raw bucket that no route owns, and what was not delivered.
 
-Counts are those of the run manifests: what the job has read. The bucket is asked by folders alone, so a great one costs no
-more than a small one.
+Counts are those of the run manifests: what the job has read, those of the API its own. Of the bucket only the folder of SFTP
+users is asked for its objects, whose clients rename them when they are complete; the rest is asked by folders alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from refunds_checks.facts import ROUTES, deliveries, route_of
 from refunds_lake.publishing.manifests import InputObject, Manifest, in_force
+from refunds_lake.schema.contract import is_waiting
 from refunds_lake.storage.objects import S3ObjectStore, utc_text
 
+from deployer.lake.api_counts import ApiCounts, api_counts
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.run_manifests import recorded_runs
 
 TRANSACTIONS: Final = "transactions/"
+SFTP: Final = f"{TRANSACTIONS}source=sftp/"
 DELIVERY_ERRORS: Final = "delivery-errors/"
 DELIVERED_AGAIN: Final = f"{DELIVERY_ERRORS}delivered-again/"
 """One empty object for each that was delivered again, under the key that it had below delivery-errors/."""
@@ -26,39 +30,59 @@ _OWNED: Final = {TRANSACTIONS, DELIVERY_ERRORS, "smoke/"}
 
 @dataclass(frozen=True)
 class RouteArrivals:
-    """What the job has read of one route; `last_arrival` is when its latest object came."""
+    """What the job has read of one route; `last_arrival` is when its latest object came.
+
+    `waiting` are the keys of objects that nobody reads until their senders rename them.
+    """
 
     route: str
     files: int
     records: int
     rejected: int
     last_arrival: str | None
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Arrivals:
     """`unowned`: objects, or folders with a slash at their end, that lie where no route writes.
 
-    `delivery_errors`: objects of records that Firehose could not deliver and nobody has delivered again.
+    `delivery_errors`: objects of records that Firehose could not deliver and nobody has delivered again. `api` is null where
+    no API is deployed.
     """
 
     routes: tuple[RouteArrivals, ...]
     unowned: tuple[str, ...]
     delivery_errors: int
+    api: ApiCounts | None = None
 
 
-def arrivals_of(lake: Lake) -> Arrivals:
+def arrivals_of(lake: Lake, now: datetime) -> Arrivals:
     """Return what has arrived. Raises ManifestError when the record of runs contradicts itself."""
+    manifests = recorded_runs(lake, lake.live)
     return Arrivals(
-        tuple(by_route(recorded_runs(lake, lake.live))), tuple(unowned_keys(lake)), len(errors_to_deliver(lake))
+        tuple(by_route(manifests, waiting_keys(lake, manifests))),
+        tuple(unowned_keys(lake)),
+        len(errors_to_deliver(lake)),
+        api_counts(lake.client("cloudwatch"), lake.api_function, now) if lake.api_function else None,
     )
 
 
-def by_route(manifests: Sequence[Manifest]) -> Iterator[RouteArrivals]:
+def waiting_keys(lake: Lake, manifests: Sequence[Manifest]) -> set[str]:
+    """Return what waits below the folder of SFTP users now, and elsewhere what the newest run saw."""
+    listing = S3ObjectStore(lake.s3, lake.raw_bucket).listing(SFTP)
+    now = {each.key for each in listing if is_waiting(each.key) and not each.key.endswith("/")}
+    return now | {key for each in manifests[-1:] for key in each.waiting if not key.startswith(SFTP)}
+
+
+def by_route(manifests: Sequence[Manifest], waiting: Iterable[str] = ()) -> Iterator[RouteArrivals]:
     """Count each delivery once, however many runs have read it; every known route has a row."""
     routes: dict[str, list[InputObject]] = {route: [] for route in ROUTES}
     for each in deliveries(in_force(manifests)):
         routes.setdefault(route_of(each.key), []).append(each)
+    keys = sorted(waiting)
+    for key in keys:
+        routes.setdefault(route_of(key), [])
     for route, objects in routes.items():
         latest = max((each.last_modified for each in objects), default=None)
         yield RouteArrivals(
@@ -67,6 +91,7 @@ def by_route(manifests: Sequence[Manifest]) -> Iterator[RouteArrivals]:
             records=sum(each.records for each in objects),
             rejected=sum(each.rejected for each in objects),
             last_arrival=utc_text(latest) if latest else None,
+            waiting=tuple(key for key in keys if route_of(key) == route),
         )
 
 

@@ -72,6 +72,7 @@ class Lake:
     third_party_role_arn: str | None
     stream: str | None
     api_url: str | None
+    api_function: str | None
     review_job: str | None
     review_log_group: str | None
     log_groups: Mapping[str, tuple[str, ...]]
@@ -138,6 +139,7 @@ def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[st
         third_party_role_arn=outputs.get("ThirdPartyRoleArn"),
         stream=outputs.get("TransactionStreamName"),
         api_url=outputs.get("ApiUrl"),
+        api_function=outputs.get("ApiFunctionName"),
         review_job=outputs.get("ReviewJobName"),
         review_log_group=outputs.get("ReviewLogGroupPrefix"),
         log_groups=groups_by_part(outputs),

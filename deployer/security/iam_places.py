@@ -23,6 +23,7 @@ _ANYWHERE = {
     "cloudformation:BatchDescribeTypeConfigurations",
     "cloudformation:DescribeStackDriftDetectionStatus",
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricData",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeRegions",
     "glue:CreateCrawler",

@@ -235,6 +235,10 @@ def test_the_job_reads_what_is_complete_and_lists_what_waits(project: LocalProje
     waiting = {key.rpartition("/")[2] for key in run["waiting"]}
     assert {".hidden.csv", "half.csv.tmp"} <= waiting and not any("renamed" in name for name in waiting)
     assert run["problems"] == [] and run["counts"]["kept"] > 5000
+    put(project, "trial", "later.csv.filepart", day("later"))  # no run has seen it
+    arrivals = {each["route"]: each for each in project.document("status", "--env", "local")["arrivals"]["routes"]}
+    assert {key.rpartition("/")[2] for key in arrivals["sftp"]["waiting"]} == {*waiting, "later.csv.filepart"}
+    assert "later.csv.filepart" in project.dataops("status", "--env", "local").stdout
     purchases = project.document("query", "--env", "local", "select id from purchase where id like 'renamed-%'")
     assert [row[0] if isinstance(row, list) else row["id"] for row in purchases["rows"]] == ["renamed-0"]
 

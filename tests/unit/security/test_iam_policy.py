@@ -121,6 +121,7 @@ NAMELESS = {
     "glue:GetDataCatalogEncryptionSettings", "lakeformation:GetDataLakeSettings", "lakeformation:ListPermissions",
     "lambda:GetAccountSettings", "servicequotas:ListServiceQuotas",
     "cloudwatch:DescribeAlarms",  # asked for names that begin so, it is judged on all
+    "cloudwatch:GetMetricData",  # no metric is a resource
     "glue:CreateCrawler", "glue:CreateSecurityConfiguration", "glue:DeleteSecurityConfiguration",
     "glue:GetSecurityConfiguration",
     # A subscription is judged on nothing; its topic is, when it is made.
