@@ -59,7 +59,7 @@ def plan_rollback(manifests: Sequence[Manifest], run_id: str) -> RollbackPlan:
         recorded = run_id in {each.run_id for each in manifests}
         raise RollbackRefused(f"run {run_id} is {'rolled back already' if recorded else 'not on the record'}")
     tables = standing[position - 1].tables if position else {}
-    unread = known_inputs(standing).items() - known_inputs(standing[:position]).items()
+    unread = known_inputs(standing) - known_inputs(standing[:position])
     return RollbackPlan(
         undone=tuple(each.run_id for each in standing[position:]),
         returns_to=standing[position - 1].run_id if position else None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import pyarrow.compute as pc
 import pytest
@@ -134,3 +136,62 @@ def test_in_one_object_the_later_line_wins_however_it_came_to_be_read(
     assert stands == {"p1": ("1.00", "c1"), "p2": ("100.00", "c1"), "p3": ("1.00", "c1")}
     lakehouse.run(RunKind.FULL_REFRESH)
     assert lakehouse.tables() == found
+
+
+def tools_file(
+    lakehouse: Lakehouse, seconds: int, content: bytes | list[Any], name: str = "1_1790000000000.json"
+) -> str:
+    """Write a tool's file, so many seconds behind the first time."""
+    key = lakehouse.deliver(name, content, at=NOW, route="third-party")
+    moment = (NOW + timedelta(seconds=seconds)).timestamp()
+    os.utime(lakehouse.raw.root / key, (moment, moment))
+    return key
+
+
+def test_what_a_tool_writes_over_counts_however_often_it_does(
+    lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a tool's file that is written twice more between two runs, then each version's records count, as a later version of
+    their ids or as their own; runs, a rebuild, a replay and a full refresh agree about it.
+    """
+    strict = {**rules.RULES, "strict": lambda record: pc.starts_with(record.texts["id"], "s")}
+    tools_file(lakehouse, 0, [purchase("p1", amount="1"), purchase("s1")])
+    with monkeypatch.context() as patched:
+        patched.setattr(rules, "RULES", strict)
+        assert dict(lakehouse.run().manifest.counts)["rejected"] == 1
+        tools_file(lakehouse, 1, [purchase("p1", amount="2"), purchase("s2"), refund("r1", "p1")])
+        key = tools_file(lakehouse, 2, [purchase("p1", amount="3"), purchase("p4")])
+        counts = lakehouse.run().manifest.counts
+    assert dict(counts) == {"read": 5, "kept": 2, "duplicate": 0, "superseded": 2, "rejected": 1}
+    assert lakehouse.run().manifest is None
+    assert {row["id"]: row["amount"] for row in lakehouse.rows("purchase")} == {"p1": 3, "p4": 100}
+    assert [row["refund_id"] for row in lakehouse.rows("refund_detail")] == ["r1"]
+
+    counts = lakehouse.run(RunKind.REPLAY, replay_reason="strict").manifest.counts
+
+    assert dict(counts) == {"read": 0, "kept": 2, "duplicate": 0, "superseded": 0, "rejected": -2}
+    found = lakehouse.tables()
+    assert {row["id"]: row["amount"] for row in found["purchase"]} == {"p1": 3, "p4": 100, "s1": 100, "s2": 100}
+    assert found["rejected"] == []
+    lakehouse.run(RunKind.BACKFILL, months=("2026-09", "2026-10"))
+    assert lakehouse.tables() == found
+    counts = lakehouse.run(RunKind.FULL_REFRESH).manifest.counts
+    assert dict(counts) == {"read": 7, "kept": 5, "duplicate": 0, "superseded": 2, "rejected": 0}
+    assert lakehouse.tables() == found
+    lakehouse.raw.delete([key])
+    lakehouse.deliver("other.json", [purchase("p9")])
+    assert [problem.key for problem in lakehouse.run(RunKind.FULL_REFRESH).problems] == [key]
+    assert [row["id"] for row in lakehouse.rows("purchase")] == ["p9"]
+
+
+def test_what_cannot_be_read_of_a_file_is_no_problem_once_it_was_replaced(lakehouse: Lakehouse) -> None:
+    """Given a tool that has replaced an empty and a half file, then neither is a problem, and the half one is left out once."""
+    for seconds, content in enumerate((b"", b"\x1f\x8b half a gzip", [purchase("p1")])):
+        key = tools_file(lakehouse, seconds, content, "1_1790000000000.json.gz")
+    outcome = lakehouse.run()
+    assert outcome.problems == () and dict(outcome.manifest.counts)["kept"] == 1
+    assert [line for line in lakehouse.said if "former version" in line] == [
+        f"a former version of {key} is left out for good: the gzip file is corrupt"
+    ]
+    assert lakehouse.run().manifest is None
+    assert lakehouse.run(RunKind.BACKFILL, months=("2026-09", "2026-10")).manifest is not None

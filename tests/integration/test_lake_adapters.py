@@ -114,6 +114,29 @@ def test_listings_and_deletions_go_beyond_a_page(store: ObjectStore) -> None:
     assert [each.key for each in store.listing("")] == ["other"]
 
 
+def test_former_versions_are_read_by_what_was_written_then(s3: Any) -> None:
+    """Given keys of a bucket with versions, when they were written again, then what stood before can be listed and read; of a
+    key that was deleted nothing is listed, even where it was put again.
+    """
+    store = S3ObjectStore(s3, "lake")
+    s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
+    bodies = [f"version {number}".encode() for number in range(1_100)]
+    for body in bodies:
+        store.put("tool/a", body)
+    for key in ("tool/once", "tool/gone", "tool/again", "other/a"):
+        store.put(key, b"1")
+    for key in ("tool/again", "other/a"):
+        store.put(key, b"2")
+    store.delete(["tool/gone", "tool/again"])
+    store.put("tool/again", b"3")
+    former = list(store.former_versions("tool/"))
+    assert {each.key for each in former} == {"tool/a"}
+    found = {b"".join(store.chunks(each.key, etag=each.etag, version_id=each.version_id)) for each in former}
+    assert found == set(bodies[:-1]) and len(former) == len(found)
+    with pytest.raises(ObjectMissing):
+        list(store.chunks("tool/a", etag=former[0].etag, version_id="11111111-1111-1111-1111-111111111111"))
+
+
 def test_ranges_and_chunks_are_the_bytes_that_were_put(store: ObjectStore) -> None:
     """Given an object of some megabytes, when it is read in parts, then they are its bytes."""
     body = bytes(range(256)) * 10_000

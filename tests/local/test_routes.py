@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
@@ -66,6 +67,13 @@ def test_a_sample_split_over_the_routes_gives_the_report_of_the_whole(project: L
     assert run["problems"] == [] and run["counts"]["read"] + refused == expected["counts"]["read"]
     report = json.loads(project.dataops("report", "--env", "local", "--format", "json").stdout)
     assert report == expected["total"]
+    arrivals = project.document("status", "--env", "local")["arrivals"]
+    routes = {each["route"]: each for each in arrivals["routes"]}
+    assert set(routes) == set(ROUTES) - {"api"} and arrivals["unowned"] == [] and arrivals["delivery_errors"] == 0
+    assert all(each["files"] and each["records"] and each["last_arrival"] for each in routes.values())
+    totals = {name: sum(each[name] for each in routes.values()) for name in ("records", "rejected")}
+    assert totals == {"records": run["counts"]["read"], "rejected": run["counts"]["rejected"]}
+    assert 0 < arrivals["api"]["accepted_records"] <= routes["stream"]["records"]
 
 
 def test_the_commands_of_the_pages_do_what_they_say(project: LocalProject) -> None:
@@ -156,20 +164,37 @@ def test_a_partners_bucket_opens_to_the_external_id_alone(
 # Route 5
 
 
-def test_a_tool_writes_over_its_own_file_and_the_job_reads_both(project: LocalProject, tmp_path: Path) -> None:
-    """Given a tool's file that a run has read, when the tool writes it again, then the next run reads the new version."""
-    bucket, file = project.outputs("storage")["RawBucketName"], tmp_path / "1_1790000000000.csv"
+def test_a_tool_writes_over_its_own_file_and_the_job_reads_every_version(project: LocalProject, tmp_path: Path) -> None:
+    """Given a tool's file that a run has read, when the tool writes it twice more before the next run, then that run reads both
+    versions, each record counts, also one that only the former version has, and a full refresh says the same.
+    """
+    file = tmp_path / "1_1790000000000.csv"
     header = "id,type,timestamp,amount,customer_id,merchant_id,_sdc_sequence\n"
-    counts = []
-    for amount in ("1.00", "2.00"):
-        file.write_text(f"{header}tool-p1,purchase,2026-07-01T10:00:00Z,{amount},anna,m1,1790000000000000\n")
+    row = "tool-p{},purchase,2026-07-01T10:00:00Z,{},anna,m1,1790000000000000\n"
+
+    def write(*rows: str) -> str:
+        file.write_text(header + "".join(rows))
         (sent,) = project.document("ingest", "--env", "local", "--route", "third-party", str(file))["files"]
         assert sent["delivered"] and sent["target"] == f"transactions/source=third-party/dataops/{file.name}"
-        counts.append(project.document("run", "--env", "local")["counts"])
-    assert counts[0]["kept"] >= 1
-    assert (counts[1]["read"], counts[1]["superseded"]) == (1, 1)
-    versions = project.client("s3").list_object_versions(Bucket=bucket, Prefix=sent["target"])["Versions"]
-    assert len(versions) == 2
+        return str(sent["target"])
+
+    def stands() -> Any:
+        sql = "select id, amount from purchase where id like 'tool-p%' order by id"
+        return project.document("query", "--env", "local", sql)["rows"]
+
+    write(row.format(1, "1.00"))
+    project.dataops("run", "--env", "local")
+    write(row.format(1, "2.00"), row.format(2, "7.00"), row.format(3, "no amount"))
+    key = write(row.format(1, "3.00"))
+    counts = project.document("run", "--env", "local")["counts"]
+    assert counts == {"read": 4, "kept": 1, "duplicate": 0, "superseded": 2, "rejected": 1}
+    assert stands() == [["tool-p1", "3.00"], ["tool-p2", "7.00"]]
+    versions = project.client("s3").list_object_versions(
+        Bucket=project.outputs("storage")["RawBucketName"], Prefix=key
+    )["Versions"]
+    assert len(versions) == 3
+    project.dataops("run", "--env", "local", "--full-refresh")
+    assert stands() == [["tool-p1", "3.00"], ["tool-p2", "7.00"]]
 
 
 @pytest.mark.parametrize("caller", ["another account", "without the external id"])
@@ -179,6 +204,30 @@ def test_only_the_tool_takes_its_role(project: LocalProject, caller: str) -> Non
     given: dict[str, Any] = {"ExternalId": "local-third-party"} if caller == "another account" else {}
     with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
         sts.assume_role(RoleArn=project.outputs("ingest")["ThirdPartyRoleArn"], RoleSessionName="tool", **given)
+
+
+# Route 4, and what no route owns
+
+
+def test_what_needs_an_eye_is_in_the_status_until_it_is_settled(project: LocalProject) -> None:
+    """Given records that Firehose could not deliver and an object that no route owns, then status names both, and records that
+    are replayed are in base.
+    """
+    s3, bucket = project.client("s3"), project.outputs("storage")["RawBucketName"]
+    record = json.dumps({**VOID, "id": "failed-1"})
+    error = {"errorCode": "S3.AccessDenied", "rawData": base64.b64encode(record.encode()).decode()}
+    s3.put_object(Bucket=bucket, Key="delivery-errors/source=stream/failed", Body=json.dumps(error).encode())
+    s3.put_object(Bucket=bucket, Key="transactions/strange/a.jsonl", Body=b"")
+    found = project.document("status", "--env", "local")["arrivals"]
+    assert (found["delivery_errors"], found["unowned"]) == (1, ["transactions/strange/"])
+    said = project.dataops("status", "--env", "local").stdout
+    assert "-> dataops replay --env local --delivery-errors" in said and "transactions/strange/" in said
+    project.dataops("replay", "--env", "local", "--delivery-errors")
+    assert project.document("status", "--env", "local")["arrivals"]["delivery_errors"] == 0
+    s3.delete_object(Bucket=bucket, Key="transactions/strange/a.jsonl")
+    project.dataops("run", "--env", "local")
+    sql = "select id from void where id = 'failed-1'"
+    assert project.document("query", "--env", "local", sql)["rows"] == [["failed-1"]]
 
 
 # Route 3
@@ -217,6 +266,8 @@ def test_a_file_by_the_api_is_in_base_and_bad_lines_are_listed(project: LocalPro
     again = project.dataops("ingest", "--env", "local", "--route", "api", str(file))
     assert f"{file}:4: id_missing (id), amount_invalid (amount)" in again.stdout
     assert project.document("run", "--env", "local")["counts"]["duplicate"] == 3
+    api = project.document("status", "--env", "local")["arrivals"]["api"]
+    assert api["accepted_records"] >= 6 and api["refused_calls"] >= 2 and api["refused_records"] >= 2
 
 
 def test_the_last_of_quick_corrections_by_the_api_stands(project: LocalProject, tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ SERVICES = (
 )
 NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
 # Logs, Lambda and Athena have one, too.
+#: What the library does in the job's role alone.
+THE_JOBS_OWN = {("s3", "ListObjectVersions")}
 AMBIGUOUS = {"get_query_results": "athena", "list_aliases": "kms", "get_database": "glue"}
 
 
@@ -52,7 +54,7 @@ def calls_in_code() -> set[tuple[str, str]]:
     for path in source_files():
         for method in _methods(ast.parse(path.read_text(encoding="utf-8"))):
             found |= {call for call in known.get(method, ()) if AMBIGUOUS.get(method, call[0]) == call[0]}
-    return found
+    return found - THE_JOBS_OWN
 
 
 def source_files() -> Iterator[Path]:

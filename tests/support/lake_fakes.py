@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +16,10 @@ CHUNK_BYTES = 1 << 20
 
 
 class DirectoryStore:
-    """A bucket that is a directory."""
+    """A bucket that is a directory; what was written over lies in another one beside it."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root, self._former = root, root.with_name(f"{root.name}-former")
         root.mkdir(parents=True, exist_ok=True)
 
     def uri(self, key: str) -> str:
@@ -33,18 +34,24 @@ class DirectoryStore:
                     keys.append(key)
         for key in sorted(keys):
             try:
-                yield self._described(key)
+                yield self._described(key, self.root / key)
             except FileNotFoundError:
                 continue
 
-    def _described(self, key: str) -> StoredObject:
-        path = self.root / key
+    def former_versions(self, prefix: str) -> Iterator[StoredObject]:
+        for path in sorted(self._former.glob("*/**/*")):
+            version, _, key = str(path.relative_to(self._former)).partition("/")
+            if path.is_file() and key.startswith(prefix) and (self.root / key).exists():
+                yield self._described(key, path, version)
+
+    def _described(self, key: str, path: Path, version: str = "") -> StoredObject:
         status = path.stat()
         return StoredObject(
             key=key,
             etag=hashlib.md5(path.read_bytes()).hexdigest(),
             last_modified=datetime.fromtimestamp(status.st_mtime, UTC),
             size=status.st_size,
+            version_id=version,
         )
 
     def get(self, key: str) -> tuple[bytes, str]:
@@ -57,9 +64,9 @@ class DirectoryStore:
     def read_range(self, key: str, first: int, last: int) -> bytes:
         return self.get(key)[0][first : last + 1]
 
-    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
-        body, found = self.get(key)
-        if found != etag:
+    def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
+        body = (self._former / version_id / key).read_bytes() if version_id else self.get(key)[0]
+        if hashlib.md5(body).hexdigest() != etag:
             raise ObjectReplaced(key)
         yield from (body[start : start + CHUNK_BYTES] for start in range(0, len(body), CHUNK_BYTES))
 
@@ -70,6 +77,10 @@ class DirectoryStore:
         if only_if_etag is not None and (not path.exists() or self.get(key)[1] != only_if_etag):
             raise PreconditionFailed(key)
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and "source=" in key:
+            former = self._former / uuid.uuid4().hex / key
+            former.parent.mkdir(parents=True)
+            path.rename(former)
         path.write_bytes(body)
         return hashlib.md5(body).hexdigest()
 

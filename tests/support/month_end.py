@@ -50,7 +50,10 @@ class MemoryStore:
     def read_range(self, key: str, first: int, last: int) -> bytes:
         return self.get(key)[0][first : last + 1]
 
-    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+    def former_versions(self, prefix: str) -> tuple[StoredObject, ...]:
+        return ()
+
+    def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
         yield self.get(key)[0]
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:

@@ -42,7 +42,7 @@ class MemoryStore:
     def read_range(self, key: str, first: int, last: int) -> bytes:
         return self.objects[key][first : last + 1]
 
-    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+    def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
         body = self.objects[key]
         assert hashlib.md5(body).hexdigest() == etag
         yield from (body[start : start + self._chunk_bytes] for start in range(0, len(body), self._chunk_bytes))

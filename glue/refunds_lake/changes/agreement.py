@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from refunds_lake.publishing.manifests import changes_between
 from refunds_lake.raw.batch import Batch
-from refunds_lake.spark.frames import BROADCAST_HASHES, hash_of
+from refunds_lake.spark.frames import BROADCAST_HASHES
 from refunds_lake.tables.lookup import Lookup
 from refunds_lake.tables.month_search import Ids, Wanted
 from refunds_lake.tables.table_set import CheckFailed, TableSet
@@ -76,8 +76,10 @@ def check_all(after: TableSet) -> None:
     purchases = after.read("purchase").select("id", "customer_id", "month")
     if sum(after.rows("refund", month) for month in after.months("refund")) <= BROADCAST_HASHES:
         # A purchase whose id is not even like a parent's is in no pair, and need not be sorted for the join.
-        parents = F.broadcast(after.read("refund").select(hash_of("parent_id").alias("hash")))
-        purchases = purchases.withColumn("hash", hash_of("id")).join(parents, on="hash", how="left_semi").drop("hash")
+        parents = F.broadcast(after.read("refund").select(F.xxhash64("parent_id").alias("hash")))
+        purchases = (
+            purchases.withColumn("hash", F.xxhash64("id")).join(parents, on="hash", how="left_semi").drop("hash")
+        )
     _compare(_definition(after.read("refund"), purchases, after.read("void")), _counted(after.read("refund_detail")))
 
 

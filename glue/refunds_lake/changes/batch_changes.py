@@ -23,7 +23,7 @@ from refunds_lake.raw.batch import Batch
 from refunds_lake.raw.staging import Piece
 from refunds_lake.schema.columns import KINDS, UNREPEATED
 from refunds_lake.schema.id_hashes import of_kind
-from refunds_lake.spark.frames import BROADCAST_HASHES, BROADCAST_ROWS, few, hash_of
+from refunds_lake.spark.frames import BROADCAST_HASHES, BROADCAST_ROWS, few
 from refunds_lake.storage.objects import ObjectStore, StoredObject, parquet_files
 from refunds_lake.tables.lookup import Found, Lookup, Picked
 from refunds_lake.tables.month_files import (
@@ -244,8 +244,8 @@ class Changes:
         if self._batch.of_kind("refund") > BROADCAST_HASHES:
             return purchases
         refunds = self._batch.judged.where(F.col("kind") == "refund")
-        wanted = refunds.select(hash_of("parent_id").alias("id_hash"))
-        hashed = purchases.withColumn("id_hash", hash_of("id"))
+        wanted = refunds.select(F.xxhash64("parent_id").alias("id_hash"))
+        hashed = purchases.withColumn("id_hash", F.xxhash64("id"))
         return hashed.join(F.broadcast(wanted), on="id_hash", how="left_semi").drop("id_hash")
 
     def _voids(self) -> DataFrame:

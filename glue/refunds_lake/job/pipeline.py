@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Final
 
 import pyarrow as pa
@@ -101,13 +102,9 @@ def _make(
 ) -> tuple[Tables, dict[str, int]]:
     """Write the months and check them; what is live with them, and the run's counts."""
     changes = Changes(before, batch)
-    readable = {file.key for file in batch.files.values()}
-    replayed = [
-        (key, number, month)
-        for key, lines in (plan.replayed or {}).items()
-        if key in readable
-        for number, month in lines.items()
-    ]
+    readable = {(file.key, file.stored.last_modified) for file in batch.files.values()}
+    lines = {place: some for place, some in (plan.replayed or {}).items() if place in readable}
+    replayed = [(*place, number, month) for place, some in lines.items() for number, month in some.items()]
     made = write(plan, context, before, _changes(before, batch, changes, replayed), batch.broken, run_id)
     counts = add_up(before, batch, changes, made, len(replayed))
     expected = {each.table: {m: rows for m, rows in each.rows.items() if plan.publishes(m)} for each in made}
@@ -119,17 +116,17 @@ def _make(
 
 
 def _changes(
-    before: TableSet, batch: Batch, changes: Changes, replayed: Sequence[tuple[str, int, str]]
+    before: TableSet, batch: Batch, changes: Changes, replayed: Sequence[tuple[str, datetime, int, str]]
 ) -> Iterator[TableChange]:
-    """What changes in which table, each as soon as it is known; `replayed` are key, line number and month."""
+    """What changes in which table, each as soon as it is known; `replayed` are key, time, line number and month."""
     if not batch.read:
         return
     yield from changes.transactions()
     rejected = batch.by_month(REJECTED)
-    rejected.subtract(month for _, _, month in replayed)
+    rejected.subtract(month for *_, month in replayed)
     if rejected:
         rows = {month: before.rows(REJECTED, month) + more for month, more in rejected.items()}
-        leaving = pa.table([[key for key, _, _ in replayed], [line for _, line, _ in replayed]], names=KEYS[REJECTED])
+        leaving = pa.table([[each[place] for each in replayed] for place in range(3)], KEYS[REJECTED])
         yield TableChange(REJECTED, rows, batch.pieces_of(REJECTED), lambda _, __: {REMOVED: leaving})
     details = changes.detail()
     if details.rows:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import assert_never
 
 from pyspark.sql import functions as F
 
 from refunds_lake.job.context import JobContext, JobSettings
 from refunds_lake.publishing.manifests import Problem, RunKind, State, Tables
-from refunds_lake.raw.raw_files import fresh, is_known, version_order, waiting
+from refunds_lake.raw.raw_files import WRITTEN_AGAIN, fresh, is_known, version_order, waiting
 from refunds_lake.storage.objects import StoredObject
 from refunds_lake.tables.table_set import CheckFailed, TableSet
 
@@ -29,8 +30,8 @@ class RunPlan:
     problems: tuple[Problem, ...] = ()
     first_month: str = "0000-00"
     last_month: str = "9999-99"
-    replayed: Mapping[str, Mapping[int, str]] | None = None
-    """Key of an object -> the lines of it that are judged again, each with the month of rejected records that it is in.
+    replayed: Mapping[tuple[str, datetime], Mapping[int, str]] | None = None
+    """Key and time of an object -> the lines of it that are judged again, each with the month of rejected records that it is in.
 
     No others are read; None where all lines are new.
     """
@@ -49,17 +50,19 @@ class RunPlan:
 
 def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> RunPlan:
     """What the settings ask for, in the lake as it is; raises CheckFailed where that cannot be done."""
-    listing = version_order(context.raw.listing(settings.raw_prefix))
+    former = context.raw.former_versions(settings.raw_prefix + WRITTEN_AGAIN)  # first: no version lies between the two
+    listing = list(context.raw.listing(settings.raw_prefix))
+    objects = version_order([*former, *listing])
     match settings.kind:
         case RunKind.INCREMENT:
-            return RunPlan(settings.kind, fresh(listing, on_record), on_record.live, waiting=waiting(listing))
+            return RunPlan(settings.kind, fresh(objects, on_record), on_record.live, waiting=waiting(listing))
         case RunKind.FULL_REFRESH:
             vanished = _vanished(settings, on_record, listing)
-            return RunPlan(settings.kind, fresh(listing, State()), {}, vanished, waiting=waiting(listing))
+            return RunPlan(settings.kind, fresh(objects, State()), {}, vanished, waiting=waiting(listing))
         case RunKind.BACKFILL:
-            return _backfill(settings, on_record, listing)
+            return _backfill(settings, on_record, objects)
         case RunKind.REPLAY:
-            return _replay(settings, context, on_record, listing)
+            return _replay(settings, context, on_record, objects)
         case RunKind.ROLLBACK:
             raise ValueError("a rollback reads nothing, see deployer/lake/table_history.py")
         case _:
@@ -71,37 +74,39 @@ def _vanished(settings: JobSettings, on_record: State, listing: Sequence[StoredO
 
     Only those below the prefix that is read: what a smoke test read under another one is still there.
     """
-    missing = on_record.known.keys() - {each.key for each in listing}
+    missing = {key for key, _ in on_record.known} - {each.key for each in listing}
     gone = sorted(key for key in missing if key.startswith(settings.raw_prefix))
     reason = "it is gone from the raw bucket, its records are not in the tables any more"
     return tuple(Problem(key, reason) for key in gone)
 
 
-def _backfill(settings: JobSettings, on_record: State, listing: Sequence[StoredObject]) -> RunPlan:
+def _backfill(settings: JobSettings, on_record: State, objects: Sequence[StoredObject]) -> RunPlan:
     """A full refresh from the objects that are in the tables, of which some months only are published.
 
     Which version stands is decided over all months, so all these objects are read, and must still be there.
     """
     assert settings.months is not None
     first, last = settings.months
-    objects = [each for each in listing if is_known(each, on_record)]
-    if lost := sorted(on_record.known.keys() - {each.key for each in objects}):
+    objects = [each for each in objects if is_known(each, on_record)]
+    if lost := sorted({key for key, _ in on_record.known} - {each.key for each in objects}):
         raise CheckFailed(
             f"{len(lost)} raw objects that are in the tables are gone or replaced, the first is {lost[0]}"
         )
     return RunPlan(settings.kind, objects, {}, first_month=first, last_month=last, note=f"{first} to {last}")
 
 
-def _replay(settings: JobSettings, context: JobContext, on_record: State, listing: Sequence[StoredObject]) -> RunPlan:
+def _replay(settings: JobSettings, context: JobContext, on_record: State, objects: Sequence[StoredObject]) -> RunPlan:
     """An increment of lines that were rejected before, which it takes out of that table; no object is new."""
     rejected = TableSet(context.spark, context.base, settings.base_prefix, on_record.live).read("rejected")
     if settings.replay_reason is not None:
         rejected = rejected.where(F.array_contains("reasons", settings.replay_reason))
-    lines: dict[str, dict[int, str]] = {}
-    for key, number, month in rejected.select("source_file", "line_number", "month").collect():
-        lines.setdefault(key, {})[number] = month
-    objects = [each for each in listing if each.key in lines and is_known(each, on_record)]
+    lines: dict[tuple[str, datetime], dict[int, str]] = {}
+    place = ("source_file", F.unix_micros("ingested_at"), "line_number", "month")
+    for key, micros, number, month in rejected.select(*place).collect():
+        lines.setdefault((key, datetime.fromtimestamp(micros / 1_000_000, UTC)), {})[number] = month
+    objects = [each for each in objects if (each.key, each.last_modified) in lines and is_known(each, on_record)]
     reason = "it was rejected in part, and is gone or replaced now: it cannot be replayed"
-    lost = tuple(Problem(key, reason) for key in sorted(lines.keys() - {each.key for each in objects}))
+    there = {(each.key, each.last_modified) for each in objects}
+    lost = tuple(Problem(key, reason) for key in sorted({key for key, _ in lines.keys() - there}))
     note = settings.replay_reason or "all reasons"
     return RunPlan(settings.kind, objects, on_record.live, lost, replayed=lines, note=note)

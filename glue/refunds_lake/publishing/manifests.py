@@ -95,6 +95,8 @@ class Manifest:
     def as_json(self) -> bytes:
         """The manifest as its file's content."""
         document = {"format": FORMAT, **dataclasses.asdict(self)}
+        for each in document["inputs"]:
+            del each["version_id"]  # only the run that reads it needs to know
         if not self.waiting:
             del document["waiting"]
         return json.dumps(document, default=utc_text, separators=(",", ":")).encode()
@@ -138,8 +140,8 @@ class State:
     in_force: str | None = None
     """The latest run that is in force."""
     reporting_time_zone: str | None = None
-    known: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
-    """Key -> identity of every raw object that is in the tables."""
+    known: frozenset[tuple[str, tuple[str, str]]] = frozenset()
+    """Key and identity of every raw object that is in the tables."""
     live: Tables = dataclasses.field(default_factory=dict)
     counts: Mapping[str, int] = dataclasses.field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     """Since the last full refresh."""
@@ -177,9 +179,9 @@ def state_of(manifests: Sequence[Manifest]) -> State:
     )
 
 
-def known_inputs(standing: Sequence[Manifest]) -> dict[str, tuple[str, str]]:
-    """Key -> identity of every raw object that runs in force have put into the tables."""
-    return {each.key: each.identity for manifest in _since_refresh(standing) for each in manifest.inputs}
+def known_inputs(standing: Sequence[Manifest]) -> frozenset[tuple[str, tuple[str, str]]]:
+    """Key and identity of every raw object that runs in force have put into the tables."""
+    return frozenset((each.key, each.identity) for run in _since_refresh(standing) for each in run.inputs)
 
 
 def _since_refresh(standing: Sequence[Manifest]) -> Sequence[Manifest]:

@@ -90,11 +90,7 @@ class Batch:
 
 
 def read_batch(
-    spark: SparkSession,
-    stage: Stage,
-    files: Sequence[RawFile],
-    problems: Sequence[Problem],
-    say: Callable[[str], None],
+    spark: SparkSession, stage: Stage, files: Sequence[RawFile], problems: Sequence[Problem], say: Callable[[str], None]
 ) -> Batch:
     """Read the files to their end, saying how many are done; files that cannot be read become problems.
 
@@ -115,6 +111,9 @@ def read_batch(
             counts += staged.counts
             pieces += staged.pieces
             found.update(staged.problems)
+    former = {number for number in found if files[number].stored.version_id}
+    for number in sorted(former):
+        say(f"a former version of {files[number].key} is left out for good: {found[number]}")
     judged = empty_frame(spark, f"{STAGED}, kind string")
     if counts:
         judged = spark.read.schema(STAGED).parquet(stage.base.uri(stage.records))
@@ -122,8 +121,8 @@ def read_batch(
         judged = judged.where(~F.col("file").isin(*found))
     return Batch(
         staging=stage.prefix,
-        files={number: file for number, file in enumerate(files) if number not in found},
-        problems=(*problems, *(Problem(files[number].key, reason) for number, reason in sorted(found.items()))),
+        files={number: file for number, file in enumerate(files) if number not in found.keys() - former},
+        problems=(*problems, *(Problem(files[number].key, found[number]) for number in sorted(found.keys() - former))),
         judged=judged,
         repeated=_repeated(spark, stage.base, pieces, frozenset(found)),
         counts=counts,

@@ -15,7 +15,6 @@ LONGEST_LINE_BYTES: Final = 32 << 20
 """A file with a longer line is not read: Athena reads no row of more than 32 MB, and somebody lost the line ends."""
 _MIB: Final = 1 << 20
 
-
 _ZLIB: Final = import_module("isal.isal_zlib" if find_spec("isal") else "zlib")
 """isal does what zlib does in a third of the time, but Glue's image does not have it."""
 

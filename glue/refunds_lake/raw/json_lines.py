@@ -27,19 +27,14 @@ _DIGITS: Final = re.compile(r"([0-9]{2})[0-9]+")
 def from_json(blocks: Iterable[Block]) -> Iterator[Records]:
     """The records of JSON lines; blank ones are none."""
     for block in blocks:
-        yield from _records(block)
-
-
-def _records(block: Block) -> Iterator[Records]:
-    lines = Lines.of(block)
-    ends = lines.starts + lines.sizes
-    usual = lines.usual() & (lines.sizes > 1)
-    usual &= (lines.letters[lines.starts] == _OPEN) & (lines.letters[ends - 1] == _CLOSE)
-    if (b"N" in block.text and b"NaN" in block.text) or (b"I" in block.text and b"Inf" in block.text):
-        usual &= ~lines.matching("NaN|Inf")  # Arrow takes these for numbers, JSON does not
-    if b"\0" in block.text:
-        usual &= ~lines.matching(r"\x00")  # Arrow may take it for the end of the text
-    return lines.records(usual, _json_texts, _parse_alone)
+        lines = Lines.of(block)
+        usual = lines.usual() & (lines.sizes > 1) & (lines.letters[lines.starts] == _OPEN)
+        usual &= lines.letters[lines.starts + lines.sizes - 1] == _CLOSE
+        if (b"N" in block.text and b"NaN" in block.text) or (b"I" in block.text and b"Inf" in block.text):
+            usual &= ~lines.matching("NaN|Inf")  # Arrow takes these for numbers, JSON does not
+        if b"\0" in block.text:
+            usual &= ~lines.matching(r"\x00")  # Arrow may take it for the end of the text
+        yield from lines.records(usual, _json_texts, _parse_alone)
 
 
 def _json_texts(lines: pa.Array) -> Iterator[tuple[slice, Texts]]:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final
 
 from refunds_lake.publishing.manifests import Problem, State
 from refunds_lake.raw.blocks import Unreadable
 from refunds_lake.schema.contract import FORMATS, is_waiting
 from refunds_lake.storage.objects import StoredObject
+
+WRITTEN_AGAIN: Final = "source=third-party/"
+"""Below the raw prefix: where a tool may write a file again under its name, so former versions are deliveries, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +32,10 @@ class RawFile:
     def key(self) -> str:
         return self.stored.key
 
-    @property
-    def is_gzip(self) -> bool:
-        return self.key.endswith(".gz")
-
 
 def is_known(stored: StoredObject, state: State) -> bool:
     """Whether a run in force has read this very delivery of the key."""
-    return state.known.get(stored.key) == stored.identity
+    return (stored.key, stored.identity) in state.known
 
 
 def version_order(objects: Iterable[StoredObject]) -> list[StoredObject]:
@@ -57,15 +58,15 @@ def waiting(listing: Iterable[StoredObject]) -> tuple[str, ...]:
 
 
 def inspect(
-    objects: Iterable[StoredObject], only: Mapping[str, Collection[int]] | None = None
+    objects: Iterable[StoredObject], only: Mapping[tuple[str, datetime], Collection[int]] | None = None
 ) -> tuple[list[RawFile], list[Problem]]:
-    """Sort the objects into files to read and problems; with `only`, lines of these numbers alone are read, by key."""
+    """Sort the objects into files to read and problems; with `only`, lines of these numbers alone are read, by key and time."""
     files, problems = [], []
     for each in objects:
         try:
-            files.append(describe(each, None if only is None else tuple(only[each.key])))
+            files.append(describe(each, None if only is None else tuple(only[each.key, each.last_modified])))
         except Unreadable as error:
-            problems.append(Problem(each.key, str(error)))
+            problems += [Problem(each.key, str(error))] if not each.version_id else []  # as the current one, or empty
     return files, problems
 
 

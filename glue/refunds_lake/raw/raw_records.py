@@ -31,14 +31,14 @@ def read(store: ObjectStore, file: RawFile) -> Iterator[Records]:
     """The records of a file; raises Unreadable, perhaps after many of them, or MachineFailed."""
     if file.format == PARQUET:
         return _parquet_records(store, file)
-    text = blocks(_chunks(store, file), is_gzip=file.is_gzip)
+    text = blocks(_chunks(store, file), is_gzip=file.key.endswith(".gz"))
     return from_csv(text) if file.format == CSV else from_json(text)
 
 
 def _parquet_records(store: ObjectStore, file: RawFile) -> Iterator[Records]:
     with _fetching():
         spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below, where errors are no longer the machine's
-        for chunk in store.chunks(file.key, etag=file.stored.etag):
+        for chunk in store.chunks(file.key, etag=file.stored.etag, version_id=file.stored.version_id):
             spool.write(chunk)
     with spool:
         with blamed("its footer cannot be read"):
@@ -49,7 +49,7 @@ def _parquet_records(store: ObjectStore, file: RawFile) -> Iterator[Records]:
 
 def _chunks(store: ObjectStore, file: RawFile) -> Iterator[bytes]:
     with _fetching():
-        yield from store.chunks(file.key, etag=file.stored.etag)
+        yield from store.chunks(file.key, etag=file.stored.etag, version_id=file.stored.version_id)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from types import MappingProxyType
 from typing import Final
 
@@ -26,6 +26,7 @@ from refunds_lake.schema.plain_values import moment
 MOMENT: Final = pa.timestamp("us", "UTC")
 MONEY: Final = pa.decimal128(18, 2)
 REJECTED: Final = "rejected"
+_trimmed, _lowered = partial(pc.ascii_trim, characters=BLANKS), pc.ascii_lower
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,14 +135,6 @@ def reasons_of(broken_rules: Mapping[str, pa.Array]) -> pa.Array:
     return pa.array(lists, pa.list_(pa.string())).take(found.indices)
 
 
-def _trimmed(text: pa.Array) -> pa.Array:
-    return pc.ascii_trim(text, BLANKS)
-
-
-def _lowered(text: pa.Array) -> pa.Array:
-    return pc.ascii_lower(text)
-
-
 def _filled(text: pa.Array) -> pa.Array:
     """An empty text is none."""
     is_empty = pc.equal(text, "")
@@ -161,8 +154,7 @@ def _is_whole(text: pa.Array, pattern: str) -> pa.Array:
 
 def amounts(text: pa.Array) -> pa.Array:
     """Plain decimals as decimal(18,2), never through a float; null for everything else."""
-    is_plain = _is_whole(text, AMOUNT)
-    return _where(is_plain, text).cast(MONEY)
+    return _where(_is_whole(text, AMOUNT), text).cast(MONEY)
 
 
 def moments(text: pa.Array) -> pa.Array:

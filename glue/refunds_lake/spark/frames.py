@@ -1,10 +1,10 @@
-"""Which frames are sent to every task, ids as numbers, and a frame without rows."""
+"""Which frames are sent to every task, and a frame without rows."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 BROADCAST_ROWS: Final = 1_000_000
@@ -21,8 +21,3 @@ def few(frame: DataFrame, rows: int, limit: int = BROADCAST_ROWS) -> DataFrame:
 def empty_frame(spark: SparkSession, schema: str) -> DataFrame:
     """No rows under a schema string."""
     return spark.range(0).select(F.from_json(F.lit(None).cast("string"), schema).alias("_")).select("_.*")
-
-
-def hash_of(id_: str) -> Column:
-    """A 64-bit hash of an id: preselects rows for a join, never decides."""
-    return F.xxhash64(id_)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, Protocol
@@ -37,6 +37,8 @@ class StoredObject:
     etag: str
     last_modified: datetime
     size: int
+    version_id: str = dataclasses.field(default="", kw_only=True, compare=False)
+    """What to read a former version by; the current one needs none."""
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -58,13 +60,16 @@ class ObjectStore(Protocol):
     def listing(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """The objects under a prefix in key order, only those behind `after` when given."""
 
+    def former_versions(self, prefix: str) -> Iterable[StoredObject]:
+        """What lay under keys that were written again; nothing of a key that was deleted in between or since."""
+
     def get(self, key: str) -> tuple[bytes, str]:
         """Body and ETag; raises ObjectMissing."""
 
     def read_range(self, key: str, first: int, last: int) -> bytes:
         """The bytes first..last (inclusive, cut at the end of the object); raises ObjectMissing."""
 
-    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+    def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
         """The body piece by piece; raises ObjectMissing, and ObjectReplaced unless it is the object with that ETag."""
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
@@ -92,13 +97,15 @@ class S3ObjectStore:
         more = {"StartAfter": after} if after else {}
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **more)
         for page in pages:
-            for entry in page.get("Contents", []):
-                yield StoredObject(
-                    key=entry["Key"],
-                    etag=entry["ETag"].strip('"'),
-                    last_modified=entry["LastModified"].astimezone(UTC),
-                    size=entry["Size"],
-                )
+            yield from map(_described, page.get("Contents", []))
+
+    def former_versions(self, prefix: str) -> Iterable[StoredObject]:
+        former: list[StoredObject] = []
+        deleted: set[str] = set()
+        for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix):
+            former += [_described(entry) for entry in page.get("Versions", []) if not entry["IsLatest"]]
+            deleted |= {entry["Key"] for entry in page.get("DeleteMarkers", [])}
+        return [each for each in former if each.key not in deleted]
 
     def get(self, key: str) -> tuple[bytes, str]:
         response = self._get(Key=key)
@@ -108,13 +115,13 @@ class S3ObjectStore:
         body: bytes = self._get(Key=key, Range=f"bytes={first}-{last}")["Body"].read()
         return body
 
-    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+    def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
         # Imported only here, for who only names objects needs no botocore.
         from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
-        position, failures = 0, 0
+        position, failures, version = 0, 0, {"VersionId": version_id} if version_id else {}
         while True:
-            response = self._get(Key=key, **({"Range": f"bytes={position}-"} if position else {}))
+            response = self._get(Key=key, **version, **({"Range": f"bytes={position}-"} if position else {}))
             if response["ETag"].strip('"') != etag:
                 raise ObjectReplaced(key)
             try:
@@ -141,8 +148,7 @@ class S3ObjectStore:
             }:  # fmt: skip
                 raise PreconditionFailed(key) from error
             raise
-        etag: str = response["ETag"].strip('"')
-        return etag
+        return str(response["ETag"]).strip('"')
 
     def delete(self, keys: Iterable[str]) -> None:
         remaining = list(keys)
@@ -158,7 +164,7 @@ class S3ObjectStore:
         try:
             response: dict[str, Any] = self._client.get_object(Bucket=self._bucket, **arguments)
         except self._client.exceptions.ClientError as error:
-            if _code(error) in {"NoSuchKey", "404", "NotFound"}:
+            if _code(error) in {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}:
                 raise ObjectMissing(arguments["Key"]) from error
             raise
         return response
@@ -169,6 +175,11 @@ def _store_elsewhere(bucket: str, region: str | None) -> S3ObjectStore:
     import boto3
 
     return S3ObjectStore(boto3.client("s3", region_name=region), bucket)
+
+
+def _described(entry: Mapping[str, Any]) -> StoredObject:
+    etag, last_modified = entry["ETag"].strip('"'), entry["LastModified"].astimezone(UTC)
+    return StoredObject(entry["Key"], etag, last_modified, entry["Size"], version_id=entry.get("VersionId", ""))
 
 
 def _code(error: Any) -> str:

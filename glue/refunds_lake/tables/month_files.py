@@ -28,7 +28,7 @@ REPLACED, REMOVED, ADDED = "replaced", "removed", "added"
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(KINDS, ("id",)),
     "refund_detail": ("refund_id",),
-    "rejected": ("source_file", "line_number"),
+    "rejected": ("source_file", "ingested_at", "line_number"),
 }
 """What tells the rows of a table from each other."""
 DECIDED_BY: Final = ("kind", "month")

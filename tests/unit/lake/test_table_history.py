@@ -47,7 +47,7 @@ def test_everything_can_be_rolled_back(tmp_path: Path) -> None:
     roll_back(store, catalog, BASE, FIRST.run_id, clock=lambda: NOW, requested_by="me")
     assert locations(catalog) == {}
     found = state(store)
-    assert (found.known, found.live, found.in_force, found.reporting_time_zone) == ({}, {}, None, None)
+    assert (found.known, found.live, found.in_force, found.reporting_time_zone) == (set(), {}, None, None)
 
 
 def test_rolling_back_is_refused_when_files_are_gone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
@@ -185,7 +185,7 @@ def test_rejected_records_stand_until_they_are_judged_again(small: None) -> None
 
     def reject(result: Staged, prefix: str, stored: Any, replayed: Any) -> list[dict[str, Any]]:
         pieces = [piece for piece in result.pieces if piece.kind == "rejected"]
-        leaving = pa.table([[each[place] for each in replayed] for place in (0, 1)], names=KEYS["rejected"])
+        leaving = pa.table([[each[place] for each in replayed] for place in range(3)], names=KEYS["rejected"])
         for file in planned("rejected", month, prefix, pieces, stored):
             Writer(base, frozenset(), lambda _, __: {REMOVED: leaving})(file)
         assert not [key for key in base.objects if key.startswith("base/_ids/")], "nobody looks for ids in it"
@@ -200,7 +200,8 @@ def test_rejected_records_stand_until_they_are_judged_again(small: None) -> None
         ("b.json", 1, json.dumps(purchase("")), ["id_missing"]), ("b.json", 2, "5", ["not_json"]),
     ]  # fmt: skip
     assert {(row["run_id"], row["ingested_at"]) for row in first} == {("r1", NOW)}
-    replayed = [("a.json", 1), ("a.json", 3), ("b.json", 2)]
+    another = NOW + timedelta(seconds=1)  # of the same name, its lines are not replayed
+    replayed = [("a.json", NOW, 1), ("a.json", NOW, 3), ("b.json", NOW, 2), ("b.json", another, 1)]
     second = reject(stage(base, {"a.json": ["still"]}, run_id="r2"), following, standing(base, stands, 5), replayed)
     assert [(row["source_file"], row["line_number"], row["run_id"]) for row in second] == [
         ("a.json", 1, "r2"), ("a.json", 2, "r1"), ("b.json", 1, "r1"),

@@ -166,7 +166,7 @@ def test_whatever_goes_wrong_with_one_object_is_named_and_the_others_are_read(mo
 class Failing(MemoryStore):
     """A bucket whose machine has failed."""
 
-    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+    def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
         yield self.objects[key][:20]
         raise ConnectionError("no route to host")
 

@@ -334,6 +334,9 @@ REQUESTS = [
     ("glue/ReviewRole", "s3:ListBucket", BASE, {"s3:prefix": "smoke/_runs/"}, True),
     ("glue/ReviewRole", "s3:ListBucketMultipartUploads", BASE, {}, True),
     ("glue/ReviewRole", "s3:ListBucket", RAW, {"s3:prefix": "transactions/"}, True),
+    ("glue/JobRole", "s3:ListBucketVersions", RAW, {"s3:prefix": "transactions/source=third-party/"}, True),
+    ("glue/JobRole", "s3:ListBucketVersions", RAW, {"s3:prefix": "transactions/"}, False),
+    ("glue/ReviewRole", "s3:ListBucketVersions", RAW, {"s3:prefix": "smoke/r1/transactions/source=third-party/"}, True),
     ("glue/ReviewRole", "s3:GetBucketLocation", RAW, {}, True),
     ("glue/ReviewRole", "glue:GetJobRun", f"{GLUE}:job/stack-glue-review", {}, True),
     ("glue/ReviewRole", "glue:GetJobRun", f"{GLUE}:job/stack-glue-base-tables", {}, False),
@@ -577,6 +580,7 @@ S3_RIGHTS = {
     "delete_objects": {"s3:DeleteObject"},
     "get_object": {"s3:GetObject"},
     "head_object": {"s3:GetObject"},
+    "list_object_versions": {"s3:ListBucketVersions", "s3:GetObjectVersion"},
     "list_objects_v2": {"s3:ListBucket"},
     "put_object": {"s3:PutObject"},
 }
