@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from local_cloud import ACCOUNT, Cloud, Json, eventually
 
 REGION = "ap-southeast-2"
-DENIED = {"AccessDenied", "AccessDeniedException", "403"}
+DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "403"}
 
 
 def arn(service: str, rest: str) -> str:
