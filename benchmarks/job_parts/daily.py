@@ -141,7 +141,7 @@ def report(setting: Setting, runs: Runs, slow: Runs) -> str:
 
 
 OPERATIONS: Sequence[str] = (
-    *("S3 ListObjectsV2", "S3 GetObject", "S3 PutObject", "S3 DeleteObjects"),
+    *("S3 ListObjectsV2", "S3 ListObjectVersions", "S3 GetObject", "S3 PutObject", "S3 DeleteObjects"),
     *("Glue GetTable", "Glue GetPartitions", "Glue BatchCreatePartition", "Glue BatchUpdatePartition"),
 )
 

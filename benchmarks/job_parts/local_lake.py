@@ -81,18 +81,26 @@ class DirectoryClient:
         return {}
 
     def get_paginator(self, call: str) -> Any:
-        assert call == "list_objects_v2"
-        return SimpleNamespace(paginate=self._list_objects)
+        lists = {"list_objects_v2": self._list_objects, "list_object_versions": self._list_object_versions}
+        return SimpleNamespace(paginate=lists[call])
 
     def _list_objects(self, Bucket: str, Prefix: str, StartAfter: str = "") -> Iterator[dict[str, Any]]:
+        listed = [each for each in self._below(Prefix) if each["Key"] > StartAfter]
+        return _pages(listed, "Contents", lambda: self._wire.request("S3 ListObjectsV2"))
+
+    def _list_object_versions(self, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:
+        """A directory keeps no former versions."""
+        current = [{**each, "VersionId": "null", "IsLatest": True} for each in self._below(Prefix)]
+        return _pages(current, "Versions", lambda: self._wire.request("S3 ListObjectVersions"))
+
+    def _below(self, prefix: str) -> list[dict[str, Any]]:
         keys = (
             str(Path(directory, name).relative_to(self._root))
-            for directory, _, names in os.walk(self._root / Prefix.rpartition("/")[0])
+            for directory, _, names in os.walk(self._root / prefix.rpartition("/")[0])
             for name in names
             if not name.startswith(".") and "_temporary" not in directory
         )
-        listed = [_entry(self._root, key) for key in sorted(keys) if key.startswith(Prefix) and key > StartAfter]
-        return _pages(listed, "Contents", lambda: self._wire.request("S3 ListObjectsV2"))
+        return [_entry(self._root, key) for key in sorted(keys) if key.startswith(prefix)]
 
 
 class Body:
