@@ -13,6 +13,7 @@ from repository import ROOT
 from template_model import (
     ACCOUNT,
     OTHER_ACCOUNT,
+    TEMPLATES,
     Filled,
     Resource,
     all_resources,
@@ -69,6 +70,33 @@ def test_an_alarm_is_told_and_so_is_its_end(resource: Resource) -> None:
     else:
         assert actions[0] == actions[1] and actions[0] <= topics and actions[0]
     assert "TreatMissingData" in resource.properties
+
+
+@pytest.mark.parametrize(
+    ("alarm", "namespace", "metric", "place", "an_hour"),
+    [
+        ("LateDelivery", "AWS/Firehose", "DeliveryToS3.DataFreshness", {"DeliveryStreamName": "Delivery"}, 3600),
+        (
+            "LateReading",
+            "AWS/Kinesis",
+            "GetRecords.IteratorAgeMilliseconds",
+            {"StreamName": "TransactionStream"},
+            3_600_000,
+        ),
+    ],
+)
+def test_a_delivery_that_lags_is_an_alarm_long_before_records_are_lost(
+    alarm: str, namespace: str, metric: str, place: dict[str, str], an_hour: int
+) -> None:
+    """Given the ages of what waits on the stream and before S3, then an hour of either, in its own unit, is an alarm: less than
+    the time for which the stream keeps records.
+    """
+    found = one_resource("ingest", alarm).properties
+    dimensions = {each["Name"]: each["Value"] for each in found["Dimensions"]}
+    assert (found["Namespace"], found["MetricName"], found["Threshold"]) == (namespace, metric, an_hour)
+    assert dimensions == {name: Filled("ingest").value({"Ref": resource}) for name, resource in place.items()}
+    assert found["Statistic"] == "Maximum" and found["ComparisonOperator"] == "GreaterThanThreshold"
+    assert int(TEMPLATES["ingest"].parameters["StreamRetentionHours"].default) > 1
 
 
 def test_every_exception_is_still_needed() -> None:
