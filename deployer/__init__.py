@@ -9,7 +9,7 @@ those above; `aws/` and `local/` stand behind ports. Import contracts in .import
                    parts of a deployment; it makes no decision of its own.
 `terminal/`        How dataops speaks: options, results, progress, texts. Knows click and the screen, no AWS.
 `validation/`      What can be known before AWS is asked: configuration, linters, wiring, SQL. May not need credentials.
-`security/`        The least policy of whoever runs dataops, from the calls that the code makes.
+`security/`        The least-privilege policy for running dataops, from the calls that the code makes.
 `deploying/`       Carries out one deployment: lock, plan, consent, stacks, smoke test, record. Acts through ports alone.
 `planning/`        Says what would change, from facts: the plan, its guards, drift. May read and make change sets, which it
                    deletes again; may not execute one.
@@ -20,7 +20,7 @@ those above; `aws/` and `local/` stand behind ports. Import contracts in .import
 
 `account/`         What must be true of an account before the first deployment into it. Asks, and changes nothing.
 `lake/`            Everyday work with the deployed lake: deliveries, job runs, queries, the report, samples, the smoke test.
-`costs/`           What it costs: AWS's list prices, and a month's bill. Calls nobody.
+`costs/`           What it costs: AWS's list prices, and a month's bill. Calls no service.
 `aws/`             The boto3 adapters behind the ports, and what AWS's errors mean. The only room beside `lake/` with boto3.
 `local/`           The local cloud: an endpoint on this machine that answers as AWS does. Nothing else imports it but what
                    starts, stops and shows it.

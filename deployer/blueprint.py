@@ -1,4 +1,4 @@
-"""Where the lakehouse's own files are: templates, job, SQL and functions, installed beside dataops or in its checkout.
+"""Finds the lakehouse's own files: templates, job, SQL and functions, installed with dataops or in its checkout.
 
 A new project is a copy of them. pip puts them below `share/refunds-lakehouse` of its environment; setup.cfg lists them.
 """
@@ -19,11 +19,11 @@ _LEFT_OUT = "__pycache__"
 
 
 def blueprint_files() -> dict[str, Path]:
-    """Return every file of a project: its path in a project -> where it is. Raises DataopsError when they are nowhere."""
+    """Return every file of a project: its path in the project -> where it is. Raise DataopsError if there are none."""
     files = _installed() or _checkout(Path(__file__).resolve().parents[1])
     if CONFIG_FILE not in files:
         hint = "install it from its wheel, or with -e from a checkout"
-        raise DataopsError("this installation of dataops has no templates, job and SQL with it", hint=hint)
+        raise DataopsError("this installation of dataops does not include templates, job and SQL", hint=hint)
     return files
 
 

@@ -1,6 +1,6 @@
 """The command line: global options, the table of commands, and how errors end a run.
 
-A command's module is imported only when the command is used or asked for help; the work is in the commands' modules.
+A command's module is imported only when the command or its help is used; the work is in the commands' modules.
 """
 
 from deployer.python_version import refuse_old_python  # first: an old Python cannot read what follows
@@ -30,42 +30,50 @@ from deployer.terminal.streams import guard_streams
 
 # command -> module, name in the module, what it does
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "new": ("deployer.commands.new", "new", "Make a fresh project of the lakehouse's own files."),
-    "validate": ("deployer.commands.validate", "validate", "Check config, templates, wiring, SQL and scripts; no AWS."),
-    "doctor": ("deployer.commands.doctor", "doctor", "Look at an account before its first deployment."),
+    "new": ("deployer.commands.new", "new", "Create a project from the lakehouse's own files."),
+    "validate": (
+        "deployer.commands.validate",
+        "validate",
+        "Check configuration, templates, wiring, SQL and scripts; calls no AWS.",
+    ),
+    "doctor": ("deployer.commands.doctor", "doctor", "Check an account before its first deployment."),
     "plan": ("deployer.commands.plan", "plan", "Show what deploy would do, as change sets."),
-    "deploy": ("deployer.commands.deploy", "deploy", "Build a release, deploy it and smoke-test it."),
+    "deploy": ("deployer.commands.deploy", "deploy", "Build a release, deploy it and run the smoke test."),
     "promote": ("deployer.commands.promote", "promote", "Deploy the release that passed in another environment."),
     "rollback": ("deployer.commands.rollback", "rollback", "Deploy an earlier release again."),
     "history": ("deployer.commands.history", "history", "List the deployments of an environment."),
     "show": ("deployer.commands.show", "show", "Show one release."),
     "diff": ("deployer.commands.diff", "diff", "Compare two releases, file by file."),
     "status": ("deployer.commands.status", "status", "Show the release and the stacks of an environment."),
-    "drift": ("deployer.commands.drift", "drift", "Find what was changed outside dataops."),
+    "drift": ("deployer.commands.drift", "drift", "Find what was changed outside of dataops."),
     "review": ("deployer.commands.review", "review", "Write the page for the person who approves a release."),
     "destroy": (
         "deployer.commands.destroy",
         "destroy",
-        "Delete the stacks of an environment; says what data it keeps.",
+        "Delete the stacks of an environment; shows which data it keeps.",
     ),
     "unlock": ("deployer.commands.unlock", "unlock", "Remove the lock that a killed run left behind."),
-    "ingest": ("deployer.commands.ingest", "ingest", "Deliver files through a real route."),
-    "run": ("deployer.commands.run", "run", "Start the Glue job, follow it, print its counts."),
+    "ingest": ("deployer.commands.ingest", "ingest", "Deliver files by one of the routes."),
+    "run": ("deployer.commands.run", "run", "Start the Glue job, follow it and print its counts."),
     "report": ("deployer.commands.report", "report", "Print the refunds per customer."),
     "query": ("deployer.commands.query", "query", "Run SQL that reads the tables."),
-    "rejected": ("deployer.commands.rejected", "rejected", "Show rejected records, and why."),
-    "logs": ("deployer.commands.logs", "logs", "Print the log of the job or of a function."),
+    "rejected": ("deployer.commands.rejected", "rejected", "Show rejected records and their reasons."),
+    "logs": ("deployer.commands.logs", "logs", "Print the log of the job or of another part."),
     "check": ("deployer.commands.check", "check", "Run the daily validation now."),
-    "statement": ("deployer.commands.statement", "statement", "Issue a month's report; see what was issued."),
+    "statement": ("deployer.commands.statement", "statement", "Issue a month's report, and show issued ones."),
     "data": ("deployer.commands.data", "data", "Roll back or rebuild the published tables."),
-    "replay": ("deployer.commands.replay", "replay", "Judge rejected records again, after a fix."),
-    "cost": ("deployer.commands.cost", "cost", "Reckon what a month costs at a volume; no AWS."),
-    "sample": ("deployer.commands.sample", "sample", "Make sample transactions with the known answer."),
-    "secret": ("deployer.commands.secret", "secret_group", "Put a secret's value in, from stdin."),
+    "replay": ("deployer.commands.replay", "replay", "Validate rejected records again, after a fix."),
+    "cost": ("deployer.commands.cost", "cost", "Estimate the cost of a month at a given volume; calls no AWS."),
+    "sample": ("deployer.commands.sample", "sample", "Create sample transactions with a known answer."),
+    "secret": ("deployer.commands.secret", "secret_group", "Set the value of a secret, from stdin."),
     "sftp": ("deployer.commands.sftp", "sftp_group", "Write users of the SFTP route into dataops.yml."),
-    "local": ("deployer.commands.local", "local_group", "Look at, stop or reset the local cloud."),
-    "bootstrap": ("deployer.commands.bootstrap", "bootstrap", "Give the pipeline its roles in an account, once."),
-    "iam-policy": ("deployer.commands.iam_policy", "iam_policy", "Print the least policy of the pipeline's role."),
+    "local": ("deployer.commands.local", "local_group", "Show, stop or reset the local cloud."),
+    "bootstrap": ("deployer.commands.bootstrap", "bootstrap", "Create the pipeline's roles in an account, once."),
+    "iam-policy": (
+        "deployer.commands.iam_policy",
+        "iam_policy",
+        "Print the least-privilege policy of the pipeline's role.",
+    ),
 }
 
 _INTERRUPTED, _TERMINATED = 130, 143
@@ -136,7 +144,7 @@ cli.params += global_options(project_dir_variable="DATAOPS_PROJECT_DIR")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit code. Only a bug raises."""
+    """Run a command line and return the exit code. Only a bug raises."""
     app = App()
     try:
         result: Any = cli.main(arguments, prog_name="dataops", standalone_mode=False, obj=app)
@@ -172,7 +180,7 @@ def _usage_error(error: click.ClickException) -> DataopsError:
 
 
 def _output_asked_for(arguments: Sequence[str]) -> str | None:
-    """The --output of a command line that could not be read to its end."""
+    """Return the --output option of a command line that could not be parsed to its end."""
     asked = re.findall(r"(?:^|\n)--output[=\n](text|json)(?=\n|$)", "\n".join(arguments))
     return asked[-1] if asked else None
 
@@ -198,7 +206,7 @@ def _on_sigterm(number: int, frame: Any) -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """Run the console script."""
     signal.signal(signal.SIGTERM, _on_sigterm)
     guard_streams()
     sys.exit(run())

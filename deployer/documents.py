@@ -1,4 +1,4 @@
-"""The JSON of a frozen result: its fields under their names, so that the fields are what docs/json-output.md documents."""
+"""Converts a frozen result to JSON by the names of its fields, so that the fields are those that docs/json-output.md documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Documented(Protocol):
 
 
 def as_document(value: Any) -> Any:
-    """Return a value as JSON has it: amounts as text with two decimals, moments in ISO 8601, absent as null."""
+    """Convert a value to JSON: amounts as text with two decimals, moments in ISO 8601, absent as null."""
     match value:
         case Documented() if not isinstance(value, type):
             return value.document()

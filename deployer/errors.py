@@ -36,7 +36,7 @@ class DataopsError(Exception):
         return f"{self.where}: {self.message}" if self.where else self.message
 
     def lines(self) -> Sequence[str]:
-        """One line for each thing that is wrong."""
+        """Return one line for each problem."""
         return (str(self),)
 
 

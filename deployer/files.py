@@ -1,4 +1,4 @@
-"""Writes a file that the operator names, into what is there; what is in it is the caller's business.
+"""Writes a file that the operator names, replacing its content; the content is up to the caller.
 
 Whether it can be written is asked first: a plan or a review takes minutes.
 """
@@ -17,21 +17,21 @@ from typing import Final
 from deployer.errors import DataopsError, UsageError
 
 _NEXT: Final = {
-    errno.ENOSPC: "free some space, then the same command again",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f), then the same command again",
-    errno.EDQUOT: "free some space, then the same command again",
-    errno.EROFS: "name a place that can be written",
-    errno.EACCES: "name a place that you may use, or change its rights",
-    errno.EPERM: "name a place that you may use, or change its rights",
-    errno.ENAMETOOLONG: "name it more briefly",
-    errno.ENOENT: "make its folder first, or name another place",
-    errno.ENOTDIR: "make its folder first, or name another place",
-    errno.EISDIR: "name a file",
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f) and run the same command again",
+    errno.EDQUOT: "free some space and run the same command again",
+    errno.EROFS: "choose a location that is writable",
+    errno.EACCES: "choose a location that you have access to, or change its permissions",
+    errno.EPERM: "choose a location that you have access to, or change its permissions",
+    errno.ENAMETOOLONG: "use a shorter name",
+    errno.ENOENT: "create its folder first, or choose another location",
+    errno.ENOTDIR: "create its folder first, or choose another location",
+    errno.EISDIR: "give the name of a file",
 }
 
 
 def explain_file(error: OSError) -> DataopsError | None:
-    """What an operator can do about a file that cannot be used; None when it is no matter of files, that is a bug."""
+    """Return what an operator can do about a file that cannot be used; None if it is not about files, which is a bug."""
     if error.errno not in _NEXT:
         return None
     return DataopsError(error.strerror or "", where=error.filename and str(error.filename), hint=_NEXT[error.errno])
@@ -50,7 +50,7 @@ def name_in_errors(path: Path) -> Iterator[None]:
 def require_folder(path: Path | None) -> None:
     """Raise UsageError when a file that will be written has no folder. None: nothing will be written."""
     if path is not None and not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}", hint="make it first, or name another file")
+        raise UsageError(f"there is no folder {path.parent}", hint="create it first, or choose another file")
 
 
 def write_file(path: Path, text: str) -> None:
@@ -69,7 +69,7 @@ def write_file(path: Path, text: str) -> None:
 
 
 def _write_into(path: Path, text: str) -> None:
-    """For what must stay the same thing: a device, a pipe, a file with a second name."""
+    """Overwrite in place, for what must remain the same file: a device, a pipe, a file with a second name."""
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(text)
 

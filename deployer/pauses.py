@@ -1,4 +1,4 @@
-"""Waiting: growing pauses, the deadline of a command, and the interruption that ends a wait at once and in order.
+"""Waiting: growing pauses, the deadline of a command, and the interruption that ends a wait at once and cleanly.
 
 What is waited for is the caller's business, and so is what its ending means.
 """
@@ -25,7 +25,7 @@ class Deadline:
         self._end = math.inf if seconds is None else clock() + seconds
 
     def left(self, at_most: float = math.inf) -> float:
-        """Seconds that are left, never below 0."""
+        """Return seconds that are left, never below 0."""
         return min(at_most, max(0.0, self._end - self._clock()))
 
     @property
@@ -41,17 +41,17 @@ class Interrupted(DataopsError):
         message: str = "interrupted",
         *,
         exit_code: int = 1,
-        hint: str = "run the same command again: it goes on where this one stopped",
+        hint: str = "run the same command again: it continues where this one stopped",
     ) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
 
 
 class TimeIsUp(Interrupted):
-    """The time that the operator gave is over."""
+    """The time that the operator gave is up."""
 
     def __init__(self, deadline: Deadline) -> None:
-        super().__init__(f"the time limit of {deadline.seconds or 0:.0f} s (--timeout) is over")
+        super().__init__(f"the time limit of {deadline.seconds or 0:.0f} s (--timeout) has passed")
 
 
 class Pauses:
@@ -71,7 +71,7 @@ class Pauses:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """For work in the main thread that does not pause here, and that keeps to the deadline itself."""
+        """Allow work in the main thread that does not pause here and keeps to the deadline itself."""
         self.check()
         self._interrupts = True
         try:
@@ -115,7 +115,7 @@ def backoff(
 
 
 def poll(timeout_seconds: float, *, longest_pause_seconds: float = LONGEST_PAUSE_SECONDS) -> Iterator[float]:
-    """Yield the seconds waited so far: at once, then after growing pauses, and end when the time is over."""
+    """Yield the seconds waited so far: at once, then after growing pauses, and end when the time is up."""
     start = time.monotonic()
 
     def left() -> float:

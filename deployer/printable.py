@@ -1,4 +1,4 @@
-"""Text from data and names as a terminal may have it, alone or in columns: what it would act on or not show is written out.
+"""Makes text from data and names safe for a terminal, alone or in columns: hidden and control characters are written out.
 
 Talk, errors, tables and texts go through here; CSV and JSON are data and keep every character.
 """
@@ -16,12 +16,12 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Return text with its lines and tabs, and nothing else that a terminal acts on."""
+    """Return text with its lines and tabs, but nothing else that a terminal acts on."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
 
 
 def aligned(rows: Sequence[Sequence[str] | None], *, right: Collection[int] = ()) -> list[str]:
-    """Return rows as lines with columns of one width each, those of `right` aligned right; None draws a rule.
+    """Return rows as lines with columns of equal width, those of `right` aligned right; None draws a rule.
 
     The cells have to be printable already.
     """

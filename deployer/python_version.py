@@ -1,4 +1,4 @@
-"""Refuses a Python that is too old, before anything that it could not even read is imported."""
+"""Refuses a Python that is too old, before importing anything that it could not even parse."""
 
 import sys
 

@@ -13,7 +13,7 @@ class RefundRow(NamedTuple):
     total_refund: Decimal
 
     def document(self) -> dict[str, str]:
-        """The row as JSON has it."""
+        """Return the row in the form of the JSON output."""
         return {"customer_id": self.customer_id, "total_refund": money(self.total_refund)}
 
 

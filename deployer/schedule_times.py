@@ -1,6 +1,6 @@
 """When a schedule of EventBridge Scheduler is due next: its expressions cron, rate and at, in a time zone.
 
-https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html. AWS tells nobody when a schedule is due.
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html. AWS does not report when a schedule is due.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class WrongSchedule(ValueError):
 
 
 def next_time(expression: str, zone: str, after: datetime, *, created: datetime | None = None) -> datetime | None:
-    """Return the first time after `after` at which it is due, in UTC; None when that is never, or years away.
+    """Return the first time after `after` at which the schedule is due, in UTC; None if that is never, or years away.
 
-    A rate is counted from `created`. Raises WrongSchedule.
+    A rate is counted from `created`. Raise WrongSchedule.
     """
     where = zone_named(zone)
     if expression.startswith("at("):
@@ -45,11 +45,11 @@ def next_time(expression: str, zone: str, after: datetime, *, created: datetime 
 
 
 def zone_named(name: str) -> ZoneInfo:
-    """Return a time zone. Raises WrongSchedule."""
+    """Return a time zone. Raise WrongSchedule."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise WrongSchedule(f"{name} is no time zone") from error
+        raise WrongSchedule(f"{name} is not a time zone") from error
 
 
 def _at(expression: str, zone: ZoneInfo) -> datetime:
@@ -78,7 +78,7 @@ class Cron:
     is_day: IsDay
 
     def times(self, after: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        """Every time from the day of `after` on, in UTC and in order. What a clock change skips is left out."""
+        """Yield every time from the day of `after`, in UTC and in order. Times that a clock change skips are left out."""
         day = after.astimezone(zone).date()
         last = day + _HORIZON
         while day <= last:
@@ -93,7 +93,7 @@ class Cron:
 
 
 def parse_cron(expression: str) -> Cron:
-    """Read cron(minutes hours day-of-month month day-of-week year). Raises WrongSchedule."""
+    """Read cron(minutes hours day-of-month month day-of-week year). Raise WrongSchedule."""
     found = re.fullmatch(r"cron\((.+)\)", expression)
     fields = found[1].upper().split() if found else []
     if len(fields) != 6:
@@ -114,7 +114,7 @@ def parse_cron(expression: str) -> Cron:
 
 
 def _values(field: str, low: int, high: int, names: Mapping[str, int] | None = None) -> tuple[int, ...]:
-    """The numbers of a field of numbers, names, ranges, steps and lists."""
+    """Return the numbers of a field of numbers, names, ranges, steps and lists."""
 
     def number(text: str) -> int:
         value = (names or {}).get(text) or int(text)
@@ -135,7 +135,7 @@ def _values(field: str, low: int, high: int, names: Mapping[str, int] | None = N
 
 
 def _day_of_month(field: str) -> IsDay:
-    """`L` is the last day, `LW` the last weekday, `15W` the weekday nearest to the 15th."""
+    """Read a day of the month: `L` is the last day, `LW` the last weekday, `15W` the weekday nearest to the 15th."""
     if field == "L":
         return lambda day: day.day == _length(day)
     if field.endswith("W"):
@@ -146,7 +146,7 @@ def _day_of_month(field: str) -> IsDay:
 
 
 def _day_of_week(field: str) -> IsDay:
-    """1 is Sunday. `6L` is the last Friday of the month, `6#3` the third."""
+    """Read a day of the week: 1 is Sunday, `6L` the last Friday of the month, `6#3` the third.#3` the third."""
     if field.endswith("L") and field != "L":
         wanted = _values(field[:-1], 1, 7, _DAYS)[0]
         return lambda day: _week_day(day) == wanted and day.day > _length(day) - 7
@@ -167,6 +167,6 @@ def _length(day: date) -> int:
 
 
 def _nearest_weekday(day: date, wanted: int) -> int:
-    """The day of the month that is nearest to the wanted one, in the same month, and a weekday."""
+    """Return the weekday nearest to the wanted day, in the same month."""
     in_month = (wanted + step for step in (0, -1, 1, -2, 2) if 1 <= wanted + step <= _length(day))
     return next(number for number in in_month if day.replace(day=number).isoweekday() <= 5)

@@ -1,4 +1,4 @@
-"""The console script: from its first line on Ctrl-C ends it with one line, also while the rest is still being imported."""
+"""The console script: from its first line on, Ctrl-C ends it with one line, even while the rest is being imported."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The version of dataops: what pip installs and CHANGELOG.md describes. It stands here alone; setup.cfg reads it from here."""
+"""The version of dataops, which pip installs and CHANGELOG.md describes. It is defined only here; setup.cfg reads it."""
 
 from __future__ import annotations
 

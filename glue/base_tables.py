@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run once; returns when the tables are up to date and raises what went wrong otherwise.
+    """Run once; return when the tables are up to date, and raise what went wrong otherwise.
 
     Glue takes a script that returns for a success, and any exception, SystemExit(0) among them, for a failure whose
     ErrorMessage it is. Expected failures are also said in a line that begins with `error: `, and keep their traceback short.
@@ -104,9 +104,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--retention_days", type=_days, default=30)
     options = parser.parse_known_args(arguments)[0]
     if (options.from_month == UNSET) != (options.to_month == UNSET):
-        parser.error("--from_month and --to_month belong together")
+        parser.error("--from_month and --to_month must be given together")
     if [options.full_refresh, options.replay, options.from_month != UNSET].count(True) > 1:
-        parser.error("--full_refresh, --replay and --from_month exclude each other")
+        parser.error("--full_refresh, --replay and --from_month cannot be combined")
     return options
 
 
@@ -120,13 +120,13 @@ def _kind(options: argparse.Namespace) -> RunKind:
 
 def _month(text: str) -> str:
     if text != UNSET and not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no month (YYYY-MM)")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a month (YYYY-MM)")
     return text
 
 
 def _days(text: str) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of days from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 1")
     return int(text)
 
 
@@ -137,18 +137,18 @@ def _truth(text: str) -> bool:
 
 
 def _report(outcome: JobOutcome, job_name: str, duration_seconds: float) -> None:
-    """Counts for people, for programs (one JSON line) and for CloudWatch."""
+    """Print the counts for people, for programs (one JSON line) and for CloudWatch."""
     counts = dict(outcome.manifest.counts) if outcome.manifest else dict.fromkeys(outcome.state.counts, 0)
     for problem in outcome.problems:
         print(f"{PROBLEM}{problem.key}: {problem.reason}", flush=True)
     for key in outcome.waiting:
-        print(f"waits until its sender renames it: {key}", flush=True)
+        print(f"waiting for its sender to rename it: {key}", flush=True)
     if outcome.manifest is None:
-        print("nothing new to read; the tables are as they were", flush=True)
+        print("nothing new to read; the tables are unchanged", flush=True)
     print("this run: " + ", ".join(f"{name} {value}" for name, value in counts.items()), flush=True)
     print("in total: " + ", ".join(f"{name} {value}" for name, value in outcome.state.counts.items()), flush=True)
     if outcome.swept:
-        print(f"swept {outcome.swept} files that no month has needed since their retention began", flush=True)
+        print(f"swept {outcome.swept} files that were superseded before the retention period", flush=True)
     if outcome.sweep_failure:
         print(f"{WARNING}old months could not be swept, the next run tries again: {outcome.sweep_failure}", flush=True)
     document = {

@@ -1,4 +1,4 @@
 """What can be known of an account before the first deployment into it.
 
-Asks AWS and changes nothing. It says what is in the way; what to do about a deployment is decided in `deploying/`.
+Asks AWS and changes nothing. It reports blockers; `deploying/` decides what they mean for a deployment.
 """

@@ -1,4 +1,4 @@
-"""Who grants in the Data Catalog, and whether it is encrypted: both decide whether the first database can be made."""
+"""Who grants access in the Data Catalog, and whether it is encrypted: both decide whether the first database can be created."""
 
 from __future__ import annotations
 
@@ -12,28 +12,34 @@ EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
 
 
 def lake_formation(client: Any, principal: str, who_grants: str) -> Iterator[Check]:
-    """Whether this principal may make databases, and what remains to be granted.
+    """Yield whether this principal may create databases, and what remains to be granted.
 
     https://docs.aws.amazon.com/lake-formation/latest/dg/change-settings.html
     """
     settings = client.get_data_lake_settings()["DataLakeSettings"]
     if _names(settings.get("CreateDatabaseDefaultPermissions", ()), EVERYBODY):
-        yield ok(LAKE_FORMATION, "IAM alone decides who makes databases")
+        yield ok(LAKE_FORMATION, "IAM alone decides who may create databases")
     elif any(each["DataLakePrincipalIdentifier"] == principal for each in settings.get("DataLakeAdmins", ())):
-        yield ok(LAKE_FORMATION, "it decides who makes databases, and these credentials are its administrator's")
+        yield ok(
+            LAKE_FORMATION,
+            "Lake Formation decides who may create databases, and these credentials belong to its administrator",
+        )
     elif _may_create(client, principal):
-        yield ok(LAKE_FORMATION, "it decides who makes databases, and these credentials have CREATE_DATABASE")
+        yield ok(
+            LAKE_FORMATION,
+            "Lake Formation decides who may create databases, and these credentials have CREATE_DATABASE",
+        )
     else:
         yield blocker(
             LAKE_FORMATION,
-            "it decides who makes databases, and these credentials may not",
+            "Lake Formation decides who may create databases, and these credentials may not",
             f"a data lake administrator grants CREATE_DATABASE on the catalog to {principal}",
         )
     if who_grants == "lake-formation":
         yield warning(
             LAKE_FORMATION,
-            "WhoGrants is lake-formation: tables of the lake are nobody's until they are granted",
-            "after the stack catalog, an administrator grants the job's role, the readers and the pipeline's role",
+            "WhoGrants is lake-formation: no one has access to the lake's tables until it is granted",
+            "after the stack catalog is deployed, have an administrator grant access to the job's role, the readers and the pipeline's role",
         )
 
 
@@ -48,7 +54,7 @@ def _may_create(client: Any, principal: str) -> bool:
 
 
 def encryption(client: Any) -> Iterator[Check]:
-    """Whether names and columns in the catalog need a key that nobody here grants.
+    """Yield whether names and columns in the catalog need a key that no one here grants.
 
     https://docs.aws.amazon.com/glue/latest/dg/encrypt-glue-data-catalog.html
     """
@@ -58,9 +64,9 @@ def encryption(client: Any) -> Iterator[Check]:
     if mode == "SSE-KMS":
         yield warning(
             ENCRYPTION,
-            f"the catalog is encrypted with {key}, and no role of these stacks may use it by its own policy",
-            "unless the key's policy lets the account's principals in through Glue, grant the pipeline's role, the job's "
+            f"the catalog is encrypted with {key}, and no role of these stacks may use this key by its own policy",
+            "unless the key's policy admits the account's principals through Glue, grant the pipeline's role, the job's "
             "role and the readers kms:Decrypt, kms:Encrypt and kms:GenerateDataKey on it",
         )
     else:
-        yield ok(ENCRYPTION, "none" if mode == "DISABLED" else "by a role of Glue's own, callers need no key")
+        yield ok(ENCRYPTION, "none" if mode == "DISABLED" else "by a role of Glue, so callers need no key")

@@ -1,4 +1,4 @@
-"""A finding about an account, and how a question becomes findings: what may not be asked is a warning, never a failure."""
+"""A finding about an account, and how a question becomes findings: a question that may not be asked is a warning."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Check:
         return f"{self.subject}: {self.finding}"
 
     def lines(self) -> Iterator[str]:
-        """The finding as people read it, with the advice below it."""
+        """Yield the finding as text, with the advice below it."""
         yield f"{self.level.value:8} {self}"
         if self.advice:
             yield f"{'':8} {self.advice}"
@@ -53,7 +53,7 @@ def blocker(subject: str, finding: str, advice: str) -> Check:
 
 
 def asked(subject: str, question: Callable[[], Iterable[Check]]) -> list[Check]:
-    """The findings of a question; a warning where AWS does not answer it."""
+    """Return the findings of a question; a warning if AWS does not answer it."""
     found: list[Check] = []
     try:
         found.extend(question())
@@ -61,6 +61,6 @@ def asked(subject: str, question: Callable[[], Iterable[Check]]) -> list[Check]:
         explained = explain(error)
         if explained is None:
             raise
-        advice = explained.hint or "ask somebody who may see it"
-        found.append(warning(subject, f"could not be looked at: {explained.message}", advice))
+        advice = explained.hint or "ask someone with the permission to read it"
+        found.append(warning(subject, f"could not be checked: {explained.message}", advice))
     return found

@@ -33,7 +33,7 @@ class Patient:
         return [stack for stack, state in self.states.items() if state is None or state.status == "REVIEW_IN_PROGRESS"]
 
     def values(self, stack: str) -> dict[str, str]:
-        """What is known of a stack's parameters, and the pseudo-parameters."""
+        """Return what is known of a stack's parameters, and the pseudo-parameters."""
         outputs = {name: state.outputs for name, state in self.states.items() if state}
         known = {name: value for name, value in self.target.values(stack, outputs).items() if isinstance(value, str)}
         return {**known, "AWS::StackName": self.target.stack_names[stack], "AWS::Region": self.region}
@@ -44,7 +44,7 @@ class Patient:
 
 
 def examine(patient: Patient) -> list[Check]:
-    """Every finding. Changes nothing."""
+    """Return every finding, and change nothing."""
     client, caller = patient.client, patient.client("sts").get_caller_identity()
     found = [*_identity(patient, caller)]
     found += asked(region.REGION, lambda: region.region_is_on(client("ec2"), patient.region))
@@ -71,7 +71,7 @@ def _identity(patient: Patient, caller: Mapping[str, str]) -> Iterator[Check]:
     if environment.account is None and environment.endpoint is None:
         yield warning(
             IDENTITY,
-            f"dataops.yml names no account for {environment.name}: any credentials would do",
+            f"dataops.yml declares no account for {environment.name}: any credentials would be accepted",
             f'write `account: "{caller["Account"]}"` if that is the one',
         )
     yield ok(IDENTITY, f"{caller['Arn']} in account {caller['Account']}")
@@ -97,7 +97,7 @@ def _rights(patient: Patient, account: str, principal: str | None) -> Iterator[C
 
 
 def _everything(patient: Patient) -> dict[str, str]:
-    """The values of all stacks' parameters: those that are asked for here mean the same everywhere."""
+    """Return the values of all stacks' parameters; the ones needed here mean the same in every stack."""
     return {name: value for stack in patient.target.templates for name, value in patient.values(stack).items()}
 
 

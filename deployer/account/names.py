@@ -1,4 +1,4 @@
-"""Names that the templates choose themselves: what has one already is not ours, and its stack would fail on it.
+"""Names that the templates choose themselves: if one is already taken, its stack would fail.
 
 Only stacks that do not exist are asked about; of a stack that does, everything with its names is its own.
 """
@@ -26,20 +26,23 @@ class Named:
 
 
 def clashes(client: Client, named: list[Named]) -> Iterator[Check]:
-    """A blocker for each name that is taken."""
+    """Yield a blocker for each name that is taken."""
     taken = [each for each in named if _NAMED[each.type].exists(client, each.name)]
     for each in taken:
         yield blocker(
             NAMES,
-            f"{each.type} {each.name} exists already, and stack {each.stack} would make it",
-            "if it is left over from an earlier deployment and nobody needs it, delete it; else it has to move",
+            f"{each.type} {each.name} already exists, and stack {each.stack} would create it",
+            "if it is left over from an earlier deployment and no longer needed, delete it; otherwise rename or move it",
         )
     if not taken:
-        yield ok(NAMES, f"none of {len(named)} fixed names is taken" if named else "all stacks exist, names are theirs")
+        yield ok(
+            NAMES,
+            f"none of {len(named)} fixed names is taken" if named else "all stacks exist, and the names belong to them",
+        )
 
 
 def named_resources(stack: str, document: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[Named]:
-    """The resources of a template whose names follow from these values of parameters and pseudo-parameters."""
+    """Yield the resources of a template whose names follow from these values of parameters and pseudo-parameters."""
     for resource in document.get("Resources", {}).values():
         if (kind := _NAMED.get(resource.get("Type", ""))) is None:
             continue
@@ -52,7 +55,7 @@ def named_resources(stack: str, document: Mapping[str, Any], values: Mapping[str
 
 
 def _resolved(value: Any, values: Mapping[str, str]) -> str | None:
-    """The text of a Ref or Sub, None when something in it is not known before the deployment."""
+    """Return the text of a Ref or Sub; None if part of it is not known before the deployment."""
     match value:
         case str():
             return value

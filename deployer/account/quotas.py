@@ -1,4 +1,4 @@
-"""Whether the account has room for what the templates make: the quotas that a new account, or a full one, may fall short of."""
+"""Whether the account has room for what the templates create: quotas that are small in a new account or used up in a full one."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _compared(subject: str, what: str, needed: int, used: int, limit: int) -> Ch
         return blocker(
             subject,
             f"{needed} {what} are needed, {used} of {limit} are in use",
-            "ask for more in Service Quotas, or delete what nobody uses",
+            "request an increase in Service Quotas, or delete what is unused",
         )
     return ok(subject, f"{needed} {what} are needed, {used} of {limit} are in use")
 
 
 def iam(client: Any, needs: Needs) -> Iterator[Check]:
-    """Roles and managed policies, of which an account has a number that is soon used up where many teams share it."""
+    """Yield the quotas of roles and managed policies, which are soon used up where many teams share an account."""
     summary = client.get_account_summary()["SummaryMap"]
     for type_, what, key in (
         ("AWS::IAM::Role", "roles", "Roles"),
@@ -46,7 +46,7 @@ def iam(client: Any, needs: Needs) -> Iterator[Check]:
 
 
 def streams(client: Any, needs: Needs) -> Iterator[Check]:
-    """Streams on demand have a quota of their own, provisioned ones count by shards."""
+    """Yield the quota of streams: on-demand streams have their own, provisioned ones count by shards."""
     mode = needs.values.get("StreamMode", "ON_DEMAND")
     if not needs.types["AWS::Kinesis::Stream"] or mode == "OFF":
         return
@@ -60,7 +60,7 @@ def streams(client: Any, needs: Needs) -> Iterator[Check]:
 
 
 def functions(client: Any, needs: Needs) -> Iterator[Check]:
-    """A new account may run ten functions at once, and Lambda keeps some for those that reserve nothing."""
+    """Yield the quota of concurrent functions: a new account has ten, and Lambda keeps some unreserved."""
     if not needs.types["AWS::Lambda::Function"]:
         return
     limit = client.get_account_settings()["AccountLimit"]
@@ -70,7 +70,7 @@ def functions(client: Any, needs: Needs) -> Iterator[Check]:
             FUNCTIONS,
             f"{needs.reserved_executions} concurrent executions are reserved, {free} are free and "
             f"{UNRESERVED_AT_LEAST} must remain",
-            "ask for more concurrent executions in Service Quotas",
+            "request more concurrent executions in Service Quotas",
         )
     else:
         reserved = f", {needs.reserved_executions} would be reserved" if needs.reserved_executions else ""
@@ -78,7 +78,7 @@ def functions(client: Any, needs: Needs) -> Iterator[Check]:
 
 
 def workers(client: Any, needs: Needs) -> Iterator[Check]:
-    """The units of processing that an account's Glue jobs may have at once; a new account has few."""
+    """Yield the quota of DPUs for all Glue jobs at once, which is small in a new account."""
     if not needs.types["AWS::Glue::Job"]:
         return
     kind, number = needs.values.get("WorkerType", "G.1X"), int(needs.values.get("MaximumWorkers", "2"))
@@ -87,6 +87,6 @@ def workers(client: Any, needs: Needs) -> Iterator[Check]:
     quotas = [quota for page in pages for quota in page["Quotas"]]
     found = [quota["Value"] for quota in quotas if "task dpu" in quota["QuotaName"].lower()]
     if not found:
-        yield warning(WORKERS, "AWS lists no quota of task DPUs", f"a run needs {units}: look in Service Quotas")
+        yield warning(WORKERS, "AWS lists no quota for task DPUs", f"a run needs {units}: check in Service Quotas")
     else:
         yield _compared(WORKERS, f"DPUs for a run ({number} workers {kind})", units, 0, int(max(found)))

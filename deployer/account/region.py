@@ -1,4 +1,4 @@
-"""Whether the region is on, has the services of the templates, and the Glue version of the jobs."""
+"""Whether the region is enabled, and has the templates' services and the jobs' Glue version."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ _OLDEST_WITH_CONDITIONAL_WRITES = (5, 1)
 
 
 def region_is_on(client: Any, region: str) -> Iterator[Check]:
-    """An opt-in region answers nobody before the account has turned it on.
+    """Yield whether the region is enabled: an opt-in region answers no one before that.
 
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
     """
     found = client.describe_regions(RegionNames=[region], AllRegions=True)["Regions"]
     status = found[0]["OptInStatus"] if found else "unknown"
     if status in ("opt-in-not-required", "opted-in"):
-        yield ok(REGION, f"{region} is on")
+        yield ok(REGION, f"{region} is enabled")
     else:
-        yield blocker(REGION, f"{region} is {status}", "turn it on: aws account enable-region, by an administrator")
+        yield blocker(REGION, f"{region} is {status}", "have an administrator enable it: aws account enable-region")
 
 
 def services_in(available: Any, region: str, types: Iterable[str]) -> Iterator[Check]:
-    """Whether boto3 knows an endpoint of each service of the templates' types in the region; no call is made."""
+    """Yield whether boto3 knows an endpoint in the region for each service of the templates; no call is made."""
     names = sorted({type_.split("::")[1] for type_ in types if type_.startswith("AWS::")})
     absent = [name for name in names if _has_regions(available, name) and not _is_in(available, name, region)]
     if absent:
         yield warning(
             SERVICES,
-            f"boto3 knows no endpoint in {region} of {', '.join(absent)}",
-            "look at AWS's list of services by region: a newer boto3 may know better",
+            f"boto3 knows no endpoint in {region} for {', '.join(absent)}",
+            "check AWS's list of services by region; a newer boto3 may know the endpoint",
         )
     else:
-        yield ok(SERVICES, f"{len(names)} services of the templates are in {region}: {', '.join(names)}")
+        yield ok(SERVICES, f"{len(names)} services used by the templates are in {region}: {', '.join(names)}")
 
 
 def _has_regions(available: Any, name: str) -> bool:
-    """Not so for services of the whole partition, as IAM is."""
+    """Return whether a service has endpoints by region, which services of the whole partition, like IAM, do not."""
     return bool(available(_IN_BOTO3.get(name, name.lower())))
 
 
@@ -50,15 +50,17 @@ def _is_in(available: Any, name: str, region: str) -> bool:
 
 
 def glue_version(version: str, region: str) -> Iterator[Check]:
-    """What is known of the version: AWS has no call that says which versions a region offers."""
+    """Yield what is known of the version: AWS has no call that says which versions a region offers."""
     numbers = tuple(int(part) for part in version.split("."))
     if numbers < _OLDEST_WITH_CONDITIONAL_WRITES:
-        yield blocker(GLUE, f"{version} knows no conditional writes", "set JobVersion to 5.1 or 6.0")
+        yield blocker(GLUE, f"{version} does not support conditional writes", "set JobVersion to 5.1 or 6.0")
     elif region.startswith(("cn-", "us-gov-", "us-iso")):
         yield warning(
             GLUE,
-            f"no call says whether {region} offers {version}",
-            "look at AWS's list of Glue versions, or set JobVersion in dataops.yml to one that jobs there run on",
+            f"no API call reports whether {region} offers {version}",
+            "check AWS's list of Glue versions, or set JobVersion in dataops.yml to a version that jobs there use",
         )
     else:
-        yield ok(GLUE, f"{version}; no call says where it is offered, and AWS documents no exception for {region}")
+        yield ok(
+            GLUE, f"{version}; no API call reports where it is offered, and AWS documents no exception for {region}"
+        )

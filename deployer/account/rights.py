@@ -1,4 +1,4 @@
-"""Whether these credentials have what `dataops iam-policy` prints, asked from IAM's own simulator.
+"""Whether these credentials have the permissions that `dataops iam-policy` prints, according to IAM's own simulator.
 
 It weighs boundaries and the organization's policies as well; statement by statement, with the context that each demands.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
@@ -16,7 +16,7 @@ SHOWN = 5
 
 
 def principal_of(iam: Any, caller: str) -> str | None:
-    """The user or role behind a caller's ARN; None for the account's root, which no policy limits."""
+    """Return the user or role behind a caller's ARN; None for the account's root, which no policy limits."""
     kind, _, name = caller.rpartition(":")[2].partition("/")
     if kind == "assumed-role":
         return str(iam.get_role(RoleName=name.partition("/")[0])["Role"]["Arn"])  # the caller's has no path
@@ -24,7 +24,7 @@ def principal_of(iam: Any, caller: str) -> str | None:
 
 
 def rights(iam: Any, principal: str | None, policy: Mapping[str, Any]) -> Iterator[Check]:
-    """What of the policy is missing. What CloudFormation does in our name is simulated less surely: a warning."""
+    """Yield the missing permissions. Simulating what CloudFormation does in our name is less certain: a warning."""
     if principal is None:
         yield ok(RIGHTS, "these credentials are the account's root, which no policy limits")
         return
@@ -32,11 +32,11 @@ def rights(iam: Any, principal: str | None, policy: Mapping[str, Any]) -> Iterat
     own = [each for each in statements if each["Sid"].startswith("Dataops")]
     missing = [action for each in own for action in _denied(iam, principal, each)]
     beyond = [action for each in statements if each not in own for action in _denied(iam, principal, each)]
-    advice = "attach what `dataops iam-policy` prints to the role, all files of it"
+    advice = "attach all files that `dataops iam-policy` prints to the role"
     if missing:
         yield blocker(RIGHTS, f"{principal} may not {_some(missing)}", advice)
     if beyond:
-        yield warning(RIGHTS, f"CloudFormation may not do for {principal}: {_some(beyond)}", advice)
+        yield warning(RIGHTS, f"CloudFormation may not do this for {principal}: {_some(beyond)}", advice)
     if not missing and not beyond:
         yield ok(RIGHTS, f"{principal} has all {len(statements)} statements of the printed policy")
 
@@ -48,7 +48,7 @@ def _some(actions: list[str]) -> str:
 
 
 def _denied(iam: Any, principal: str, statement: Mapping[str, Any]) -> list[str]:
-    """The actions of a statement that are allowed on none of its resources: an action may not know all of them."""
+    """Return the actions of a statement that are allowed on none of its resources; not every action applies to all of them."""
     allowed: set[str] = set()
     for resource in _list(statement["Resource"]):
         pages = iam.get_paginator("simulate_principal_policy").paginate(
@@ -63,7 +63,7 @@ def _denied(iam: Any, principal: str, statement: Mapping[str, Any]) -> list[str]
 
 
 def _context(conditions: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Values under which the conditions hold. What must be absent, or be something else, is left out."""
+    """Return values that satisfy the conditions. Keys that must be absent or different are left out."""
     entries = []
     for operator, keys in conditions.items():
         if "Not" in operator or operator == "Null":
@@ -81,7 +81,7 @@ def _context(conditions: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def _example(pattern: str) -> str:
-    """Something that the pattern matches."""
+    """Return something that the pattern matches."""
     return pattern if pattern == "*" else pattern.replace("*", "example")
 
 

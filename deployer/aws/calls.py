@@ -1,4 +1,4 @@
-"""botocore's errors as ours, at the place where calls are made: the adapters, so that no other module meets them."""
+"""Translates botocore's errors in the adapters, where calls are made, so that no other module meets them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ C = TypeVar("C", bound=type)
 
 
 def translated(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, raising a DataopsError with a next step for what AWS refuses."""
+    """Wrap a function so that errors of AWS are raised as DataopsErrors with a next step."""
 
     @functools.wraps(function)
     def calls(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -30,7 +30,7 @@ def translated(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def translating(cls: C) -> C:
-    """The class, with every public method translated."""
+    """Wrap every public method of a class in the same way."""
     for name, method in list(vars(cls).items()):
         if callable(method) and not name.startswith("_"):
             setattr(cls, name, translated(method))

@@ -27,7 +27,7 @@ def _is_missing(error: Any) -> bool:
 
 
 def _pages(call: Callable[..., Mapping[str, Any]], member: str, **request: Any) -> Iterator[Any]:
-    """Every element of `member` over all pages."""
+    """Yield every element of `member` over all pages."""
     page = call(**request)
     yield from page.get(member, ())
     while token := page.get("NextToken"):

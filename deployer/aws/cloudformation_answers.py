@@ -1,4 +1,4 @@
-"""CloudFormation's answers, as botocore parses them, into the values of cloud.py. Members that may be absent are empty then.
+"""Converts CloudFormation's answers, as botocore parses them, into the values of port.py. Absent members become empty.
 Which calls are made is aws.py's business.
 """
 
@@ -62,7 +62,7 @@ def drift(item: Mapping[str, Any]) -> Drift:
 
 
 def change_set(change_set_id: str, pages: Sequence[Mapping[str, Any]]) -> ChangeSet:
-    """The pages of one change set as one."""
+    """Merge the pages of a change set."""
     last, changes = pages[-1], [change for page in pages for change in page.get("Changes", ())]
     return ChangeSet(
         change_set_id=last.get("ChangeSetId", change_set_id),
@@ -77,10 +77,10 @@ def change_set(change_set_id: str, pages: Sequence[Mapping[str, Any]]) -> Change
 
 
 def operation_error(event: Mapping[str, Any]) -> OperationError | None:
-    """A failure among the events of an operation; None for an event that is none, or one without a reason."""
+    """Return the failure that an event of an operation reports; None if it reports none, or has no reason."""
     match event.get("EventType"):
         case "VALIDATION_ERROR" if event.get("ValidationStatus") == "SKIPPED":
-            return None  # nothing was found, because nothing was looked at
+            return None  # nothing was found, because nothing was checked
         case "VALIDATION_ERROR":
             reason, check = event.get("ValidationStatusReason"), event.get("ValidationName", "")
             mode = event.get("ValidationFailureMode")

@@ -1,4 +1,4 @@
-"""What a signed call comes back with: an answer, or none. Apart from signed_calls.py, so that who reads them needs no boto3."""
+"""The result of a signed call: an answer, or none. Apart from signed_calls.py, so that its readers need no boto3."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way to AWS, or to the local cloud: every client of the deployer is made here, guarded and recorded.
+"""The only way to AWS or to the local cloud: every client of the deployer is made here, guarded and recorded.
 
 What the calls are and mean is left to their callers.
 """
@@ -85,9 +85,9 @@ class Session:
         return self.environment.region
 
     def client(self, service: str) -> Any:
-        """A boto3 client, the same one each time; safe to share between threads.
+        """Return a boto3 client, the same one each time; it can be shared between threads.
 
-        Raises Refused when the credentials belong to another account than the environment declares.
+        Raise Refused when the credentials belong to another account than the environment declares.
         """
         with self._lock:
             if service != "sts" and self.environment.account is not None:
@@ -97,13 +97,13 @@ class Session:
             return self._clients[service]
 
     def available_regions(self, service: str) -> list[str]:
-        """Where boto3 knows an endpoint of a service, in this partition. Makes no call; none for global services."""
+        """Return the regions of this partition in which boto3 knows an endpoint of a service; none for global services. Make no call."""
         with self._lock:
             found = self._boto3 = self._boto3 or self._new_boto3_session()
         return list(found.get_available_regions(service, partition_name=found.get_partition_for_region(self.region)))
 
     def verify_identity(self) -> str:
-        """The account of the credentials, asked once. Raises Refused when it is not the declared one."""
+        """Return the account of the credentials, asking once. Raise Refused if it is not the declared one."""
         with self._lock:
             if self._account is None:
                 _refuse_another_region(self.environment)
@@ -118,27 +118,27 @@ class Session:
         return self._access.sftp_login
 
     def sftp_address(self, endpoint: str) -> tuple[str, int]:
-        """Host and port of the SFTP server whose name at AWS is `endpoint`."""
+        """Return host and port of the SFTP server whose name on AWS is `endpoint`."""
         if self._access.sftp_port is not None:
             return "127.0.0.1", self._access.sftp_port
         return endpoint, _SFTP_PORT
 
     def as_partner(self) -> Session:
-        """A session of the environment's partner. Raises UsageError when dataops.yml names none."""
+        """Return a session of the environment's partner. Raise UsageError if dataops.yml declares none."""
         return self._as(self.environment.partner, "partner")
 
     def as_third_party(self) -> Session:
-        """A session of the environment's third-party tool. Raises UsageError when dataops.yml names none."""
+        """Return a session of the environment's third-party tool. Raise UsageError if dataops.yml declares none."""
         return self._as(self.environment.third_party, "third_party")
 
     def _as(self, sender: Partner | None, key: str) -> Session:
         if sender is None:
             hint = f"add `{key}: {{profile: ...}}` to environment {self.environment.name} in dataops.yml"
-            raise UsageError(f"environment {self.environment.name} names no {key}", hint=hint)
+            raise UsageError(f"environment {self.environment.name} has no {key}", hint=hint)
         return self.as_account(sender.account, sender.profile)
 
     def as_account(self, account: str | None, profile: str | None) -> Session:
-        """A session of somebody else, the partner, at the same endpoint and in the same region."""
+        """Return a session of a sender at the same endpoint and in the same region."""
         environment = replace(self.environment, account=account, profile=profile)
         access = replace(self._access, profile=profile)
         if self._access.access_key_id is not None:
@@ -146,7 +146,7 @@ class Session:
         return Session(self.project, environment, access)
 
     def as_role(self, role_arn: str, *, external_id: str, name: str) -> Session:
-        """A session with the rights of a role that this session's account may take, for an hour at most."""
+        """Return a session with the permissions of a role that this session's account may assume, for an hour at most."""
         taken = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName=name, ExternalId=external_id)
         access = replace(
             self._access,
@@ -159,7 +159,7 @@ class Session:
         return Session(self.project, replace(self.environment, account=None, profile=None), access)
 
     def signed_calls(self) -> SignedCalls:
-        """Calls of an API of our own, with these credentials. Raises Refused as `client` does."""
+        """Return a caller of one of our own APIs, with these credentials. Raise Refused as `client` does."""
         with self._lock:
             if self.environment.account is not None:
                 self.verify_identity()
@@ -191,7 +191,7 @@ class Session:
         return session
 
     def _give_up_on_who_has_ended(self, attempts: int, caught_exception: Exception | None, **_: Any) -> None:
-        """On this machine nobody listens where a program has ended: asking for minutes, as botocore does, helps nobody."""
+        """Do not retry for minutes, as botocore does: on this machine no one listens once a program has ended."""
         if isinstance(caught_exception, EndpointConnectionError):
             self._is_endpoint_gone |= attempts >= _REFUSALS
             if self._is_endpoint_gone:
@@ -209,13 +209,13 @@ def connect(
     start_local: bool = True,
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
 ) -> Session:
-    """A session of an environment; starts the local cloud first where the environment lives there."""
+    """Return a session of an environment; start the local cloud first if the environment lives there."""
     access = _access(project, environment, start_local=start_local, say=say)
     if environment.endpoint != LOCAL:
         return Session(project, environment, access)
     from deployer import local
 
-    # The local environment has an SFTP user without being asked: its key lies beside the local cloud's data.
+    # The local environment always has an SFTP user, whose key is beside the local cloud's data.
     user = local.trial_user(project.directory)
     environment = replace(environment, sftp_users={user.name: (user.public_key,), **environment.sftp_users})
     return Session(project, environment, replace(access, sftp_login=(user.name, user.private_key)))
@@ -228,7 +228,7 @@ def _access(project: Project, environment: Environment, *, start_local: bool, sa
 
     endpoint = local.start(project.directory, say=say) if start_local else local.find(project.directory)
     if endpoint is None:
-        raise DataopsError("the local cloud does not run", hint=f"dataops deploy --env {environment.name}")
+        raise DataopsError("the local cloud is not running", hint=f"dataops deploy --env {environment.name}")
     key_id = environment.account or _LOCAL_ACCOUNT
     return Access(endpoint.url, key_id, endpoint.secret_access_key, sftp_port=endpoint.ports.get("sftp"))
 
@@ -250,7 +250,7 @@ def _client_config(access: Access) -> Config:
 
 
 def _without_settings_of_the_user() -> botocore.session.Session:
-    """A botocore session that reads no AWS_* variable and none of the files in ~/.aws."""
+    """Return a botocore session that reads no AWS_* variable and none of the files in ~/.aws."""
     defaults = BOTOCORE_DEFAUT_SESSION_VARIABLES | dict.fromkeys(
         ("config_file", "credentials_file"), (None, None, os.devnull, None)
     )
@@ -259,7 +259,7 @@ def _without_settings_of_the_user() -> botocore.session.Session:
 
 
 def _refuse_another_region(environment: Environment) -> None:
-    """A region in the process's variables that is not the declared one is somebody's mistake: whose, we cannot know."""
+    """Refuse a region in the environment variables that differs from the declared one: one of the two is a mistake."""
     if environment.endpoint is not None:
         return
     for variable in ("AWS_REGION", "AWS_DEFAULT_REGION"):

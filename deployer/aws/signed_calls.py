@@ -1,4 +1,4 @@
-"""HTTPS calls that are signed with a session's credentials, for what has no client in boto3: an API of our own.
+"""HTTPS calls signed with a session's credentials, for our own API, for which boto3 has no client.
 
 What is sent, and what an answer means, is its caller's business.
 """
@@ -30,7 +30,7 @@ class SignedCalls:
         self._http: Any = None
 
     def post(self, url: str, body: bytes) -> HttpAnswer:
-        """POST a JSON body. Raises NoAnswer."""
+        """Post a JSON body. Raise NoAnswer."""
         credentials = self._session.get_credentials()
         request = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json"})
         if credentials is not None:

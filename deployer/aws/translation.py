@@ -1,4 +1,4 @@
-"""Turns what botocore raises into an error with a next step; the one place that knows botocore's exceptions.
+"""Turns botocore's exceptions into errors with a next step; the only module that knows botocore's exceptions.
 
 Imports botocore only when the error is one of its own, so that the command line stays light.
 """
@@ -34,7 +34,7 @@ _CLOCK = {"RequestTimeTooSkewed", "RequestInTheFuture", "SignatureNotYetCurrent"
 
 
 def explain(error: BaseException) -> DataopsError | None:
-    """What an operator can do about it; None when it is no answer of AWS or a mistake in a call, that is a bug."""
+    """Return what an operator can do about an error; None for a bug: no answer of AWS, or a mistake in a call."""
     if not any(kind.__module__.startswith(("botocore", "boto3", "s3transfer")) for kind in type(error).__mro__):
         return None
     from botocore import exceptions as raised
@@ -45,7 +45,7 @@ def explain(error: BaseException) -> DataopsError | None:
         case raised.ClientError():
             return _answer(error)
         case raised.ProfileNotFound() | raised.ConfigParseError() | raised.ConfigNotFound():
-            hint = "correct `profile` in dataops.yml or AWS_PROFILE; `aws configure list-profiles` shows what there is"
+            hint = "correct `profile` in dataops.yml or AWS_PROFILE; `aws configure list-profiles` lists the profiles"
             return DataopsError(str(error), hint=hint)
         case (
             raised.NoCredentialsError()
@@ -56,7 +56,7 @@ def explain(error: BaseException) -> DataopsError | None:
             | raised.NoAuthTokenError()
             | raised.MetadataRetrievalError()
         ):
-            return DataopsError(f"there are no AWS credentials to use: {error}", hint=CREDENTIALS)
+            return DataopsError(f"no AWS credentials were found: {error}", hint=CREDENTIALS)
         case raised.SSLError() | raised.ProxyConnectionError():
             hint = "check AWS_CA_BUNDLE, HTTPS_PROXY and the network"
             return DataopsError(f"no secure connection to AWS: {error}", hint=hint)
@@ -70,7 +70,7 @@ def explain(error: BaseException) -> DataopsError | None:
 
 
 def _answer(error: Any) -> DataopsError:
-    """A refusal of the service. Members of the answer may be absent."""
+    """Explain a refusal of the service. Members of the answer may be absent."""
     said = error.response.get("Error", {})
     code, message = str(said.get("Code", "unknown")), str(said.get("Message") or "no message")
     operation = error.operation_name
@@ -82,8 +82,8 @@ def _answer(error: Any) -> DataopsError:
         hint = "`dataops iam-policy --env ENVIRONMENT` prints what the pipeline's role needs"
         return Denied(f"AWS denies {operation}: {message}", hint=hint)
     if code in _THROTTLED:
-        hint = "run the command again: it goes on where it stopped"
-        return DataopsError(f"AWS throttles {operation}, also after retries: {message}", hint=hint)
+        hint = "run the command again: it continues where it stopped"
+        return DataopsError(f"AWS throttles {operation}, even after retries: {message}", hint=hint)
     if code in _CLOCK:
         return DataopsError(f"AWS refuses {operation}: {message}", hint="set this machine's clock")
     return DataopsError(f"AWS refuses {operation} ({code}): {message}", hint="`dataops -vv ...` shows the calls")

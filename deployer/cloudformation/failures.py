@@ -1,4 +1,4 @@
-"""Asks CloudFormation why something failed or what it warns of: the operation's own events first, then the stack's log.
+"""Asks CloudFormation why something failed or what it warns of: first the operation's own events, then the stack's log.
 Not being allowed to ask is a warning, and never the cause that is reported. What the answers mean is root_cause.py's.
 """
 
@@ -50,7 +50,7 @@ class Ended:
 
 
 def stack_failed(cloud: Cloud, ended: Ended, template: Template | None, warn: Warn) -> StackFailed:
-    """The failure of a stack with its cause."""
+    """Return the failure of a stack with its cause."""
     return StackFailed(
         f"stack {ended.stack} ended as {ended.status}: {causes_text(_causes(cloud, ended, template, warn))}"
     )
@@ -71,7 +71,7 @@ def _causes(cloud: Cloud, ended: Ended, template: Template | None, warn: Warn) -
 
 
 def change_set_failed(cloud: Cloud, stack: str, change_set: ChangeSet, template: Template, warn: Warn) -> StackRefused:
-    """The refusal of a change set with what its validations and hooks found, by property."""
+    """Return the refusal of a change set with what its validations and hooks found, by property."""
     causes = operation_causes(_found(cloud, stack, change_set, warn), template)
     return change_set_refused(stack, change_set, template, causes)
 
@@ -79,7 +79,7 @@ def change_set_failed(cloud: Cloud, stack: str, change_set: ChangeSet, template:
 def change_set_warnings(
     cloud: Cloud, stack: str, change_set: ChangeSet, template: Template, warn: Warn
 ) -> tuple[Cause, ...]:
-    """What validations and hooks found in a change set that may be executed all the same. One call."""
+    """Return what validations and hooks found in a change set that can still be executed, with one call."""
     return operation_warnings(_found(cloud, stack, change_set, warn), template)
 
 

@@ -1,4 +1,4 @@
-"""The outputs of an environment's stacks, and the one that says where releases and ledger are. Pure.
+"""The outputs of an environment's stacks, and the one that names the bucket of releases and ledger. Pure.
 
 Reading the stacks is environment.py's business, what the outputs mean for the lake that of deployed_lake.py.
 """

@@ -124,71 +124,71 @@ class Drift:
 
 
 class AlreadyThere(DataopsError):
-    """Somebody, perhaps an earlier try of ours whose answer was lost, has done this already."""
+    """This was done before, perhaps by an earlier attempt of ours whose answer was lost."""
 
 
 class Cloud(Protocol):
     """CloudFormation in one account and region. Every write carries a token, so a retried call acts once."""
 
     def describe(self, stack: str) -> StackState | None:
-        """The stack of that name or id; None when there is none (a deleted one counts as none)."""
+        """Return the stack with this name or id; None if there is none (a deleted one counts as none)."""
 
     def template_body(self, stack: str, *, change_set: str = "") -> str:
-        """The template as it was submitted, with the stack or with one of its change sets."""
+        """Return the template as it was submitted, with the stack or with one of its change sets."""
 
     def create_change_set(self, request: StackRequest, *, name: str, creates: bool, reverts_drift: bool = False) -> str:
-        """Ask for a change set; its id. The cloud may still be working on it. Raises AlreadyThere for a taken name.
+        """Request a change set and return its id. The cloud may still be computing it. Raise AlreadyThere for a taken name.
 
         One that reverts drift compares the template with what is there, not with what was deployed last.
         """
 
     def change_set(self, change_set_id: str) -> ChangeSet:
-        """The change set with all its pages."""
+        """Return the change set with all its pages."""
 
     def delete_change_set(self, change_set_id: str) -> None:
-        """Delete it; one that is gone already is fine."""
+        """Delete a change set; one that no longer exists is fine."""
 
     def change_sets(self, stack: str) -> Sequence[tuple[str, str]]:
-        """(id, name) of every change set of a stack."""
+        """Return (id, name) of every change set of a stack."""
 
     def execute_change_set(self, change_set_id: str, *, token: str, creates: bool) -> None:
-        """Start it. A failed creation keeps nothing of what it made, retained types included.
+        """Start a change set. A failed creation keeps nothing that it created, including retained types.
 
-        Raises AlreadyThere when it was started before.
+        Raise AlreadyThere when it was started before.
         """
 
     def events(self, stack: str, *, after: str | None = None) -> Sequence[StackEvent]:
-        """Events in order of time, those after the event id `after`."""
+        """Return the events in order of time, those after the event id `after`."""
 
     def errors(self, *, stack: str = "", change_set: str = "") -> Sequence[OperationError]:
-        """What failed or warned in the operations of a stack, or in the making of a change set, in order of time (by full id)."""
+        """Return what failed or warned in a stack's operations, or while a change set was computed, in order of time (by full id)."""
 
     def roll_back(self, stack: str, *, token: str) -> None:
-        """RollbackStack: from CREATE_FAILED or UPDATE_FAILED to the last stable state."""
+        """Call RollbackStack: from CREATE_FAILED or UPDATE_FAILED to the last stable state."""
 
     def continue_rollback(self, stack: str, *, token: str) -> None:
-        """ContinueUpdateRollback: from UPDATE_ROLLBACK_FAILED."""
+        """Call ContinueUpdateRollback, from UPDATE_ROLLBACK_FAILED."""
 
     def protect(self, stack: str) -> None:
-        """Turn termination protection on: the stack cannot be deleted until somebody turns it off."""
+        """Turn termination protection on: the stack cannot be deleted until it is turned off."""
 
     def delete_stack(self, stack: str, *, token: str) -> None:
         """Start the deletion."""
 
     def resources(self, stack: str) -> Mapping[str, str]:
-        """Physical ids by logical id."""
+        """Return physical ids by logical id."""
 
     def detect_drift(self, stack: str) -> str:
-        """Start drift detection; its id."""
+        """Start drift detection and return its id."""
 
     def drift_detection_status(self, detection_id: str) -> tuple[str, str]:
-        """(status, reason) of a drift detection."""
+        """Return (status, reason) of a drift detection."""
 
     def drifts(self, stack: str) -> Sequence[Drift]:
-        """Resources that are not in sync, from the last detection."""
+        """Return the resources that are not in sync, from the last detection."""
 
 
 def describe_all(cloud: Cloud, stack_names: Mapping[str, str]) -> dict[str, StackState | None]:
-    """The state of every stack, by its name in dataops.yml: one call each, side by side."""
+    """Return the state of every stack by its name in dataops.yml, with one parallel call for each."""
     with ThreadPoolExecutor(max_workers=MAX_DESCRIBED_AT_ONCE) as pool:
         return dict(zip(stack_names, pool.map(cloud.describe, stack_names.values()), strict=True))

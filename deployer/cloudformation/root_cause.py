@@ -38,7 +38,7 @@ _FIXES = (
         r"(?i)access ?denied|unauthorized",
         "the deploying role lacks a permission (dataops iam-policy prints its policy)",
     ),
-    (r"(?i)rate exceeded|throttl|too many requests", "AWS slowed us down: run the same command again"),
+    (r"(?i)rate exceeded|throttl|too many requests", "AWS throttled the calls: run the same command again"),
     (
         r"(?i)limit ?exceeded|quota|maximum number",
         "a service quota is used up: raise it in Service Quotas or remove what is unused",
@@ -47,13 +47,13 @@ _FIXES = (
         r"(?i)nosuchkey|specified key does not exist",
         "an artifact is missing from the artifacts bucket: deploy a freshly built release",
     ),
-    (r"(?i)nosuchbucket|bucket does not exist", "the bucket was removed outside CloudFormation: see dataops drift"),
+    (r"(?i)nosuchbucket|bucket does not exist", "the bucket was removed outside of CloudFormation: see dataops drift"),
     (r"(?i)in use by|cannot be (deleted|updated) as", "another stack still uses it: deploy that stack first"),
     (
         r"(?i)workgroup.* not ?empty",
-        "its query history would be lost: delete it by hand with --recursive-delete-option, or set DeleteWithHistory before",
+        "its query history would be lost: delete it by hand with --recursive-delete-option, or deploy with DeleteWithHistory first",
     ),
-    (r"(?i)not ?empty", "empty the bucket first if its data may go"),
+    (r"(?i)not ?empty", "empty the bucket first if its data may be deleted"),
     (
         r"(?i)invalid principal",
         "the principal in the policy does not exist: check account ids and role names in dataops.yml",
@@ -62,10 +62,10 @@ _FIXES = (
         r"(?i)model validation failed|properties validation failed|required key|extraneous key|unsupported property",
         "correct the template; dataops validate finds most of these",
     ),
-    (r"(?i)hook", "a CloudFormation hook refused it: its owner can say what it wants"),
+    (r"(?i)hook", "a CloudFormation hook refused it: ask the owner of the hook for its requirements"),
     (
         r"(?i)did not stabilize|timed? ?out|not stabili[sz]e",
-        "it did not become ready in time: look at the service's own console, then run the same command again",
+        "it did not become ready in time: check the service's console, then run the same command again",
     ),
 )
 
@@ -90,7 +90,7 @@ class Cause:
 
 
 def last_operation(events: Sequence[StackEvent]) -> Sequence[StackEvent]:
-    """The events since the stack's last operation began; a rollback belongs to the operation that it undoes."""
+    """Return the events since the stack's last operation began; a rollback belongs to the operation that it undoes."""
     starts = [
         i
         for i, event in enumerate(events)
@@ -108,7 +108,7 @@ def last_operation(events: Sequence[StackEvent]) -> Sequence[StackEvent]:
 
 
 def root_cause(events: Sequence[StackEvent], template: Template | None, *, fallback: str) -> Cause:
-    """The first failure that is no consequence of another one."""
+    """Return the first failure that is not a consequence of another one."""
     failed = [e for e in last_operation(events) if e.status.endswith("_FAILED")]
     told = [e for e in failed if e.reason and not _NOISE.search(e.reason) and not e.is_about_the_stack]
     told = told or [e for e in failed if e.reason and not _NOISE.search(e.reason)]
@@ -130,7 +130,7 @@ def cause_of(logical_id: str, resource_type: str, reason: str, template: Templat
 
 
 def _where(template: Template | None, logical_id: str, name: str) -> str:
-    """File and line of a resource, or of its property."""
+    """Return file and line of a resource, or of its property."""
     if template is None or logical_id not in template.resources:
         return ""
     line = template.line_of(logical_id, ("Properties", *name.split("."))) if name else template.line_of(logical_id)
@@ -138,7 +138,7 @@ def _where(template: Template | None, logical_id: str, name: str) -> str:
 
 
 def property_in(reason: str) -> str:
-    """The property that a reason speaks about, as a dotted path; empty when it names none."""
+    """Return the property that a reason refers to, as a dotted path; empty if it names none."""
     for pattern in _PROPERTY:
         if found := pattern.search(reason):
             return found["p"].strip("/").replace("/", ".")
@@ -155,7 +155,7 @@ def likely_fix(reason: str) -> str:
 def operation_causes(
     errors: Sequence[OperationError], template: Template | None, operations: Sequence[str] | None = None
 ) -> tuple[Cause, ...]:
-    """What made an operation fail, from its own events: warnings and cancelled resources left out.
+    """Return the causes of a failed operation from its own events, without warnings and cancelled resources.
 
     `operations` are the ids of the operations in question, newest first (a rollback is one of its own): the newest that
     has a failure is explained. None: they are not known, and the newest failure's is taken.
@@ -168,12 +168,12 @@ def operation_causes(
 
 
 def operation_warnings(errors: Sequence[OperationError], template: Template | None) -> tuple[Cause, ...]:
-    """What validations and hooks found that stops nothing, each once, in order of time."""
+    """Return what validations and hooks found without stopping the operation, each once, in order of time."""
     return tuple(dict.fromkeys(_cause_of_error(error, template) for error in errors if error.is_warning))
 
 
 def _cause_of_error(error: OperationError, template: Template | None) -> Cause:
-    """The place is the validation's path where there is one, else what the reason names."""
+    """Return the cause, located by the validation's path if there is one, else by what the reason names."""
     parts = [part.replace("~1", "/").replace("~0", "~") for part in error.path.strip("/").split("/") if part]
     logical_id = error.logical_id or (parts[1] if parts[:1] == ["Resources"] and len(parts) > 1 else "")
     if parts[:1] == ["Resources"]:
@@ -187,7 +187,7 @@ def _cause_of_error(error: OperationError, template: Template | None) -> Cause:
 
 
 def request_refused(stack: str, error: DataopsError, template: Template) -> DataopsError:
-    """The template or a parameter is refused at once: the error with the place in the template. Other errors as they are."""
+    """Add the place in the template to an immediate refusal of a template or parameter; return other errors unchanged."""
     if "ValidationError" not in error.message:
         return error
     named = next(
@@ -208,7 +208,7 @@ def request_refused(stack: str, error: DataopsError, template: Template) -> Data
 
 
 def _line_of_unknown(message: str, template: Template) -> int | None:
-    """Where a template mentions what it does not have: CloudFormation lists such names in brackets."""
+    """Find the line on which a template mentions an unknown name: CloudFormation lists such names in brackets."""
     listed = re.search(r"\[([\w, ]+)\]", message)
     return template.line_of_name(listed[1].split(",")[0].strip()) if listed else None
 
@@ -220,7 +220,7 @@ class StackRefused(DataopsError):
 def change_set_refused(
     stack: str, change_set: ChangeSet, template: Template, causes: Sequence[Cause] = ()
 ) -> StackRefused:
-    """A change set that failed for a reason: early validation, a missing value, a transform."""
+    """Return the error of a change set that failed: early validation, a missing value, a transform."""
     if causes:
         return StackRefused(
             f"stack {stack}: CloudFormation refuses the change set: {causes_text(causes)}",
@@ -239,6 +239,6 @@ def change_set_refused(
 
 
 def causes_text(causes: Sequence[Cause]) -> str:
-    """Every cause, the first one first; a long list is cut and says so."""
+    """List every cause, the first one first; a long list is cut and says so."""
     left = len(causes) - MOST_CAUSES
     return "; ".join([*map(str, causes[:MOST_CAUSES]), *([f"and {left} more"] if left > 0 else [])])

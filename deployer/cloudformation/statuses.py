@@ -1,4 +1,4 @@
-"""What each status of a stack means for us: one row per status of the CloudFormation API, nothing decided elsewhere.
+"""The meaning of each stack status for dataops: one row per status of the CloudFormation API, decided nowhere else.
 A row never deletes by itself: RECREATE happens only with the operator's `--recreate`.
 """
 
@@ -46,8 +46,8 @@ STATUSES: dict[str, Row] = {
     "CREATE_FAILED": Row(
         Handling.RECREATE,
         _BAD,
-        "its creation failed with rollback switched off; what was made still exists",
-        "look at what it holds, then deploy with --recreate STACK (rolls back, deletes the empty stack, creates it)",
+        "its creation failed with rollback disabled; the resources created so far still exist",
+        "check what it contains, then deploy with --recreate STACK (rolls back, deletes the empty stack, creates it)",
     ),
     "ROLLBACK_IN_PROGRESS": Row(Handling.WAIT, _RUNNING, "a failed creation is being rolled back"),
     "ROLLBACK_COMPLETE": Row(
@@ -60,7 +60,7 @@ STATUSES: dict[str, Row] = {
         Handling.RECREATE,
         _BAD,
         "its creation failed and so did the rollback; some resources still exist",
-        "look at what it holds, then deploy with --recreate STACK",
+        "check what it contains, then deploy with --recreate STACK",
     ),
     "DELETE_IN_PROGRESS": Row(Handling.WAIT, _RUNNING, "being deleted"),
     "DELETE_COMPLETE": Row(Handling.CREATE, _OK, "deleted"),
@@ -76,7 +76,7 @@ STATUSES: dict[str, Row] = {
     "UPDATE_FAILED": Row(
         Handling.ROLL_BACK,
         _BAD,
-        "its update failed with rollback switched off",
+        "its update failed with rollback disabled",
         "deploy rolls it back to its last stable state first (RollbackStack)",
     ),
     "UPDATE_ROLLBACK_IN_PROGRESS": Row(Handling.WAIT, _RUNNING, "a failed update is being rolled back"),
@@ -90,7 +90,7 @@ STATUSES: dict[str, Row] = {
         Handling.WAIT, _RUNNING, "a failed update was rolled back, new resources are being removed"
     ),
     "UPDATE_ROLLBACK_COMPLETE": Row(Handling.UPDATE, _BAD, "its last update failed and was rolled back"),
-    "REVIEW_IN_PROGRESS": Row(Handling.CREATE, _RUNNING, "only a change set was made, there are no resources"),
+    "REVIEW_IN_PROGRESS": Row(Handling.CREATE, _RUNNING, "only a change set was created, there are no resources"),
     "IMPORT_IN_PROGRESS": Row(Handling.WAIT, _RUNNING, "resources are being imported"),
     "IMPORT_COMPLETE": Row(Handling.UPDATE, _OK, "resources were imported"),
     "IMPORT_ROLLBACK_IN_PROGRESS": Row(Handling.WAIT, _RUNNING, "a failed import is being rolled back"),
@@ -103,9 +103,9 @@ STATUSES: dict[str, Row] = {
     "IMPORT_ROLLBACK_COMPLETE": Row(Handling.UPDATE, _BAD, "an import failed and was rolled back"),
 }
 
-_UNKNOWN = Row(Handling.REFUSE, _BAD, "a status that this version does not know", "upgrade dataops")
+_UNKNOWN = Row(Handling.REFUSE, _BAD, "a status unknown to this version", "upgrade dataops")
 
 
 def row_of(status: str | None) -> Row:
-    """The row of a status; None is a stack that does not exist."""
+    """Return the row of a status; None stands for a stack that does not exist."""
     return STATUSES["DELETE_COMPLETE"] if status is None else STATUSES.get(status, _UNKNOWN)

@@ -1,4 +1,4 @@
-"""`dataops bootstrap`: once for each account, the roles that the pipeline takes, and what remains to be clicked."""
+"""`dataops bootstrap`: create the roles that the pipeline assumes, once per account, and list what remains to be set up."""
 
 from __future__ import annotations
 
@@ -51,10 +51,14 @@ class BootstrapResult:
     )
 )
 @env_option
-@click.option("--organization", metavar="NAME", help="The organization in Azure DevOps; known after the first time.")
-@click.option("--organization-id", metavar="ID", help="Its id, which its tokens' issuer has in its name.")
+@click.option(
+    "--organization", metavar="NAME", help="The organization in Azure DevOps; remembered after the first time."
+)
+@click.option(
+    "--organization-id", metavar="ID", help="The organization's id, which is part of the issuer of its tokens."
+)
 @click.option("--azure-project", metavar="NAME", help="The project in Azure DevOps.")
-@click.option("--provider-exists", is_flag=True, help="The account has this issuer's provider already.")
+@click.option("--provider-exists", is_flag=True, help="The account already has a provider for this issuer.")
 @yes_option
 @timeout_option
 @click.pass_obj
@@ -68,14 +72,14 @@ def bootstrap(
     yes: bool,
     timeout: float | None,
 ) -> int:
-    """Give the pipeline its roles in an account, by OpenID Connect: no key is made or stored.
+    """Create the pipeline's roles in an account for OpenID Connect; no key is created or stored.
 
-    Needs the rights of an administrator of IAM, which no pipeline has. Run it again when `dataops iam-policy` would print
-    other policies.
+    Needs the permissions of an IAM administrator, which no pipeline has. Run it again when the output of `dataops
+    iam-policy` has changed.
     """
     given = (organization, organization_id, azure_project)
     if any(given) and not all(given):
-        raise UsageError("--organization, --organization-id and --azure-project belong together")
+        raise UsageError("--organization, --organization-id and --azure-project must be given together")
     environment, project = app.environment(env_name), app.project()
     named = AzureProject(organization or "", organization_id or "", azure_project or "") if all(given) else None
     session = app.connect(env_name)
@@ -88,7 +92,7 @@ def bootstrap(
     def approve(change_set: ChangeSet) -> bool:
         for change in change_set.changes:
             app.say(f"{change['Action'].lower()}: {change['LogicalResourceId']} ({change['ResourceType']})")
-        app.say(f"the pipeline takes the roles with tokens of https://{azure.issuer_host}")
+        app.say(f"the pipeline will assume the roles with tokens of https://{azure.issuer_host}")
         return app.confirm(f"change stack {name} of environment {env_name}?", yes=yes)
 
     result = bring_up(cloud, request, Pauses(deadline=Deadline(timeout)), approve=approve, say=app.say)
@@ -114,7 +118,7 @@ def _request(project: Project, environment: Environment, parameters: dict[str, s
     policies = {role: policy(project, environment, templates, role) for role in (Role.DEPLOY, Role.REVIEW)}
     body = with_policies(load_template(project.directory / TEMPLATE, shown_as=TEMPLATE), policies)
     if len(body.encode()) > MAX_INLINE_TEMPLATE_BYTES:
-        raise DataopsError(f"the policies make a template of {len(body.encode()):,} bytes", where=TEMPLATE)
+        raise DataopsError(f"with the policies, the template has {len(body.encode()):,} bytes", where=TEMPLATE)
     return StackRequest(
         stack="pipeline",
         stack_name=stack_of(project, environment),
@@ -126,10 +130,10 @@ def _request(project: Project, environment: Environment, parameters: dict[str, s
 
 
 def _known(state: StackState | None) -> AzureProject:
-    """What the stack was made for."""
+    """Return the Azure DevOps project that the stack was created for."""
     if state is None or "DeploySubject" not in state.parameters:
         raise UsageError(
-            "whose pipeline takes the roles is not known yet",
+            "the Azure DevOps project of the pipeline is not known yet",
             hint="--organization NAME --organization-id ID --azure-project NAME",
         )
     organization, project, _ = state.parameters["DeploySubject"].removeprefix("sc://").split("/")
@@ -147,7 +151,7 @@ def _text(done: BootstrapResult) -> str:
     lines = [
         f"{head}: stack {done.stack}",
         f"  deploys as {done.deploy_role_arn}",
-        f"  looks as {done.review_role_arn}",
+        f"  reviews as {done.review_role_arn}",
     ]
     steps = [f"{number}. {step}" for number, step in enumerate(done.remaining, start=1)]
-    return "\n".join([*lines, "", "To be clicked in Azure DevOps:", *steps])
+    return "\n".join([*lines, "", "To be set up in Azure DevOps:", *steps])

@@ -1,4 +1,4 @@
-"""What deploy, promote and rollback share: carrying out a request as the operator chose, with consent, and how it ends."""
+"""What deploy, promote and rollback share: carrying out a request as the operator chose, with consent, to its end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def carry_out(app: App, session: Session, target: Target, request: DeployRequest, choices: Choices) -> int:
-    """Deploy a target as the operator chose; the exit code."""
+    """Deploy a target as the operator chose, and return the exit code."""
     request = _with_choices(app, request, choices)
     pauses, progress = Pauses(deadline=Deadline(choices.timeout_seconds)), progress_of(app, ndjson=choices.events)
     ports = ports_of(session, progress, pauses, with_smoke=not choices.no_smoke)
@@ -54,7 +54,7 @@ def _with_choices(app: App, request: DeployRequest, choices: Choices) -> DeployR
 
 
 def _roll_back(app: App, session: Session, result: DeployResult, request: DeployRequest, ports: Ports) -> None:
-    """Roll back after a wrong answer. How that ends is said; the wrong answer stays the command's result."""
+    """Roll back after a wrong answer and report how that ends; the wrong answer stays the command's result."""
     try:
         back = roll_back_after(session, result, request, ports, app.say)
     except DataopsError as error:
@@ -73,7 +73,7 @@ def _consent(app: App, command: str, *, yes: bool) -> Callable[[Plan], bool]:
     def approve(plan: Plan) -> bool:
         app.say(plan_text(plan) if not yes or app.verbose else _in_short(plan))
         question = f"change environment {plan.environment}?"
-        return app.confirm(question, yes=yes, hint=f"the plan is above; to carry it out: --yes{other_way}")
+        return app.confirm(question, yes=yes, hint=f"the plan is above; to carry it out, use --yes{other_way}")
 
     return approve
 
@@ -84,7 +84,7 @@ def _in_short(plan: Plan) -> str:
 
 
 def tell(app: App, result: DeployResult, *, events: bool) -> int:
-    """Print the result and give the exit code; failures are raised, so that their last line is the root cause."""
+    """Print the result and return the exit code; failures are raised, so that their last line is the root cause."""
     if events:
         sys.stdout.write(json.dumps({"version": 1, "event": "Result", **result.document()}) + "\n")
     else:

@@ -38,15 +38,20 @@ class CheckResult:
 )
 @env_option
 @click.option("--date", "day", metavar="YYYY-MM-DD", help="The day of arrival, in UTC; default: yesterday.")
-@click.option("--blocking", "is_month_end", is_flag=True, help="What a month end waits for, over all months.")
+@click.option(
+    "--blocking",
+    "is_month_end",
+    is_flag=True,
+    help="Run the checks that must pass before a month end, over all months.",
+)
 @click.pass_obj
 def check(app: App, env_name: str, day: str | None, is_month_end: bool) -> int:
     """Run the daily validation now, with the checks of this checkout.
 
-    Exit code 1 when a check of level error has rows, or one could not be run; warnings alone give 0.
+    Exit code 1 if a check of severity error returns rows or a check could not be run; warnings alone give 0.
     """
     if is_month_end and day is not None:
-        raise UsageError("--blocking looks at all months and takes no --date")
+        raise UsageError("--blocking covers all months and takes no --date")
     judged, environment = day_from(day), app.environment(env_name)
     checks = checks_of(app.project().directory)
     lake = lake_of(app.connect(env_name))

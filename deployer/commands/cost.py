@@ -1,4 +1,4 @@
-"""dataops cost: what a month costs at a volume."""
+"""dataops cost: estimate the cost of a month at a given volume."""
 
 from __future__ import annotations
 
@@ -53,24 +53,26 @@ class CostResult:
 @env_option
 @click.option(
     "--records-per-day", type=click.IntRange(min=0), default=DEFAULT_RECORDS, show_default=True, metavar="N",
-    help="How many records arrive.",
+    help="The number of records that arrive each day.",
 )  # fmt: skip
-@click.option("--route", type=click.Choice(ROUTES), default=ROUTES[0], show_default=True, help="By which route.")
+@click.option(
+    "--route", type=click.Choice(ROUTES), default=ROUTES[0], show_default=True, help="The route by which they arrive."
+)
 @click.option(
     "--history-months", type=click.IntRange(min=1), default=DEFAULT_MONTHS, show_default=True, metavar="N",
-    help="How many months of records there are.",
+    help="The number of months of records in the lake.",
 )  # fmt: skip
 @click.pass_obj
 def cost(app: App, env_name: str, records_per_day: int, route: str, history_months: int) -> None:
-    """Reckon what a month costs, from the templates, this repository's figures and a table of list prices.
+    """Estimate the cost of a month from the templates, measured figures and a table of list prices.
 
-    AWS is not asked. What an account really pays is in its Cost Explorer, by the tags that dataops sets.
+    Calls no AWS. The actual cost of an account is in its Cost Explorer, by the tags that dataops sets.
     """
     environment = app.environment(env_name)
     inventory = take_inventory(app.project(), environment)
     bill = reckon(inventory, Volume(records_per_day, route, history_months), price_table())
     if environment.endpoint is not None:
-        app.say(f"{env_name} is on this machine and costs nothing; on AWS the same would cost:")
+        app.say(f"{env_name} is on this machine and costs nothing; on AWS it would cost:")
     elif environment.region != bill.prices.region:
         app.say(
             f"{env_name} is in {environment.region}, whose prices differ somewhat from those of {bill.prices.region}"

@@ -1,4 +1,4 @@
-"""dataops data: look after the published tables."""
+"""dataops data: maintain the published tables."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class SweepResult:
 
 @click.group()
 def data() -> None:
-    """Look after the published tables: list runs, roll back, rebuild the catalog, sweep old files."""
+    """Maintain the published tables: list runs, roll back, rebuild the catalog, sweep old files."""
 
 
 def _tables(app: App, env_name: str) -> published_tables.Tables:
@@ -98,7 +98,7 @@ def runs(app: App, env_name: str) -> None:
 
 
 def recorded_run(manifest: Manifest, standing: bool) -> RecordedRun:
-    """Return what the list says of a run."""
+    """Return what the list shows of a run."""
     return RecordedRun(
         manifest.run_id,
         manifest.kind,
@@ -112,7 +112,7 @@ def recorded_run(manifest: Manifest, standing: bool) -> RecordedRun:
 
 
 def run_line(run: RecordedRun) -> str:
-    """Write a run for people."""
+    """Write a run as a line of text."""
     state = "in force" if run.in_force else "undone" if run.kind != "rollback" else ""
     read, kept = run.counts.get("read", 0), run.counts.get("kept", 0)
     return f"{run.run_id}  {run.kind:<12} {read:>12,} read {kept:>12,} kept  {state} {run.note}".rstrip()
@@ -122,20 +122,20 @@ def run_line(run: RecordedRun) -> str:
 @env_option
 @click.pass_obj
 def rebuild_catalog(app: App, env_name: str) -> None:
-    """Point every month of the catalog to where the run manifests say it is, and drop the others."""
+    """Point every month in the catalog to its location in the run manifests, and drop all others."""
     app.command = "data rebuild-catalog"
     result = CatalogResult(env_name, published_tables.rebuild(_tables(app, env_name)))
     text = ", ".join(f"{table} {count}" for table, count in result.months.items()) or "nothing is published"
-    app.emit(as_document(result), f"the catalog shows what the manifests say, months: {text}")
+    app.emit(as_document(result), f"the catalog agrees with the manifests; months: {text}")
 
 
 @data.command(epilog=examples("dataops data rollback --env uat --run 20261101T020000Z-1a2b3c4d"))
 @env_option
-@click.option("--run", "run_id", required=True, metavar="RUN", help="The run to undo, with every later one.")
+@click.option("--run", "run_id", required=True, metavar="RUN", help="The run to undo, together with every later one.")
 @yes_option
 @click.pass_obj
 def rollback(app: App, env_name: str, run_id: str, yes: bool) -> int:
-    """Point the tables back to what a run replaced; recorded as a run of its own."""
+    """Point the tables back to the state before a run; this is recorded as a run."""
     app.command = "data rollback"
     tables = _tables(app, env_name)
     plan = published_tables.plan_rollback(tables, run_id)
@@ -174,11 +174,11 @@ def _rolled_back(env_name: str, manifest: Manifest, undone: tuple[str, ...]) -> 
 @yes_option
 @click.pass_obj
 def sweep(app: App, env_name: str, keep_days: int, dry_run: bool, yes: bool) -> None:
-    """Delete files that newer runs have superseded; a rollback to before them is no longer possible then."""
+    """Delete files that newer runs have superseded; runs from that time can no longer be rolled back."""
     app.command = "data sweep"
     tables = _tables(app, env_name)
     keys = published_tables.sweep(tables, keep_days=keep_days, dry_run=True)
-    question = f"delete {len(keys)} files that were superseded {keep_days} days ago?"
+    question = f"delete {len(keys)} files that were superseded {keep_days} or more days ago?"
     deletes = bool(keys) and not dry_run and app.confirm(question, yes=yes)
     if deletes:
         keys = published_tables.sweep(tables, keep_days=keep_days, dry_run=False)

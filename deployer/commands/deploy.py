@@ -1,4 +1,4 @@
-"""`dataops deploy`: build the release of this checkout, deploy it, smoke-test it, record it."""
+"""`dataops deploy`: build the release of this checkout, deploy it, run the smoke test, record it."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ SAVED_PLAN = {"version", "environment", "release", "deployed_release", "steps"} 
     "--plan",
     "plan_file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Carry out exactly this plan, made by dataops plan --out.",
+    help="Carry out exactly this plan, saved by dataops plan --out.",
 )
 @revert_drift_option
 @guard_options
 @click.pass_obj
 def deploy(app: App, /, env_name: str, plan_file: Path | None, revert_drift: bool, choices: Choices) -> int:
-    """Build a release, deploy it and smoke-test it.
+    """Build a release, deploy it and run the smoke test.
 
-    A deployment that would change nothing makes no write call and reports the recorded verdict.
+    If nothing would change, no write call is made, and the recorded verdict is reported.
     """
     saved = _saved_plan(plan_file) if plan_file else None
     session = app.connect(env_name)
@@ -61,5 +61,5 @@ def _saved_plan(path: Path) -> dict[str, Any]:
     except ValueError:  # no JSON, or no text
         document = None
     if not isinstance(document, dict) or not document.keys() >= SAVED_PLAN:
-        raise UsageError("this is no saved plan", where=str(path), hint="dataops plan --out FILE writes one")
+        raise UsageError("this is not a saved plan", where=str(path), hint="dataops plan --out FILE writes one")
     return document

@@ -1,4 +1,4 @@
-"""`dataops destroy`: delete the stacks of an environment, the last ones first; says what data it keeps."""
+"""`dataops destroy`: delete the stacks of an environment in reverse order, after showing which data it keeps."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class DestroyResult:
 @yes_option
 @click.pass_obj
 def destroy(app: App, /, env_name: str, yes: bool) -> int:
-    """Delete every stack of an environment, those that others need last, after listing what stays and what goes.
+    """Delete every stack of an environment, in reverse order of dependency, after listing what is kept and what is deleted.
 
-    Kept: the buckets with every object and version, their policies, and the keys that encrypt them. So the raw files, the
-    tables' files, the query results, and in the artifacts bucket the releases and the ledger, which records this run too.
-    The role by which API Gateway logs stays as well: it is one for all APIs of the region.
+    Kept: the buckets with every object and version, their policies, and the keys that encrypt them. This includes raw
+    files, the tables' files, query results, and in the artifacts bucket the releases and the ledger, which records this
+    run too. The role with which API Gateway writes logs is also kept, because all APIs of the region share it.
 
-    Deleted: everything else. That is the streams with records that nobody has read, the log groups, the catalog's
+    Deleted: everything else. This includes the streams with any unread records, the log groups, the catalog's
     databases and tables (their files stay), the job, the workgroup, the roles.
 
-    A later deployment makes new buckets and a new ledger; it does not find the old ones. Asks for the environment's name.
+    A later deployment does not reuse them: it creates new buckets and a new ledger. Asks for the environment's name.
     """
     session = app.connect(env_name)
     session.verify_identity()
@@ -80,10 +80,10 @@ def _destroy(app: App, session: Session, progress: Progress, *, yes: bool) -> De
 
 
 def destroy_text(result: DestroyResult) -> str:
-    """The end in one line."""
+    """Return the outcome in one line."""
     if result.declined:
         return "nothing was deleted"
     if not result.deleted:
         return f"nothing to do: environment {result.environment} has no stacks"
     text = f"deleted {len(result.deleted)} stacks of {result.environment}"
-    return text + (f"; kept {len(result.kept)} resources with all that they hold" if result.kept else "")
+    return text + (f"; kept {len(result.kept)} resources with all their data" if result.kept else "")

@@ -1,4 +1,4 @@
-"""`dataops diff`: two releases, file by file."""
+"""`dataops diff`: compare two releases, file by file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DiffResult:
 @click.argument("after", required=False)
 @click.pass_obj
 def diff(app: App, /, env_name: str, before: str, after: str | None) -> None:
-    """Compare release BEFORE with AFTER (default: the one that is deployed); starts of ids are enough."""
+    """Compare release BEFORE with AFTER (default: the deployed one); the start of an id is enough."""
     store = artifacts_store(app.connect(env_name))
     later = (
         matching_release(store, after, env_name)

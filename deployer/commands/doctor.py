@@ -1,4 +1,4 @@
-"""`dataops doctor`: what is in the way of the first deployment, before it begins."""
+"""`dataops doctor`: find what would prevent the first deployment, before it begins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deployer.terminal.options import env_option, examples
 
 @dataclass(frozen=True)
 class DoctorResult:
-    """What is known of an environment's account; `ready` when nothing is in the way."""
+    """What is known of an environment's account; `ready` if there is no blocker."""
 
     environment: str
     ready: bool
@@ -28,9 +28,9 @@ class DoctorResult:
 @env_option
 @click.pass_obj
 def doctor(app: App, /, env_name: str) -> int:
-    """Look at the account of an environment: what would stop or hurt its first deployment.
+    """Check the account of an environment for what would stop its first deployment or cause trouble.
 
-    Reads only, and can be run at any time. Exit code 6: something is in the way.
+    Changes nothing and can be run at any time. Exit code 6: there is a blocker.
     """
     session = app.connect(env_name)
     session.verify_identity()
@@ -38,13 +38,13 @@ def doctor(app: App, /, env_name: str) -> int:
     result = DoctorResult(env_name, not any(check.is_blocker for check in found), tuple(found))
     app.emit(as_document(result), doctor_text(result))
     app.say(
-        f"next: dataops plan --env {env_name}" if result.ready else "next: do what the blockers say, and run it again"
+        f"next: dataops plan --env {env_name}" if result.ready else "next: fix the blockers and run this command again"
     )
     return 0 if result.ready else Refused.exit_code
 
 
 def doctor_text(result: DoctorResult) -> str:
-    """Each check with its advice, and how many there are of each level."""
+    """Return each check with its advice, and the number of checks per level."""
     lines = [line for check in result.checks for line in check.lines()]
     counts = {level: sum(check.level is level for check in result.checks) for level in Level}
     total = ", ".join(f"{count} {level.value}" for level, count in counts.items())

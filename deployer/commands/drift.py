@@ -1,4 +1,4 @@
-"""`dataops drift`: what was changed outside dataops."""
+"""`dataops drift`: find what was changed outside of dataops."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class DriftResult:
 @env_option
 @click.pass_obj
 def drift(app: App, /, env_name: str) -> int:
-    """Find what was changed outside dataops, also what CloudFormation does not look at.
+    """Find what was changed outside of dataops, including what CloudFormation does not check.
 
-    Known differences stand in dataops.yml under drift_ignore, with a reason and a last day. Exit code 3: there is drift.
+    Known differences are listed in dataops.yml under drift_ignore, with a reason and a last day. Exit code 3: drift.
     """
     session = app.connect(env_name)
     session.verify_identity()
@@ -50,12 +50,12 @@ def drift(app: App, /, env_name: str) -> int:
     result = DriftResult(env_name, any(not finding.ignored for finding in findings), findings)
     app.emit(as_document(result), drift_text(result))
     if result.drifted:
-        app.say(f"next: dataops plan --env {env_name} --revert-drift shows what a deployment with it would bring back")
+        app.say(f"next: dataops plan --env {env_name} --revert-drift shows what a deployment with it would revert")
     return DRIFTED if result.drifted else 0
 
 
 def drift_text(result: DriftResult) -> str:
-    """A line for each difference, and their number."""
+    """Return a line for each difference, and their number."""
     known = sum(bool(finding.ignored) for finding in result.findings)
     unknown = len(result.findings) - known
     head = f"{unknown} difference{'' if unknown == 1 else 's'}" if unknown else "no drift"

@@ -1,4 +1,4 @@
-"""`dataops history`: who deployed what, when, and how it ended."""
+"""`dataops history`: list who deployed what, when, and how it ended."""
 
 from __future__ import annotations
 
@@ -27,22 +27,26 @@ class HistoryResult:
 @click.command(epilog=examples("dataops history --env prod", "dataops history --env prod --limit 5 --output json"))
 @env_option
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many runs, newest first."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Show at most this many runs, newest first.",
 )
 @click.pass_obj
 def history(app: App, /, env_name: str, limit: int) -> None:
-    """List the deployments of an environment, killed ones too."""
+    """List the deployments of an environment, including killed ones."""
     runs = ledger_of(app.connect(env_name)).runs(limit)
     app.emit(as_document(HistoryResult(env_name, tuple(map(recorded_run, runs)))), history_text(runs))
 
 
 def recorded_run(run: DeployRun) -> Mapping[str, Any]:
-    """Return what was recorded at the start, under its id, and at the end; null when it has no end."""
+    """Return what was recorded at the start, under its id, and at the end; null if there is no end."""
     return {**run.start, "run": run.id, "outcome": run.outcome, "end": run.end}
 
 
 def history_text(runs: Sequence[DeployRun]) -> str:
-    """List runs for people."""
+    """Write the runs as a table."""
     if not runs:
         return "nothing was deployed yet"
     head = (

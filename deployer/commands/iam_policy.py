@@ -1,4 +1,4 @@
-"""`dataops iam-policy`: the least policy of a role, from the calls that the code makes. It is made in iam_policy.py."""
+"""`dataops iam-policy`: print the least-privilege policy of a role. It is made in deployer/security/iam_policy.py."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deployer.terminal.options import env_option, examples
 
 @dataclass(frozen=True)
 class PolicyResult:
-    """The least policy of a role in an environment, as IAM takes it."""
+    """The least-privilege policy of a role in an environment, in IAM's form."""
 
     environment: str
     role: Role
@@ -42,25 +42,25 @@ class PolicyResult:
     type=click.Choice([role.value for role in Role]),
     default=Role.DEPLOY.value,
     show_default=True,
-    help="review: look and plan. deploy: the pipeline's role. operate: also ingest, run, report, destroy.",
+    help="review: read and plan. deploy: the pipeline's role. operate: also ingest, run, report, destroy.",
 )
 @click.option(
     "--out",
     "out_dir",
     metavar="DIRECTORY",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Also write files there, each small enough for a managed policy.",
+    help="Also write files to this directory, each small enough for a managed policy.",
 )
 @click.pass_obj
 def iam_policy(app: App, env_name: str, role_name: str, out_dir: Path | None) -> None:
-    """Print the least policy of the role that runs dataops in an environment.
+    """Print the least-privilege policy of the role that runs dataops in an environment.
 
-    Calls no AWS. What CloudFormation does for dataops is allowed through CloudFormation only.
+    Calls no AWS. Actions that CloudFormation carries out for dataops are allowed through CloudFormation only.
     """
     environment, project, role = app.environment(env_name), app.project(), Role(role_name)
     result = PolicyResult(env_name, role, policy(project, environment, load_templates(project).values(), role))
     if not environment.parameters.get(BOUNDARY) and role is not Role.REVIEW:
-        app.say(f"without {BOUNDARY} in dataops.yml whoever deploys can make roles with any rights")
+        app.say(f"without {BOUNDARY} in dataops.yml the deploying role can create roles with any permissions")
     if out_dir is not None:
         out_dir.mkdir(parents=True, exist_ok=True)
         for name, part in managed_policies(result.policy).items():

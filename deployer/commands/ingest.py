@@ -1,4 +1,4 @@
-"""dataops ingest: deliver files through a real route."""
+"""dataops ingest: deliver files by one of the routes."""
 
 from __future__ import annotations
 
@@ -45,20 +45,24 @@ class IngestResult:
     type=click.Choice(list(ROUTES)),
     default="s3",
     show_default=True,
-    help="s3: as the partner, through the cross-account role. stream: one record a line onto the stream. "
+    help="s3: as the partner, with the cross-account role. stream: each line as one record of the stream. "
     "third-party: as the tool, under the file's own name. api: JSON Lines, in calls of up to 500 records. "
     "sftp: as a user of the SFTP server.",
 )
-@click.option("--user", metavar="NAME", help="With --route sftp: who logs in; the local cloud has a user of its own.")
-@click.option("--key", metavar="FILE", type=click.Path(path_type=Path), help="With --route sftp: its private key.")
+@click.option("--user", metavar="NAME", help="With --route sftp: the user; the local cloud has one of its own.")
+@click.option(
+    "--key", metavar="FILE", type=click.Path(path_type=Path), help="With --route sftp: the user's private key."
+)
 @click.option(
     "--from",
     "source",
     metavar="s3://BUCKET/PREFIX",
-    help="With --route s3 or third-party, in the place of FILEs: copy what lies there and was not copied before.",
+    help="With --route s3 or third-party, instead of FILEs: copy the objects there that were not copied before.",
 )
 @click.option("--wait", is_flag=True, help="With --route stream or api: wait until the records are in the raw bucket.")
-@click.option("--wait-seconds", type=click.IntRange(min=1), default=1200, show_default=True, help="How long at most.")
+@click.option(
+    "--wait-seconds", type=click.IntRange(min=1), default=1200, show_default=True, help="The longest time to wait."
+)
 @click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
 @click.pass_obj
 def ingest(
@@ -74,18 +78,20 @@ def ingest(
 ) -> None:
     """Deliver FILEs: JSON Lines (.json, .jsonl, .ndjson) or CSV (.csv), each plain or .gz, or Parquet (.parquet).
 
-    All files are checked first; if one of them cannot be delivered, none is. The raw bucket is append-only: by route s3,
-    the same content again on the same day is skipped. A tool's file of the same name is a new version.
+    All files are checked first; if one cannot be delivered, none is. The raw bucket is append-only: on route s3,
+    content that was already delivered on the same day is skipped. A tool's file with the same name is a new version.
     """
     if wait and route not in ON_THE_STREAM:
-        raise UsageError(f"--wait has no meaning with --route {route}", hint="files are there when the command ends")
+        raise UsageError(
+            f"--wait cannot be used with --route {route}", hint="the files have arrived when the command ends"
+        )
     if (user or key) and route != "sftp":
-        raise UsageError(f"--user and --key have no meaning with --route {route}", hint="they are of route sftp")
+        raise UsageError(f"--user and --key cannot be used with --route {route}", hint="they belong to --route sftp")
     if source is not None and (route not in PULLING or files):
-        hint = f"--from stands alone, with --route {' or '.join(PULLING)}"
-        raise UsageError("--from copies objects of a bucket, not FILEs", hint=hint)
+        hint = f"use --from without files, with --route {' or '.join(PULLING)}"
+        raise UsageError("--from copies objects from a bucket and takes no FILEs", hint=hint)
     if source is None and not files:
-        raise UsageError("nothing to deliver", hint="name files, or a bucket: --from s3://BUCKET/PREFIX")
+        raise UsageError("nothing to deliver", hint="give files, or a bucket with --from s3://BUCKET/PREFIX")
     app.environment(env_name)
     checked = checked_files(files)
     session = app.connect(env_name)
@@ -102,7 +108,7 @@ def ingest(
 
 
 def ingest_text(result: IngestResult, *, waited: bool) -> str:
-    """Say in one line what was delivered, and in one line each what was refused."""
+    """Write one line about what was delivered, and one for each refused line."""
     new = [delivery for delivery in result.files if delivery.delivered]
     if result.route in ON_THE_STREAM:
         records = sum(delivery.records or 0 for delivery in new)
@@ -112,12 +118,12 @@ def ingest_text(result: IngestResult, *, waited: bool) -> str:
         refused = [f"{file.file}:{line_text(line)}" for file in result.files for line in file.refused]
         count = f", {len(refused):,} lines refused" if refused else ""
         return "\n".join((f"{records:,} records of {len(new)} files on the stream{count}; {arrival}", *refused))
-    known = f"; {len(result.files) - len(new)} were there already" if len(new) < len(result.files) else ""
+    known = f"; {len(result.files) - len(new)} had been delivered before" if len(new) < len(result.files) else ""
     size = size_text(sum(delivery.bytes for delivery in new))
     return f"{len(new)} files delivered by route {result.route}, {size}{known}"
 
 
 def line_text(refused: RefusedLine) -> str:
-    """Say where and why, as compilers do."""
+    """Write the place and the reasons, as compilers do."""
     reasons = (f"{each.reason} ({each.field})" if each.field else each.reason for each in refused.reasons)
     return f"{refused.line}: {', '.join(reasons)}"

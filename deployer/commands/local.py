@@ -1,4 +1,4 @@
-"""``dataops local``: the local cloud's state, its end, and a fresh start.
+"""``dataops local``: show, stop or reset the local cloud.
 
 ``deploy`` starts it; nothing here talks to AWS or reads dataops.yml.
 """
@@ -22,7 +22,7 @@ from deployer.terminal.options import examples, yes_option
 
 @dataclass(frozen=True)
 class LocalStatus:
-    """Whether the local cloud runs, where its state lies, and how to reach it; null where it does not run.
+    """Whether the local cloud is running, where its state is, and how to reach it; null if it is not running.
 
     `slack` is the page of the messages that Slack would have got.
     """
@@ -58,13 +58,13 @@ class LocalReset:
 
 @click.group("local")
 def local_group() -> None:
-    """The local cloud of this checkout."""
+    """Show, stop or reset the local cloud of this checkout."""
 
 
 @local_group.command("status", epilog=examples("dataops local status", "dataops local status --output json"))
 @click.pass_obj
 def status(app: App) -> None:
-    """Say whether it runs, and where: URL, region, credentials, ports."""
+    """Show whether the local cloud is running, and its URL, region, credentials and ports."""
     found = local_status(app.project_dir)
     app.emit(as_document(found), status_text(found))
 
@@ -80,7 +80,7 @@ def local_status(project_dir: Path) -> LocalStatus:
 
 
 def api_url(project_dir: Path, endpoint: Endpoint) -> str | None:
-    """Return where the API answers; None where none is deployed."""
+    """Return the address of the API; None if none is deployed."""
     from deployer.aws.session import Access, Session  # here, and not above: no other part of this needs boto3
 
     session = Session(
@@ -94,7 +94,7 @@ def api_url(project_dir: Path, endpoint: Endpoint) -> str | None:
 
 
 def status_text(found: LocalStatus) -> str:
-    """Say how to reach it."""
+    """Write how to reach the local cloud."""
     if not found.running:
         return "the local cloud is not running; `dataops deploy --env local` starts it"
     ports = ", ".join(f"{name} {port}" for name, port in (found.ports or {}).items())
@@ -113,7 +113,7 @@ def status_text(found: LocalStatus) -> str:
 @local_group.command("stop", epilog=examples("dataops local stop"))
 @click.pass_obj
 def stop(app: App) -> None:
-    """End it; everything in it is kept."""
+    """Stop the local cloud and keep all its data."""
     result = LocalStop(local.stop(app.project_dir))
     app.emit(as_document(result), "stopped" if result.stopped else "it was not running")
 
@@ -122,7 +122,7 @@ def stop(app: App) -> None:
 @yes_option
 @click.pass_obj
 def reset(app: App, yes: bool) -> None:
-    """End it and delete everything in it."""
+    """Stop the local cloud and delete all its data."""
     result = LocalReset(app.confirm("delete all data, tables and stacks of the local cloud?", yes=yes))
     if result.reset:
         local.reset(app.project_dir)

@@ -50,16 +50,18 @@ class LogResult:
     )
 )
 @env_option
-@click.option("--job", "part", flag_value=JOB, help="The Glue job (the default): its latest run, or all since WHEN.")
+@click.option(
+    "--job", "part", flag_value=JOB, help="The Glue job (the default): its latest run, or all runs since WHEN."
+)
 @click.option("--api", "part", flag_value="api", help="The HTTP API.")
 @click.option("--validate", "part", flag_value="validate", help="The daily validation.")
 @click.option("--notify", "part", flag_value="notify", help="The alerts.")
 @click.option("--statement", "part", flag_value="statement", help="The month end.")
 @click.option("--sftp", "part", flag_value="sftp", help="The SFTP server.")
-@click.option("--crawlers", "part", flag_value="crawlers", help="What is looked at after a crawl.")
+@click.option("--crawlers", "part", flag_value="crawlers", help="The function that runs after a crawl.")
 @click.option("--run", "run_id", metavar="ID", help="A job run; default: the latest.")
-@click.option("--since", metavar="WHEN", help=f"{SINCE_HELP} Default, but for a job run: {DEFAULT_SINCE}.")
-@click.option("--follow", is_flag=True, help="Go on until the run ends, or until Ctrl-C.")
+@click.option("--since", metavar="WHEN", help=f"{SINCE_HELP} Default, except for a job run: {DEFAULT_SINCE}.")
+@click.option("--follow", is_flag=True, help="Continue until the run ends, or until Ctrl-C.")
 @timeout_option
 @click.pass_obj
 def logs(
@@ -73,16 +75,18 @@ def logs(
 ) -> None:
     """Print the log of a job run, or of another part of the lake, in order of time.
 
-    --timeout ends --follow.
+    --timeout limits --follow.
     """
     part = part or JOB
     if run_id is not None and (part != JOB or since is not None):
-        raise UsageError("--run is a run of the job, all of it", hint=f"dataops logs --env {env_name} --run {run_id}")
+        raise UsageError(
+            "--run prints the whole log of one job run", hint=f"dataops logs --env {env_name} --run {run_id}"
+        )
     if part == JOB and since is None:
         _log_of_run(app, env_name, run_id, follow, timeout or FOLLOW_SECONDS)
         return
     if follow and app.output == "json" and timeout is None:
-        raise UsageError("a log that is followed has no end, and JSON needs one", hint="--follow --timeout SECONDS")
+        raise UsageError("--follow does not end, and JSON output needs an end", hint="--follow --timeout SECONDS")
     moment = moment_since(since or DEFAULT_SINCE, utc_now())
     lake = lake_of(app.connect(env_name))
     groups = _groups_of(lake, part)
@@ -98,7 +102,7 @@ def logs(
 
 
 def _taker(app: App) -> tuple[list[str], Callable[[str], None]]:
-    """A list that takes the lines for JSON; for people they are written at once."""
+    """Return a list that collects lines for JSON, and the function that takes a line; as text, lines are written at once."""
     lines = list[str]()
     return lines, lines.append if app.output == "json" else write_lines
 
@@ -109,9 +113,9 @@ def _groups_of(lake: Lake, part: str) -> tuple[str, ...]:
     if part not in lake.log_groups:
         there = ", ".join(f"--{each}" for each in (JOB, *lake.log_groups))
         raise DataopsError(
-            f"no deployed stack names a log group of {part}",
+            f"no deployed stack has a log group for {part}",
             where=f"environment {lake.environment}",
-            hint=f"there are {there}",
+            hint=f"available: {there}",
         )
     return lake.log_groups[part]
 
@@ -137,9 +141,9 @@ def _log_of_run(app: App, env_name: str, run_id: str | None, follow: bool, timeo
 
 
 def find_logged_run(lake: Lake, run_id: str | None) -> tuple[Lake, str] | None:
-    """Return the run that is asked for with the lake of its job, else the latest daily one, None before the first.
+    """Return the requested run with the lake of its job, else the latest daily run, None before the first.
 
-    A run of reviews is found by its id only. Raises UsageError for an unknown id.
+    A run of reviews is found by its id only. Raise UsageError for an unknown id.
     """
     known = [run.id for run in recent_runs(lake)]
     if run_id is None:

@@ -1,4 +1,4 @@
-"""dataops new: a fresh project of the lakehouse's own templates, job and SQL."""
+"""dataops new: create a project from the lakehouse's own templates, job and SQL."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class NewResult:
 
 @click.command(epilog=examples("dataops new refunds", "dataops new refunds --name acme-refunds"))
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--name", metavar="NAME", help="What its stacks' names begin with; default: refunds-lake.")
+@click.option("--name", metavar="NAME", help="The first part of the stacks' names; default: refunds-lake.")
 @click.pass_obj
 def new(app: App, directory: Path, name: str | None) -> None:
-    """Make a project in DIRECTORY, which is new or empty: templates, job, SQL, functions and dataops.yml.
+    """Create a project in DIRECTORY, which must be new or empty: templates, job, SQL, functions and dataops.yml.
 
-    It deploys as it is to the local cloud. From then on the files are yours to change.
+    It can be deployed to the local cloud as it is. The files are yours to change.
     """
     if name is not None and NAME.fullmatch(name) is None:
         raise UsageError(f"'{name}' is no name of a project", hint="up to 31 of a-z, 0-9 and -, a letter first")

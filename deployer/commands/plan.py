@@ -1,4 +1,4 @@
-"""`dataops plan`: what deploy would do, all layers, before anything changes."""
+"""`dataops plan`: show what deploy would do in all stacks, before anything changes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ CHANGES_PENDING = 3
 @env_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Save the plan for dataops deploy --plan.")
 @click.option("--release", metavar="RELEASE", help="Plan a stored release instead of this checkout.")
-@click.option("--allow-replace", multiple=True, metavar="LOGICAL_ID", help="As for deploy.")
-@click.option("--recreate", multiple=True, metavar="STACK", help="As for deploy.")
-@click.option("--revert-drift", is_flag=True, help="Show what deploy --revert-drift would bring back.")
+@click.option("--allow-replace", multiple=True, metavar="LOGICAL_ID", help="As in deploy.")
+@click.option("--recreate", multiple=True, metavar="STACK", help="As in deploy.")
+@click.option("--revert-drift", is_flag=True, help="Show what deploy --revert-drift would revert.")
 @timeout_option
 @click.pass_obj
 def plan(
@@ -45,7 +45,7 @@ def plan(
     revert_drift: bool,
     timeout: float | None,
 ) -> int:
-    """Show what deploy would do, as change sets, and leave nothing behind.
+    """Show what deploy would do, as change sets, and delete these again.
 
     Exit code 0: no stack would change; 3: changes are pending; 6: a guard would refuse them.
     """

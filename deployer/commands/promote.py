@@ -1,4 +1,4 @@
-"""`dataops promote`: take the release that has proven itself in one environment to the next, byte for byte."""
+"""`dataops promote`: deploy the release that has proven itself in one environment to the next, byte for byte."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from deployer.terminal.options import env_option, examples
 
 @click.command(epilog=examples("dataops promote --env prod", "dataops promote --env prod --release 3f1c09aa --yes"))
 @env_option
-@click.option("--from", "source", metavar="NAME", help="Where it has passed; default: promotes_from in dataops.yml.")
 @click.option(
-    "--release", metavar="RELEASE", help="Insist on this release: refused when another one is deployed there now."
+    "--from", "source", metavar="NAME", help="Where the release passed; default: promotes_from in dataops.yml."
 )
+@click.option("--release", metavar="RELEASE", help="Require this release: refuse if another one is deployed there now.")
 @guard_options
 @click.pass_obj
 def promote(app: App, /, env_name: str, source: str | None, release: str | None, choices: Choices) -> int:
-    """Deploy the release that has passed in another environment.
+    """Deploy the release that passed in another environment.
 
-    Refused unless its deployment and its smoke test passed there, nothing was changed there since, and it is young enough.
+    Refused unless its deployment and smoke test passed there, nothing was changed there since, and it is recent enough.
     """
     environment = app.environment(env_name)
     source = source or environment.promotes_from
     if source is None or source == env_name:
         raise UsageError(
-            f"where does the release for {env_name} come from?", hint="--from NAME, or promotes_from in dataops.yml"
+            f"it is not known where the release for {env_name} comes from",
+            hint="--from NAME, or promotes_from in dataops.yml",
         )
     from_session, session = app.connect(source), app.connect(env_name)
     from_session.verify_identity()
@@ -47,7 +48,7 @@ def promote(app: App, /, env_name: str, source: str | None, release: str | None,
     current = evidence.current
     assert current is not None and current.smoke is not None  # else there is a reason to refuse
     proven = fetch_release(artifacts_store(from_session), current.release)
-    app.say(f"release {short(proven.id)} passed in {source}; every hash of its {len(proven.files)} files is right")
+    app.say(f"release {short(proven.id)} passed in {source}; the hashes of its {len(proven.files)} files are correct")
     request = DeployRequest(
         "promote",
         notes={

@@ -56,18 +56,16 @@ class QueryOutput:
 @env_option
 @click.argument("sql")
 @click.option("--format", "form", type=click.Choice(list(RENDERERS)), help="Default: table, paged on a terminal.")
-@click.option("--csv-safe", is_flag=True, help="With --format csv: formulas in texts become text in spreadsheets.")
-@click.option(
-    "--max-bytes", type=click.IntRange(min=0), metavar="N", help="Stop when more than so many bytes were scanned."
-)
+@click.option("--csv-safe", is_flag=True, help="With --format csv: formulas in values become text in spreadsheets.")
+@click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="Stop when more than N bytes were scanned.")
 @click.pass_obj
 def query(app: App, env_name: str, sql: str, form: str | None, csv_safe: bool, max_bytes: int | None) -> None:
-    """Run SQL that reads the live tables, and print its rows, the bytes it scanned and what that costs.
+    """Run SQL that reads the live tables, and print its rows, the bytes scanned and the cost.
 
-    SQL is one statement in quotes, or - for what comes on stdin. The workgroup's own limit of bytes holds as well.
+    SQL is one statement in quotes, or - to read it from stdin. The workgroup's own limit of bytes applies as well.
     """
     if csv_safe and form != "csv":
-        raise UsageError("--csv-safe has a meaning for CSV only", hint="--format csv --csv-safe")
+        raise UsageError("--csv-safe is for CSV only", hint="--format csv --csv-safe")
     statement = checked_sql(sys.stdin.read() if sql == "-" else sql)
     lake = lake_of(app.connect(env_name))
     result = ask(app, lake, statement, max_bytes)

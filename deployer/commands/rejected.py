@@ -28,7 +28,7 @@ DEFAULT_LIMIT = 100
 
 @dataclass(frozen=True)
 class RejectedResult:
-    """The newest rejected records that were asked for; `total` counts those that are not shown as well."""
+    """The newest of the requested rejected records; `total` also counts those that are not shown."""
 
     env: str
     reason: str | None
@@ -46,16 +46,16 @@ class RejectedResult:
     )
 )
 @env_option
-@click.option("--reason", metavar="REASON", help="Only records rejected for this reason, among others.")
-@click.option("--since", metavar="WHEN", help=f"Only records that arrived since then: {SINCE_HELP}")
+@click.option("--reason", metavar="REASON", help="Only records rejected for this reason (and possibly others).")
+@click.option("--since", metavar="WHEN", help=f"Only records that arrived since WHEN: {SINCE_HELP}")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True, help="Show at most so many."
+    "--limit", type=click.IntRange(min=1), default=DEFAULT_LIMIT, show_default=True, help="Show at most this many."
 )
 @click.pass_obj
 def rejected(app: App, env_name: str, reason: str | None, since: str | None, limit: int) -> None:
-    """Show rejected records, newest arrivals first: where each one is, its reasons and its raw text.
+    """Show rejected records, newest arrivals first, with their location, reasons and raw text.
 
-    A record that a replay has repaired is no longer among them.
+    Records that a replay has repaired are no longer shown.
     """
     moment = moment_since(since, utc_now()) if since is not None else None
     if reason is not None:

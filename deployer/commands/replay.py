@@ -1,4 +1,4 @@
-"""dataops replay: judge rejected records again, after the job or its settings were mended."""
+"""dataops replay: validate rejected records again, after a fix of the job or its settings."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ from deployer.terminal.options import env_option, examples
 )
 @env_option
 @click.option("--reason", metavar="REASON", help="Only records rejected for this reason, as in rejected.reasons.")
-@click.option("--delivery-errors", is_flag=True, help="Put onto the stream again what Firehose could not deliver.")
+@click.option(
+    "--delivery-errors", is_flag=True, help="Put the records that Firehose could not deliver onto the stream again."
+)
 @click.pass_obj
 def replay(app: App, env_name: str, reason: str | None, delivery_errors: bool) -> None:
-    """Judge rejected records again: their raw objects are read once more under the deployed job.
+    """Validate rejected records again: the deployed job reads their raw objects once more.
 
     The totals change by exactly what is no longer rejected. With --delivery-errors, records that Firehose could not
-    deliver go onto the stream again, each object of them once.
+    deliver are put onto the stream again, each object once.
     """
     if delivery_errors:
         if reason is not None:
-            raise UsageError("--reason has no meaning with --delivery-errors", hint="leave out one of them")
+            raise UsageError("--reason cannot be used with --delivery-errors", hint="leave out one of them")
         result = ReplayedDeliveries(env_name, tuple(deliver_again(lake_of(app.connect(env_name)), app.say)))
         app.emit(as_document(result), redelivery_text(result))
         return
@@ -54,8 +56,8 @@ class ReplayedDeliveries:
 
 
 def redelivery_text(result: ReplayedDeliveries) -> str:
-    """Say in one line what was delivered again."""
+    """Write one line about what was delivered again."""
     if not result.objects:
-        return "there is nothing that Firehose could not deliver"
+        return "there are no records that Firehose could not deliver"
     records = sum(each.records for each in result.objects)
     return f"{records:,} records of {len(result.objects)} objects on the stream again"

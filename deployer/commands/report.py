@@ -52,18 +52,18 @@ class ReportResult:
     "--csv-safe", is_flag=True, help="With --format csv: formulas in customer ids become text in spreadsheets."
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page for finance to this file.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write the finance page to this file.")
 @click.pass_obj
 def report(
     app: App, env_name: str, month: str | None, form: str | None, csv_safe: bool, out: Path | None, html: Path | None
 ) -> None:
-    """Print the total refund per customer, of all time or of one month.
+    """Print the total refund per customer, for all time or for one month.
 
     Voided transactions and refunds in the month of their purchase are left out.
     """
     month = checked_month(month) if month is not None else None
     if csv_safe and form != "csv":
-        raise UsageError("--csv-safe has a meaning for CSV only", hint="--format csv --csv-safe")
+        raise UsageError("--csv-safe is for CSV only", hint="--format csv --csv-safe")
     app.environment(env_name)
     require_folder(out)
     require_folder(html)
@@ -89,7 +89,7 @@ def report(
 
 
 def why_empty(lake: Lake, found: RefundReport) -> str:
-    """Say why a report has no rows: nothing was loaded yet, or there is nothing to report."""
+    """Explain why a report has no rows: nothing was loaded yet, or there is nothing to report."""
     if not recorded_runs(lake, lake.live):
         return f"the report is empty: no run has loaded anything yet; next: dataops run --env {lake.environment}"
     return f"the report is empty: no customer has {found.title}"

@@ -1,4 +1,4 @@
-"""`dataops review`: one Markdown page for the person who approves a release."""
+"""`dataops review`: write one Markdown page for the person who approves a release."""
 
 from __future__ import annotations
 
@@ -59,10 +59,8 @@ class ReviewResult:
 )
 @env_option
 @click.option("--against", required=True, metavar="NAME", help="The environment that the release would go to.")
-@click.option(
-    "--month", metavar="YYYY-MM", help="The month that both jobs rebuild; without it the latest with refunds."
-)
-@click.option("--rebuild/--no-rebuild", default=True, help="Whether to rebuild a month when the job has changed.")
+@click.option("--month", metavar="YYYY-MM", help="The month that both jobs rebuild; default: the latest with refunds.")
+@click.option("--rebuild/--no-rebuild", default=True, help="Rebuild a month if the job has changed.")
 @timeout_option
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the page to a file.")
 @click.pass_obj
@@ -76,9 +74,9 @@ def review(
     timeout: float | None,
     out: Path | None,
 ) -> None:
-    """Write the page: what changed file by file, the plan of the target with its IAM section, verdicts, and the numbers.
+    """Write the page: what changed file by file, the plan of the target with its IAM section, verdicts, and the figures.
 
-    The numbers are the refund report under both releases' SQL, and one month rebuilt by both releases' jobs into the
+    The figures are the refund report with both releases' SQL, and one month rebuilt by both releases' jobs into the
     side tables of the smoke test; live tables are only read.
     """
     require_folder(out)
@@ -94,7 +92,7 @@ def review(
 
 
 def review_result(found: Review) -> ReviewResult:
-    """Return the facts of the page as JSON has them."""
+    """Return the facts of the page for JSON."""
     return ReviewResult(
         environment=found.source,
         against=found.target,

@@ -18,7 +18,9 @@ from deployer.terminal.options import env_option, examples
 
 @click.command(epilog=examples("dataops rollback --env prod", "dataops rollback --env prod --to 3f1c09aa --yes"))
 @env_option
-@click.option("--to", "release", metavar="RELEASE", help="The release; default: the last good one before the current.")
+@click.option(
+    "--to", "release", metavar="RELEASE", help="The release; default: the last good one before the current one."
+)
 @guard_options
 @click.pass_obj
 def rollback(app: App, /, env_name: str, release: str | None, choices: Choices) -> int:

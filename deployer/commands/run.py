@@ -1,4 +1,4 @@
-"""dataops run: start the Glue job, follow it, print its counts."""
+"""dataops run: start the Glue job, follow it and print its counts."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from deployer.terminal.progress import progress_of
 )
 @env_option
 @click.option("--full-refresh", is_flag=True, help="Rebuild every table from all raw files.")
-@click.option("--from", "from_month", metavar="YYYY-MM", help="Rebuild the months from this one on, with --to.")
+@click.option("--from", "from_month", metavar="YYYY-MM", help="The first month to rebuild; requires --to.")
 @click.option("--to", "to_month", metavar="YYYY-MM", help="The last month to rebuild.")
 @click.pass_obj
 def run(app: App, env_name: str, full_refresh: bool, from_month: str | None, to_month: str | None) -> None:
-    """Load new raw files into the base tables: start the job, follow it, print what it counted."""
+    """Load new raw files into the base tables: start the job, follow it and print its counts."""
     arguments = load_arguments(full_refresh=full_refresh, from_month=from_month, to_month=to_month)
     done = load_watched(app, env_name, arguments)
     app.say(f"next: dataops report --env {env_name}")
@@ -37,7 +37,7 @@ def run(app: App, env_name: str, full_refresh: bool, from_month: str | None, to_
 
 
 def load_watched(app: App, env_name: str, arguments: Mapping[str, str]) -> Load:
-    """Run the job, and show what it does while it does it; with -v its whole log."""
+    """Run the job and show its progress; with -v its whole log."""
     lake, progress = lake_of(app.connect(env_name)), progress_of(app)
     watcher = Watcher(
         say=lambda text: progress(Said(text)),

@@ -1,4 +1,4 @@
-"""dataops sample: make sample transactions with the known answer."""
+"""dataops sample: create sample transactions with a known answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deployer.terminal.options import examples
 
 @dataclass(frozen=True)
 class SampleResult:
-    """Where the raw files are, how many, and what the job must count; the known answer lies in a file of its own."""
+    """Where the raw files are, how many, and what the job must count; the known answer is in a separate file."""
 
     folder: Path
     answer: Path
@@ -36,22 +36,24 @@ class SampleResult:
     "folder",
     required=True,
     type=click.Path(path_type=Path),
-    help="The folder of the raw files; the answer goes beside it, into FOLDER.answer.json.",
+    help="The folder for the raw files; the answer is written beside it, to FOLDER.answer.json.",
 )
-@click.option("--transactions", type=click.IntRange(min=1), default=1000, show_default=True, help="How many.")
-@click.option("--months", type=click.IntRange(min=1), default=12, show_default=True, help="Over how many months.")
+@click.option(
+    "--transactions", type=click.IntRange(min=1), default=1000, show_default=True, help="The number of transactions."
+)
+@click.option("--months", type=click.IntRange(min=1), default=12, show_default=True, help="The number of months.")
 @click.option("--end", default=DEFAULT_END, show_default=True, metavar="YYYY-MM", help="The last month.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another seed makes other transactions.")
+@click.option("--seed", type=int, default=1, show_default=True, help="A different seed gives different transactions.")
 @click.pass_obj
 def sample(app: App, folder: Path, transactions: int, months: int, end: str, seed: int) -> None:
-    """Make raw files with purchases, refunds and voids, and the refund report that must come out of them.
+    """Create raw files with purchases, refunds and voids, and the refund report that they must lead to.
 
-    The same options make the same files, byte for byte. On top of the transactions come duplicates, older versions
+    The same options create identical files. In addition to the transactions, there are duplicates, older versions
     and bad records, as real senders deliver them.
     """
     made = Sample(transactions=transactions, months=months, seed=seed, end=end)
     if made.calendar.end > datetime.now(UTC).timestamp() + 86_400:
-        app.say(f"warning: {end} is not over: the job rejects transactions that are dated after tomorrow")
+        app.say(f"warning: {end} is not over: the job rejects transactions dated after tomorrow")
     written = write_sample(made, folder)
     result = SampleResult(folder, answer_path(folder), len(written["files"]), written["counts"])
     size = sum((folder / name).stat().st_size for name in written["files"])
@@ -61,7 +63,7 @@ def sample(app: App, folder: Path, transactions: int, months: int, end: str, see
 
 
 def sample_text(result: SampleResult) -> str:
-    """Say what the records are, and where the answer is."""
+    """Describe the records, and where the answer is."""
     counts = result.counts
     return (
         f"{counts['read']:,} records: {counts['kept']:,} to keep, {counts['duplicate']:,} duplicates, "

@@ -1,4 +1,4 @@
-"""dataops secret: put a secret's value in; nothing shows one."""
+"""dataops secret: set the value of a secret; no command shows one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SecretSet:
 
 @click.group("secret")
 def secret_group() -> None:
-    """Secrets of an environment, which stand in no file."""
+    """Set the secrets of an environment, which are stored in no file."""
 
 
 @secret_group.command(
@@ -40,9 +40,9 @@ def secret_group() -> None:
 @click.argument("name")
 @click.pass_obj
 def set_secret(app: App, env_name: str, name: str) -> None:
-    """Read a value from stdin and make it the current one of NAME.
+    """Read a value from stdin and make it the current value of NAME.
 
-    slack-webhook: the address of Slack's incoming webhook, to which alerts are told.
+    slack-webhook: the address of Slack's incoming webhook, which receives the alerts.
     """
     secret = secret_named(name)
     app.environment(env_name)
@@ -55,7 +55,7 @@ def set_secret(app: App, env_name: str, name: str) -> None:
 
 
 def _read() -> str:
-    """The value: typed unseen in a terminal, else all of stdin."""
+    """Return the value: typed invisibly on a terminal, else all of stdin."""
     if sys.stdin.isatty():
         return str(click.prompt("value", hide_input=True, err=True))
     return sys.stdin.read()

@@ -1,4 +1,4 @@
-"""``dataops sftp``: the users of the SFTP route, which dataops.yml declares."""
+"""``dataops sftp``: manage the users of the SFTP route, which dataops.yml declares."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SftpUserAdded:
 
 @click.group("sftp")
 def sftp_group() -> None:
-    """The users of the SFTP route."""
+    """Manage the users of the SFTP route."""
 
 
 @sftp_group.command("add-user", epilog=examples("dataops sftp add-user --env uat acme --key acme_ed25519.pub"))
@@ -35,9 +35,9 @@ def sftp_group() -> None:
 @click.argument("name", metavar="NAME")
 @click.pass_obj
 def add_user(app: App, env_name: str, key: Path, name: str) -> None:
-    """Write user NAME with its public key into dataops.yml; the next deployment creates it.
+    """Write user NAME and its public key to dataops.yml; the next deployment creates the user.
 
-    The key's comment is left out. A user that is there gets one key more.
+    The key's comment is left out. A user that already exists gets an additional key.
     """
     from deployer.project.config import CONFIG_FILE
     from deployer.project.edit import with_sftp_user
@@ -51,18 +51,20 @@ def add_user(app: App, env_name: str, key: Path, name: str) -> None:
         write_file(file, after)
     result = SftpUserAdded(env_name, name, after != before)
     app.say(f"next: dataops deploy --env {env_name}")
-    done = f"user {name} is written into {CONFIG_FILE}" if result.added else f"user {name} has this key already"
+    done = f"user {name} was written to {CONFIG_FILE}" if result.added else f"user {name} already has this key"
     app.emit(as_document(result), done)
 
 
 def read_key(path: Path) -> str:
-    """Return type and content of the one public key in a file. Raises UsageError for anything else."""
+    """Return type and content of the one public key in a file. Raise UsageError for anything else."""
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}", hint="--key names a .pub file") from error
+        raise UsageError(f"{path}: cannot be read: {error}", hint="--key takes a .pub file") from error
     if "PRIVATE KEY" not in text and len(text.splitlines()) != 1:
-        raise UsageError(f"{path}: has {len(text.splitlines())} lines, a public key is one", hint="name a .pub file")
+        raise UsageError(
+            f"{path}: has {len(text.splitlines())} lines, but a public key is one line", hint="give a .pub file"
+        )
     if problem := problem_of_key(text):
-        raise UsageError(f"{path}: {problem}", hint="ssh-keygen -t ed25519 -f acme_ed25519 makes a pair")
+        raise UsageError(f"{path}: {problem}", hint="ssh-keygen -t ed25519 -f acme_ed25519 creates a key pair")
     return " ".join(text.split()[:2])

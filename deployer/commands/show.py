@@ -1,4 +1,4 @@
-"""`dataops show`: one release, its files, and where and how it was deployed."""
+"""`dataops show`: show one release, its files, and where and how it was deployed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ShowResult:
 @click.argument("release", required=False)
 @click.pass_obj
 def show(app: App, /, env_name: str, release: str | None) -> None:
-    """Show RELEASE (or the start of its id); default: the one that is deployed."""
+    """Show RELEASE, or the start of its id; default: the deployed one."""
     store = artifacts_store(app.connect(env_name))
     ledger = Ledger(store, env_name)
     current = ledger.current()
@@ -51,7 +51,7 @@ def show(app: App, /, env_name: str, release: str | None) -> None:
 
 
 def deployed_release(current: Current | None, env_name: str) -> str:
-    """Return the release that is recorded as deployed. Raises DataopsError when none is."""
+    """Return the release that is recorded as deployed. Raise DataopsError if there is none."""
     if current is None:
         raise DataopsError(f"nothing is recorded as deployed in {env_name}", hint=f"dataops deploy --env {env_name}")
     return current.release

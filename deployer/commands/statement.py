@@ -1,4 +1,4 @@
-"""dataops statement: issue the report of a month, and look at what was issued."""
+"""dataops statement: issue the report of a month, and show what was issued."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class ChangesResult(StatementChanges, OfEnvironment):
     """What changed since a statement, by customer and by refund."""
 
 
-month_option = click.option("--month", metavar="YYYY-MM", help="Default: the month that was issued last.")
+month_option = click.option("--month", metavar="YYYY-MM", help="The month; default: the last one issued.")
 
 
 @click.group()
 def statement() -> None:
-    """Month end: issue a month's report as a statement, and see what was issued."""
+    """Issue a month's report as a statement, and show issued statements."""
 
 
 @statement.command(
@@ -65,18 +65,18 @@ def statement() -> None:
     ),
 )
 @env_option
-@click.option("--month", metavar="YYYY-MM", help="Default: the month before the current one.")
-@click.option("--override", metavar="REASON", help="Issue although blocking checks fail; the reason is kept.")
+@click.option("--month", metavar="YYYY-MM", help="The month; default: the one before the current month.")
+@click.option("--override", metavar="REASON", help="Issue even if blocking checks fail; the reason is stored.")
 @click.pass_obj
 def issue_command(app: App, env_name: str, month: str | None, override: str | None) -> None:
-    """Issue the report of a month as a statement, which never changes again.
+    """Issue a month's report as a statement, which never changes.
 
-    The blocking checks run first. Refused (exit code 6) when one fails, when the month is not over or has its statement,
-    and when another month comes first. What changed in earlier months since they were issued is carried as adjustments.
+    The blocking checks run first. Refused (exit code 6) if one fails, if the month is not over or has its statement,
+    or if another month must be issued first. Changes in earlier months since they were issued are carried as adjustments.
     """
     app.command = "statement issue"
     if override is not None and not override.strip():
-        raise UsageError("--override needs a reason", hint="it is kept with the statement")
+        raise UsageError("--override needs a reason", hint="it is stored with the statement")
     month = checked_month(month) if month is not None else None
     checks = checks_of(app.project().directory)
     session = app.connect(env_name)
@@ -94,7 +94,7 @@ def list_command(app: App, env_name: str) -> None:
     app.command = "statement list"
     lines = list_statements(lake_of(app.connect(env_name)))
     if not lines:
-        app.say(f"no statement is issued; next: dataops statement issue --env {env_name}")
+        app.say(f"no statement has been issued; next: dataops statement issue --env {env_name}")
     app.emit(as_document(StatementsResult(env_name, lines)), "\n".join(map(summary_line, lines)))
 
 
@@ -115,9 +115,9 @@ def show_command(app: App, env_name: str, month: str | None) -> None:
 @month_option
 @click.pass_obj
 def changes_command(app: App, env_name: str, month: str | None) -> None:
-    """List what changed since a statement was issued: by customer, and the refunds that did it.
+    """List what changed since a statement was issued, by customer and by refund.
 
-    It compares all months up to the statement's. What later statements have not carried, the next one will.
+    All months up to the statement's are compared. The next statement will carry what later statements have not.
     """
     app.command = "statement changes"
     month = checked_month(month) if month is not None else None

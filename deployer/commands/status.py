@@ -1,4 +1,4 @@
-"""`dataops status`: the release and the stacks of an environment as they are now, its alarms, and when the job runs next."""
+"""`dataops status`: show the release and the stacks of an environment, its alarms, and when the job runs next."""
 
 from __future__ import annotations
 
@@ -85,18 +85,18 @@ class StatusResult:
     "--watch",
     type=click.FloatRange(min=1),
     metavar="SECONDS",
-    help="Look again every so many seconds, until Ctrl-C.",
+    help="Refresh every SECONDS until Ctrl-C.",
 )
 @click.pass_obj
 def status(app: App, /, env_name: str, watch: float | None) -> None:
-    """Show the release, its verdict, every stack, what to do about a stuck one, who holds the lock, and what has arrived.
+    """Show the release and its verdict, every stack, how to get out of a stuck one, the lock, and what has arrived.
 
-    What has arrived is told by route, as the job has read it, with what waits to be renamed, what the API took and refused,
-    and what lies in the raw bucket that no route owns.
-    Below stand when the schedule runs the job next, and the alarms that are on.
+    Arrivals are shown by route, as far as the job has read them, with files that wait to be renamed, what the API accepted
+    and refused, and objects in the raw bucket that belong to no route.
+    The next scheduled run of the job and the active alarms follow.
     """
     if watch and app.output == "json":
-        raise UsageError("--watch is for people: --output json prints one object and ends")
+        raise UsageError("--watch cannot be used with --output json, which prints one object and ends")
     session = app.connect(env_name)
     if not watch:
         result = look(session)
@@ -110,7 +110,7 @@ def status(app: App, /, env_name: str, watch: float | None) -> None:
 
 
 def look(session: Session) -> StatusResult:
-    """Return how an environment stands now."""
+    """Return the current state of an environment."""
     evidence, environment = evidence_of(session, 0, None), session.environment.name
     outputs = outputs_of(evidence.states, {stack: spec.outputs for stack, spec in session.project.stacks.items()})
     lake, now, schedule = _lake(session, outputs), utc_now(), outputs.get(SCHEDULE_OUTPUT)
@@ -135,7 +135,7 @@ def _lake(session: Session, outputs: Mapping[str, str]) -> Lake | None:
 
 
 def stack_status(stack: str, state: StackState | None, current: Current | None) -> StackStatus:
-    """Return what is said of a stack, by its state in CloudFormation and the ledger's record."""
+    """Return the status of a stack from its state in CloudFormation and the ledger's record."""
     record, way_out = current.stacks.get(stack) if current else None, row_of(state.status if state else None).way_out
     if state is None:
         return StackStatus(stack, None, "not deployed", None, "", as_recorded=False, way_out=way_out)
@@ -144,7 +144,7 @@ def stack_status(stack: str, state: StackState | None, current: Current | None) 
 
 
 def status_lines(result: StatusResult) -> Iterator[str]:
-    """Say it for people."""
+    """Write the status as text."""
     yield _head(result)
     for stack in result.stacks:
         changed = result.current is not None and stack.name is not None and not stack.as_recorded
@@ -167,20 +167,20 @@ def status_lines(result: StatusResult) -> Iterator[str]:
 
 
 def arrival_lines(arrivals: Arrivals, environment: str) -> Iterator[str]:
-    """Say what has arrived, and what needs somebody's eye."""
-    yield "arrived, as far as the job has read it:"
+    """Write what has arrived, and what needs attention."""
+    yield "arrivals, as far as the job has read them:"
     for each in arrivals.routes:
         last = f"last {each.last_arrival}" if each.last_arrival else "nothing yet"
         counts = f"{each.files:>8,} files {each.records:>12,} records {each.rejected:>9,} rejected"
         yield f"  {each.route:<16} {counts}  {last}"
         for key in each.waiting[:WAITING_SHOWN]:
-            yield f"  {'':<16} waits until its sender renames it: {printable(key)}"
+            yield f"  {'':<16} waits for its sender to rename it: {printable(key)}"
         if (more := len(each.waiting) - WAITING_SHOWN) > 0:
             yield f"  {'':<16} and {more:,} more wait"
     if arrivals.api:
         yield api_line(arrivals.api)
     for key in arrivals.unowned:
-        yield f"  no route owns {printable(key)} in the raw bucket"
+        yield f"  {printable(key)} in the raw bucket belongs to no route"
     if arrivals.delivery_errors:
         yield f"  {arrivals.delivery_errors:,} objects that Firehose could not deliver"
         yield f"  {'':<16} -> dataops replay --env {environment} --delivery-errors"

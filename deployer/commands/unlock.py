@@ -1,4 +1,4 @@
-"""`dataops unlock`: remove the lock that a killed run left behind, after saying whose it is."""
+"""`dataops unlock`: remove the lock that a killed run left behind, after showing whose it is."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def unlock(app: App, /, env_name: str, yes: bool) -> int:
         return 0
     owner, etag = held
     app.say(f"environment {env_name} is locked by {owner.describe(time.time())}")
-    if not app.confirm("remove this lock? a run that is alive will stop", yes=yes):
-        app.emit(as_document(UnlockResult(env_name, declined=True)), "the lock stays")
+    if not app.confirm("remove this lock? its run will stop if it is still active", yes=yes):
+        app.emit(as_document(UnlockResult(env_name, declined=True)), "the lock was not removed")
         return 6
     if not lock.release(etag):
-        raise Refused("the lock has changed hands meanwhile", hint="look again before you remove it")
+        raise Refused("the lock has a new owner by now", hint="check the owner before you remove it")
     result = UnlockResult(env_name, unlocked=True, run=owner.run)
     app.emit(as_document(result), f"removed the lock of run {owner.run}")
     return 0

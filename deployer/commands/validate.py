@@ -1,4 +1,4 @@
-"""`dataops validate`: every check that needs no AWS. The checks are in validation.py."""
+"""`dataops validate`: run every check that needs no AWS. The checks are in deployer/validation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from deployer.validation.validate import validate_project
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write the checks as JUnit XML, for CI.",
 )
-@click.option("--strict", is_flag=True, help="Fail on warnings and on checks that could not be made, too.")
+@click.option("--strict", is_flag=True, help="Also fail on warnings and on checks that could not be made.")
 @click.pass_obj
 def validate(app: App, junit_file: Path | None, strict: bool) -> int:
     """Check dataops.yml, the templates (cfn-lint), their wiring, the values, the artifacts, SQL and Python.

@@ -1,4 +1,4 @@
-"""Deployments put together over a session: a plan, a release taken back after it was found wrong, and which one that is."""
+"""Deployments composed over a session: a plan, the rollback of a release that was found wrong, and which one to return to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plan_target(
     say: Callable[[str], None],
     deadline: Deadline | None = None,
 ) -> Plan:
-    """Plan a target, and leave no change set behind, also when it is interrupted."""
+    """Plan a target and leave no change set behind, even when interrupted."""
     pauses = Pauses(deadline=deadline)
     ports = ports_of(session, Lines(say), pauses, with_smoke=False)
     deployment = Deployment(ports, target, DeployRequest(options=options))
@@ -55,7 +55,7 @@ def last_good_release(session: Session, before: str | None = None) -> str:
 
 
 def commit_of_release(session: Session, release: str) -> str:
-    """The commit that a release was built from, as its last deployment recorded it."""
+    """Return the commit that a release was built from, as its last deployment recorded it."""
     found = (run.start.get("commit") for run in ledger_of(session).runs() if run.start.get("release") == release)
     return str(next(filter(None, found), ""))
 

@@ -1,4 +1,4 @@
-"""What an environment is, asked through a session: its stacks, its artifacts bucket, its ledger, its lock, its targets."""
+"""The state of an environment, read through a session: its stacks, artifacts bucket, ledger, lock and targets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def store_of(session: Session, bucket: str) -> S3RecordStore:
 
 
 def stack_names(session: Session) -> dict[str, str]:
-    """The names in CloudFormation of the stacks of dataops.yml."""
+    """Return the names in CloudFormation of the stacks of dataops.yml."""
     project, environment = session.project, session.environment
     return {stack: stack_name(project.name, environment.name, stack) for stack in project.stacks}
 
@@ -42,12 +42,12 @@ def stack_states(session: Session) -> dict[str, StackState | None]:
 
 
 def lake_of(session: Session) -> Lake:
-    """The deployed lake. Raises DataopsError when the environment is not deployed, or its stacks lack an output."""
+    """Return the deployed lake. Raise DataopsError if the environment is not deployed or its stacks lack an output."""
     return lake_from(session.environment.name, stack_outputs(session), session.client)
 
 
 def stack_outputs(session: Session) -> dict[str, str]:
-    """All outputs of the environment's deployed stacks, after the renames of dataops.yml."""
+    """Return all outputs of the environment's deployed stacks, after the renames of dataops.yml."""
     name, states = session.environment.name, stack_states(session)
     missing = [stack for stack, state in states.items() if state is None or state.status == "REVIEW_IN_PROGRESS"]
     if missing:
@@ -59,7 +59,7 @@ def stack_outputs(session: Session) -> dict[str, str]:
 
 
 def artifacts_store(session: Session) -> S3RecordStore:
-    """The artifacts bucket of an environment. Raises DataopsError when it is not deployed."""
+    """Return the artifacts bucket of an environment. Raise DataopsError if it is not deployed."""
     cloud, environment = cloud_of(session), session.environment
     bucket = artifacts_bucket(cloud.describe(name) for name in stack_names(session).values())
     if bucket is None:
@@ -74,29 +74,29 @@ def ledger_of(session: Session) -> Ledger:
 
 
 def deployed_release(session: Session) -> str:
-    """The id of the release that is deployed now, empty when none is recorded."""
+    """Return the id of the release that is deployed now; empty if none is recorded."""
     current = ledger_of(session).current()
     return current.release if current else ""
 
 
 def release_target(session: Session, release: Release) -> Target:
-    """A release as it would be deployed to the session's environment."""
+    """Return a release as it would be deployed to the session's environment."""
     return target_of(session.project, session.environment, release)
 
 
 def built_target(session: Session) -> Target:
-    """What the checkout would deploy."""
+    """Return what the checkout would deploy."""
     return release_target(session, build_release(session.project))
 
 
 def stored_target(session: Session, release: str) -> Target:
-    """A release of the environment's artifacts bucket, by the start of its id."""
+    """Return a release of the environment's artifacts bucket, by the start of its id."""
     store = artifacts_store(session)
     return release_target(session, fetch_release(store, matching_release(store, release, session.environment.name)))
 
 
 def evidence_of(session: Session, max_age_days: int, wanted: str | None) -> Evidence:
-    """What an environment can prove about its release."""
+    """Return what an environment can prove about its release."""
     name, states = session.environment.name, stack_states(session)
     bucket = artifacts_bucket(states.values())
     current = Ledger(store_of(session, bucket), name).current() if bucket else None
@@ -104,7 +104,7 @@ def evidence_of(session: Session, max_age_days: int, wanted: str | None) -> Evid
 
 
 def lock_owner(session: Session, evidence: Evidence) -> Owner | None:
-    """Who holds the environment's lock now."""
+    """Return the current holder of the environment's lock."""
     bucket = artifacts_bucket(evidence.states.values())
     held = EnvironmentLock(store_of(session, bucket), session.environment.name).owner() if bucket else None
     return held[0] if held else None

@@ -1,4 +1,4 @@
-"""The examination of an account, put together over a session: for `doctor`, and before a first deployment."""
+"""The examination of an account, composed over a session: for `doctor`, and before a first deployment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def examination(session: Session, target: Target) -> Callable[[], list[Check]]:
-    """A function that looks at the account now."""
+    """Return a function that checks the account as it is now."""
 
     def run() -> list[Check]:
         found = list[Check]()
@@ -24,7 +24,7 @@ def examination(session: Session, target: Target) -> Callable[[], list[Check]]:
             states = stack_states(session)
         except Denied as denied:  # nothing is known of the stacks: the questions are those of an empty account
             states = dict.fromkeys(stack_names(session))
-            found.append(warning("stacks", f"could not be looked at: {denied.message}", denied.hint or ""))
+            found.append(warning("stacks", f"could not be checked: {denied.message}", denied.hint or ""))
         return [*found, *examine(Patient(target, states, session.client, session.available_regions))]
 
     return run

@@ -1,4 +1,4 @@
-"""Which adapter stands behind which port of a deployment, and the signals that stop a run in order."""
+"""The adapters for the ports of a deployment, and the signals that stop a run in an orderly way."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
 
 @contextmanager
 def stoppable(pauses: Pauses) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM ends the run at the next pause, with everything cleared up; the second ends it at once.
+    """End the run at the next pause, cleanly, on the first Ctrl-C or SIGTERM, and at once on the second.
 
     The interruption carries the exit code that the shell gives to a process that ended by the signal.
     """

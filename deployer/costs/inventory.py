@@ -1,4 +1,4 @@
-"""What an environment would have, as far as it is billed: read from dataops.yml and the templates, without asking AWS."""
+"""What an environment would have that is billed, read from dataops.yml and the templates without calling AWS."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Inventory:
     sql_checks: int
 
     def has(self, resource_type: str) -> bool:
-        """Whether there is such a resource."""
+        """Return whether there is such a resource."""
         return self.resources.get(resource_type, 0) > 0
 
 
 def take_inventory(project: Project, environment: Environment) -> Inventory:
-    """Return what the checkout would deploy to an environment. Raises ConfigError for a template that cannot be read."""
+    """Return what the checkout would deploy to an environment. Raise ConfigError if a template cannot be read."""
     counts: Counter[str] = Counter()
     values: dict[str, Any] = {}
     for wiring in wire(project, load_templates(project), environment).stacks.values():

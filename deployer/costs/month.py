@@ -1,6 +1,6 @@
 """A month's bill: what an environment has and what arrives, by this repository's figures, at the prices of the table.
 
-A pure function. Every figure names the benchmark that measured it; what nobody measured is an assumption and is said.
+A pure function. Every figure names the benchmark that measured it; what was not measured is a stated assumption.
 """
 
 from __future__ import annotations
@@ -108,15 +108,15 @@ class _Month:
         yield from self._standing()
 
     def assumptions(self) -> Iterator[str]:
-        yield "one run of the job a day, as if Glue's two workers were the two cores of the benchmark"
-        yield f"{FILES_A_DAY} files a day where files arrive, one every {self._buffer_seconds} s from the stream"
-        yield "each day one report of all time and one of a month"
-        yield "each day one validation, whose checks each read as much as the report of all time does of three months"
-        yield f"a crawl takes {CRAWL_DPUS} DPUs and no longer than the least that is billed"
-        yield "a FLEX job at the price that it has up to Glue 5.1"
-        yield "metrics of the checks as if they were sent every hour, and no others"
+        yield "one run of the job a day, assuming that Glue's two workers match the two cores of the benchmark"
+        yield f"{FILES_A_DAY} files a day on the routes that deliver files, one file every {self._buffer_seconds} s from the stream"
+        yield "one report of all time and one of a month each day"
+        yield "one validation a day, whose checks each read as much as the report of all time reads of three months"
+        yield f"a crawl takes {CRAWL_DPUS} DPUs and no longer than the minimum that is billed"
+        yield "a FLEX job at the price for Glue up to 5.1"
+        yield "metrics of the checks, billed as if sent every hour, and no other metrics"
         yield "no free tier, taxes, data transfer, log ingestion, requests to KMS or runs by hand"
-        yield "of Lambda the API's calls alone, for the other functions are called a few times a day"
+        yield "for Lambda only the API's calls, because the other functions are called a few times a day"
 
     def _line(self, item: str, quantity: Decimal | int, price: str) -> BillLine:
         found, amount = self._prices[price], Decimal(quantity)
@@ -214,7 +214,7 @@ class _Month:
 
 
 def bill_text(bill: Bill) -> str:
-    """Show a bill as a table with its total, and below it what it rests on."""
+    """Show a bill as a table with its total, followed by its assumptions."""
     volume = bill.volume
     head = ("what", "quantity", "unit", "USD each", "USD")
     rows = [
@@ -230,7 +230,7 @@ def bill_text(bill: Bill) -> str:
             "",
             *aligned([head, None, *rows, None, total], right={1, 3, 4}),
             "",
-            "It rests on:",
+            "Assumptions:",
             *(f"  {each}" for each in bill.assumptions),
         ]
     )

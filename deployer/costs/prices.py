@@ -19,7 +19,7 @@ LEAST_QUERY_MB = 10
 
 @dataclass(frozen=True)
 class Price:
-    """What one unit costs, in US dollars; `page` is AWS's page to look at, `seen_in` where the same price was found."""
+    """What one unit costs, in US dollars; `page` is AWS's page, `seen_in` where the same price was found."""
 
     usd: Decimal
     unit: str
@@ -57,12 +57,12 @@ def billed_bytes(bytes_scanned: int) -> int:
 
 
 def query_cost(bytes_scanned: int) -> Decimal:
-    """Return what a query costs that scanned so many bytes, in US dollars."""
+    """Return the cost of a query that scanned this many bytes, in US dollars."""
     return price_table()["athena_tb_scanned"].usd * billed_bytes(bytes_scanned) / TB
 
 
 def dollars(amount: Decimal) -> str:
-    """Write an amount with cents, and a smaller one with its first two digits."""
+    """Write an amount with cents, or a smaller one with its first two digits."""
     if amount == 0 or amount >= Decimal("0.01"):
         return f"{amount:,.2f} USD"
     return f"{amount:.{1 - amount.adjusted()}f} USD"

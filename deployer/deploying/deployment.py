@@ -38,17 +38,17 @@ class Deployment:
         self._first: StackResult | None = None
 
     def plan(self) -> Plan:
-        """What `run` would do now. Nothing is left behind."""
+        """Return what `run` would do now, and leave nothing behind."""
         with self._tools.planner(self.facts()) as planner:
             return planner.plan()
 
     def facts(self) -> Facts:
-        """What is there now, with what this run has made of it."""
+        """Return the current state, including what this run has changed."""
         own = {self._first.stack: self._first.record} if self._first and self._first.record else {}
         return facts_of(self._ports.cloud, self._ports.open_store, self._target, own)
 
     def run(self) -> DeployResult:
-        """Raises DataopsError when it cannot begin; a failure on the way is in the result."""
+        """Carry out the deployment. Raise DataopsError when it cannot begin; later failures are in the result."""
         facts = self.facts()
         if self._is_done(facts):
             return self._nothing_to_do(facts)
@@ -64,7 +64,7 @@ class Deployment:
     def _run_locked(self, bucket: str, *, approved: bool) -> DeployResult:
         store = self._ports.open_store(bucket)
         with self._tools.lock(store, is_new=approved):
-            facts = self._await_others(self.facts())  # somebody else may have deployed while we waited
+            facts = self._await_others(self.facts())  # someone else may have deployed while we waited
             if self._is_done(facts):
                 return self._nothing_to_do(facts)
             return self._under_lock(store, facts, approved=approved)
@@ -99,7 +99,7 @@ class Deployment:
         return self._conclude(record, facts, result)
 
     def _conclude(self, record: RunRecord, facts: Facts, result: DeployResult) -> DeployResult:
-        """Smoke test and records. What is deployed is written last: until then a killed run is looked at again."""
+        """Run the smoke test and record the result. What is deployed is recorded last, so that a killed run is checked again."""
         if result.outcome is DeployOutcome.DONE and self._ports.smoke is not None:
             facts = replace(facts, current=record.set_deployed(facts, result))
             result = self._test(self._ports.smoke, result)
@@ -122,7 +122,7 @@ class Deployment:
         return is_done(self._target, facts, self._request, with_smoke=self._ports.smoke is not None)
 
     def _await_others(self, facts: Facts) -> Facts:
-        """The facts when nobody else is changing a stack."""
+        """Return the facts once no one else is changing a stack."""
         if not facts.busy:
             return facts
         await_others(self._ports, facts.busy, self._request.if_busy)
@@ -147,6 +147,6 @@ class Deployment:
         )
 
     def _with_first(self, stacks: Iterable[StackResult]) -> Iterable[StackResult]:
-        """The results, with the artifacts stack as this run has made it."""
+        """Return the results, including the artifacts stack as this run left it."""
         first = self._first
         return (first if first and stack.stack == first.stack and stack.is_good else stack for stack in stacks)

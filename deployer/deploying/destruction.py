@@ -1,4 +1,4 @@
-"""Deleting an environment: which stacks, in which order, what stays, and the deletion itself with its record."""
+"""Deletes an environment: which stacks, in which order, what is kept, and the deletion itself with its record."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ class Doomed:
 
 
 def destruction_text(environment: Environment, doomed: Sequence[Doomed]) -> str:
-    """What stays and what goes, by name: what is shown before the question."""
+    """Return what is kept and what is deleted, by name, to be shown before the question."""
     account = f"account {environment.account}, " if environment.account else ""
     deleted = [thing for stack in doomed for thing in stack.deleted]
     lines = [
         f"environment {environment.name} ({account}{environment.region}): these stacks would be deleted, in this order"
     ]
     lines += [
-        f"  {s.stack:<16} {', '.join(t.logical_id for t in s.deleted) or 'keeps all that it has'}" for s in doomed
+        f"  {s.stack:<16} {', '.join(t.logical_id for t in s.deleted) or 'keeps all its resources'}" for s in doomed
     ]
     lines += _section(
-        "deleted with what they hold (of tables the catalog's entries; the files stay in their bucket):",
+        "deleted with their contents (for tables, only the catalog's entries; the files stay in their bucket):",
         [t for t in deleted if t.type in STATEFUL_TYPES],
     )
-    lines += _section("kept with all that they hold:", [thing for stack in doomed for thing in stack.kept])
+    lines += _section("kept with all their contents:", [thing for stack in doomed for thing in stack.kept])
     return "\n".join([*lines, fate_of_the_ledger(doomed)])
 
 
@@ -70,7 +70,7 @@ def _section(title: str, things: Sequence[Thing]) -> list[str]:
 
 
 def _ledgers_bucket(doomed: Sequence[Doomed]) -> str | None:
-    """None when no stack that goes has it."""
+    """Return the bucket of releases and ledger; None if none of the stacks to delete has it."""
     return artifacts_bucket(stack.state for stack in doomed)
 
 
@@ -81,10 +81,10 @@ def keeps_ledger(doomed: Sequence[Doomed]) -> bool:
 def fate_of_the_ledger(doomed: Sequence[Doomed]) -> str:
     bucket = _ledgers_bucket(doomed)
     if bucket is None:
-        return "releases and ledger: the stack that says where they are is gone already; nothing is recorded"
+        return "releases and ledger: the stack that names their bucket is already gone; nothing is recorded"
     if keeps_ledger(doomed):
-        return f"releases and ledger stay in {bucket}; a later deployment makes new buckets and begins a new ledger"
-    return f"releases and ledger go with {bucket}, which no template retains"
+        return f"releases and ledger stay in {bucket}; a later deployment creates new buckets and starts a new ledger"
+    return f"releases and ledger are deleted with {bucket}, which no template retains"
 
 
 class Destruction:
@@ -95,12 +95,12 @@ class Destruction:
         self._run = new_run_id(ports.now())
 
     def doomed(self) -> tuple[Doomed, ...]:
-        """The stacks that exist, those that others need last."""
+        """Return the existing stacks, with those that others need last."""
         states = describe_all(self._ports.cloud, self._target.stack_names)
         return tuple(self._doomed(stack, state) for stack, state in reversed(states.items()) if state)
 
     def _doomed(self, stack: str, state: StackState) -> Doomed:
-        """The deployed template says what stays, the stack's resources which of it there are."""
+        """Return what the deployed template keeps, of the resources that the stack has."""
         template = parse_template(self._ports.cloud.template_body(state.stack_id), Path(state.name))
         there = self._ports.cloud.resources(state.stack_id)
         resources = [r for r in template.resources.values() if r.logical_id in there]
@@ -115,12 +115,12 @@ class Destruction:
         return Doomed(stack, state, kept, deleted)
 
     def run(self, doomed: Sequence[Doomed]) -> None:
-        """Delete them one after the other. Raises at the first that cannot be deleted; the others are not started."""
+        """Delete the stacks one after the other. Raise at the first that cannot be deleted; the others are not started."""
         protected = [stack.stack for stack in doomed if stack.state.is_protected]
         if protected:
             raise Refused(
                 f"stack {protected[0]} has termination protection",
-                hint="switch it off in CloudFormation first: that is a decision of its own",
+                hint="turn it off in CloudFormation first, as a separate decision",
             )
         bucket = _ledgers_bucket(doomed)
         if bucket is None:
@@ -157,11 +157,11 @@ class Destruction:
             self._ports.progress(StackEnded(stack.stack, "deleted", 0.0))
 
     def _left_of(self, stack: Doomed) -> StackState | None:
-        """The stack when its deletion has ended, None when it is gone. An interruption says what goes on without us."""
+        """Wait for the end of a deletion and return the stack, None if it is gone. An interruption says what continues without us."""
         ports = self._ports
         try:
             return await_stack(ports.cloud, stack.state.stack_id, ports.pauses, before=stack.state, deletes=True)
         except Interrupted as stopped:
             raise Interrupted(
-                f"{stopped.message}; CloudFormation goes on deleting {stack.stack}", exit_code=stopped.exit_code
+                f"{stopped.message}; CloudFormation continues to delete {stack.stack}", exit_code=stopped.exit_code
             ) from stopped

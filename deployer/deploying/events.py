@@ -1,4 +1,4 @@
-"""What a deployment or a job tells while it goes: frozen events, and the port that receives them. How they are shown is progress.py's."""
+"""What a deployment or a job reports while it runs: frozen events, and the port that receives them. progress.py shows them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StackEnded:
 
 @dataclass(frozen=True)
 class Doing:
-    """What a job does at this moment, and since how many seconds it runs; empty when it is over."""
+    """What a job is doing, and for how many seconds it has been running; empty when it has ended."""
 
     text: str
     seconds: float

@@ -40,7 +40,7 @@ class Executor:
         self._bucket = bucket
 
     def execute(self, plan: Plan, states: Mapping[str, StackState | None]) -> dict[str, StackResult]:
-        """The result of every stack. Change sets that were not executed are deleted in any case."""
+        """Return the result of every stack. Change sets that were not executed are always deleted."""
         try:
             return self._walk(plan, states)
         finally:
@@ -69,7 +69,7 @@ class Executor:
         return {stack: results.get(stack, result) for stack, result in not_started.items()}
 
     def _run_timed(self, step: Step, state: StackState | None, outputs: Outputs) -> StackResult:
-        """The result of one stack, also when it is an error."""
+        """Return the result of one stack, even if it is an error."""
         started, change = time.monotonic(), self._change(step, state)
         try:
             result = change.carry_out(self._values(step, outputs), bucket=self._bucket)
@@ -85,12 +85,12 @@ class Executor:
         return result
 
     def _values(self, step: Step, outputs: Outputs) -> dict[str, str]:
-        """The values of all parameters: the parents are done, so nothing can be unknown but what they did not give."""
+        """Return the values of all parameters. The parents are done, so a value is missing only if they did not give it."""
         values = self._target.values(step.stack, outputs)
         missing = [name for name, value in values.items() if not isinstance(value, str)]
         if missing:
             raise StackFailed(
                 f"stack {step.stack}: no stack gave a value for {', '.join(missing)}",
-                hint="a conditional output may be switched off: see dataops validate",
+                hint="a conditional output may be disabled: see dataops validate",
             )
         return {name: str(value) for name, value in values.items()}

@@ -38,16 +38,16 @@ class FirstStack:
 
 
 def require_ready(tools: Tools) -> None:
-    """Raise Refused when something of the account is in the way: nothing has been made yet."""
+    """Raise Refused if the account has a blocker; nothing has been created yet."""
     blockers = tools.ports.blockers(tools.target)
     for text in blockers:
-        tools.say(f"in the way: {text}")
+        tools.say(f"blocker: {text}")
     if blockers:
         name = tools.target.environment.name
         raise Refused(
-            f"{len(blockers)} of what the account is or has {'is' if len(blockers) == 1 else 'are'} in the way "
-            "of the first deployment; nothing was made",
-            hint=f"do what is said above; dataops doctor --env {name} shows all that was looked at",
+            f"the account has {len(blockers)} blocker{'' if len(blockers) == 1 else 's'} for the first "
+            "deployment; nothing was created",
+            hint=f"fix the blockers above; dataops doctor --env {name} shows all checks",
         )
 
 

@@ -1,4 +1,4 @@
-"""Promotion by proof: which release may go on, and why another one may not. Pure decisions over what was read."""
+"""Promotion by proof: which release may be promoted, and why another may not. Pure decisions over facts."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Evidence:
 
 
 def refusals(evidence: Evidence) -> tuple[str, ...]:
-    """Every reason not to promote; empty when the release has proven itself."""
+    """Return every reason not to promote; empty when the release has proven itself."""
     name, current = evidence.environment, evidence.current
     if current is None:
         return (f"nothing was deployed to {name}",)
     reasons = []
     if evidence.wanted and not current.release.startswith(evidence.wanted):
         reasons.append(
-            f"release {short(evidence.wanted)} is not what is deployed in {name} now: that is {short(current.release)}"
+            f"release {short(evidence.wanted)} is not deployed in {name}, which now has {short(current.release)}"
         )
     if current.outcome != "done":
         reasons.append(f"the last deployment to {name} ended as {current.outcome}")
     if current.smoke is None:
-        reasons.append(f"release {short(current.release)} was not smoke-tested in {name}")
+        reasons.append(f"release {short(current.release)} has no smoke test in {name}")
     elif not current.smoke.passed:
         reasons.append(f"its smoke test in {name} ended as {current.smoke.outcome}: {current.smoke.message}")
     reasons += [f"stack {stack} of {name} {what}" for stack, what in _touched(current, evidence.states)]
@@ -49,7 +49,7 @@ def refusals(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _touched(current: Current, states: Mapping[str, StackState | None]) -> list[tuple[str, str]]:
-    """Stacks that are no longer as the deployment left them."""
+    """Return the stacks that are no longer as the deployment left them, with what has changed."""
     found = []
     for stack, record in sorted(current.stacks.items()):
         state = states.get(stack)
@@ -61,7 +61,7 @@ def _touched(current: Current, states: Mapping[str, StackState | None]) -> list[
 
 
 def previous_release(current: str | None, runs: Sequence[DeployRun]) -> str | None:
-    """The newest release before the current one that was deployed and not found wrong; runs are newest first."""
+    """Return the newest release before the current one that was deployed and not found wrong; runs are newest first."""
     for run in runs:
         release = run.end.get("release") if run.end else None
         if release and release != current and run.outcome == "done":

@@ -13,7 +13,7 @@ from deployer.release.target import Target
 
 
 def unprotected_stacks(target: Target, states: Mapping[str, StackState | None]) -> dict[str, StackState]:
-    """Return the stacks that ought to be protected and are not."""
+    """Return the stacks that should be protected and are not."""
     if not target.environment.termination_protection:
         return {}
     return {
@@ -29,9 +29,9 @@ def protect_stacks(
     """Turn protection on where it ought to be."""
     for stack, state in unprotected_stacks(target, states).items():
         cloud.protect(state.stack_id)
-        say(f"stack {stack} is protected from deletion now")
+        say(f"stack {stack} is now protected from deletion")
 
 
 def _keeps_data(template: Template) -> bool:
-    """Whether the template retains something: what is worth to be kept is worth a question more."""
+    """Return whether the template retains something and is therefore worth protecting."""
     return any(str(resource.deletion_policy).startswith("Retain") for resource in template.resources.values())

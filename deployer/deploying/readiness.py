@@ -1,4 +1,4 @@
-"""Before a deployment acts: whether there is anything to do, and waiting for those who are changing the stacks already."""
+"""Before a deployment acts: whether there is anything to do, and waiting for others who are changing the stacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deployer.release.target import Target
 
 
 def is_done(target: Target, facts: Facts, request: DeployRequest, *, with_smoke: bool) -> bool:
-    """Whether the ledger proves that this release is deployed, untouched since, and passed where a test is asked for.
+    """Return whether the ledger proves that this release is deployed, untouched since, and has passed if a test is required.
 
     What ought to be protected from deletion must be: DescribeStacks says it beside the rest.
     """
@@ -43,7 +43,7 @@ def _is_as_recorded(target: Target, facts: Facts, stack: str, outputs: Mapping[s
 
 
 def await_others(ports: Ports, busy: Mapping[str, StackState], if_busy: IfBusy) -> None:
-    """Wait for operations that somebody else has started, showing their events with ATTACH; refused with FAIL."""
+    """Wait for operations that someone else has started, showing their events with ATTACH; refuse with FAIL."""
     if if_busy is IfBusy.FAIL:
         stack, state = next(iter(busy.items()))
         raise Refused(

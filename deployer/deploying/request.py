@@ -19,12 +19,12 @@ from deployer.release.release import Release
 from deployer.release.target import Target
 
 Smoke = Callable[[Mapping[str, str], Release], Verdict]  # tests what is deployed, by the outputs of its stacks
-Blockers = Callable[[Target], Sequence[str]]  # what of an account is in the way of a target's first deployment
+Blockers = Callable[[Target], Sequence[str]]  # what in an account prevents a target's first deployment
 OpenStore = Callable[[str], RecordStore]
 
 
 class IfBusy(enum.Enum):
-    """What to do about a stack that somebody else is changing."""
+    """What to do about a stack that someone else is changing."""
 
     ATTACH = "attach"  # wait, and show what happens to it
     WAIT = "wait"
@@ -46,7 +46,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class DeployRequest:
-    """What the operator asked for. `approve` shows the plan and asks; `saved_plan` is the only plan to be carried out.
+    """The operator's request. `approve` shows the plan and asks; `saved_plan` is the only plan to be carried out.
 
     `notes` are for the record (account, region, where it was promoted from), as is `commit`, which is asked only when
     there is something to record.

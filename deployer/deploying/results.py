@@ -93,7 +93,7 @@ class DeployResult:
 
     @property
     def left_running(self) -> tuple[str, ...]:
-        """Stacks that CloudFormation goes on with."""
+        """Stacks that CloudFormation is still changing."""
         return tuple(stack.stack for stack in self.stacks if stack.outcome is StackOutcome.LEFT_RUNNING)
 
     def document(self) -> dict[str, Any]:
@@ -111,12 +111,12 @@ class DeployResult:
 
 
 def interruption_of(stacks: Iterable[StackResult]) -> Interrupted | None:
-    """What broke off the work on the stacks, when something did."""
+    """Return what interrupted the work on the stacks, if anything did."""
     return next((stack.error for stack in stacks if isinstance(stack.error, Interrupted)), None)
 
 
 def outcome_of(stacks: Iterable[StackResult]) -> DeployOutcome:
-    """The worst of the stacks."""
+    """Return the worst of the stacks."""
     stacks = tuple(stacks)
     outcomes = {stack.outcome for stack in stacks}
     if interruption_of(stacks):

@@ -32,7 +32,7 @@ class RunRecord:
     def sweep(self, facts: Facts) -> None:
         """Give a killed run its end in the ledger, and delete the change sets that it left behind."""
         for run in self._ledger.unfinished():
-            self._ports.progress(Said(f"run {run} was killed: clearing up after it"))
+            self._ports.progress(Said(f"run {run} was killed: cleaning up after it"))
             self._ledger.end(run, {"outcome": "killed", "noticed_by": self._run, "finished_at": self._now()})
             for state in filter(None, facts.states.values()):
                 found = self._ports.cloud.change_sets(state.stack_id)
@@ -40,7 +40,7 @@ class RunRecord:
 
     @contextmanager
     def keep(self, plan: Plan, facts: Facts) -> Iterator[None]:
-        """The run's start in the ledger, and its end when it breaks off."""
+        """Record the start of the run in the ledger, and its end if it is interrupted."""
         self._ledger.start(self._run, self._start(plan, facts))
         try:
             yield

@@ -30,7 +30,7 @@ def bring_up(
 ) -> StackResult | None:
     """Create or update the stack; None when whoever was asked said no, and nothing is left of it then.
 
-    Raises DataopsError with the cause when the change set or the stack fails.
+    Raise DataopsError with the cause when the change set or the stack fails.
     """
     state = cloud.describe(request.stack_name)
     creates = state is None or row_of(state.status).handling is Handling.CREATE

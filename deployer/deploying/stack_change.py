@@ -39,7 +39,7 @@ class ChangeContext:
 
 
 class StackChange:
-    """One step of a plan on its way; `is_running` says whether CloudFormation goes on with it when we break off."""
+    """One step of a plan being carried out; `is_running` says whether CloudFormation continues it when we stop."""
 
     def __init__(self, context: ChangeContext, step: Step, state: StackState | None) -> None:
         self._context, self._step, self._found = context, step, state
@@ -47,7 +47,7 @@ class StackChange:
         self.is_running = False
 
     def carry_out(self, values: Mapping[str, str], *, bucket: str | None) -> StackResult:
-        """Raises DataopsError when the stack fails, Refused when a guard says no, Interrupted when we are stopped."""
+        """Change the stack. Raise DataopsError if it fails, Refused if a guard refuses, Interrupted if we are stopped."""
         self._pauses.check()
         step, request = self._step, self._context.target.request(self._step.stack, values, bucket=bucket)
         if step.kind is StepKind.NOTHING and step.digest == request.digest:
@@ -59,7 +59,7 @@ class StackChange:
     # A stuck stack.
 
     def _recover(self, state: StackState | None) -> StackState | None:
-        """The stack in a state that can be changed."""
+        """Return the stack in a state that can be changed."""
         step = self._step
         if state is None or step.kind in (StepKind.CREATE, StepKind.UPDATE, StepKind.NOTHING):
             return state
@@ -83,7 +83,7 @@ class StackChange:
                 )
 
     def _await_rollback(self, state: StackState) -> StackState:
-        """After a rollback the stack must be one that can be updated."""
+        """Require that the stack can be updated after its rollback."""
         ended = await_stack(self._cloud, state.stack_id, self._pauses, before=state)
         if ended is None or ended.status not in _UPDATABLE_AFTER_ROLLBACK:
             raise self._failure(state.stack_id, ended, state)
@@ -122,7 +122,7 @@ class StackChange:
         )
 
     def _guard(self, change_set: ChangeSet) -> None:
-        """The plan was guarded already; this is for what it could not know."""
+        """Check again, for what the plan could not know when it was guarded."""
         step, known = self._step, {change.logical_id: change for change in self._step.changes}
         actual = [
             replace(c, deletion_policy=known[c.logical_id].deletion_policy) if c.logical_id in known else c
@@ -130,7 +130,7 @@ class StackChange:
         ]
         if risks := data_risks(step.stack, actual, self._context.options.allow_replace):
             self._context.change_sets.discard(step.stack)
-            raise Refused(f"{risks[0]}", hint=f"if that is wanted: --allow-replace {risks[0].logical_id}")
+            raise Refused(f"{risks[0]}", hint=f"if this is intended, use --allow-replace {risks[0].logical_id}")
 
     def _failure(self, stack_id: str, state: StackState | None, before: StackState) -> StackFailed:
         ended = Ended(self._step.stack, state.stack_id if state else stack_id, state, before)
@@ -139,7 +139,7 @@ class StackChange:
 
 
 def follower(cloud: Cloud, progress: Progress, stack: str, stack_id: str) -> Callable[[], None]:
-    """Tells each new event of a running stack once."""
+    """Return a function that reports each new event of a running stack once."""
     if not progress.wants_resources or not stack_id:
         return lambda: None
     last: str | None = None

@@ -1,4 +1,4 @@
-"""What one run of a deployment works with: its change sets, planners, executors and its lock, all under the run's name."""
+"""The tools of one run of a deployment: its change sets, planners, executors and lock, all under the run's name."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Tools:
         )
 
     def lock(self, store: RecordStore, *, is_new: bool) -> AbstractContextManager[None]:
-        """The environment's lock, waited for as long as the operator allows; in a new bucket until we may write there."""
+        """Return the environment's lock, waiting as long as the operator allows; in a new bucket until we may write there."""
         lock = EnvironmentLock(store, self.target.environment.name, sleep=self._sleep)
         left = self.ports.pauses.deadline.left
         return lock.held(
@@ -74,7 +74,7 @@ class Tools:
         )
 
     def _sleep(self, seconds: float) -> None:
-        """A pause that a signal ends. That the time is over is the lock's to say: it names who holds it."""
+        """Pause until a signal ends it. The deadline is left to the lock, which names the holder in its message."""
         with suppress(TimeIsUp):
             self.ports.pauses.pause(seconds)
 

@@ -1,4 +1,4 @@
-"""What has arrived by each route, what waits, what lies in the raw bucket that no route owns, and what was not delivered.
+"""What has arrived by each route, what waits, which objects in the raw bucket belong to no route, and what was not delivered.
 
 Counts are those of the run manifests: what the job has read, those of the API its own. Of the bucket only the folder of SFTP
 users is asked for its objects, whose clients rename them when they are complete; the rest is asked by folders alone.
@@ -47,7 +47,7 @@ class RouteArrivals:
 class Arrivals:
     """`unowned`: objects, or folders with a slash at their end, that lie where no route writes.
 
-    `delivery_errors`: objects of records that Firehose could not deliver and nobody has delivered again. `api` is null where
+    `delivery_errors`: objects of records that Firehose could not deliver and that have not been delivered since. `api` is null if
     no API is deployed.
     """
 
@@ -96,7 +96,7 @@ def by_route(manifests: Sequence[Manifest], waiting: Iterable[str] = ()) -> Iter
 
 
 def unowned_keys(lake: Lake) -> Iterator[str]:
-    """Yield what lies in the raw bucket outside of the routes' folders."""
+    """Yield what is in the raw bucket outside of the routes' folders."""
     yield from sorted(_children(lake, "") - _OWNED)
     yield from sorted(_children(lake, TRANSACTIONS) - {f"{TRANSACTIONS}source={route}/" for route in ROUTES})
 
@@ -114,7 +114,7 @@ def _children(lake: Lake, folder: str) -> set[str]:
 
 
 def errors_to_deliver(lake: Lake) -> list[str]:
-    """Return the keys of what Firehose could not deliver and nobody has delivered again."""
+    """Return the keys of the objects that Firehose could not deliver and that have not been delivered again."""
     keys = {each.key for each in S3ObjectStore(lake.s3, lake.raw_bucket).listing(DELIVERY_ERRORS)}
     done = {DELIVERY_ERRORS + key.removeprefix(DELIVERED_AGAIN) for key in keys if key.startswith(DELIVERED_AGAIN)}
     return sorted(key for key in keys - done if not key.startswith(DELIVERED_AGAIN))

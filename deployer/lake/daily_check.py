@@ -1,6 +1,6 @@
 """The daily validation from the command line: the same checks as the function's, now, and how they are shown.
 
-What is judged is the business of refunds_checks; nothing is stored and nobody is told.
+refunds_checks decides what is checked; nothing is stored or published.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _SHOWN_ROWS = 3
 
 
 def day_from(text: str | None) -> date:
-    """Return the day to judge: the one given, or yesterday in UTC. Raises UsageError."""
+    """Return the day to validate: the one given, or yesterday in UTC. Raise UsageError."""
     if text is None:
         return utc_now().date() - timedelta(days=1)
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"'{text}' is no day", hint="write a day as YYYY-MM-DD, for example 2026-10-01") from error
+        raise UsageError(f"'{text}' is not a day", hint="write a day as YYYY-MM-DD, for example 2026-10-01") from error
 
 
 def checks_of(project_dir: Path) -> tuple[Check, ...]:
-    """Return the checks of a checkout. Raises DataopsError."""
+    """Return the checks of a checkout. Raise DataopsError."""
     try:
         return load_checks(project_dir / CHECKS_DIRECTORY)
     except ChecksError as error:
@@ -65,7 +65,7 @@ def _workgroup(lake: Lake) -> Workgroup:
 
 
 def report_lines(report: Report) -> list[str]:
-    """Show a report as a table, below it why checks did not judge, and some rows of each failing one."""
+    """Show a report as a table, followed by why checks were skipped, and some rows of each failing one."""
     rows = [_HEAD, *(_cells(result) for result in report.results)]
     notes = [f"{each.check.name} {each.verdict}: {each.note}" for each in report.results if each.note]
     examples = [line for result in report.results if result.rows for line in _examples(result)]

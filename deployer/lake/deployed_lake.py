@@ -1,4 +1,4 @@
-"""The deployed lake of one environment: job, workgroup, tables, buckets and logs by name, and the services that hold them.
+"""The deployed lake of one environment: job, workgroup, tables, buckets and logs by name, and the clients for them.
 
 Made once, from the outputs of the environment's stacks; reading those is environment.py's business.
 """
@@ -33,7 +33,7 @@ class MissingOutput(DataopsError):
         super().__init__(
             f"no deployed stack has {'an output' if len(names) == 1 else 'the outputs'} {', '.join(names)}",
             where=f"environment {environment}",
-            hint=f"a template must declare it, or `outputs:` in dataops.yml give it that name; "
+            hint=f"a template must declare it, or `outputs:` in dataops.yml rename one to it; "
             f"then dataops deploy --env {environment}",
         )
 
@@ -79,7 +79,7 @@ class Lake:
     client: Callable[[str], Any] = field(repr=False, compare=False)
 
     def for_reviews(self) -> Lake | None:
-        """Return the lake with the job of reviews in the place of the daily one; None where no such job is deployed."""
+        """Return the lake with the job for reviews instead of the daily one; None if no such job is deployed."""
         if self.review_job is None or self.review_log_group is None:
             return None
         return replace(self, job=self.review_job, job_log_group=self.review_log_group)
@@ -118,7 +118,7 @@ class Lake:
 
 
 def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[str], Any]) -> Lake:
-    """Return the lake that the stacks' outputs describe. Raises MissingOutput with every needed one that is not there."""
+    """Return the lake that the stacks' outputs describe. Raise MissingOutput with all missing ones."""
     if missing := [name for name in NEEDED if name not in outputs]:
         raise MissingOutput(missing, environment)
     return Lake(

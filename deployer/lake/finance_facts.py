@@ -1,4 +1,4 @@
-"""Gathers finance's page about a report: what the tables, the run manifests, the statements and the validation say.
+"""Gathers the facts of the finance page about a report: from tables, run manifests, statements and the validation.
 
 What stands on the page and how it looks is the business of refunds_statements, which makes the page of a statement, too.
 """
@@ -20,7 +20,7 @@ from deployer.lake.statements import as_our_errors, source_of
 
 
 def gather_page(lake: Lake, report: RefundReport, release: str, now: dt.datetime) -> FinancePage:
-    """Ask for everything on the page. Raises DataopsError."""
+    """Ask for everything on the page. Raise DataopsError."""
     with as_our_errors(lake.environment):
         source = source_of(lake)
         groups = read_groups(source.query)
@@ -43,7 +43,7 @@ def gather_page(lake: Lake, report: RefundReport, release: str, now: dt.datetime
 
 
 def _pending(source: Source) -> tuple[Adjustment, ...] | None:
-    """What the next statement will carry; None before the first."""
+    """Return what the next statement will carry; None before the first."""
     if not read_statements(source.store):
         return None
     return adjustments_of(changes_since(source, None).pending)

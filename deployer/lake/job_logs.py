@@ -31,7 +31,7 @@ class JobLog:
 
 
 def last_lines(lake: Lake, run_id: str, *, count: int = 10) -> list[str]:
-    """Return the last lines that a run's script printed: what it did, or what it says of its failure.
+    """Return the last lines that a run's script printed: what it did, or why it failed.
 
     Spark's own log is left out: it is long, has a stream for each executor, and says nothing in the job's words.
     """

@@ -1,4 +1,4 @@
-"""Starts a Glue job, follows its run and its log to the end, and says what became of it.
+"""Starts a Glue job, follows its run and its log to the end, and reports the outcome.
 
 What the job did to the tables is in its manifest, which manifests.py reads.
 """
@@ -19,7 +19,7 @@ from deployer.lake.job_logs import SCRIPT_KINDS, STREAM_KINDS, JobLog
 from deployer.pauses import Interrupted, poll
 
 SHOW_AGAIN_SECONDS = 30
-FREEING_SECONDS = 60.0  # Glue counts a run as one that goes on for a moment after its end
+FREEING_SECONDS = 60.0  # Glue counts a run as active for a moment after its end
 Say = Callable[[str], None]
 
 
@@ -43,13 +43,13 @@ class JobRun:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the run did what it was asked for."""
+        """Whether the run succeeded."""
         return self.state == "SUCCEEDED"
 
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who watches a run: `say` takes what lasts, `show` what goes on now and since how many seconds ("" when it is over).
+    """Who watches a run: `say` takes lasting lines, `show` the current step and its seconds ("" when it has ended).
 
     `say_line` takes every line of the log, None for none.
     """
@@ -60,7 +60,7 @@ class Watcher:
 
     @classmethod
     def of_lines(cls, say: Say, *, say_line: Say | None = None) -> Watcher:
-        """A watcher that takes everything as lines."""
+        """Return a watcher that receives everything as lines."""
 
         def show(text: str, seconds: float) -> None:
             if text:
@@ -69,7 +69,7 @@ class Watcher:
         return cls(say, show, say_line)
 
     def prefixed(self, prefix: str) -> Watcher:
-        """The same watcher, told of whose job it is."""
+        """Return the same watcher with a prefix that says whose job it is."""
         return replace(
             self,
             say=lambda text: self.say(prefix + text),
@@ -80,7 +80,7 @@ class Watcher:
 def run_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher, *, left: Callable[[], float]) -> JobRun:
     """Run the job once, after the end of a run that is active; `left` are the seconds that each wait may take now.
 
-    Our own run is stopped when we break off: nobody needs it any more. Raises JobTimedOut when the time is over.
+    Our own run is stopped when we stop waiting, as it is no longer needed. Raise JobTimedOut when the time is up.
     """
     run_id = _start_when_free(lake, arguments, watcher, left=left)
     watcher.say(f"job run {run_id} started")
@@ -95,7 +95,7 @@ def run_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher, *,
         raise JobTimedOut(
             f"run {run_id} had not ended after {seconds:.0f} s and {ending}",
             where=lake.job,
-            hint=f"its log says how far it came: dataops logs --env {lake.environment} --run {run_id}",
+            hint=f"its log shows how far it got: dataops logs --env {lake.environment} --run {run_id}",
         ) from error
 
 
@@ -104,7 +104,7 @@ def _stop_ours(lake: Lake, run_id: str) -> str:
     try:
         stop_run(lake, run_id)
     except DataopsError as error:
-        return f"could not be stopped ({error}): it goes on to its own time limit"
+        return f"could not be stopped ({error}): it continues until its own time limit"
     return "was stopped"
 
 
@@ -120,7 +120,7 @@ def _start_when_free(lake: Lake, arguments: Mapping[str, str], watcher: Watcher,
 
 
 def start_job(lake: Lake, arguments: Mapping[str, str], say: Say) -> str:
-    """Start a run and return its id. Raises Locked when the job runs already.
+    """Start a run and return its id. Raise Locked when the job runs already.
 
     When Glue refuses although no run is active, it has not taken note of the end of the last one: that is waited for.
     """
@@ -131,16 +131,16 @@ def start_job(lake: Lake, arguments: Mapping[str, str], say: Say) -> str:
             active = active_run(lake)
         if active is not None:
             raise Locked(
-                f"run {active.id} of the job is active already",
+                f"run {active.id} of the job is already active",
                 where=lake.job,
                 hint=f"wait for it: dataops logs --env {lake.environment} --follow",
             )
         if attempt == 0:
             say(f"waiting up to {FREEING_SECONDS:.0f} s for Glue to see that the job's last run has ended")
     raise Locked(
-        f"Glue starts no run, since too many are active; there is none after {FREEING_SECONDS:.0f} s",
+        f"Glue starts no run because too many are active, but there is no active run after {FREEING_SECONDS:.0f} s",
         where=lake.job,
-        hint="run the same command again in some minutes",
+        hint="run the same command again in a few minutes",
     )
 
 
@@ -169,20 +169,20 @@ def follow_job(
             shown_at = waited
         state = run.state
     raise JobTimedOut(
-        f"run {run_id} has not ended after {timeout_seconds:.0f} s, it goes on",
+        f"run {run_id} has not ended after {timeout_seconds:.0f} s and continues",
         where=lake.job,
         hint=f"dataops logs --env {lake.environment} --run {run_id} --follow",
     )
 
 
 class _Told:
-    """What a job tells of itself in its log. A log that cannot be read ends no run: that is said once."""
+    """A job's reports in its log. A log that cannot be read does not end a run; this is reported once."""
 
     def __init__(self, log: JobLog, watcher: Watcher) -> None:
         self._log, self._watcher, self._can_be_read = log, watcher, True
 
     def new_steps(self) -> list[str]:
-        """Return the steps that were told since the last call; a watcher of every line gets them as lines."""
+        """Return the progress steps since the last call; a watcher of every line receives them as lines."""
         lines = self._new_lines() if self._can_be_read else []
         if self._watcher.say_line is None:
             return [line.removeprefix(PROGRESS) for line in lines if line.startswith(PROGRESS)]
@@ -197,7 +197,7 @@ class _Told:
             raise
         except DataopsError as error:
             self._can_be_read = False
-            self._watcher.say(f"the job's log cannot be read, its run goes on: {error}")
+            self._watcher.say(f"the job's log cannot be read, but its run continues: {error}")
             return []
 
 
@@ -222,7 +222,7 @@ def recent_runs(lake: Lake, *, limit: int = 20) -> list[JobRun]:
 
 
 def active_run(lake: Lake) -> JobRun | None:
-    """Return the run that is going on, if any."""
+    """Return the active run, if any."""
     return next((run for run in recent_runs(lake) if run.is_active), None)
 
 

@@ -1,4 +1,4 @@
-"""What a load did, as people read it."""
+"""The result of a load as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBLEMS_SHOWN = 20
 def load_lines(load: Load) -> list[str]:
     """Say what was loaded, and which files could not be read."""
     if load.nothing_new:
-        nothing = "nothing new: every raw file that can be read is in the tables already"
+        nothing = "nothing new: every readable raw file is already in the tables"
         return [nothing, *_waiting_lines(load), *_problem_lines(load)]
     return [
         f"run {load.run_id}: {load.files:,} files in {load.seconds:.0f} s",
@@ -26,12 +26,12 @@ def load_lines(load: Load) -> list[str]:
 
 
 def _waiting_lines(load: Load) -> list[str]:
-    """The files that a client may still be sending; one that waits for days was left behind by a client that died."""
+    """Return the files that a client may still be sending; one that waits for days was left behind by a client that died."""
     if not load.waiting:
         return []
     shown = [f"  {printable(key)}" for key in load.waiting[:PROBLEMS_SHOWN]]
     more = len(load.waiting) - len(shown)
-    head = f"{len(load.waiting)} files wait until their senders rename them:"
+    head = f"{len(load.waiting)} files are waiting for their senders to rename them:"
     return [head, *shown, *([f"  and {more} more"] if more else [])]
 
 
@@ -56,8 +56,8 @@ def _months_text(months: Sequence[str]) -> str:
 
 
 def replay_lines(load: Load, reason: str | None) -> list[str]:
-    """Say what a replay did: judged again, or found nothing to judge."""
+    """Describe what a replay did: validated records again, or found none."""
     if not load.nothing_new:
         return load_lines(load)
     of_reason = f" for the reason {reason}" if reason else ""
-    return [f"nothing was rejected{of_reason}, or none of it can be read again", *_problem_lines(load)]
+    return [f"nothing was rejected{of_reason}, or none of the records can be read again", *_problem_lines(load)]

@@ -1,4 +1,4 @@
-"""One load of raw files into the tables: what is asked of the job, and what it says it did.
+"""One load of raw files into the tables: the request to the job, and the job's own report.
 
 Starting and following the job is the business of jobs.py, the rules of the load that of glue/.
 """
@@ -54,7 +54,9 @@ class Load:
 def load_arguments(*, full_refresh: bool, from_month: str | None, to_month: str | None) -> dict[str, str]:
     """Return the job's arguments, or raise UsageError for a request that makes no sense."""
     if (from_month is None) != (to_month is None):
-        raise UsageError("--from and --to belong together", hint="--from 2026-01 --to 2026-03 rebuilds three months")
+        raise UsageError(
+            "--from and --to must be given together", hint="--from 2026-01 --to 2026-03 rebuilds three months"
+        )
     if from_month is None or to_month is None:
         return {"--full_refresh": "true"} if full_refresh else {}
     if full_refresh:
@@ -65,28 +67,28 @@ def load_arguments(*, full_refresh: bool, from_month: str | None, to_month: str 
 
 
 def replay_arguments(reason: str | None) -> dict[str, str]:
-    """Return the job's arguments of a replay, or raise UsageError for what cannot be a reason."""
+    """Return the job's arguments for a replay, or raise UsageError for an impossible reason."""
     if reason is None:
         return {"--replay": "true"}
     return {"--replay": "true", "--replay_reason": checked_reason(reason)}
 
 
 def load(lake: Lake, arguments: Mapping[str, str], watcher: Watcher) -> Load:
-    """Run the job on the live tables to its end. Raises LoadFailed with the cause, Locked when a run is active."""
+    """Run the job on the live tables to its end. Raise LoadFailed with the cause, Locked when a run is active."""
     run_id = start_job(lake, arguments, watcher.say)
     watcher.say(f"job run {run_id} started")
     try:
         run = follow_job(lake, run_id, watcher, timeout_seconds=TIMEOUT_SECONDS)
     except KeyboardInterrupt:
         follow = f"dataops logs --env {lake.environment} --run {run_id} --follow"
-        watcher.say(f"job run {run_id} goes on; to follow it: {follow}")
+        watcher.say(f"job run {run_id} continues; to follow it: {follow}")
         raise
     if not run.succeeded:
         raise _failure(lake, run, watcher.say)
     manifest = manifest_of(lake, lake.live, run.id)
     if "--from_month" in arguments and manifest is not None and manifest.kind is not RunKind.BACKFILL:
         raise LoadFailed(
-            "the deployed job does not rebuild single months; it loaded new files only",
+            "the deployed job does not rebuild single months; it only loaded new files",
             where=lake.job,
             hint=f"dataops run --env {lake.environment} --full-refresh",
         )
@@ -116,7 +118,7 @@ def _with_new(lake: Lake, run: JobRun, manifest: Manifest) -> Load:
 
 
 def job_result(lines: Sequence[str]) -> dict[str, Any]:
-    """Return what the job said of itself: the last line of its output that is a JSON object."""
+    """Return the job's own summary: the last line of its output that is a JSON object."""
     for line in reversed(lines):
         if line.startswith("{"):
             with contextlib.suppress(json.JSONDecodeError):
@@ -138,5 +140,5 @@ def _failure(lake: Lake, run: JobRun, say: Callable[[str], None]) -> DataopsErro
     return LoadFailed(
         f"job run {run.id} ended {run.state}: {cause}",
         where=lake.job,
-        hint=f"nothing was published by halves; the whole log: dataops logs --env {lake.environment} --run {run.id}",
+        hint=f"nothing was published in part; for the whole log: dataops logs --env {lake.environment} --run {run.id}",
     )

@@ -1,4 +1,4 @@
-"""Commands on the published tables: rebuild the catalog, roll a run back, sweep what nobody reads.
+"""Commands on the published tables: rebuild the catalog, roll a run back, sweep files that are no longer needed.
 
 `table_history` and the library of the job do it, under the lock that the job takes; here are their clients and words.
 """
@@ -40,7 +40,7 @@ class Tables:
     is_over: IsOver
 
     def lock(self) -> Lock:
-        """Return the lock that is shared with the job, not taken yet."""
+        """Return the lock that is shared with the job, not yet acquired."""
         holder = f"dataops-{getpass.getuser()}"
         return Lock(self.store, lock_key(self.prefix), holder, clock=utc_now, is_over=self.is_over)
 
@@ -76,14 +76,14 @@ def all_runs(tables: Tables) -> Sequence[Manifest]:
 
 
 def rebuild(tables: Tables) -> dict[str, int]:
-    """Let the catalog show what the newest manifest names; returns table -> number of months."""
+    """Let the catalog show what the newest manifest names; return table -> number of months."""
     with as_dataops_errors(tables.environment), tables.lock():
         live = table_history.rebuild_catalog(tables.store, tables.catalog, tables.prefix)
     return {table: len(months) for table, months in live.items()}
 
 
 def plan_rollback(tables: Tables, run_id: str) -> table_history.RollbackPlan:
-    """Return what a rollback would do. Raises Refused when it cannot be done."""
+    """Return what a rollback would do. Raise Refused if it is impossible."""
     with as_dataops_errors(tables.environment):
         return table_history.plan_rollback(read_history(tables.store, tables.prefix).manifests, run_id)
 
@@ -113,5 +113,5 @@ def plan_lines(plan: table_history.RollbackPlan) -> list[str]:
         f"undoes {len(plan.undone)} runs: {', '.join(plan.undone)}",
         f"returns to {plan.returns_to or 'empty tables'}",
         f"{len(months)} months change: {', '.join(months)}",
-        f"{plan.inputs_to_read_again:,} raw files count as unread again; the next run takes them up",
+        f"{plan.inputs_to_read_again:,} raw files count as unread again; the next run reads them again",
     ]

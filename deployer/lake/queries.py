@@ -75,7 +75,7 @@ def run_query(
 ) -> QueryResult:
     """Run a query in the lake's workgroup to its end. The parameters are SQL literals: strings come quoted, see `quoted`.
 
-    Raises QueryFailed with Athena's reason, QueryTimedOut (after stopping the query) when the time is over, and
+    Raise QueryFailed with Athena's reason, QueryTimedOut (after stopping the query) when the time is up, and
     TooManyBytes when it scanned more than `max_bytes`: it is stopped as soon as Athena says so.
     """
     athena = lake.athena
@@ -109,9 +109,9 @@ def _finished(athena: Any, query_id: str, timeout_seconds: float, max_bytes: int
                 athena.stop_query_execution(QueryExecutionId=query_id)
             raise TooManyBytes(
                 f"query {query_id} scanned {_scanned(execution):,} bytes, more than the {max_bytes:,} of --max-bytes; "
-                "what it scanned is billed",
+                "the bytes scanned are billed",
                 where="athena",
-                hint="name fewer columns, or months: where month = '2026-10'",
+                hint="select fewer columns, or restrict the months: where month = '2026-10'",
             )
         if has_ended:
             return execution
@@ -161,7 +161,7 @@ def deployed_sql(lake: Lake, name: str) -> str:
         if query["Name"] == name:
             return str(query["QueryString"])
     hint = f"dataops deploy --env {lake.environment}"
-    raise DataopsError(f"workgroup {lake.workgroup} holds no query named {name}", hint=hint)
+    raise DataopsError(f"workgroup {lake.workgroup} has no query named {name}", hint=hint)
 
 
 def _named_queries(athena: Any, workgroup: str) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""Where in a query an error of Athena is: the line of the text, with a mark below the column.
+"""Where in a query Athena found an error: the line of the text, with a mark below the column.
 
 Pure: Athena's message and the SQL come in, lines come out.
 """
@@ -14,7 +14,7 @@ WIDEST = 100  # a mark far to the right of the screen shows nothing
 
 
 def place_of(message: str, sql: str) -> tuple[int, int] | None:
-    """Return the line and the column (from 1) that a message names, None when it names none that is in the text."""
+    """Return the line and column (from 1) that a message names; None if it names none in the text."""
     found = _PLACE.search(message)
     if found is None:
         return None
@@ -24,7 +24,7 @@ def place_of(message: str, sql: str) -> tuple[int, int] | None:
 
 
 def marked(message: str, sql: str) -> list[str]:
-    """Return the line of the SQL that a message names, and a caret below its column; nothing when it names none."""
+    """Return the line of the SQL that a message names, with a caret below its column; nothing if it names none."""
     place = place_of(message, sql)
     if place is None:
         return []

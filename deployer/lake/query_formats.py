@@ -1,4 +1,4 @@
-"""The rows of an ad-hoc query as people and programs read them: a table, CSV or JSON; pure functions of the result.
+"""The rows of an ad-hoc query as a table, CSV or JSON; pure functions of the result.
 
 Every value is text as Athena writes it. A null is `null` in a table, an empty cell in CSV (an empty text is `""` there,
 as in Athena's own files) and null in JSON.
@@ -48,9 +48,11 @@ def render_csv(result: QueryResult, *, is_safe: bool = False) -> str:
 
 
 def render_json(result: QueryResult) -> str:
-    """Write a JSON list, one object a row. Raises UsageError when two columns have the same name."""
+    """Write a JSON list, one object a row. Raise UsageError when two columns have the same name."""
     if twice := {name for name in result.columns if result.columns.count(name) > 1}:
-        raise UsageError(f"two columns are called {', '.join(sorted(twice))}", hint="give each its own name with `as`")
+        raise UsageError(
+            f"two columns are called {', '.join(sorted(twice))}", hint="give each a different name with `as`"
+        )
     lines = (json.dumps(dict(zip(result.columns, row, strict=True)), ensure_ascii=False) for row in result.rows)
     body = ",\n".join(lines)
     return f"[\n{body}\n]\n" if body else "[]\n"

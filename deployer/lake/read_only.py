@@ -1,6 +1,6 @@
-"""Which SQL `dataops query` takes: what reads. Changing the tables is the job's business alone.
+"""Which SQL `dataops query` accepts: statements that only read. Only the job changes the tables.
 
-The rights of whoever asks are the guard; this stops a slip of somebody who has more.
+The caller's permissions are the real guard; this prevents mistakes by a caller who has more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SKIPPED = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/|\()*", re.DOTALL)
 
 
 def checked_sql(text: str) -> str:
-    """Return SQL without the semicolon at its end. Raises UsageError when it is empty, Refused when it may change something."""
+    """Return SQL without a final semicolon. Raise UsageError if it is empty, Refused if it may change something."""
     sql = text.strip().removesuffix(";").rstrip()
     start = _SKIPPED.match(sql)
     word = re.match(r"\w*", sql[start.end() if start else 0 :])
@@ -23,7 +23,7 @@ def checked_sql(text: str) -> str:
         raise UsageError("there is no SQL to run", hint='dataops query --env ENV "select count(*) from refund"')
     if first not in READING:
         raise Refused(
-            f"the statement begins with `{first}`, and query only reads",
-            hint=f"it takes {', '.join(sorted(READING))}; the job alone writes the tables",
+            f"the statement begins with `{first}`, but query only reads",
+            hint=f"it accepts {', '.join(sorted(READING))}; only the job writes the tables",
         )
     return sql

@@ -44,9 +44,9 @@ class RefundReport:
 
 
 def checked_month(text: str) -> str:
-    """Return a month as it was given, or raise UsageError when it is none."""
+    """Return a month as it was given, or raise UsageError if it is not a month."""
     if MONTH.fullmatch(text) is None or text.startswith("0000"):
-        raise UsageError(f"'{text}' is no month", hint="write a month as YYYY-MM, for example 2026-10")
+        raise UsageError(f"'{text}' is not a month", hint="write a month as YYYY-MM, for example 2026-10")
     return text
 
 

@@ -50,7 +50,7 @@ class RejectedRecord:
 
 @dataclass(frozen=True)
 class RejectedRecords:
-    """The newest rejected records that were asked for, and how many there are."""
+    """The newest of the requested rejected records, and how many there are."""
 
     records: tuple[RejectedRecord, ...]
     total: int
@@ -58,14 +58,14 @@ class RejectedRecords:
 
 
 def checked_reason(text: str) -> str:
-    """Return a reason as it was given. Raises UsageError for what cannot be one."""
+    """Return a reason as it was given. Raise UsageError for an impossible one."""
     if re.fullmatch(r"[a-z][a-z0-9_]*", text) is None:
-        raise UsageError(f"'{text}' is no reason of a rejected record", hint=f"reasons are {', '.join(REASONS)}")
+        raise UsageError(f"'{text}' is not a reason for a rejection", hint=f"reasons are {', '.join(REASONS)}")
     return text
 
 
 def fetch_rejected(lake: Lake, *, reason: str | None, since: datetime | None, limit: int) -> RejectedRecords:
-    """Return the newest rejected records, of one reason or of all, that arrived since a moment or ever."""
+    """Return the newest rejected records, for one reason or all, that arrived since a moment or at any time."""
     sql = _SQL.format(conditions=_conditions(reason, since), limit=limit)
     return _records(run_query(lake, sql, database=lake.live.database))
 
@@ -105,7 +105,7 @@ def record_lines(record: RejectedRecord) -> list[str]:
     cut = len(record.raw_text) - SHOWN_LETTERS
     return [
         f"{place}: {', '.join(record.reasons)}",
-        f"  arrived {record.ingested_at:%Y-%m-%d %H:%M:%S} UTC, judged by run {printable(record.run)}",
+        f"  arrived {record.ingested_at:%Y-%m-%d %H:%M:%S} UTC, rejected by run {printable(record.run)}",
         f"  {text}" + (f" (and {cut:,} letters more)" if cut > 0 else ""),
     ]
 
@@ -113,7 +113,7 @@ def record_lines(record: RejectedRecord) -> list[str]:
 def summary(found: RejectedRecords) -> str:
     """Say in one line how many there are, and how many of them are shown."""
     records = "1 rejected record" if found.total == 1 else f"{found.total:,} rejected records"
-    shown = f", the newest {len(found.records):,} of them here" if found.total > len(found.records) else ""
+    shown = f", showing the newest {len(found.records):,}" if found.total > len(found.records) else ""
     return f"{records}{shown}; {found.bytes_scanned:,} bytes scanned"
 
 
@@ -125,6 +125,6 @@ def next_steps(environment: str, reason: str | None, records: Sequence[RejectedR
         return [f"no record is rejected for '{reason}', did you mean '{nearest(reason, REASONS) or REASONS[0]}'?"]
     replay = f"dataops replay --env {environment}" + (f" --reason {reason}" if reason else "")
     return [
-        f"when the sender was wrong: a corrected file is delivered like any other, dataops ingest --env {environment}",
-        f"when the job or its settings were wrong: deploy the fix, then judge these again with {replay}",
+        f"if the sender was wrong: deliver a corrected file like any other, dataops ingest --env {environment}",
+        f"if the job or its settings were wrong: deploy the fix, then validate these records again with {replay}",
     ]

@@ -47,5 +47,5 @@ def totals(rows: Iterable[RefundRow]) -> Totals:
 
 
 def differing_customers(before: Totals, after: Totals) -> list[str]:
-    """Return the customers who have another total on the other side, or no row there."""
+    """Return the customers who have a different total, or no row, on the other side."""
     return sorted(customer for customer in before.keys() | after.keys() if before.get(customer) != after.get(customer))

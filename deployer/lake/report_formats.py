@@ -1,4 +1,4 @@
-"""A refund report as people and programs read it: a table, CSV or JSON; a pure function of its rows."""
+"""A refund report as a table, CSV or JSON; a pure function of its rows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def render_csv(rows: Sequence[RefundRow], *, is_safe: bool = False) -> str:
 
 
 def text_for_spreadsheets(text: str) -> str:
-    """A cell that would be computed gets an apostrophe in front: https://owasp.org/www-community/attacks/CSV_Injection."""
+    """Put an apostrophe before a cell that a spreadsheet would compute: https://owasp.org/www-community/attacks/CSV_Injection."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 

@@ -25,7 +25,7 @@ def recorded_runs(lake: Lake, tables: TableSet) -> Sequence[Manifest]:
 
 
 def manifest_of(lake: Lake, tables: TableSet, job_run_id: str) -> Manifest | None:
-    """Return the manifest that a job run recorded, None when it recorded none."""
+    """Return the manifest that a job run recorded, None if it recorded none."""
     runs = recorded_runs(lake, tables)
     return next((run for run in reversed(runs) if run.job_run_id == job_run_id), None)
 

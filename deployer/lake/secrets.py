@@ -1,4 +1,4 @@
-"""Secrets of an environment: which there are, what a value must be, and how one is put in. A value is never shown."""
+"""Secrets of an environment: which there are, what a value must look like, and how it is set. A value is never shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deployer.nearest import nearest
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret by the name that people use: the output that says where it lies, and what is wrong with a value, if it is."""
+    """A secret by its common name: the output with its ARN, and a function that finds what is wrong with a value."""
 
     name: str
     output: str
@@ -24,17 +24,17 @@ class Secret:
 
 
 def webhook_problem(value: str) -> str | None:
-    """Return why a text is no address of a webhook, without the text: it may be the secret with a slip."""
+    """Return why a text is not the address of a webhook, without the text, which may be the secret with a typo."""
     try:
         parts = urlsplit(value)
         host = parts.hostname
         _ = parts.port
     except ValueError:
-        return "it is no address"
+        return "it is not an address"
     if any(not 0x20 < ord(letter) < 0x7F for letter in value):
-        return "it has blanks or letters that an address has not"
+        return "it has blanks or characters that an address cannot have"
     if parts.username is not None or not host:
-        return "it is no address of the form https://host/path"
+        return "it is not an address of the form https://host/path"
     if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
         return None
     return "it does not begin with https:// (http:// is for a receiver on this machine)"
@@ -53,20 +53,20 @@ SECRETS: Mapping[str, Secret] = {
 
 
 def secret_named(name: str) -> Secret:
-    """Return a secret. Raises UsageError naming the nearest."""
+    """Return a secret. Raise UsageError with the nearest name."""
     if name in SECRETS:
         return SECRETS[name]
     meant = nearest(name, SECRETS)
     hint = f"did you mean '{meant}'?" if meant else None
-    raise UsageError(f"unknown secret '{name}', there are {', '.join(SECRETS)}", hint=hint)
+    raise UsageError(f"unknown secret '{name}', known are {', '.join(SECRETS)}", hint=hint)
 
 
 def checked(secret: Secret, value: str) -> str:
-    """Return the value without the blanks around it. Raises UsageError, which does not quote it."""
+    """Return the value without surrounding blanks. Raise UsageError, which does not quote it."""
     found = value.strip()
     problem = secret.problem(found) if found else "it is empty"
     if problem:
-        raise UsageError(f"this is no value for {secret.name}: {problem}", hint="the value is read from stdin")
+        raise UsageError(f"this is not a value for {secret.name}: {problem}", hint="the value is read from stdin")
     return found
 
 

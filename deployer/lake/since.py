@@ -1,6 +1,6 @@
-"""What --since means: a moment in UTC, from a length of time before now or from a date.
+"""The meaning of --since: a moment in UTC, from a length of time before now or from a date.
 
-What is asked for since then is the caller's business.
+What is shown since then is up to the caller.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ SINCE_HELP = "30m, 6h, 7d or 2w before now, or a date as YYYY-MM-DD, in UTC."
 
 
 def moment_since(text: str, now: datetime) -> datetime:
-    """Return the moment that a text means. Raises UsageError when it means none, or one that is to come."""
+    """Return the moment that a text means. Raise UsageError if it means none, or one in the future."""
     moment = _moment(text, now)
     if moment > now:
-        raise UsageError(f"{text} is still to come", hint=SINCE_HELP)
+        raise UsageError(f"{text} is in the future", hint=SINCE_HELP)
     return moment
 
 
@@ -29,5 +29,5 @@ def _moment(text: str, now: datetime) -> datetime:
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"'{text}' is no moment: {error}", hint=SINCE_HELP) from error
-    raise UsageError(f"'{text}' is no moment", hint=SINCE_HELP)
+        raise UsageError(f"'{text}' is not a time: {error}", hint=SINCE_HELP) from error
+    raise UsageError(f"'{text}' is not a time", hint=SINCE_HELP)

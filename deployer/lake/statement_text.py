@@ -1,4 +1,4 @@
-"""Statements and what changed since, as people read them; pure functions."""
+"""Statements and what changed since, as text; pure functions."""
 
 from __future__ import annotations
 

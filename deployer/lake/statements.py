@@ -1,4 +1,4 @@
-"""Statements from the command line: the deployed lake as refunds_statements reads it, and its errors as ours.
+"""Statements from the command line: the deployed lake for refunds_statements, and its errors translated.
 
 What a statement is, and when one may be issued, is the business of refunds_statements; how one is shown is statement_text.py's.
 """
@@ -123,7 +123,7 @@ def as_our_errors(environment: str) -> Iterator[None]:
         hint = f"dataops statement changes --env {environment} --month {error.statement.month}"
         raise Refused(str(error), hint=hint) from error
     except ChecksFail as error:
-        hint = f"dataops check --env {environment} --blocking; --override REASON issues it all the same"
+        hint = f"dataops check --env {environment} --blocking; --override REASON issues it anyway"
         raise Refused(str(error), hint=hint) from error
     except NotIssued as error:
         raise Refused(str(error), hint=f"dataops statement list --env {environment}") from error
@@ -132,18 +132,18 @@ def as_our_errors(environment: str) -> Iterator[None]:
     except NothingLoaded as error:
         raise DataopsError(str(error), hint=f"dataops run --env {environment}") from error
     except Unsettled as error:
-        hint = f"once no run is at work: dataops data rebuild-catalog --env {environment}"
+        hint = f"when no run is active: dataops data rebuild-catalog --env {environment}"
         raise DataopsError(str(error), hint=hint) from error
     except CheckBroken as error:
         raise QueryFailed(str(error), hint="try again; see the query in Athena's history") from error
     except StatementDamaged as error:
-        raise DataopsError(str(error), hint="bring its former version back from the versioned bucket") from error
+        raise DataopsError(str(error), hint="restore its previous version from the versioned bucket") from error
 
 
 def issue_statement(
     lake: Lake, month: str | None, release: str, checks: Sequence[Check], override: str
 ) -> WholeStatement:
-    """Issue a statement. Raises Refused and DataopsError."""
+    """Issue a statement. Raise Refused and DataopsError."""
     with as_our_errors(lake.environment):
         request = Request(lake.environment, month, release, getpass.getuser(), override)
         return _whole(lake, issue(source_of(lake), request, checks, clock=utc_now))
@@ -156,13 +156,13 @@ def list_statements(lake: Lake) -> tuple[StatementLine, ...]:
 
 
 def find_statement(lake: Lake, month: str | None) -> WholeStatement:
-    """Return the statement of a month, or the last one. Raises DataopsError when there is none."""
+    """Return the statement of a month, or the last one. Raise DataopsError if there is none."""
     with as_our_errors(lake.environment):
         return _whole(lake, statement_of(read_statements(base_store(lake)), month))
 
 
 def find_changes(lake: Lake, month: str | None) -> StatementChanges:
-    """Return what changed since the statement of a month, or the last one. Raises DataopsError."""
+    """Return what changed since the statement of a month, or the last one. Raise DataopsError."""
     with as_our_errors(lake.environment):
         source = source_of(lake)
         changes = changes_since(source, month)

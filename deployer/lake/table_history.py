@@ -1,4 +1,4 @@
-"""Go back in the history of the published tables, and describe them in the catalog anew, as the run manifests say.
+"""Goes back in the history of the published tables, and rebuilds the catalog from the run manifests.
 
 The library of the job publishes; which clients it has, under which lock, is for `published_tables`.
 """
@@ -42,7 +42,7 @@ class RollbackPlan:
 
 
 def rebuild_catalog(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> Tables:
-    """Describe every month anew, as the newest manifest names it, and drop the others; returns what is live."""
+    """Rebuild every month's partition from the newest manifest, and drop the others; return what is live."""
     manifests, _ = begin(store, catalog, base_prefix)
     live = state_of(manifests).live
     reconcile(catalog, live)
@@ -52,12 +52,12 @@ def rebuild_catalog(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) 
 
 
 def plan_rollback(manifests: Sequence[Manifest], run_id: str) -> RollbackPlan:
-    """Undo a run and every later one that is still in force; raises RollbackRefused for a run that is not in force."""
+    """Undo a run and every later one that is still in force; raise RollbackRefused for a run that is not in force."""
     standing = in_force(manifests)
     position = next((index for index, each in enumerate(standing) if each.run_id == run_id), None)
     if position is None:
         recorded = run_id in {each.run_id for each in manifests}
-        raise RollbackRefused(f"run {run_id} is {'rolled back already' if recorded else 'not on the record'}")
+        raise RollbackRefused(f"run {run_id} is {'already rolled back' if recorded else 'not recorded'}")
     tables = standing[position - 1].tables if position else {}
     unread = known_inputs(standing) - known_inputs(standing[:position])
     return RollbackPlan(
@@ -81,7 +81,7 @@ def roll_back(
     """Publish once more what was live before the run; recorded as a run of its own.
 
     The raw objects of the undone runs count as unread again, so the next job run takes them up.
-    Raises RollbackRefused when a location that is needed has been swept, before anything changes.
+    Raise RollbackRefused when a location that is needed has been swept, before anything changes.
     """
     started_at = clock()
     manifests, _ = begin(store, catalog, base_prefix)
@@ -90,7 +90,9 @@ def roll_back(
         for month in months:
             each = plan.tables.get(table, {}).get(month)
             if each is not None and not _holds_files(store, base_prefix, each.location):
-                raise RollbackRefused(f"the files of {table} {month} from before {run_id} are gone: {each.location}")
+                raise RollbackRefused(
+                    f"the files of {table} {month} from before {run_id} no longer exist: {each.location}"
+                )
     manifest = Manifest(
         number=state.number + 1,
         run_id=new_run_id(started_at, f"rollback{requested_by}", state.last_run_id),

@@ -1,4 +1,4 @@
-"""How an environment stands, as it is now: its last run, its last validation, alarms, and when the job runs next."""
+"""The current state of an environment: its last run, its last validation, alarms, and when the job runs next."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LastRun:
 
 @dataclass(frozen=True)
 class LastValidation:
-    """The newest report of the daily validation: the day that it judged, and the checks that fail."""
+    """The newest report of the daily validation: the day that it covers, and the checks that fail."""
 
     date: str
     finished_at: dt.datetime
@@ -72,7 +72,7 @@ def last_run(manifests: Sequence[Manifest]) -> LastRun | None:
 
 @translated
 def last_validation(store: ObjectStore, today: dt.date) -> LastValidation | None:
-    """Return the newest report in the base bucket, None where there is none of the last weeks."""
+    """Return the newest report in the base bucket, None if there is none of the last weeks."""
     report = newest_report(store, today)
     if report is None:
         return None
@@ -88,12 +88,12 @@ def standing_lines(run: LastRun | None, validation: LastValidation | None) -> It
     if validation and validation.failing:
         yield f"validation of {validation.date}: {', '.join(validation.failing)}; dataops check shows the rows"
     elif validation:
-        yield f"validation of {validation.date}: no check fails"
+        yield f"validation of {validation.date}: all checks pass"
 
 
 @translated
 def open_alarms(cloudwatch: Any, prefix: str) -> tuple[OpenAlarm, ...]:
-    """Return the alarms that are on and whose names begin so, the oldest first. `cloudwatch` is boto3's client."""
+    """Return the active alarms whose names begin with a prefix, oldest first. `cloudwatch` is boto3's client."""
     pages = cloudwatch.get_paginator("describe_alarms").paginate(
         AlarmNamePrefix=prefix, StateValue="ALARM", AlarmTypes=["MetricAlarm"]
     )
@@ -115,7 +115,7 @@ def _alarm(found: Mapping[str, Any]) -> OpenAlarm:
 
 @translated
 def next_run(scheduler: Any, name: str, now: dt.datetime) -> NextRun:
-    """Return when the schedule is due next. `scheduler` is boto3's client. AWS does not say it, so it is worked out."""
+    """Return when the schedule is due next, which AWS does not report, so it is computed. `scheduler` is boto3's client."""
     found = scheduler.get_schedule(Name=name)
     expression, zone = found["ScheduleExpression"], found.get("ScheduleExpressionTimezone", "UTC")
     enabled = found["State"] == "ENABLED"

@@ -1,4 +1,4 @@
-"""Who runs this, on which commit: what the ledger says about a run besides what it did. Best effort, never a reason to fail."""
+"""Who runs this, on which commit: what the ledger records about a run besides its actions. Best effort, never a failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def new_run_id(now: dt.datetime) -> str:
-    """Sorts by time, to the microsecond, never meets another one, and is a legal part of a change set's name."""
+    """Return a unique run id that sorts by time, to the microsecond, and is valid in the name of a change set."""
     return f"{now:%Y%m%dT%H%M%S%fZ}-{secrets.token_hex(4)}"
 
 
@@ -18,7 +18,7 @@ def utc_now() -> dt.datetime:
 
 
 def commit_of(directory: Path) -> str:
-    """The commit of the checkout, with `+` when files differ from it; empty outside git."""
+    """Return the commit of the checkout, with `+` when files differ from it; empty outside git."""
     commit = _git(directory, "rev-parse", "HEAD")
     if not commit:
         return ""

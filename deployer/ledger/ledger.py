@@ -72,7 +72,7 @@ class Ledger:
         self._store, self._prefix = store, f"ledger/{environment}/"
 
     def current(self) -> Current | None:
-        """One GET."""
+        """Read the record of the current release, with one GET."""
         found = self._store.get(f"{self._prefix}current.json")
         if found is None:
             return None
@@ -86,12 +86,12 @@ class Ledger:
         return Current(**document, etag=found.etag)
 
     def set_current(self, current: Current) -> Current:
-        """Replace the version that `current` was made from; refused when somebody else has written since."""
+        """Replace the version that `current` was made from; refuse if another run has written since."""
         key, body = f"{self._prefix}current.json", readable(current.document())
         etag = self._store.create(key, body) if current.etag is None else self._store.replace(key, body, current.etag)
         if etag is None:
             raise DataopsError(
-                "somebody else wrote the ledger while this run was on",
+                "another run wrote the ledger during this run",
                 where=key,
                 hint="run the command again: it starts from what is deployed now",
             )
@@ -104,7 +104,7 @@ class Ledger:
         self._store.create(f"{self._prefix}runs/{run}/end.json", readable({"version": VERSION, "run": run, **record}))
 
     def unfinished(self) -> Sequence[str]:
-        """Runs with a start and no end: still running, or killed."""
+        """Return the runs with a start and no end: still running, or killed."""
         keys = self._store.keys(f"{self._prefix}runs/")
         started, ended = (
             {key.split("/")[-2] for key in keys if key.endswith(end)} for end in ("/start.json", "/end.json")
@@ -112,7 +112,7 @@ class Ledger:
         return sorted(started - ended)
 
     def runs(self, limit: int | None = None) -> Sequence[DeployRun]:
-        """The newest runs first."""
+        """Return the runs, newest first."""
         ids = sorted(
             {
                 key.removeprefix(f"{self._prefix}runs/").split("/")[0]

@@ -58,13 +58,13 @@ def _user() -> str:
 
 
 def _pipeline_url() -> str:
-    """The page of the pipeline's run, as Azure Pipelines announces it."""
+    """Return the address of the pipeline run, as Azure Pipelines announces it."""
     parts = [os.environ.get(name, "") for name in ("SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID")]
     return f"{parts[0]}{parts[1]}/_build/results?buildId={parts[2]}" if all(parts) else ""
 
 
 def _machine() -> str:
-    """One id per boot and process namespace: two containers with the same host name are two machines."""
+    """Return one id per boot and process namespace: two containers with the same host name are two machines."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
@@ -73,7 +73,7 @@ def _machine() -> str:
 
 
 def _is_dead(owner: Owner) -> bool:
-    """True only when it is certain: the owner's process was on this machine and is gone."""
+    """Return True only if it is certain that the owner's process ran on this machine and has ended."""
     if not owner.machine or owner.machine != _machine():
         return False
     try:
@@ -100,7 +100,7 @@ class EnvironmentLock:
         self._environment, self._clock, self._sleep = environment, clock, sleep
 
     def owner(self) -> tuple[Owner, str] | None:
-        """Who holds the lock, with the version to name when it is taken over."""
+        """Return who holds the lock, with the version to give when it is taken over."""
         found = self._store.get(self.key)
         return (Owner(**json.loads(found.body)), found.etag) if found else None
 
@@ -112,7 +112,7 @@ class EnvironmentLock:
         rights_seconds: float = 0.0,
         say: Callable[[str], None] = lambda _: None,
     ) -> str:
-        """Take the lock, waiting for it at most so long; its version. Raises Locked, which names the owner.
+        """Take the lock, waiting for it at most so long; its version. Raise Locked, which names the owner.
 
         For `rights_seconds` a denial only means that the right to a new bucket is not known everywhere yet.
         """
@@ -138,7 +138,7 @@ class EnvironmentLock:
                 if now >= deadline:
                     raise
                 if not told:
-                    what = f"the right to the new bucket is not known everywhere yet ({error.message})"
+                    what = f"the permission for the new bucket has not taken effect everywhere yet ({error.message})"
                     say(f"{what}; waiting up to {rights_seconds:.0f} s")
                     told = True
                 self._sleep(min(RETRY_SECONDS, deadline - now))
@@ -157,7 +157,7 @@ class EnvironmentLock:
             return None
         taken = self._store.replace(self.key, body, etag)
         if taken:
-            say(f"took over the lock of run {owner.run}, which has ended without releasing it")
+            say(f"took over the lock of run {owner.run}, which ended without releasing it")
         return taken
 
     def _locked(self, now: float) -> Locked:
@@ -189,7 +189,7 @@ class EnvironmentLock:
         say: Callable[[str], None] = lambda _: None,
         on_loss: Callable[[str], None] = lambda why: None,
     ) -> Iterator[None]:
-        """Hold the lock, with a heartbeat in the background; `on_loss` is told why when the lock is ours no more."""
+        """Hold the lock, with a heartbeat in the background; `on_loss` is called with the reason when the lock is lost."""
         etag = self.take(run, timeout_seconds=timeout_seconds, rights_seconds=rights_seconds, say=say)
         keeper = _Keeper(self, etag, say, on_loss)
         keeper.start()
@@ -218,7 +218,7 @@ class _Keeper(threading.Thread):
                 failed_since = failed_since or time.monotonic()
                 if time.monotonic() - failed_since < LIFETIME_SECONDS - HEARTBEAT_SECONDS:
                     continue
-                self._on_loss(f"the lock could not be prolonged ({error.message})")
+                self._on_loss(f"the lock could not be extended ({error.message})")
                 return
             failed_since = None
             if etag is None:

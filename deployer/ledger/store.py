@@ -1,4 +1,4 @@
-"""Objects in the artifacts bucket, with the three writes that the deployer rests on: create once, compare-and-swap, delete.
+"""Objects in the artifacts bucket, with the three writes that the deployer needs: create once, compare-and-swap, delete.
 What is stored where is the business of release.py, ledger.py and lock.py.
 """
 
@@ -26,10 +26,10 @@ class RecordStore(Protocol):
     """One bucket."""
 
     def get(self, key: str) -> Stored | None:
-        """The object, None when there is none."""
+        """Return the object, None when there is none."""
 
     def exists(self, key: str) -> bool:
-        """Whether there is such an object (HEAD)."""
+        """Return whether the object exists (HEAD)."""
 
     def create(self, key: str, body: bytes) -> str | None:
         """Write a new object; its ETag, or None when one is there already (nothing is overwritten)."""
@@ -41,14 +41,14 @@ class RecordStore(Protocol):
         """Delete only that very version; False when it is another one or gone."""
 
     def keys(self, prefix: str) -> Sequence[str]:
-        """All keys below a prefix, in order."""
+        """Return all keys below a prefix, in order."""
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:
-    """JSON whose bytes depend on the content alone."""
+    """Return JSON whose bytes depend only on the content."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def readable(document: Mapping[str, Any]) -> bytes:
-    """JSON for records that people open."""
+    """Return JSON for records that people open."""
     return (json.dumps(document, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""The verdict of a smoke test: one frozen value from the test to the ledger and to whoever reads it.
+"""The verdict of a smoke test: one frozen value from the test to the ledger and its readers.
 
 How it is reached is smoke.py's business, when it is tried again that of attempts.py.
 """
@@ -20,12 +20,12 @@ class SmokeOutcome(Enum):
 
     PASS = "pass"
     WRONG_ANSWER = "wrong_answer"  # the release gave other rows than the answer, or none because its code failed
-    INFRASTRUCTURE_ERROR = "infrastructure_error"  # the release was not judged
+    INFRASTRUCTURE_ERROR = "infrastructure_error"  # no judgement about the release
     TIMEOUT = "timeout"
 
     @property
     def is_final(self) -> bool:
-        """Whether the release was judged: another try would end the same way."""
+        """Whether the verdict is final: another try would end the same way."""
         return self in (SmokeOutcome.PASS, SmokeOutcome.WRONG_ANSWER)
 
     def __str__(self) -> str:
@@ -51,14 +51,14 @@ class Verdict:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the release was judged and found wrong: the one reason to roll it back."""
+        """Whether the release was found wrong: the only reason to roll it back."""
         return self.outcome is SmokeOutcome.WRONG_ANSWER
 
     def __str__(self) -> str:
         return f"{self.outcome} ({self.message})" if self.message else str(self.outcome)
 
     def document(self) -> dict[str, Any]:
-        """The verdict as the ledger and the JSON output have it."""
+        """Return the verdict in the form of the ledger and the JSON output."""
         return {
             "outcome": self.outcome.value,
             "message": self.message,
@@ -83,7 +83,7 @@ class Verdict:
         )
 
     def error(self) -> SmokeTestFailed:
-        """How a command ends that got this verdict, when it is no pass."""
+        """Return the error with which a command ends that got this verdict, unless it passed."""
         if self.is_wrong:
             return SmokeTestFailed(
                 f"smoke test: wrong answer: {self.message}",
@@ -91,5 +91,5 @@ class Verdict:
             )
         return SmokeTestFailed(
             f"smoke test: {self.outcome}: {self.message}",
-            hint="this says nothing about the release: run the same command again",
+            hint="this is not the release's fault: run the same command again",
         )

@@ -8,7 +8,7 @@ process/         A client starts the background process and finds it again (cont
                  It knows the completions by name only, and nothing of any service.
 glue/            What running jobs have written becomes objects in S3 before the call is answered. StartJobRun runs the
                  deployed script on Spark; the catalog has the calls that the emulator lacks.
-rights/          Every call is judged by the policies in the account before it is carried out, and whoever works with a role
+rights/          Every call is evaluated against the policies in the account before it is carried out, and whoever uses a role
                  asks here what the role may do. It changes nothing.
 state/           No response leaves before the state that it shows is on disk. It writes what the services hold and
                  decides nothing for them, but how an operation ends that a kill has cut off.
@@ -16,7 +16,7 @@ emulator/        The one door to MiniStack's private parts, for one version of i
 cloudformation/  Resource types, buckets, the caller's rights and refusals, inside the emulator's own operations.
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
 api_gateway/     REST APIs as their templates say: validators, models, access logs, limits, an address that answers here.
-events/          What happens by itself: schedules, rules, topics, alarms, and the queues where it ends when nobody takes it.
+events/          Automatic events: schedules, rules, topics, alarms, and the dead-letter queues.
 firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
 transfer/        The SFTP server: files that are closed are objects of S3, put with the rights of their user. One user
                  is there without being asked; a client makes its key (trial_user).

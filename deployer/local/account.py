@@ -1,7 +1,7 @@
-"""What can be asked of an account: Lake Formation's defaults, the catalog's encryption, quotas, and what a policy allows.
+"""Questions about an account: Lake Formation's defaults, the catalog's encryption, quotas, and what a policy allows.
 
 The emulator has no Lake Formation and no Service Quotas, knows no limits of Kinesis, and simulates policies without the
-context that is asked about. The answers are those of a new account in which nobody has changed anything.
+given context. The answers are those of a new account in which nothing has been changed.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ _BY_TARGET: Mapping[str, Answer] = {
 
 
 def simulate(iam: Any, evaluator: Any, p: Mapping[str, Any]) -> Any:
-    """SimulatePrincipalPolicy of one resource, with the context that is given."""
+    """Answer SimulatePrincipalPolicy for one resource, with the given context."""
     arn = iam._p(p, "PolicySourceArn")
     account, _, resource = arn.split(":", 4)[4].partition(":")
     kind, _, path = resource.partition("/")
@@ -148,7 +148,7 @@ def _result(
 
 
 def _context(iam: Any, p: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a request, as the evaluator looks keys up: in lower case, lists for keys with several values."""
+    """Return the entries of a request as the evaluator looks them up: keys in lower case, lists for several values."""
     found: dict[str, Any] = {}
     number = 1
     while name := iam._p(p, f"ContextEntries.member.{number}.ContextKeyName"):

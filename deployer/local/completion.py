@@ -1,4 +1,4 @@
-"""What a completion is: a module with ``install(cloud)``, and ``middleware(cloud, app)`` where it stands before requests.
+"""A completion is a module with ``install(cloud)``, and with ``middleware(cloud, app)`` if it handles requests first.
 
 `install` takes hold of the emulator's names, once, before it serves; `middleware` wraps the application that answers.
 Which completions there are, and their order, is process/launcher.py's list.

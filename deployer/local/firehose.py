@@ -79,7 +79,7 @@ class Delivery:
         self._per_record = per_record
 
     def deliver_everywhere(self, stream: Data, records: Sequence[Record]) -> bool:
-        """Deliver records to each destination; whether they are there."""
+        """Deliver records to each destination, and return whether all of them arrived."""
         is_delivered = True
         for dest in stream["destinations"]:
             if dest["type"] in ("ExtendedS3", "S3"):
@@ -89,7 +89,7 @@ class Delivery:
         return is_delivered
 
     def deliver(self, stream: Data, dest: Data, records: Sequence[Record]) -> bool:
-        """One object for all `records`; whether it is there. Logs, and does not raise, when S3 refuses it."""
+        """Write one object for all `records` and return whether it exists; log, but do not raise, if S3 refuses it."""
         config = dest["config"]
         try:
             role = take_role(config)
@@ -125,7 +125,7 @@ class Delivery:
 
 
 def put_record(firehose: Any, delivery: Delivery, data: Data) -> Any:
-    """PutRecord."""
+    """Answer PutRecord."""
     answer = put_record_batch(firehose, delivery, {**data, "Records": [data.get("Record", {})]})
     if answer[0] != 200:
         return answer
@@ -136,7 +136,7 @@ def put_record(firehose: Any, delivery: Delivery, data: Data) -> Any:
 
 
 def put_record_batch(firehose: Any, delivery: Delivery, data: Data) -> Any:
-    """PutRecordBatch: delivered when it is answered."""
+    """Answer PutRecordBatch; the records have been delivered by then."""
     given = data.get("Records", [])
     if not 1 <= len(given) <= 500:
         return firehose._invalid("A batch has 1 to 500 records.")
@@ -165,7 +165,7 @@ def put_record_batch(firehose: Any, delivery: Delivery, data: Data) -> Any:
 
 
 def delimiter(config: Mapping[str, Any]) -> bytes:
-    r"""What AppendDelimiterToRecord puts behind each record; the parameter is written ``\n``."""
+    r"""Return what AppendDelimiterToRecord puts behind each record; the parameter is written ``\n``."""
     processing = config.get("ProcessingConfiguration") or {}
     if str(processing.get("Enabled", False)).lower() == "true":
         for processor in processing.get("Processors", []):
@@ -177,7 +177,7 @@ def delimiter(config: Mapping[str, Any]) -> bytes:
 
 
 def encryption_headers(config: Mapping[str, Any]) -> dict[str, str]:
-    """The SSE headers of the destination's own encryption; without one the bucket's default applies."""
+    """Return the SSE headers of the destination's own encryption; without one the bucket's default applies."""
     key = ((config.get("EncryptionConfiguration") or {}).get("KMSEncryptionConfig") or {}).get("AWSKMSKeyARN")
     if not key:
         return {}
@@ -185,7 +185,7 @@ def encryption_headers(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def take_role(config: Mapping[str, Any]) -> Role:
-    """The destination's role; raises `Denied` unless Firehose may take it.
+    """Return the destination's role; raise `Denied` unless Firehose may assume it.
 
     https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#firehose-assume-role
     """
@@ -213,7 +213,7 @@ def require_rights(role: Role, stream: Data, bucket: str, key: str, headers: Map
 
 
 def put_object(bucket: str, key: str, body: bytes, headers: Mapping[str, str]) -> None:
-    """Write an object; raises OSError when S3 refuses it."""
+    """Write an object; raise OSError when S3 refuses it."""
     sent = {**headers, "content-type": "application/octet-stream", "content-length": str(len(body))}
     status, _, answer = on_loop(load("services.s3")._put_object, bucket, key, body, sent)
     if status >= 300:

@@ -1,4 +1,4 @@
-"""Lambda functions find what Lambda has and nothing of this machine: their code, the runtime's boto3, an environment of their own.
+"""Gives Lambda functions only what Lambda has: their code, the runtime's boto3, and an environment of their own.
 
 The emulator runs a function with its own interpreter and environment, so one that lacks a package, or reads a variable that
 only this machine has, would pass here and fail on AWS. The worker begins again without both, before it imports the function;
@@ -63,7 +63,7 @@ def install(cloud: LocalCloud) -> None:
     runtime = load("core.lambda_runtime")
     packages = link_packages(cloud.paths.temporary / "lambda-runtime")
     if "import sys, json, importlib" not in require(runtime, "_PYTHON_WORKER_SCRIPT"):
-        raise EmulatorChanged("the emulator's Python worker is another one")
+        raise EmulatorChanged("the emulator's Python worker has changed")
     runtime._PYTHON_WORKER_SCRIPT = prelude(packages) + runtime._PYTHON_WORKER_SCRIPT  # type: ignore[attr-defined]
     credentials = require(runtime, "execution_credentials", ("config",))
 
@@ -75,7 +75,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def prelude(packages: Path) -> str:
-    """Return the worker's first lines with what they are to keep and where the runtime's packages lie."""
+    """Return the worker's first lines, with the variables to keep and the location of the runtime's packages."""
     values = {
         "KEPT_VARIABLES": KEPT_VARIABLES.pattern,
         "LAMBDA_VARIABLES": LAMBDA_VARIABLES,

@@ -1,4 +1,4 @@
-"""CloudWatch Logs: every event has an id, whoever wrote it, and FilterLogEvents looks at the streams it is asked for.
+"""CloudWatch Logs: every event has an id, and FilterLogEvents reads only the requested streams.
 
 The emulator gives ids to the events of PutLogEvents alone, not to those of functions, and reads all streams of a group
 whatever `logStreamNamePrefix` says: the log of one run would show those of all.

@@ -1,4 +1,4 @@
-"""Where the local cloud keeps its things: one directory per checkout, never outside it.
+"""Where the local cloud keeps its files: one directory per checkout, never outside of it.
 
 This module only names paths; who creates, reads and removes them is said at each of them.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def private(path: str, flags: int) -> int:
-    """An `opener` for `open`: what is made is its owner's alone."""
+    """Open a file for `open` so that only its owner can read it."""
     return os.open(path, flags, mode=0o600)
 
 
@@ -46,7 +46,7 @@ class LocalPaths:
 
     @property
     def sftp_key(self) -> Path:
-        """Private key of the trial user of the SFTP server; the public one lies beside it, with the suffix .pub."""
+        """Private key of the trial user of the SFTP server; the public one is beside it, with the suffix .pub."""
         return self.root / "sftp" / "trial_ed25519"
 
     @property

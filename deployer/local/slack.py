@@ -1,6 +1,6 @@
-"""Slack's place on this machine: takes what is sent to a webhook, refuses what Slack refuses, and shows it on a page.
+"""A stand-in for Slack: accepts messages for a webhook, refuses what Slack refuses, and shows them on a page.
 
-The secret of the template holds no address until somebody sets one; here it then has that of the receiver. A secret
+The secret of the template holds no address until one is set; here it has that of the receiver. A secret
 without a value that is for something else has none, as on AWS: the emulator would answer with an empty text.
 """
 
@@ -98,7 +98,7 @@ def take(file: Path, body: bytes) -> tuple[int, str]:
 
 
 def problems(block: Any) -> bool:
-    """Whether Slack would refuse a block of the kinds that we send."""
+    """Return whether Slack would refuse a block of the kinds that we send."""
     if not isinstance(block, dict):
         return True
     match block:
@@ -114,7 +114,7 @@ def problems(block: Any) -> bool:
 
 
 def messages(file: Path) -> list[Json]:
-    """Return what was received, the newest first."""
+    """Return the received messages, newest first."""
     if not file.exists():
         return []
     lines = file.read_text(encoding="utf-8").splitlines()
@@ -122,7 +122,7 @@ def messages(file: Path) -> list[Json]:
 
 
 def page(received: list[Json]) -> str:
-    """Return the page for people."""
+    """Return the page that shows the messages."""
     shown = "\n".join(f"<article><p>{escape(each['received_at'])}</p>{_shown(each)}</article>" for each in received)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Slack of the local cloud</title>
@@ -152,5 +152,5 @@ def _texts(blocks: Any) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """Slack's text for a page: its three escapes are HTML's own, so they are taken off before HTML's are put on."""
+    """Convert Slack's text for a page: its three escapes are HTML's own, so they are undone before HTML's are applied."""
     return escape(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))

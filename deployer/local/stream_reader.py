@@ -27,7 +27,7 @@ DELIVERED = "delivered"
 
 
 class StreamReader:
-    """Hands what lies on Kinesis streams to `deliver`, which takes a delivery stream with records, and says whether it did."""
+    """Passes records on Kinesis streams to `deliver`, which takes a delivery stream with records, and says whether it did."""
 
     def __init__(self, firehose: Any, deliver: Callable[[Data, Sequence[Record]], bool]) -> None:
         self._firehose, self._deliver = firehose, deliver
@@ -68,13 +68,13 @@ class StreamReader:
 
 
 def source_of(stream: Data) -> str | None:
-    """The ARN of the Kinesis stream that a delivery stream reads, if it reads one."""
+    """Return the ARN of the Kinesis stream that a delivery stream reads, if it reads one."""
     is_reader = stream.get("type") == "KinesisStreamAsSource"
     return (stream.get("kinesis_source") or {}).get("KinesisStreamARN") if is_reader else None
 
 
 def waiting(stream: Data, shard: str, records: Sequence[Data]) -> Iterator[Data]:
-    """The records of a shard behind the last delivered one; without one, those since the delivery stream was made."""
+    """Yield the records of a shard behind the last delivered one; without one, those since the delivery stream was made."""
     last, start = stream[DELIVERED].get(shard), len(records)
     while start and records[start - 1]["SequenceNumber"] != last:
         start -= 1

@@ -1,4 +1,4 @@
-"""The change sets of one run: made under names that no other run has, waited for, and deleted when they are not executed.
+"""The change sets of one run: made under unique names, waited for, and deleted if they are not executed.
 What to ask for and what the answer means is decided in planner.py and stack_change.py.
 """
 
@@ -34,9 +34,9 @@ class ChangeSets:
         self._guard = threading.Lock()
 
     def ask_for(self, request: StackRequest, *, creates: bool) -> ChangeSet:
-        """The change set of a request, when CloudFormation has computed it. One with nothing to do is deleted at once.
+        """Return the change set of a request, when CloudFormation has computed it. One with nothing to do is deleted at once.
 
-        Raises DataopsError, with the place in the template, for a request that CloudFormation refuses.
+        Raise DataopsError, with the place in the template, for a request that CloudFormation refuses.
         """
         stack = request.stack
         digest, known = self._open.get(stack, ("", ""))
@@ -56,7 +56,7 @@ class ChangeSets:
         return change_set
 
     def warnings(self, stack: str, change_set: ChangeSet) -> tuple[Cause, ...]:
-        """What CloudFormation's validation warns of in a change set that can be executed."""
+        """Return what CloudFormation's validation warns of in a change set that can be executed."""
         return change_set_warnings(self._cloud, stack, change_set, self._target.templates[stack], self._warn)
 
     def _name(self, request: StackRequest, *, creates: bool) -> str:
@@ -69,7 +69,7 @@ class ChangeSets:
         return name
 
     def _make(self, request: StackRequest, name: str, *, creates: bool) -> str:
-        """The id of our change set, also when an earlier try has made it."""
+        """Return the id of our change set, also when an earlier try has made it."""
         reverts = self._reverts_drift and not creates
         try:
             return self._cloud.create_change_set(request, name=name, creates=creates, reverts_drift=reverts)
@@ -93,13 +93,13 @@ class ChangeSets:
         others = [name for name, value in request.parameters.items() if given.get(name, value) not in (value, MASKED)]
         if not same or others:
             raise Refused(
-                f"a change set of stack {request.stack} has our name and {'other parameters' if same else 'another template'}",
+                f"a change set of stack {request.stack} has our name but {'different parameters' if same else 'a different template'}",
                 where=change_set,
-                hint="somebody else made it: find out who, delete it, and run the same command again",
+                hint="it was created by someone else: find out by whom, delete it, and run the same command again",
             )
 
     def mark_executed(self, stack: str) -> None:
-        """It is CloudFormation's business from now on."""
+        """Leave the change set to CloudFormation from now on."""
         self._open.pop(stack, None)
         self._settled.pop(stack, None)
 
@@ -116,12 +116,12 @@ class ChangeSets:
 
 
 def change_set_name(run: str, stack: str) -> str:
-    """Unique per run, so that two deploys never meet in one name; CloudFormation wants a letter first."""
+    """Return unique per run, so that two deploys never meet in one name; CloudFormation wants a letter first."""
     return f"dataops-{run}-{stack}"
 
 
 def discard(cloud: Cloud, change_sets: Iterable[str]) -> None:
-    """Delete change sets; the first failure is told after all were tried."""
+    """Delete change sets; report the first failure after all were tried."""
     failures = []
     for change_set in change_sets:
         try:
@@ -131,5 +131,5 @@ def discard(cloud: Cloud, change_sets: Iterable[str]) -> None:
     if failures:
         raise DataopsError(
             f"could not delete a change set: {failures[0]}",
-            hint="it does nothing unless it is executed; delete it in the CloudFormation console",
+            hint="it has no effect unless it is executed; delete it in the CloudFormation console",
         )

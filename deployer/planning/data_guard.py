@@ -1,4 +1,4 @@
-"""What a plan may not do without being told: replace or delete what holds data. Pure decisions over changes.
+"""What a plan may not do without permission: replace or delete resources that hold data. Pure decisions over changes.
 The account and region guard is the session's; the environment's lock is lock.py.
 """
 
@@ -41,9 +41,9 @@ class DataRisk:
 
 
 def data_risks(stack: str, changes: Iterable[ResourceChange], allowed: Collection[str] = ()) -> tuple[DataRisk, ...]:
-    """Replacements and deletions of stateful resources that the operator has not allowed by logical id.
+    """Return replacements and deletions of stateful resources that the operator has not allowed by logical id.
 
-    A retained resource counts too: its data survives, but the stack goes on with an empty one.
+    A retained resource counts too: its data survives, but the stack continues with an empty one.
     """
     return tuple(
         DataRisk(stack, change.logical_id, change.type, what)
@@ -64,7 +64,5 @@ def _risk(change: ResourceChange) -> str:
 
 def _fate(what: str, policy: str) -> str:
     return (
-        f"{what}; its data stays behind in the old resource"
-        if policy.startswith("Retain")
-        else f"{what} and its data deleted"
+        f"{what}; its data stays in the old resource" if policy.startswith("Retain") else f"{what} and its data deleted"
     )

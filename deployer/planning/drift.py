@@ -1,4 +1,4 @@
-"""Drift: what was changed outside dataops. CloudFormation's own detection, and what it cannot see: the bytes behind a
+"""Drift: what was changed outside of dataops. CloudFormation's own detection, and what it cannot see: the content of a
 script, the columns of a table, stacks that are not as the ledger recorded them. Known differences carry reason and expiry.
 """
 
@@ -52,7 +52,7 @@ def find_drift(
     current: Current | None,
     pauses: Pauses,
 ) -> tuple[DriftFinding, ...]:
-    """Every difference of an environment, stack by stack."""
+    """Return every difference of an environment, stack by stack."""
     with ThreadPoolExecutor(8) as pool:
         found = pool.map(lambda item: _of_stack(cloud, services, item[0], item[1], pauses), states.items())
         return tuple(_of_ledger(states, current)) + tuple(finding for findings in found for finding in findings)
@@ -61,7 +61,7 @@ def find_drift(
 def with_known(
     findings: Iterable[DriftFinding], ignores: Iterable[DriftIgnore], today: dt.date
 ) -> tuple[DriftFinding, ...]:
-    """The findings, with the reason of each that dataops.yml declares as known; an expired entry counts no more."""
+    """Return the findings, with the reason of each that dataops.yml declares as known; an expired entry counts no more."""
     valid = [ignore for ignore in ignores if today <= ignore.until]
     return tuple(replace(f, ignored=next((i.reason for i in valid if _covers(i, f)), "")) for f in findings)
 
@@ -132,7 +132,7 @@ def _of_services(
 
 
 def _of_script(services: DeployedServices, stack: str, job: RenderedResource, physical: str) -> Iterator[DriftFinding]:
-    """The script is where the template says, and its bytes have the hash that its key says."""
+    """Yield the script is where the template says, and its bytes have the hash that its key says."""
     address = services.script_of(physical)
     if address is None:
         yield DriftFinding(stack, job.logical_id, "deleted")

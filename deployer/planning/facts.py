@@ -1,4 +1,4 @@
-"""What is there before anything is decided: the stacks, the ledger's record of them, and whether the two agree.
+"""The state before any decision: the stacks, the ledger's record of them, and whether the two agree.
 Only reads; what follows from the facts is decided in planner.py and readiness.py.
 """
 
@@ -31,7 +31,7 @@ class Facts:
 
     @property
     def busy(self) -> dict[str, StackState]:
-        """Stacks that somebody is changing at this moment."""
+        """Stacks that are being changed at this moment."""
         return {
             s: state for s, state in self.states.items() if state and row_of(state.status).handling is Handling.WAIT
         }
@@ -40,7 +40,7 @@ class Facts:
 def facts_of(
     cloud: Cloud, open_store: Callable[[str], RecordStore], target: Target, own: Mapping[str, StackRecord]
 ) -> Facts:
-    """One DescribeStacks per stack, and one GET of the ledger when there is a bucket."""
+    """Return one DescribeStacks per stack, and one GET of the ledger when there is a bucket."""
     states = describe_all(cloud, target.stack_names)
     bucket = artifacts_bucket([states[target.artifacts_stack]])
     current = Ledger(open_store(bucket), target.environment.name).current() if bucket else None
@@ -48,7 +48,7 @@ def facts_of(
 
 
 def is_recorded(target: Target, facts: Facts, stack: str, digest: str) -> bool:
-    """Whether the ledger proves that the stack is as this request leaves it. What reads values elsewhere is never proven."""
+    """Return whether the ledger proves that the stack is as this request leaves it. What reads values elsewhere is never proven."""
     record = facts.record(stack)
     body = target.templates[stack].body
     return bool(record and record.matches(facts.states[stack], digest)) and not any(

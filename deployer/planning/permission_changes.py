@@ -39,7 +39,7 @@ class Permission:
     condition: str = ""
 
     def covers(self, other: Permission) -> bool:
-        """Whether this one already says all that the other says."""
+        """Return whether this one already says all that the other says."""
         return (
             self.owner == other.owner
             and self.effect == other.effect
@@ -68,7 +68,7 @@ class PermissionChange:
 def iam_changes(
     before: Mapping[str, RenderedResource], after: Mapping[str, RenderedResource]
 ) -> tuple[PermissionChange, ...]:
-    """What changes between two rendered templates.
+    """Return what changes between two rendered templates.
 
     Broadening: an added Allow that nothing before covered, or a removed Deny that nothing after covers.
     """

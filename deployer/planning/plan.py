@@ -126,7 +126,7 @@ class Plan:
         return next(step for step in self.steps if step.stack == stack)
 
     def document(self) -> dict[str, Any]:
-        """Plain JSON values, so that a saved plan equals the one that it was saved from."""
+        """Return plain JSON values, so that a saved plan equals the plan that was saved."""
         document: dict[str, Any] = json.loads(json.dumps(self._document()))
         return document
 
@@ -151,7 +151,7 @@ def planned_from(state: StackState | None) -> PlannedFrom | None:
 
 
 def kind_of(state: StackState | None, *, may_recreate: bool) -> tuple[StepKind, str]:
-    """The step that a stack's status asks for, with what to tell the operator. NOTHING is found later, by its changes."""
+    """Return the step for a stack's status, with a note for the operator. NOTHING is found later, by its changes."""
     row = row_of(state.status if state else None)
     status = f"{state.status}: {row.meaning}" if state else ""
     match row.handling:
@@ -172,10 +172,10 @@ def kind_of(state: StackState | None, *, may_recreate: bool) -> tuple[StepKind, 
 
 
 def staleness(planned: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """What makes a saved plan another one than a plan made now (both as documents); empty when it may be applied."""
+    """Return how a saved plan differs from one made now (both as documents); empty if it may be applied."""
     found = []
     if planned.get("version") != now["version"]:
-        return ("it was written by another version of dataops",)
+        return ("it was written by a different version of dataops",)
     if planned["environment"] != now["environment"]:
         found.append(f"it was made for environment {planned['environment']}")
     if planned.get("reverts_drift", False) != now["reverts_drift"]:
@@ -184,7 +184,7 @@ def staleness(planned: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, 
         found.append(f"the release is {now['release'][:12]}, the plan was made for {planned['release'][:12]}")
     if planned["deployed_release"] != now["deployed_release"]:
         is_, was = (str(document["deployed_release"])[:12] for document in (now, planned))
-        found.append(f"release {is_} is deployed now, it was {was}")
+        found.append(f"release {is_} is deployed now, before it was {was}")
     before, after = ({step["stack"]: step for step in document["steps"]} for document in (planned, now))
     found += [f"stack {name} is new" for name in after if name not in before]
     found += [f"stack {name} is gone from dataops.yml" for name in before if name not in after]
@@ -205,7 +205,7 @@ def _stale_step(planned: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if new := [warning["reason"] for warning in now["warnings"] if warning not in warned]:
         return f"CloudFormation now warns about stack {name}: {'; '.join(new)}"
     if {**planned, "warnings": None} != {**now, "warnings": None}:  # a warning that is gone changes nothing
-        return f"CloudFormation would now do something else to stack {name} (changed by hand, or a value that it reads)"
+        return f"CloudFormation would now change stack {name} differently (a change by hand, or a value that it reads)"
     return ""
 
 
@@ -218,4 +218,4 @@ def require_allowed(plan: Plan, saved_plan: Mapping[str, Any] | None) -> None:
         raise Refused(f"stack {step.stack} cannot be deployed: {step.note}")
     if plan.risks:
         allow = " ".join(f"--allow-replace {risk.logical_id}" for risk in plan.risks)
-        raise Refused("; ".join(map(str, plan.risks)), hint=f"if that is wanted: {allow}")
+        raise Refused("; ".join(map(str, plan.risks)), hint=f"if this is intended, use {allow}")

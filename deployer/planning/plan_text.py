@@ -1,4 +1,4 @@
-"""A plan as people read it: stack by stack, property old -> new, then what deserves a second look. Pure text."""
+"""A plan as text: stack by stack, property old -> new, then what deserves a second look. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STEP_MARKS = {
     StepKind.BLOCKED: "!",
     StepKind.RECREATE: "!",
 }
-_DRIFT = {"MODIFIED": "changed by hand", "DELETED": "deleted by hand"}  # what drift is told of
+_DRIFT = {"MODIFIED": "changed by hand", "DELETED": "deleted by hand"}  # the kinds of drift
 _LONGEST_VALUE = 100
 _SHOWN_BEFORE = 30  # of what two long values have in common
 
@@ -39,7 +39,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     else:
         yield f"environment {plan.environment}: release {short(plan.release)}"
     if plan.reverts_drift:
-        yield "what was changed by hand is brought back to the templates"
+        yield "changes made by hand are reverted to the templates"
     for step in plan.steps:
         yield from _step(step)
     yield from _section(
@@ -58,7 +58,7 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def summary(plan: Plan) -> str:
-    """One line: how many stacks and resources."""
+    """Return one line with the numbers of stacks and resources."""
     if not plan.has_changes:
         return "no changes"
     changes = [change for step in plan.steps for change in step.changes]
@@ -82,7 +82,7 @@ def _section(title: str, lines: list[str]) -> Iterator[str]:
 
 
 def _new_permissions(plan: Plan) -> Iterator[str]:
-    """A new stack's statements are all new: only their number, unless one is open to everybody."""
+    """Yield the permissions of a new stack: only their number, unless a statement is open to everyone."""
     for step in plan.steps:
         if step.kind in (StepKind.CREATE, StepKind.RECREATE) and step.permissions:
             wide = [
@@ -126,7 +126,7 @@ def _property(change: PropertyChange) -> str:
 
 
 def _values(before: str | None, after: str | None) -> tuple[str, str]:
-    """Both on one line each. Of long ones the part is shown in which they differ."""
+    """Return both values on one line each; of long ones, the part that differs."""
     texts = ["(none)" if value is None else " ".join(value.split()) for value in (before, after)]
     same = len(os.path.commonprefix(texts))
     start = max(0, same - _SHOWN_BEFORE) if max(map(len, texts)) > _LONGEST_VALUE else 0

@@ -1,5 +1,5 @@
-"""Makes the plan: asks CloudFormation what each existing stack would do, and reads new stacks from their templates alone.
-Its change sets are either handed to execute.py or deleted; a new stack is never asked for, so nothing is left behind.
+"""Makes the plan: asks CloudFormation about each existing stack, and reads new stacks from their templates alone.
+Its change sets are either passed to executor.py or deleted; none is made for a new stack, so nothing is left behind.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Planner:
         pauses: Pauses,
         publish: Callable[[str], None] = lambda stack: None,
     ) -> None:
-        """`publish` stores the template of a stack that is too big to be sent inline."""
+        """Create the planner. `publish` stores the template of a stack that is too big to be sent inline."""
         self._cloud, self._target, self._facts, self._options = cloud, target, facts, options
         self._change_sets, self._pauses, self._publish = change_sets, pauses, publish
         self._kept = False
@@ -54,7 +54,7 @@ class Planner:
             self._change_sets.discard_all()
 
     def hand_over(self) -> ChangeSets:
-        """The change sets, which are the caller's to execute or delete from now on."""
+        """Return the change sets; from now on the caller must execute or delete them."""
         self._kept = True
         return self._change_sets
 
@@ -74,7 +74,7 @@ class Planner:
         )
 
     def _outputs(self, step: Step) -> dict[str, str]:
-        """The outputs of a planned stack that will still have their value afterwards."""
+        """Return the outputs of a planned stack that will not change."""
         state = self._facts.states[step.stack]
         known = state.outputs if state and step.kind in (StepKind.NOTHING, StepKind.UPDATE) else {}
         return {name: value for name, value in known.items() if name not in step.unknown_outputs}
@@ -109,7 +109,7 @@ class Planner:
                 return step
 
     def _is_proven(self, stack: str, digest: str) -> bool:
-        """Whether CloudFormation need not be asked. The ledger knows nothing of drift."""
+        """Return whether the ledger makes a question to CloudFormation unnecessary. The ledger knows nothing of drift."""
         return not self._options.revert_drift and is_recorded(self._target, self._facts, stack, digest)
 
     def _plan_creation(self, step: Step, values: Mapping[str, Value]) -> Step:
@@ -159,7 +159,7 @@ def _changed(before: Mapping[str, str], after: Mapping[str, Value]) -> frozenset
 def _unknown_outputs(
     old: Template, new: Template, changes: Collection[ResourceChange], changed_parameters: Collection[str]
 ) -> tuple[str, ...]:
-    """Outputs whose value may be another one after the update: new, rewritten, or about something that is made anew."""
+    """Return the outputs whose value may change in the update: new, rewritten, or about a resource that is replaced."""
     anew = {c.logical_id for c in changes if c.may_replace or c.action is not Action.MODIFY} | set(changed_parameters)
     before, after = (t.document.get("Outputs", {}) or {} for t in (old, new))
     return tuple(

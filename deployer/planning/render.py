@@ -28,14 +28,14 @@ class RenderedResource:
     update_replace_policy: str
 
     def flat(self) -> dict[str, str]:
-        """Property path -> value as text: `Tags[0].Key`."""
+        """Return property path -> value as text: `Tags[0].Key`."""
         return {
             path: value if isinstance(value, str) else json.dumps(value) for path, value in flatten(self.properties)
         }
 
 
 def render(document: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, RenderedResource]:
-    """The resources whose conditions hold (or cannot be known yet), by logical id."""
+    """Return the resources whose conditions hold or cannot be known yet, by logical id."""
     scope = _Scope(document, parameters)
     return {
         logical_id: RenderedResource(
@@ -51,7 +51,7 @@ def render(document: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[s
 
 
 def visible_parameters(document: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """Every parameter's value with defaults filled in and NoEcho ones masked."""
+    """Return every parameter's value with defaults filled in and NoEcho ones masked."""
     declared = document.get("Parameters", {}) or {}
     values = {name: given.get(name, str(body.get("Default", KNOWN_AFTER_APPLY))) for name, body in declared.items()}
     return {name: MASK if is_secret(declared[name]) else value for name, value in values.items()}
@@ -62,7 +62,7 @@ def is_secret(declared: Mapping[str, Any]) -> bool:
 
 
 def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of a document with their paths."""
+    """Yield the leaves of a document with their paths."""
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from flatten(inner, f"{path}.{key}" if path else str(key))
@@ -74,7 +74,7 @@ def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def references(value: Any) -> frozenset[str]:
-    """Names that an expression refers to (parameters, resources), pseudo parameters left out."""
+    """Return the names that an expression refers to (parameters, resources), without pseudo parameters."""
     match value:
         case {"Ref": str(name)}:
             return frozenset() if name.startswith("AWS::") else frozenset({name})
@@ -160,7 +160,7 @@ class _Scope:
         return found
 
     def holds(self, condition: str | None) -> bool | None:
-        """Whether a condition holds; None when that is known after apply only."""
+        """Return whether a condition holds; None if that is known only after apply."""
         return True if condition is None else self._truth(self._conditions.get(condition))
 
     def _truth(self, rule: Any) -> bool | None:
@@ -183,7 +183,7 @@ class _Scope:
                 return None
 
     def _plain(self, value: Any) -> str:
-        """A side of a comparison, with secrets in the clear: it is compared, never shown."""
+        """Return a side of a comparison with secrets in the clear: it is compared, never shown."""
         if isinstance(value, Mapping) and set(value) == {"Ref"}:
             return self._given.get(value["Ref"], _reference(value["Ref"]))
         return str(self.value(value))

@@ -79,13 +79,13 @@ Resources = Mapping[str, RenderedResource]
 def from_change_set(
     raw: Iterable[Mapping[str, Any]], before: Resources, after: Resources, secrets: Iterable[str] = ()
 ) -> tuple[ResourceChange, ...]:
-    """The changes of a change set in a stable order, with values from CloudFormation or, where it is silent, from the templates."""
+    """Return the changes of a change set in a stable order, with values from CloudFormation or, where it is silent, from the templates."""
     hide = tuple(secret for secret in secrets if secret)
     return _sorted(_one(change, before, after, hide) for change in raw)
 
 
 def from_templates(before: Resources, after: Resources) -> tuple[ResourceChange, ...]:
-    """The changes between two rendered templates; replacements cannot be known from them."""
+    """Return the changes between two rendered templates; replacements cannot be known from them."""
     gone = [_named(Action.REMOVE, before[name]) for name in before.keys() - after.keys()]
     new = [_named(Action.ADD, after[name]) for name in after.keys() - before.keys()]
     both = [(before[name], after[name]) for name in before.keys() & after.keys()]
@@ -183,7 +183,7 @@ def _of_detail(
 
 
 def _drift(drift: Mapping[str, Any] | None, hide: tuple[str, ...]) -> dict[str, Any]:
-    """What a change set that reverts drift says about one property. It compares with what is there: `before` is live."""
+    """Return what a change set that reverts drift says about a property. It compares with the live value: `before` is live."""
     if drift is None:
         return {}
     deployed, live = (_shown(drift.get(side), hide) for side in ("PreviousValue", "ActualValue"))
@@ -203,7 +203,7 @@ def _cause(detail: Mapping[str, Any]) -> str:
 
 
 def _shown(value: str | None, hide: tuple[str, ...]) -> str | None:
-    """The value as people may see it."""
+    """Return the value with secrets masked."""
     if value is None:
         return None
     if "{{changeSet:KNOWN_AFTER_APPLY}}" in value:

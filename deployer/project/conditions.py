@@ -1,4 +1,4 @@
-"""Which resources of a template an environment has: its conditions, decided from the parameters that are known.
+"""Which resources of a template an environment has: evaluates its conditions from the known parameters.
 
 A value that is known only when it is deployed, such as another stack's output, is not empty and equals nothing.
 """
@@ -15,7 +15,7 @@ UNKNOWN = object()
 
 
 def known_values(wiring: StackWiring) -> dict[str, Any]:
-    """Return each parameter's value, UNKNOWN for one that only a deployment knows."""
+    """Return each parameter's value, UNKNOWN for one that is known only during a deployment."""
     return {name: _value(wiring, name) for name in wiring.template.parameters}
 
 
@@ -30,7 +30,7 @@ def _value(wiring: StackWiring, name: str) -> Any:
 
 
 def resources_of(wiring: StackWiring) -> Iterator[Mapping[str, Any]]:
-    """Return the resources that the stack has, as they are in the template."""
+    """Return the resources that the stack has, as in the template."""
     values = known_values(wiring)
     for resource in wiring.template.document.get("Resources", {}).values():
         condition = resource.get("Condition")
@@ -60,7 +60,7 @@ def holds(condition: Mapping[str, Any], values: Mapping[str, Any], template: Tem
 
 
 def resolve(value: Any, values: Mapping[str, Any]) -> Any:
-    """Return what a reference to a parameter stands for, and any other value as it is."""
+    """Return what a reference to a parameter stands for; return any other value unchanged."""
     match value:
         case {"Ref": str(name)}:
             return values.get(name, UNKNOWN)

@@ -135,12 +135,12 @@ class Project:
 
 
 def load_project(project_dir: Path, variables: Mapping[str, str] = os.environ) -> Project:
-    """Read dataops.yml. Raises ConfigError with every problem of the file; `variables` are the process's own."""
+    """Read dataops.yml. Raise ConfigError with every problem of the file; `variables` are the process's own."""
     file = project_dir / CONFIG_FILE
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        hint = "run dataops in the directory of dataops.yml, or name it with --project-dir"
+        hint = "run dataops in the directory of dataops.yml, or give the directory with --project-dir"
         raise ConfigError(f"there is no {CONFIG_FILE} in {project_dir}", hint=hint) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(file)) from error
@@ -148,7 +148,7 @@ def load_project(project_dir: Path, variables: Mapping[str, str] = os.environ) -
 
 
 def parse_project(text: str, directory: Path, variables: Mapping[str, str]) -> Project:
-    """The project that a dataops.yml of this text declares."""
+    """Return the project that a dataops.yml of this text declares."""
     reader = Reader(CONFIG_FILE)
     node = compose(text, CONFIG_FILE)
     if node is None:
@@ -279,7 +279,7 @@ def _misfit(entry: Entry, message: str) -> ConfigError:
 
 def _suggested(name: str, known: Mapping[str, Entry]) -> str:
     meant = nearest(name, known)
-    return f"did you mean '{meant}'?" if meant else f"there are {', '.join(known)}"
+    return f"did you mean '{meant}'?" if meant else f"known are {', '.join(known)}"
 
 
 def _promotion_misfits(name: str, environment: Entry, known: Mapping[str, Entry]) -> Iterator[ConfigError]:
@@ -315,5 +315,5 @@ def _rename_misfits(outputs: Mapping[str, Entry]) -> Iterator[ConfigError]:
 
 
 def stack_name(project: str, environment: str, stack: str) -> str:
-    """The stack's name in CloudFormation."""
+    """Return the stack's name in CloudFormation."""
     return f"{project}-{environment}-{stack}"

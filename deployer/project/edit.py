@@ -1,4 +1,4 @@
-"""Writing into dataops.yml without touching a line that is not meant: comments and order are the author's."""
+"""Edits dataops.yml without touching any other line: comments and order are the author's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USERS = "sftp_users"
 
 
 def with_sftp_user(text: str, environment: str, user: str, key: str) -> str:
-    """Return the text of dataops.yml with a key of an SFTP user. Raises ConfigError unless the result is right.
+    """Return the text of dataops.yml with a key of an SFTP user. Raise ConfigError unless the result is valid.
 
     A user that is there gets one key more; a key that is there changes nothing.
     """
@@ -27,8 +27,8 @@ def with_sftp_user(text: str, environment: str, user: str, key: str) -> str:
         return text
     if any(isinstance(node, yaml.CollectionNode) and node.flow_style for node in (section, users, known)):
         raise UsageError(
-            f"environment {environment} is written in braces, into which nothing can be added line by line",
-            hint=f"write {USERS} under it in lines of their own",
+            f"environment {environment} is written in braces, so no lines can be added to it",
+            hint=f"write {USERS} under it, one entry per line",
         )
     column = (section.value[0][0] if is_mapping(section) else section).start_mark.column
     item = f"{' ' * (column + 4)}- {key}"
@@ -57,7 +57,7 @@ def _below(node: yaml.Node | None, name: str) -> yaml.Node | None:
 
 
 def _last_line(node: yaml.Node) -> int:
-    """The number of the last line that the node is written on; a block's own end is behind the blank lines below it."""
+    """Return the last line of a node; a block's own end is after the blank lines below it."""
     if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
         return _last_line(node.value[-1][1])
     if isinstance(node, yaml.SequenceNode) and node.value and not node.flow_style:

@@ -1,4 +1,4 @@
-"""What is wrong, and where: one shape for what the wiring and every other check find."""
+"""What is wrong, and where: the form in which the wiring and every other check report."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something at a place (1-based). `rule` is cfn-lint's id, or a word of ours."""
+    """Something at a place (1-based). `rule` is cfn-lint's id, or a name of our own."""
 
     file: str
     line: int
@@ -30,7 +30,7 @@ class Finding:
 
     @classmethod
     def at(cls, place: Location, level: Level, rule: str, message: str, hint: str | None = None) -> Finding:
-        """A finding at a place."""
+        """Create a finding at a place."""
         return cls(place.file, place.line, place.column, level, rule, message, hint)
 
     @property

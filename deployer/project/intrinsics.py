@@ -19,7 +19,7 @@ _WITHOUT_PREFIX = {"!Ref": "Ref", "!Condition": "Condition"}
 
 
 def construct(node: yaml.Node, file: str) -> Any:
-    """The data of a node. Raises ConfigError for duplicate keys, keys that are no text, and endless nesting."""
+    """Return the data of a node. Raise ConfigError for duplicate keys, keys that are not text, and endless nesting."""
     try:
         return _construct(node, file)
     except RecursionError as error:
@@ -37,7 +37,7 @@ def _construct(node: yaml.Node, file: str) -> Any:
 
 
 def _mapping(node: yaml.MappingNode, file: str) -> dict[str, Any]:
-    """YAML readers let the last of two equal keys win, and a resource is gone; here it is an error."""
+    """Refuse duplicate keys: YAML readers let the last one win, and a resource would be lost."""
     found: dict[str, Any] = {}
     for key, value in node.value:
         if not is_scalar(key):

@@ -1,4 +1,4 @@
-"""Links below a project: what they lead to becomes part of a release, so they may not lead out of it."""
+"""Links below a project: their targets become part of a release, so they may not lead outside of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def link_problem(root: Path, path: Path) -> str | None:
-    """What is wrong with a path of the project at `root`, or with anything below it; None when it may be released.
+    """Return what is wrong with a path of the project at `root`, or with anything below it; None when it may be released.
 
     A link may lead to a file within the project. One that leads elsewhere would put a file of this machine into the
     release; one to a directory is left out by whoever lists files, so that what it holds would be missing.
@@ -17,9 +17,9 @@ def link_problem(root: Path, path: Path) -> str | None:
         shown = found.relative_to(root).as_posix()
         target = found.resolve()
         if not target.is_relative_to(root.resolve()):
-            return f"{shown} leads out of the project, to {target}; put the file itself there"
+            return f"{shown} leads outside of the project, to {target}; replace it with the file itself"
         if found != path and found.is_symlink() and not target.is_file():
-            return f"{shown} is a link to {'a directory' if target.is_dir() else 'nothing'}; put the files themselves there"
+            return f"{shown} is a link to {'a directory' if target.is_dir() else 'nothing'}; replace it with the files themselves"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The users of the SFTP route in its template: the resource that stands for a user becomes one for each of them.
+"""The users of the SFTP route in its template: the resource that stands for a user becomes one for each user.
 
 CloudFormation has no loop over a list that differs between environments. The template says it once, with two parameters
 that stand for a user; here its lines are written out with each user's values.
@@ -17,7 +17,7 @@ NAME, KEYS = "SftpUserName", "SftpUserKeys"
 
 
 def with_users(template: Template, users: Mapping[str, Sequence[str]]) -> str:
-    """Return the template's text with a resource for each user; one without the parameter for names stays as it is."""
+    """Return the template's text with a resource for each user; a template without the parameter for names stays unchanged."""
     if NAME not in template.parameters:
         return template.body
     lines = template.body.splitlines(keepends=True)
@@ -32,12 +32,12 @@ def with_users(template: Template, users: Mapping[str, Sequence[str]]) -> str:
 
 
 def logical_id(user: str) -> str:
-    """The logical id of a user's resource; names have no upper case, so no two users share one."""
+    """Return the logical id of a user's resource; user names have no upper case, so no two users share one."""
     return "User" + user.replace("-", "X")
 
 
 def _written_out(block: str, id_: str, user: str, keys: Sequence[str]) -> str:
-    """One user's lines. A key's comment, which may be anything, is left out."""
+    """Return one user's lines. A key's comment, which may be anything, is left out."""
     plain = [" ".join(key.split()[:2]) for key in keys]
     return (
         block.replace(f"  {id_}:", f"  {logical_id(user)}:", 1)

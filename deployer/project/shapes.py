@@ -1,4 +1,4 @@
-"""What dataops.yml may hold, as data: the loader reads by it and the JSON schema for editors is made from it.
+"""What dataops.yml may contain, as data: used by the loader, and to generate the JSON schema for editors.
 
 What the values mean, and what must fit together across keys, is config.py's business.
 """
@@ -82,8 +82,8 @@ class Items:
 
 Shape = Text | Number | Flag | Value | Record | Table | Items
 
-VARIABLE = Text("A variable of the process's environment.", r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name")
-FROM_ENVIRONMENT = Record("The value of a variable of the process.", {"from_environment": VARIABLE}, exactly_one=True)
+VARIABLE = Text("The name of an environment variable.", r"^[A-Za-z_][A-Za-z0-9_]*$", "a variable's name")
+FROM_ENVIRONMENT = Record("The value of an environment variable.", {"from_environment": VARIABLE}, exactly_one=True)
 
 # What the templates' parameter EnvironmentName allows: the name becomes part of the databases' names.
 ENVIRONMENT_NAME = Text(
@@ -100,12 +100,12 @@ _TAG_VALUE = Text("A tag's value.", r"^[A-Za-z0-9 _.:/=+@-]{0,256}$", "a tag val
 
 _SENDER = {"account": _ACCOUNT, "profile": Text("The sender's profile in the AWS configuration.")}
 _THIRD_PARTY = Record(
-    "Who delivers files over the third-party route in a trial, with credentials of its own.",
+    "Who delivers files over the third-party route in a trial, with its own credentials.",
     _SENDER,
     any_of=(("account",), ("profile",)),
 )
 _PARTNER = Record(
-    "Who delivers files over the cross-account route, with credentials of its own.",
+    "Who delivers files over the cross-account route, with its own credentials.",
     {
         **_SENDER,
         "role": Text(
@@ -114,7 +114,7 @@ _PARTNER = Record(
             "the ARN of a role",
         ),
         "external_id_variable": replace(
-            VARIABLE, description="A variable of the process with the external id that this role asks for."
+            VARIABLE, description="The environment variable that holds the external id for this role."
         ),
     },
     any_of=(("account",), ("profile",), ("role",)),
@@ -133,14 +133,16 @@ _SFTP_KEYS = Items(
 )
 
 _DRIFT_IGNORE = Record(
-    "A difference that `dataops drift` does not report until a date.",
+    "A difference that `dataops drift` does not report until a given date.",
     {
         "resource": Text(
             "STACK/LOGICAL_ID.", r"^[a-z][a-z0-9-]*/[A-Za-z0-9]+$", "STACK/LOGICAL_ID, like storage/RawBucket"
         ),
         "property": Text("A property's path, like Tags; without it, the whole resource."),
-        "reason": Text("Why the difference is wanted.", r"\S", "a reason"),
-        "until": Text("The last day it is ignored.", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a date like 2027-01-31"),
+        "reason": Text("Why the difference is intended.", r"\S", "a reason"),
+        "until": Text(
+            "The last day on which it is ignored.", r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a date like 2027-01-31"
+        ),
     },
     required=("resource", "reason", "until"),
 )
@@ -148,8 +150,12 @@ _DRIFT_IGNORE = Record(
 # A route is the part of a raw key behind `source=`; records of the API come with the stream.
 _ROUTE = Text("A route.", r"^(s3|sftp|stream|third-party)$", "s3, sftp, stream or third-party")
 _ROUTE_SETTINGS = Record(
-    "What is known of a route in this environment.",
-    {"expected_every_hours": Number("Hours within which the route delivers; the daily validation watches it.", 1, 744)},
+    "Settings of a route in this environment.",
+    {
+        "expected_every_hours": Number(
+            "The hours within which the route is expected to deliver; the daily validation watches it.", 1, 744
+        )
+    },
     required=("expected_every_hours",),
 )
 
@@ -158,20 +164,20 @@ ENVIRONMENT = Record(
     {
         "account": _ACCOUNT,
         "region": Text("The AWS region.", r"^[a-z]{2}(-[a-z]+)+-[0-9]$", "a region like ap-southeast-2"),
-        "profile": Text("A profile of the AWS configuration; without it, boto3's usual search."),
+        "profile": Text("A profile in the AWS configuration; without it, boto3 searches for credentials as usual."),
         "endpoint": Text(
             "`local`: the local cloud of this checkout. A URL: another endpoint.",
             r"^(local|https?://[^\s/]+/?)$",
             "local or an http(s) URL",
         ),
         "promotes_from": replace(
-            ENVIRONMENT_NAME, description="The environment whose tested release `dataops promote` takes."
+            ENVIRONMENT_NAME, description="The environment from which `dataops promote` takes tested releases."
         ),
         "release_max_age_days": Number(
-            f"`promote` refuses a release that passed longer ago; {DEFAULT_RELEASE_MAX_AGE_DAYS} when absent.", 1, 3650
+            f"`promote` refuses a release whose test is older; the default is {DEFAULT_RELEASE_MAX_AGE_DAYS}.", 1, 3650
         ),
         "parameters": Table(
-            "Values of the templates' parameters in this environment.",
+            "Values of template parameters in this environment.",
             _PARAMETER_NAME,
             Value("The parameter's value.", from_environment=True),
         ),
@@ -179,21 +185,21 @@ ENVIRONMENT = Record(
         "third_party": _THIRD_PARTY,
         "sftp_users": Table("Users of the SFTP route, by their keys.", SFTP_USER, _SFTP_KEYS),
         "routes": Table("Routes that are expected to deliver regularly.", _ROUTE, _ROUTE_SETTINGS),
-        "tags": Table("Tags of every stack, and so of what it creates.", _TAG_KEY, _TAG_VALUE),
+        "tags": Table("Tags of every stack and of the resources in it.", _TAG_KEY, _TAG_VALUE),
         "termination_protection": Flag(
-            "Whether CloudFormation refuses to delete the stacks that keep data; `deploy` turns it on, nothing turns it off."
+            "Whether CloudFormation refuses to delete the stacks that hold data; `deploy` turns this on, nothing turns it off."
         ),
-        "drift_ignore": Items("Differences that are known and wanted.", _DRIFT_IGNORE),
+        "drift_ignore": Items("Differences that are known and intended.", _DRIFT_IGNORE),
     },
     any_of=(("account", "region"), ("endpoint",)),
 )
 
 ARTIFACT = Record(
-    "A file of the release that a template's parameter of the same name points to.",
+    "A file of the release, passed to the template parameter of the same name.",
     {
         "file": _PATH,
         "zip": _PATH,
-        "bundle": Items("Directories that go into one zip, side by side.", _PATH, minimum=1),
+        "bundle": Items("Directories to be put side by side into one zip.", _PATH, minimum=1),
         "text": _PATH,
     },
     exactly_one=True,
@@ -208,7 +214,7 @@ STACK = Record(
             _PARAMETER_NAME,
             Value("The parameter's value."),
         ),
-        "outputs": Table("Outputs that other stacks know under another name.", _OUTPUT_NAME, _OUTPUT_NAME),
+        "outputs": Table("Outputs that other stacks use under a different name.", _OUTPUT_NAME, _OUTPUT_NAME),
     },
     required=("template",),
 )
@@ -227,7 +233,7 @@ PROJECT = Record(
             ENVIRONMENT,
             minimum=1,
         ),
-        "artifacts": Table("Files of a release that templates point to.", _PARAMETER_NAME, ARTIFACT),
+        "artifacts": Table("Files of a release that templates refer to.", _PARAMETER_NAME, ARTIFACT),
         "stacks": Table(
             "Stacks; their order follows from outputs and parameters.",
             Text("A stack.", r"^[a-z][a-z0-9-]{0,39}$", "at most 40 lower-case letters, digits and '-'"),
@@ -240,13 +246,13 @@ PROJECT = Record(
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of dataops.yml for editors."""
+    """Return the JSON schema of dataops.yml for editors."""
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "dataops.yml"}
     return head | _schema_of(PROJECT)
 
 
 def schema_text() -> str:
-    """The content of the schema's file; made by ``python -m deployer.project.shapes``."""
+    """Return the content of the schema's file; made by ``python -m deployer.project.shapes``."""
     return json.dumps(json_schema(), indent=2) + "\n"
 
 

@@ -1,6 +1,6 @@
 """A CloudFormation template as data that knows its lines: intrinsics in the long form, whatever the file uses.
 
-It checks that a template can be read, nothing more: cfn-lint judges it, wiring.py says where its parameters come from.
+It checks that a template can be read, nothing more: cfn-lint checks it, wiring.py determines where its parameters come from.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Template:
     file: str = ""  # what messages call it
 
     def line_of(self, logical_id: str, property_path: Sequence[str] = ()) -> int:
-        """The line of a resource or of a property of it, as near as the file has it; 1 when it has no such resource.
+        """Return the line of a resource or of one of its properties, as closely as the file has it; 1 without such a resource.
 
         `property_path` are names and list positions, with or without a leading ``Properties``.
         """
@@ -84,7 +84,7 @@ class Template:
         return best
 
     def line_of_name(self, name: str) -> int | None:
-        """The first line of a value that mentions a name, as `!Ref` and `!Sub` do; None when none does."""
+        """Return the first line of a value that mentions a name, as `!Ref` and `!Sub` do; None if there is none."""
         word = re.compile(rf"\b{re.escape(name)}\b")
         return next((node.start_mark.line + 1 for node in _scalars(self.root) if word.search(node.value)), None)
 
@@ -101,7 +101,7 @@ def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
 
 
 def load_template(path: Path, *, shown_as: str | None = None) -> Template:
-    """Read a template. Raises ConfigError with file, line and column; `shown_as` is what messages call the file."""
+    """Read a template. Raise ConfigError with file, line and column; `shown_as` is what messages call the file."""
     shown_as = shown_as or shown(path)
     try:
         body = path.read_text(encoding="utf-8")
@@ -113,7 +113,7 @@ def load_template(path: Path, *, shown_as: str | None = None) -> Template:
 
 
 def load_templates(project: Project) -> dict[str, Template]:
-    """The template of every stack, by the stack's name. Raises ConfigError for the first that cannot be read."""
+    """Return the template of every stack, by the stack's name. Raise ConfigError for the first that cannot be read."""
     paths = dict.fromkeys(spec.template for spec in project.stacks.values())
     by_path = {path: load_template(path, shown_as=_in_project(project, path)) for path in paths}
     return {name: by_path[spec.template] for name, spec in project.stacks.items()}
@@ -124,7 +124,7 @@ def _in_project(project: Project, path: Path) -> str:
 
 
 def parse_template(body: str, path: Path, *, shown_as: str | None = None) -> Template:
-    """The template of this text. Raises ConfigError with file, line and column."""
+    """Parse a template. Raise ConfigError with file, line and column."""
     file = shown_as or shown(path)
     root = compose(body, file)
     if root is None or not is_mapping(root):
@@ -146,7 +146,7 @@ def parse_template(body: str, path: Path, *, shown_as: str | None = None) -> Tem
 
 
 def shown(path: Path) -> str:
-    """A path as messages show it: relative to the working directory where that is shorter."""
+    """Return a path for messages: relative to the working directory if that is shorter."""
     try:
         return path.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
@@ -171,7 +171,7 @@ def _resource(name: str, value: Mapping[str, Any], line: int) -> Resource:
 
 
 def _check_section(root: yaml.Node, document: Mapping[str, Any], section: str, file: str) -> None:
-    """Every entry of a section is a mapping; a template has resources."""
+    """Require that every entry of a section is a mapping, and that a template has resources."""
     if section not in document and section != "Resources":
         return
     content = document.get(section)
@@ -205,7 +205,7 @@ def _child(node: yaml.Node | None, name: str) -> yaml.Node | None:
 
 
 def _step(node: yaml.Node | None, name: str) -> tuple[yaml.Node, int] | None:
-    """The value below a key or a list position, and the line where it is written."""
+    """Return the value below a key or list position, and its line."""
     if node is not None and is_mapping(node):
         for key, value in node.value:
             if key.value == name:

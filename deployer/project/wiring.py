@@ -1,4 +1,4 @@
-"""Says where each parameter of each stack comes from, and so in which order stacks are deployed; a pure function.
+"""Determines where each parameter of each stack comes from, and so the order of deployment; a pure function.
 
 What a parameter takes, in this order: dataops.yml (the stack's or the environment's `parameters`), an artifact, the
 same-named output of another stack, what every environment has, the template's default. Reading files is left to others.
@@ -78,12 +78,12 @@ class Wiring:
     findings: tuple[Finding, ...] = ()
 
     def parents(self, stack: str) -> frozenset[str]:
-        """The stacks whose outputs a stack takes."""
+        """Return the stacks whose outputs a stack takes."""
         sources = self.stacks[stack].sources.values()
         return frozenset(source.stack for source in sources if isinstance(source, FromOutput))
 
     def order(self) -> tuple[tuple[str, ...], ...]:
-        """Batches of stacks: each needs only stacks of earlier batches. Raises graphlib.CycleError."""
+        """Return batches of stacks, each of which needs only stacks of earlier batches. Raise graphlib.CycleError."""
         sorter = graphlib.TopologicalSorter({stack: self.parents(stack) for stack in self.stacks})
         sorter.prepare()
         batches = []
@@ -99,7 +99,7 @@ def wire(project: Project, templates: Mapping[str, Template], environment: Envir
 
 
 def built_in_values(environment: Environment) -> Mapping[str, str]:
-    """Return the parameters that every environment feeds: its name, and its routes' cadences as ``s3=24,sftp=6``."""
+    """Return the parameters that every environment defines: its name, and its routes' cadences as ``s3=24,sftp=6``."""
     cadences = sorted(environment.expected_every_hours.items())
     return {
         ENVIRONMENT_NAME: environment.name,
@@ -143,7 +143,7 @@ class _Wirer:
         return Wiring(stacks, tuple(dict.fromkeys(findings)))
 
     def _source(self, stack: str, parameter: Parameter) -> Source | Finding | None:
-        """None when the name clashes, which is told once and not for each parameter."""
+        """Return the source; None when the name clashes, which is reported once and not for each parameter."""
         name = parameter.name
         given = self._given(stack, parameter)
         if given is not None:
@@ -159,7 +159,7 @@ class _Wirer:
             return BuiltIn(built_in[name])
         if parameter.default is not None:
             return TemplateDefault()
-        return self._finding(stack, parameter, "unfed", f"nothing feeds the parameter '{name}'", self._unfed_hint(name))
+        return self._finding(stack, parameter, "unfed", f"the parameter '{name}' has no value", self._unfed_hint(name))
 
     def _given(self, stack: str, parameter: Parameter) -> Given | Finding | None:
         spec, environment, name = self.project.stacks[stack], self.environment, parameter.name
@@ -189,7 +189,7 @@ class _Wirer:
         return f"give it under `parameters` of environment {self.environment.name}, or a Default in the template"
 
     def _clashes(self) -> Iterator[Finding]:
-        """Outputs of one name, taken or not: who asks for the environment's outputs must get one answer."""
+        """Yield outputs with the same name, whether used or not: the environment's outputs must be unambiguous."""
         for name, offers in self.offers.items():
             givers = [str(offer) for offer in offers]
             if name in self.project.artifacts:
@@ -200,7 +200,7 @@ class _Wirer:
                 yield Finding.at(Location(offers[-1].file, offers[-1].line), Level.ERROR, "clash", message, hint)
 
     def _unknown_names(self) -> Iterator[Finding]:
-        """Values and new names for what no template has: typing errors that would do nothing, in silence."""
+        """Yield values and new names that no template uses: typing errors that would have no effect, without a message."""
         project, environment = self.project, self.environment
         everywhere = {name for template in self.templates.values() for name in template.parameters}
         for name in [*environment.parameters, *environment.unset]:
@@ -244,7 +244,7 @@ def _loops(wiring: Wiring) -> Iterator[Finding]:
         first = wiring.stacks[loop[1]]
         line = first.template.parameters[_taken(wiring, loop[1], loop[0])[0]].line
         hint = "move a resource to another stack, or give one of the values in dataops.yml"
-        message = f"stacks need each other: {'; '.join(steps)}"
+        message = f"stacks depend on each other in a loop: {'; '.join(steps)}"
         yield Finding.at(Location(first.template.file, line), Level.ERROR, "cycle", message, hint)
 
 

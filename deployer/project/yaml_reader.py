@@ -1,4 +1,4 @@
-"""Reads a YAML file by a shape of schema.py into values that know their place, collecting every problem.
+"""Reads a YAML file by a shape of shapes.py into values that know their place, collecting every problem.
 
 It knows nothing of what the keys mean; config.py makes the project's values out of what is read here. yaml is imported
 by the functions that use it: a command's help needs none.
@@ -32,13 +32,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class FromEnvironment:
-    """The value of a variable of the process."""
+    """The value of an environment variable."""
 
     variable: str
 
 
 def compose(text: str, file: str) -> yaml.Node | None:
-    """The YAML tree of a text, None when it is empty. Raises ConfigError with the place of a syntax error."""
+    """Return the YAML tree of a text, None if it is empty. Raise ConfigError with the place of a syntax error."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is 20 times faster, some builds lack it
@@ -54,26 +54,26 @@ def compose(text: str, file: str) -> yaml.Node | None:
 
 
 def place(node: yaml.Node, file: str) -> Location:
-    """Where a node starts."""
+    """Return where a node starts."""
     return Location(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def is_scalar(node: yaml.Node) -> TypeGuard[yaml.ScalarNode]:
-    """Whether a node is a single value."""
+    """Return whether a node is a single value."""
     import yaml
 
     return isinstance(node, yaml.ScalarNode)
 
 
 def is_mapping(node: yaml.Node) -> TypeGuard[yaml.MappingNode]:
-    """Whether a node has keys."""
+    """Return whether a node has keys."""
     import yaml
 
     return isinstance(node, yaml.MappingNode)
 
 
 def is_sequence(node: yaml.Node) -> TypeGuard[yaml.SequenceNode]:
-    """Whether a node is a list."""
+    """Return whether a node is a list."""
     import yaml
 
     return isinstance(node, yaml.SequenceNode)
@@ -90,7 +90,7 @@ class Reader:
         self.problems.append(ConfigError(message, where=str(where)))
 
     def read(self, node: yaml.Node, shape: Shape, key: str) -> Entry | None:
-        """The value at a node, None when it is not of that shape (the problem is noted)."""
+        """Return the value at a node, None if it does not have that shape (the problem is recorded)."""
         value = self._value(node, shape, key)
         return None if value is None else Entry(value, place(node, self.file))
 
@@ -166,7 +166,7 @@ class Reader:
         for name_node, value_node in self._pairs(node):
             if not re.search(shape.name.pattern, name_node.value):
                 where = place(name_node, self.file)
-                self.problem(where, f"'{name_node.value}' is no name here: expected {shape.name.expected}")
+                self.problem(where, f"'{name_node.value}' is not a valid name here: expected {shape.name.expected}")
             entry = self.read(value_node, shape.value, name_node.value)
             if entry is not None:
                 entries[name_node.value] = entry

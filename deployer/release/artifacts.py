@@ -37,14 +37,14 @@ def store_release(store: RecordStore, release: Release) -> Upload:
 
 
 def store_file(store: RecordStore, file: ReleaseFile) -> int | None:
-    """The bytes moved, None when the object was there."""
+    """Upload an artifact and return the number of bytes, None if it existed already."""
     if store.exists(file.key) or store.create(file.key, file.content) is None:
         return None
     return len(file.content)
 
 
 def fetch_manifest(store: RecordStore, release: str) -> Mapping[str, Any]:
-    """The manifest of a stored release; refused when its content is not what its id says."""
+    """Return the manifest of a stored release; refuse one whose content does not match its id."""
     found = store.get(release_key(release))
     if found is None:
         raise DataopsError(
@@ -54,7 +54,7 @@ def fetch_manifest(store: RecordStore, release: str) -> Mapping[str, Any]:
     manifest: Mapping[str, Any] = json.loads(found.body)
     if release_id(manifest) != release:
         raise Refused(
-            f"the manifest of release {short(release)} was changed: its content has another hash",
+            f"the manifest of release {short(release)} was changed: its content has a different hash",
             where=release_key(release),
             hint="restore the object's first version, or build a new release",
         )
@@ -62,7 +62,7 @@ def fetch_manifest(store: RecordStore, release: str) -> Mapping[str, Any]:
 
 
 def fetch_release(store: RecordStore, release: str) -> Release:
-    """A stored release with all its bytes, each checked against its hash."""
+    """Return a stored release with all its bytes, each checked against its hash."""
     manifest = fetch_manifest(store, release)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         files = pool.map(lambda item: fetch_file(store, *item), manifest["files"].items())
@@ -80,7 +80,7 @@ def fetch_file(store: RecordStore, path: str, listed: Mapping[str, Any]) -> Rele
         )
     if sha256(found.body).hexdigest() != listed["sha256"]:
         raise Refused(
-            f"{path} of the release was changed in the artifacts bucket: its bytes have another hash",
+            f"{path} of the release was changed in the artifacts bucket: its bytes have a different hash",
             where=key,
             hint="restore the object's first version, or build a new release",
         )
@@ -88,7 +88,7 @@ def fetch_file(store: RecordStore, path: str, listed: Mapping[str, Any]) -> Rele
 
 
 def matching_release(store: RecordStore, start: str, environment: str) -> str:
-    """The full id of the one stored release of an environment whose id starts so. Raises UsageError for none or several."""
+    """Return the full id of the one stored release of an environment that starts like this. Raise UsageError for none or several."""
     ids = [key.removeprefix(release_key("")[:-5]).removesuffix(".json") for key in store.keys(release_key(start)[:-5])]
     match ids:
         case [one]:

@@ -31,7 +31,7 @@ Read = Callable[[Manifest, str], bytes]
 
 
 def changed_files(before: Manifest, after: Manifest, read: Read) -> tuple[ChangedFile, ...]:
-    """Files that differ, in order of their paths; `read` gives a file of one of the two manifests.
+    """Return the files that differ, in order of their paths; `read` gets a file of one of the two manifests.
 
     A zip that differs is followed by the files in it that do, under the paths that they have in the project.
     """
@@ -64,7 +64,7 @@ def _of_zip(path: str, before: bytes | None, after: bytes | None, folders: Mappi
 
 
 def _folders(manifest: Manifest, path: str) -> dict[str, str]:
-    """The top folders of a zip -> their places in the project: those of its bundle, or the directory that it is called after."""
+    """Return the top folders of a zip -> their places in the project: those of its bundle, or the directory that it is named after."""
     bundles = [item["folders"] for item in manifest["artifacts"].values() if item["path"] == path and "folders" in item]
     return {
         folder.rsplit("/", 1)[-1]: folder for folder in [path.removesuffix(".zip"), *(bundles[0] if bundles else ())]
@@ -86,5 +86,5 @@ def _changed(path: str, before: bytes | None, after: bytes | None) -> ChangedFil
 
 
 def settings_changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Whether dataops.yml's stacks or artifacts differ."""
+    """Return whether dataops.yml's stacks or artifacts differ."""
     return any(before[key] != after[key] for key in ("stacks", "artifacts"))

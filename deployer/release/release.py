@@ -65,7 +65,7 @@ class Release:
         return release_key(self.id)
 
     def artifact_values(self) -> dict[str, str]:
-        """What each artifact parameter gets: the key of a file or a zip, the content of a text."""
+        """Return the value of each artifact parameter: the key of a file or a zip, the content of a text."""
         return {
             name: self.files[item["path"]].content.decode() if item["kind"] == "text" else self.files[item["path"]].key
             for name, item in self.manifest["artifacts"].items()
@@ -81,19 +81,19 @@ def release_key(release: str) -> str:
 
 
 def short(release: str | None) -> str:
-    """A release's id as people read it."""
+    """Return a release's id in its short form."""
     return release[:12] if release else "-"
 
 
 def short_commit(commit: str, length: int = 8) -> str:
-    """A commit as people read it; the `+` of a checkout that differed from it stays."""
+    """Return a commit in its short form; the `+` of a checkout that differed from it is kept."""
     return commit[:length] + ("+" if commit.endswith("+") else "")
 
 
 def build_release(project: Project) -> Release:
     """Read the project's files and make their manifest.
 
-    Raises ConfigError for a file that is not there, and for a link that leads out of the project.
+    Raise ConfigError for a file that is not there, and for a link that leads out of the project.
     """
     _refuse_links(project)
     files: dict[str, ReleaseFile] = {}
@@ -136,7 +136,7 @@ def _manifest(
 
 
 def zip_directories(directories: Sequence[Path]) -> bytes:
-    """A zip whose bytes depend on the files alone: sorted, one time, one mode, stored (zlib differs between builds).
+    """Create a zip whose bytes depend only on the files: sorted, one time, one mode, stored (zlib differs between builds).
 
     Each directory itself is a top folder, so that a package can be imported from the zip.
     """
@@ -153,7 +153,7 @@ def zip_directories(directories: Sequence[Path]) -> bytes:
 
 
 def _tree(directory: Path) -> Iterator[Path]:
-    """Files below a directory in one order on every machine, without what Python, git and desktops leave behind."""
+    """Yield the files below a directory in the same order on every machine, without leftovers of Python, git and desktops."""
 
     def is_shipped(path: Path) -> bool:
         names = path.relative_to(directory).parts

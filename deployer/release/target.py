@@ -61,14 +61,14 @@ class Target:
         found = [stack for stack, template in self.templates.items() if ARTIFACTS_BUCKET_OUTPUT in template.outputs]
         if len(found) != 1:
             raise ConfigError(
-                f"{len(found) or 'no'} stacks have the output {ARTIFACTS_BUCKET_OUTPUT}: exactly one must make "
+                f"{len(found) or 'no'} stacks have the output {ARTIFACTS_BUCKET_OUTPUT}: exactly one must create "
                 "the artifacts bucket",
                 where="dataops.yml",
             )
         return found[0]
 
     def values(self, stack: str, outputs: Outputs) -> dict[str, Value]:
-        """Each parameter of a stack, with what is known of its parents' outputs."""
+        """Return each parameter of a stack, with what is known of its parents' outputs."""
         template, artifacts = self.templates[stack], self.release.artifact_values()
         values: dict[str, Value] = {}
         for name, source in self.wiring.stacks[stack].sources.items():
@@ -84,7 +84,7 @@ class Target:
         return values
 
     def request(self, stack: str, values: Mapping[str, str], *, bucket: str | None) -> StackRequest:
-        """What CloudFormation is asked for. A template too big to be sent inline is named by its artifact's address."""
+        """Return the request to CloudFormation. A template too big to be sent inline is given by its artifact's address."""
         template = self.templates[stack]
         inline = len(template.body.encode()) <= MAX_INLINE_TEMPLATE_BYTES
         return StackRequest(
@@ -98,23 +98,23 @@ class Target:
         )
 
     def template_file(self, stack: str) -> ReleaseFile:
-        """The stack's template as an artifact."""
+        """Return the stack's template as an artifact."""
         return self.release.files[self.release.manifest["stacks"][stack]["template"]]
 
     def _url(self, stack: str, bucket: str) -> str:
-        """Path-style, which CloudFormation reads everywhere."""
+        """Return the address in path style, which CloudFormation accepts in every region."""
         return f"https://s3.{self.environment.region}.amazonaws.com/{bucket}/{self.template_file(stack).key}"
 
     def secrets(self, stack: str, values: Mapping[str, Value]) -> tuple[str, ...]:
-        """Values that must not be printed."""
+        """Return the values that must not be printed."""
         declared = self.templates[stack].parameters
         return tuple(value for name, value in values.items() if declared[name].no_echo and isinstance(value, str))
 
 
 def target_of(project: Project, environment: Environment, release: Release) -> Target:
-    """A release as it would be deployed to an environment: its own stacks and files, the environment's own values.
+    """Combine a release with an environment: the release's stacks and files, the environment's values.
 
-    Raises ConfigError with every problem of the wiring.
+    Raise ConfigError with every problem of the wiring.
     """
     project = _as_released(project, release)
     templates = {
@@ -134,7 +134,7 @@ def _template(release: Release, path: str, environment: Environment) -> Template
         return template
     if len(body.encode()) > MAX_INLINE_TEMPLATE_BYTES:
         raise ConfigError(
-            f"with {len(environment.sftp_users)} users the template is larger than CloudFormation takes inline",
+            f"with {len(environment.sftp_users)} users the template is larger than CloudFormation accepts inline",
             where=path,
             hint="keys of type ed25519 are short",
         )
@@ -142,7 +142,7 @@ def _template(release: Release, path: str, environment: Environment) -> Template
 
 
 def _as_released(project: Project, release: Release) -> Project:
-    """The project with the stacks and artifacts of the release, which may be older than the checkout."""
+    """Return the project with the stacks and artifacts of the release, which may be older than the checkout."""
     manifest, written = release.manifest, project.stacks
     stacks = {
         name: StackSpec(
@@ -162,7 +162,7 @@ def _as_released(project: Project, release: Release) -> Project:
 
 
 def _capabilities(template: Template) -> tuple[str, ...]:
-    """Only what the template needs: an acknowledgement that is always given says nothing."""
+    """Return only the capabilities that the template needs: one that is always acknowledged means nothing."""
     resources = template.document.get("Resources", {})
     iam = [body for body in resources.values() if str(body.get("Type", "")).startswith("AWS::IAM::")]
     if not iam:

@@ -1,4 +1,4 @@
-"""Gathers what the person who approves a release should see. The page itself is review_page.py's."""
+"""Gathers what the person who approves a release should see. markdown_page.py writes the page."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ReviewedRelease:
 def review_of(
     source: Session, target: Session, *, rebuild: bool, month: str | None, say: Say, deadline: Deadline
 ) -> Review:
-    """The facts about the release of the source environment, for the one that it would go to."""
+    """Return the facts about the release of the source environment, for the one that it would go to."""
     environment = target.environment
     evidence, there = evidence_of(source, environment.release_max_age_days, None), evidence_of(target, 0, None)
     if evidence.current is None:
@@ -96,12 +96,12 @@ def review_of(
         report=_under_both_sqls(source, before.text(REPORT_SQL), after.text(REPORT_SQL), deadline),
         rebuild=_by_both_jobs(source, before, after, month, say, deadline)
         if rebuild
-        else MonthRebuild.absent("Not asked for."),
+        else MonthRebuild.absent("Not requested."),
     )
 
 
 def _under_both_sqls(session: Session, before: str | None, after: str | None, deadline: Deadline) -> ReportComparison:
-    """The report under both SQLs on the tables of the source environment."""
+    """Return the report with both releases' SQL on the tables of the source environment."""
     if after is None:
         return ReportComparison(None, None, "This release has no refund report.")
     if before is None:
@@ -143,7 +143,7 @@ def _by_both_jobs(
 
 
 def _validation(session: Session, release: str, say: Say) -> list[str] | None:
-    """Findings about the checkout, when it is the release that is reviewed."""
+    """Return the findings about the checkout if it is the reviewed release."""
     try:
         if built_target(session).release.id != release:
             return None

@@ -1,4 +1,4 @@
-"""The Markdown page for the person who approves a release. Pure text over facts that commands/review.py gathers."""
+"""The Markdown page for the person who approves a release. Pure text over the facts that gather.py collects."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def _plan(r: Review) -> Iterator[str]:
 
 
 def _numbers(r: Review) -> Iterator[str]:
-    yield from ("", "## What it does to the numbers", "", f"### The refund report on the tables of {r.source}", "")
-    yield from _difference(r.report, "under both releases' SQL")
+    yield from ("", "## Effect on the figures", "", f"### The refund report on the tables of {r.source}", "")
+    yield from _difference(r.report, "with both releases' SQL")
     yield from ("", "### One month rebuilt by both releases' jobs", "")
     if r.rebuild.comparison.why:
         yield r.rebuild.comparison.why
@@ -119,10 +119,10 @@ def _row(name: str, differences: Sequence[CustomerDifference]) -> str:
 
 
 def _counts(rebuild: MonthRebuild) -> Iterator[str]:
-    """What each job made of the same records."""
+    """Yield what each job made of the same records."""
     before, after = rebuild.before, rebuild.after
     if before is None or after is None:
-        yield from ("", "A job kept no record of its counts that this version can read.")
+        yield from ("", "One of the jobs left no record of its counts that this version can read.")
     elif before == after:
         yield from ("", "Both jobs counted the same records: " + ", ".join(f"{after[n]:,} {n}" for n in after) + ".")
     else:
@@ -139,7 +139,7 @@ def _cell(text: str) -> str:
 def _files(r: Review) -> Iterator[str]:
     yield from ("", "## Files", "")
     if not r.files:
-        yield "The same files."
+        yield "The files are the same."
     if r.settings_differ:
         yield "Stacks or artifacts in dataops.yml differ."
     for file in r.files:

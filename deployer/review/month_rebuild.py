@@ -58,12 +58,12 @@ class MonthRebuild:
 
     @classmethod
     def absent(cls, why: str) -> MonthRebuild:
-        """Nothing was rebuilt."""
+        """Return the result for a month that was not rebuilt."""
         return cls(ReportComparison(None, None, why))
 
 
 def error_sentence(error: DataopsError) -> str:
-    """An error as a sentence of the page: where, what, what next."""
+    """Return an error as a sentence of the page: where, what, what next."""
     return f"{error}. Next: {error.hint}." if error.hint else f"{error}."
 
 
@@ -80,7 +80,7 @@ def rebuild_month(
     """Rebuild the side tables with the earlier job, then with the later one, and report a month after each.
 
     A full refresh of all raw files each time: a month's refunds need the purchases of all months before it.
-    What an operator can act on is told on the page; anything else is a bug, and raised.
+    What an operator can act on is shown on the page; anything else is a bug, and raised.
     """
     if codes[0].identity == codes[1].identity:
         return MonthRebuild.absent("The job's script and library are the same in both releases.")
@@ -106,7 +106,7 @@ def _rebuild(
         raise DataopsError(
             "the deployed release has no job for reviews",
             where=f"environment {lake.environment}",
-            hint=f"dataops deploy --env {lake.environment}, or leave the rebuild out with --no-rebuild",
+            hint=f"dataops deploy --env {lake.environment}, or skip the rebuild with --no-rebuild",
         )
     sides = []
     with _side_tables(lake, store, say) as still_ours:
@@ -132,22 +132,22 @@ def _latest_month(lake: Lake, deadline: Deadline) -> str:
     month = rows[0][0] if rows else None
     if month is None or not MONTH.fullmatch(month):
         raise DataopsError(
-            "the tables hold no month with a refund that counts",
+            "the tables have no month with a refund that counts",
             where=lake.live.database,
-            hint=f"dataops run --env {lake.environment}, or name the month with --month",
+            hint=f"dataops run --env {lake.environment}, or give the month with --month",
         )
     return month
 
 
 @contextmanager
 def _side_tables(lake: Lake, store: RecordStore, say: Say) -> Iterator[Callable[[], None]]:
-    """The side tables for us alone: smoke tests run under the same lock."""
+    """Reserve the side tables for this review; smoke tests run under the same lock."""
     lost: list[str] = []
 
     def still_ours() -> None:
         if lost:
             raise DataopsError(
-                f"the environment is ours no more: {lost[0]}",
+                f"this run no longer holds the environment's lock: {lost[0]}",
                 where=f"environment {lake.environment}",
                 hint="run the same command again when that run has ended",
             )

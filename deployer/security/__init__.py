@@ -1,4 +1,4 @@
-"""The least policy of whoever runs dataops, written from the calls that its code makes.
+"""The least-privilege policy for running dataops, derived from the calls that its code makes.
 
 It may read the templates and the recorded calls. It changes no role: a person attaches what it prints.
 """

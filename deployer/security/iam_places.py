@@ -1,4 +1,4 @@
-"""Where an action is allowed in one environment, and under which conditions: by name where we choose it, else by tags.
+"""On which resources an action is allowed in one environment, and under which conditions: by name if we choose it, else by tags.
 
 A stack's resources carry its name, which begins with project and environment; keys carry the stack's tags instead.
 Which actions there are is iam_policy.py's business.
@@ -104,7 +104,7 @@ class Scope:
 
 
 class Places:
-    """The scopes of one environment. Raises ConfigError when its boundary is not known."""
+    """The scopes of one environment. Raise ConfigError when its boundary is not known."""
 
     def __init__(self, project: Project, environment: Environment) -> None:
         region, self._name = environment.region, environment.name
@@ -118,13 +118,13 @@ class Places:
         self._partner_role = environment.partner.role if environment.partner else None
         if fnmatch(self._boundary, self._iam("policy")):
             raise ConfigError(
-                f"{BOUNDARY} names a policy that the stacks may change",
+                f"{BOUNDARY} is a policy that the stacks may change",
                 where=environment.places.get(BOUNDARY),
                 hint=f"a boundary's name must not begin with {self._prefix}",
             )
 
     def own(self, action: str, *, service: str, may_create_first: bool) -> Scope:
-        """Where dataops itself may do it for a call of a service.
+        """Return the resources on which dataops itself may take an action for a call of a service.
 
         `may_create_first` admits the change set of the first deployment, whose name anybody can work out.
         """
@@ -137,7 +137,7 @@ class Places:
         return Scope(self._resources(action))
 
     def through_cloudformation(self, action: str) -> tuple[Scope, ...]:
-        """Where CloudFormation may do it for dataops; none when nobody may."""
+        """Return the resources on which CloudFormation may take an action for dataops; none if it may not."""
         resources = self._resources(action)
         if action == "iam:PassRole":
             return (Scope(resources, (("StringEquals", "iam:PassedToService", PASSED_TO),)),)
@@ -147,7 +147,7 @@ class Places:
         return tuple(Scope(resources, (through, *narrowed)) for narrowed in self._narrowed(action))
 
     def _narrowed(self, action: str) -> tuple[tuple[Condition, ...], ...]:
-        """The further conditions of an action, one set for each case in which it is allowed."""
+        """Return the additional conditions of an action, one set for each case in which it is allowed."""
         service = action.partition(":")[0]
         if service == "iam":
             return (self._of_roles(action),)
@@ -175,7 +175,7 @@ class Places:
         return tuple((operator, f"{key}/{tag}", (self._tags[tag],)) for tag in ("Project", "Environment"))
 
     def _through_the_service(self, service: str) -> tuple[Condition, ...]:
-        """A key is used through a service for what is ours there, whatever the key's alias.
+        """Return the conditions on keys: used through a service for our own resources, whatever the key's alias.
 
         The context is in force from the first request, an alias only minutes later. It is the bucket's ARN with a
         bucket key, and the object's without. https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
@@ -252,13 +252,13 @@ class Places:
                 return (self._iam("policy" if is_policy else "role"),)
             case _:
                 raise ConfigError(
-                    f"nobody has written down where {action} is allowed", where="deployer/security/iam_places.py"
+                    f"it is not declared where {action} is allowed", where="deployer/security/iam_places.py"
                 )
 
     def _glue(self, name: str) -> tuple[str, ...]:
-        """Jobs and crawlers have the stack's name; databases end with the environment's.
+        """Return the patterns of names: jobs and crawlers begin with the stack's name, databases end with the environment's.
 
-        Deleting a database is judged on all that is in it as well.
+        Deleting a database is also evaluated on everything in it.
         https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
         """
         job, crawler = self._arn("glue", f"job/{self._prefix}*"), self._arn("glue", f"crawler/{self._prefix}*")
@@ -290,12 +290,12 @@ class Places:
 
 
 def _boundary(environment: Environment) -> str:
-    """The boundary that every role must have, "" when the environment asks for none."""
+    """Return the boundary that every role must have, "" if the environment sets none."""
     if variable := environment.unset.get(BOUNDARY):
         raise ConfigError(
             f"{BOUNDARY} is not known: variable {variable} is not set",
             where=environment.places.get(BOUNDARY),
-            hint=f"export {variable}=..., for the policy must name the boundary",
+            hint=f"export {variable}=..., because the policy must name the boundary",
         )
     return environment.parameters.get(BOUNDARY, "")
 

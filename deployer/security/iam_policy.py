@@ -1,4 +1,4 @@
-"""The least policy of whoever runs dataops, made from the calls that the code makes and the types of the templates.
+"""The least-privilege policy for running dataops, made from the calls in the code and the types in the templates.
 
 aws_calls.json lists the calls, by the role that needs them; tests hold the list equal to the code and to what a run
 of the whole suite has called. What CloudFormation does in the role's name is allowed through CloudFormation only.
@@ -77,7 +77,7 @@ ATHENA_ACTIONS = (
 # Calls whose action has another name, or needs none. https://docs.aws.amazon.com/service-authorization/latest/reference/
 _ACTIONS_OF: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("service-quotas", "ListServiceQuotas"): ("servicequotas:ListServiceQuotas",),
-    ("sts", "GetCallerIdentity"): (),  # nobody can be denied it
+    ("sts", "GetCallerIdentity"): (),  # it cannot be denied
     # Without the right to list, a missing object answers 403 and not 404.
     ("s3", "GetObject"): ("s3:GetObject", "s3:ListBucket", "kms:Decrypt"),
     ("s3", "HeadObject"): ("s3:GetObject", "s3:ListBucket", "kms:Decrypt"),
@@ -102,7 +102,7 @@ _LOOKING = {("cloudformation", "DetectStackDrift")}
 
 
 def load_calls(role: Role) -> Calls:
-    """The calls that a role makes, its own and those of the roles before it."""
+    """Return the calls that a role makes, including those of the roles before it."""
     text = resources.files("deployer.security").joinpath(CALLS_FILE).read_text(encoding="utf-8")
     by_role: Mapping[str, Mapping[str, list[str]]] = json.loads(text)
     included = list(Role)[: list(Role).index(role) + 1]
@@ -110,14 +110,14 @@ def load_calls(role: Role) -> Calls:
 
 
 def own_actions(role: Role) -> frozenset[str]:
-    """The actions that dataops takes itself in a role."""
+    """Return the actions that dataops itself takes in a role."""
     return frozenset(action for _, action in _own(load_calls(role)))
 
 
 def policy(project: Project, environment: Environment, templates: Iterable[Template], role: Role) -> dict[str, Any]:
-    """The policy document of a role in an environment.
+    """Return the policy document of a role in an environment.
 
-    Raises ConfigError for a resource type without a list, and when the roles' boundary is not known.
+    Raise ConfigError for a resource type without a list, and when the roles' boundary is not known.
     """
     places = Places(project, environment)
     calls = load_calls(role)
@@ -135,12 +135,12 @@ def policy(project: Project, environment: Environment, templates: Iterable[Templ
 
 
 def _own(calls: Calls) -> set[tuple[str, str]]:
-    """The actions behind calls, each with the service that is called: a key is used through it."""
+    """Return the actions of calls, each with the service that is called, through which a key is used."""
     return {(call[0], action) for call in calls for action in _ACTIONS_OF.get(call, (f"{call[0]}:{call[1]}",))}
 
 
 def managed_policies(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The same rights as documents that each fit into a managed policy, by a file name for each."""
+    """Return the same permissions as documents that each fit into a managed policy, by file name."""
     parts: list[list[Any]] = [[]]
     for statement in document["Statement"]:
         if len(_compact([*parts[-1], statement])) > MANAGED_POLICY_CHARACTERS:
@@ -154,7 +154,7 @@ def _document(statements: Iterable[Any]) -> dict[str, Any]:
 
 
 def _compact(statements: Iterable[Any]) -> str:
-    """As IAM counts: without white space."""
+    """Return the policy without white space, as IAM counts its size."""
     return json.dumps(_document(statements), separators=(",", ":"))
 
 
@@ -163,7 +163,7 @@ def _through_cloudformation(calls: Calls, templates: Iterable[Template]) -> set[
     for type_, file in sorted(types):
         if type_ not in ACTIONS:
             hint = "add it to deployer/security/resource_actions.py"
-            raise ConfigError(f"nobody has written down what CloudFormation calls for {type_}", where=file, hint=hint)
+            raise ConfigError(f"it is not declared what CloudFormation calls for {type_}", where=file, hint=hint)
     actions = {action for type_, _ in types for action in ACTIONS[type_]}
     if calls & _ACTING:
         return actions
@@ -171,7 +171,7 @@ def _through_cloudformation(calls: Calls, templates: Iterable[Template]) -> set[
 
 
 def _statements(title: str, allowed: Iterable[tuple[str, Scope]]) -> Iterator[dict[str, Any]]:
-    """One statement for all actions that are allowed at the same places."""
+    """Yield one statement for all actions that are allowed on the same resources."""
     by_scope: dict[Scope, list[str]] = defaultdict(list)
     for action, scope in allowed:
         by_scope[scope].append(action)

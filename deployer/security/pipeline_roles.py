@@ -36,10 +36,10 @@ class AzureProject:
         """Raise UsageError for what cannot be one."""
         if _ID.fullmatch(self.organization_id) is None:
             hint = "https://dev.azure.com/ORGANIZATION/_apis/connectionData shows it as instanceId"
-            raise UsageError(f"'{self.organization_id}' is no id of an organization", hint=hint)
+            raise UsageError(f"'{self.organization_id}' is not an organization's id", hint=hint)
         for name in (self.organization, self.project):
             if _NAME.fullmatch(name) is None:
-                raise UsageError(f"'{name}' is no name of an organization or a project")
+                raise UsageError(f"'{name}' is not the name of an organization or a project")
 
     @property
     def issuer_host(self) -> str:
@@ -47,24 +47,24 @@ class AzureProject:
         return f"{ISSUER}/{self.organization_id}"
 
     def subject(self, connection: str) -> str:
-        """The subject of a service connection."""
+        """Return the subject of a service connection."""
         return f"sc://{self.organization}/{self.project}/{connection}"
 
 
 def stack_of(project: Project, environment: Environment) -> str:
-    """The stack's name. It does not begin as the layers' do: who may change those may not change this one."""
+    """Return the stack's name. It does not begin like those of the layers, so that whoever may change these may not change it."""
     return f"{project.name}-pipeline-{environment.name}"
 
 
 def connection_of(project: Project, environment: str) -> str:
-    """The service connection of an environment; the variable group has the same name."""
+    """Return the service connection of an environment; the variable group has the same name."""
     return f"{project.name}-{environment}"
 
 
 def parameters_of(
     project: Project, environment: Environment, azure: AzureProject, *, make_provider: bool
 ) -> dict[str, str]:
-    """The parameters of the template, but for those with a default of their own."""
+    """Return the parameters of the template, except those with their own default."""
     environments = [name for name, each in project.environments.items() if each.account is not None]
     return {
         "EnvironmentName": environment.name,
@@ -77,13 +77,13 @@ def parameters_of(
 
 
 def with_policies(template: Template, policies: Mapping[Role, Mapping[str, Any]]) -> str:
-    """The template's text, as JSON, with each role's policies as managed policies of the same stack."""
+    """Return the template's text, as JSON, with each role's policies as managed policies of the same stack."""
     document = json.loads(json.dumps(template.document))
     for logical_id, role in ROLES.items():
         found = dict(_managed(logical_id, role, policies[role]))
         if len(found) > MOST_POLICIES:
             raise DataopsError(
-                f"the policy of {role.value} needs {len(found)} managed policies, {MOST_POLICIES} are the most"
+                f"the policy of {role.value} needs {len(found)} managed policies, the maximum is {MOST_POLICIES}"
             )
         document["Resources"] |= found
         document["Resources"][logical_id]["Properties"]["ManagedPolicyArns"] = [{"Ref": name} for name in found]
@@ -100,11 +100,11 @@ def _managed(role_id: str, role: Role, document: Mapping[str, Any]) -> Iterator[
 def remaining_steps(
     project: Project, environment: Environment, azure: AzureProject, deploy_role_arn: str
 ) -> tuple[str, ...]:
-    """What has to be clicked in Azure DevOps once the roles are there."""
+    """Return what has to be set up in Azure DevOps once the roles exist."""
     connection = connection_of(project, environment.name)
     steps = [
         (
-            f"Project settings, Service connections: a new one of type AWS, named {connection}, with `Use OIDC`, "
+            f"Project settings, Service connections: create one of type AWS, named {connection}, with `Use OIDC`, "
             f"role to assume {deploy_role_arn}"
         ),
         f"It must show issuer https://{azure.issuer_host} and subject {azure.subject(connection)}",
@@ -112,6 +112,8 @@ def remaining_steps(
         f"Pipelines, Environments: {environment.name} with an exclusive lock",
     ]
     if environment.promotes_from:
-        steps.append(f"Environment {environment.name}, connection and variable group {connection}: an approval each")
-        steps.append(f"Pipelines: a second one, of the file .ci/rollback.yml, which rolls {environment.name} back")
-    return (*steps, "Service connection, Security: no other pipeline may use it")
+        steps.append(
+            f"Environment {environment.name}, connection and variable group {connection}: add an approval to each"
+        )
+        steps.append(f"Pipelines: create a second one from .ci/rollback.yml, which rolls {environment.name} back")
+    return (*steps, "Service connection, Security: allow no other pipelines")

@@ -1,4 +1,4 @@
-"""What CloudFormation does in the deployer's name: the actions of each resource type.
+"""What CloudFormation does on the deployer's behalf: the actions of each resource type.
 
 They are those of the types' handlers that our templates need; a test holds them equal to a stored copy of AWS's own
 lists, with a reason for each that is left out. Where they are allowed is iam_places.py's business.
@@ -177,5 +177,5 @@ ACTIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def is_reading(action: str) -> bool:
-    """Whether an action changes nothing: all that detecting drift needs."""
+    """Return whether an action changes nothing: all that detecting drift needs."""
     return action.partition(":")[2].startswith(("Get", "GET", "List", "Describe"))

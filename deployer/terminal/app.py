@@ -1,4 +1,4 @@
-"""What a command gets from the command line: the project, sessions, and how to speak.
+"""What a command receives from the command line: the project, sessions, and output.
 
 The command line itself is cli.py's business.
 """
@@ -34,7 +34,7 @@ class App:
     _project: Project | None = None
 
     def project(self) -> Project:
-        """The project of dataops.yml, read once. Raises ConfigError."""
+        """Return the project of dataops.yml, read once. Raise ConfigError."""
         if self._project is None:
             from deployer.project.config import load_project  # imports yaml
 
@@ -42,16 +42,16 @@ class App:
         return self._project
 
     def environment(self, name: str) -> Environment:
-        """A declared environment. Raises UsageError naming the known ones and the nearest."""
+        """Return a declared environment. Raise UsageError with the known ones and the nearest."""
         environments = self.project().environments
         if name not in environments:
             meant = nearest(name, environments)
             hint = f"did you mean '{meant}'?" if meant else "environments are declared in dataops.yml"
-            raise UsageError(f"unknown environment '{name}', there are {', '.join(environments)}", hint=hint)
+            raise UsageError(f"unknown environment '{name}', known are {', '.join(environments)}", hint=hint)
         return environments[name]
 
     def connect(self, env_name: str, *, start_local: bool = True) -> Session:
-        """A session of an environment; the local cloud starts when the environment lives there."""
+        """Return a session of an environment; start the local cloud if the environment lives there."""
         environment = self.environment(env_name)
         from deployer.aws.session import connect  # imports boto3
 
@@ -60,23 +60,23 @@ class App:
         return session
 
     def say(self, text: str) -> None:
-        """Progress, on stderr."""
+        """Write progress to stderr."""
         write_talk(text)
 
     def emit(self, document: Mapping[str, Any], text: str) -> None:
-        """The result, on stdout: the document with ``--output json``, else the text. Once in a run."""
+        """Write the result to stdout: the document with ``--output json``, else the text. Once per run."""
         self.has_result = True
         if self.output == "json":
             write_result(document_text(self.command, document))
         else:
             write_lines(text)
 
-    def confirm(self, question: str, *, yes: bool, hint: str = "--yes answers every question with yes") -> bool:
+    def confirm(self, question: str, *, yes: bool, hint: str = "use --yes to answer every question with yes") -> bool:
         """Ask, on stderr. `yes` answers; without it and without a terminal, UsageError with the hint."""
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise UsageError(f"nobody is here to answer: {question}", hint=hint)
+            raise UsageError(f"no terminal to answer: {question}", hint=hint)
         return click.confirm(question, err=True)
 
     def ask(self, question: str, *, answer: str, yes: bool) -> bool:
@@ -84,5 +84,5 @@ class App:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise UsageError(f"nobody is here to answer: {question}", hint="--yes answers every question with yes")
+            raise UsageError(f"no terminal to answer: {question}", hint="use --yes to answer every question with yes")
         return bool(click.prompt(question, err=True, default="", show_default=False) == answer)

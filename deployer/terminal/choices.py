@@ -40,7 +40,7 @@ class Choices:
 
 
 def guard_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Options of every command that changes stacks, passed as one `choices`."""
+    """Add the options of every command that changes stacks, passed as one `choices`."""
 
     @functools.wraps(command)
     def with_choices(
@@ -74,7 +74,7 @@ def guard_options(command: Callable[..., int]) -> Callable[..., int]:
 
 _OPTIONS: tuple[Callable[[Callable[..., int]], Callable[..., int]], ...] = (
     yes_option,
-    click.option("--no-smoke", is_flag=True, help="Leave the smoke test out; such a release cannot be promoted."),
+    click.option("--no-smoke", is_flag=True, help="Skip the smoke test; the release cannot be promoted."),
     click.option(
         "--on-smoke-failure",
         type=click.Choice([choice.value for choice in OnSmokeFailure]),
@@ -86,20 +86,20 @@ _OPTIONS: tuple[Callable[[Callable[..., int]], Callable[..., int]], ...] = (
         "--allow-replace",
         multiple=True,
         metavar="LOGICAL_ID",
-        help="Let this data-holding resource be replaced or removed; may be repeated.",
+        help="Allow this data-holding resource to be replaced or removed; may be repeated.",
     ),
     click.option(
         "--recreate",
         multiple=True,
         metavar="STACK",
-        help="Delete and create this stack when its creation failed; may be repeated.",
+        help="Delete this stack and create it again if its creation failed; may be repeated.",
     ),
     click.option(
         "--lock-timeout",
         type=click.FloatRange(min=0),
         default=0.0,
         metavar="SECONDS",
-        help="Wait so long for the environment's lock.",
+        help="Wait this long for the environment's lock.",
     ),
     timeout_option,
     click.option(
@@ -107,15 +107,13 @@ _OPTIONS: tuple[Callable[[Callable[..., int]], Callable[..., int]], ...] = (
         type=click.Choice([choice.value for choice in IfBusy]),
         default=IfBusy.ATTACH.value,
         show_default=True,
-        help="When a stack is being changed by somebody else.",
+        help="What to do when a stack is already being changed.",
     ),
-    click.option(
-        "--events", is_flag=True, help="Print one JSON object per event and a last one for the result (ndjson)."
-    ),
+    click.option("--events", is_flag=True, help="Print one JSON object per event and one for the result (ndjson)."),
 )
 
 revert_drift_option = click.option(
     "--revert-drift",
     is_flag=True,
-    help="Bring back what was changed by hand; the plan shows it. Every stack is asked, none is skipped.",
+    help="Revert changes made by hand; the plan shows them. No stack is skipped.",
 )

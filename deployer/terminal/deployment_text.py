@@ -1,4 +1,4 @@
-"""The end of a deployment as people read it, and as the command's last line says it."""
+"""The end of a deployment as text, and as the command's last line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployer.release.release import short
 
 
 def result_text(result: DeployResult) -> str:
-    """The end of a deployment: what became of each stack, the smoke test, and one line that sums it up."""
+    """Return the end of a deployment as text: the outcome of each stack, the smoke test, and a summary line."""
     release = f"release {short(result.release)}"
     if result.outcome is DeployOutcome.UNCHANGED:
         head = f"nothing to do: {release} is deployed in {result.environment} and nothing was changed since"
@@ -32,7 +32,7 @@ def result_text(result: DeployResult) -> str:
 
 
 def smoke_report(smoke: Verdict | None) -> list[str]:
-    """The refund report of the smoke tables, as the test found it."""
+    """Return the refund report of the smoke tables, as the test found it."""
     if smoke is None or not smoke.rows:
         return []
     return ["refund report of the smoke tables:", render_table(smoke.rows).rstrip("\n")]
@@ -43,7 +43,7 @@ def smoke_lines(smoke: Verdict | None) -> list[str]:
 
 
 def failure_of(result: DeployResult) -> DataopsError | None:
-    """How a command ends that got this result; None for a good one and for one that the operator declined."""
+    """Return the error for a result; None for a good one and for one that the operator declined."""
     match result.outcome:
         case DeployOutcome.DONE | DeployOutcome.UNCHANGED | DeployOutcome.DECLINED:
             return None
@@ -62,11 +62,11 @@ def failure_of(result: DeployResult) -> DataopsError | None:
 
 
 def _broken_off(result: DeployResult, interruption: Interrupted) -> Interrupted:
-    """What goes on without us, and how to go on."""
+    """Return what continues without us, and how to continue."""
     running = ", ".join(result.left_running)
-    goes_on = f"CloudFormation goes on with {running}" if running else "CloudFormation has nothing left to do"
+    goes_on = f"CloudFormation continues with {running}" if running else "CloudFormation has nothing left to do"
     return Interrupted(
         f"{interruption.message}; {goes_on}",
         exit_code=interruption.exit_code,
-        hint="run the same command again: it attaches to what is running and does what was not started",
+        hint="run the same command again: it attaches to running operations and does the rest",
     )

@@ -20,12 +20,12 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def examples(*lines: str) -> str:
-    """The epilog of a command's help: one line for each example, kept as they are."""
+    """Return the epilog of a command's help: each example on a line of its own, unchanged."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def declared_environments(text: str) -> list[str]:
-    """The environments of a dataops.yml, by its indentation: a guess without YAML, good enough to complete a word."""
+    """Return the environments of a dataops.yml by its indentation: a guess without YAML, good enough to complete a word."""
     section = re.search(r"^environments:[^\n]*\n((?:[ \t#][^\n]*\n?|\n)*)", text, re.MULTILINE)
     names = re.findall(r"^( +)([A-Za-z0-9_-]+):", section.group(1), re.MULTILINE) if section else []
     outermost = min((len(indent) for indent, _ in names), default=0)
@@ -33,7 +33,7 @@ def declared_environments(text: str) -> list[str]:
 
 
 def complete_environment(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The environments that start with what is typed; none when there is no dataops.yml."""
+    """Return the environments that start with the typed text; none without a dataops.yml."""
     try:
         text = (ctx.ensure_object(App).project_dir / "dataops.yml").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -56,19 +56,19 @@ class GlobalOption(click.Option):
 
 
 def global_options(*, project_dir_variable: str | None = None) -> list[click.Parameter]:
-    """``--project-dir``, ``--output`` and ``-v``. A variable stands in for --project-dir where no option is given."""
+    """Return ``--project-dir``, ``--output`` and ``-v``. A variable replaces --project-dir if the option is not given."""
     return [
         GlobalOption(
             "--project-dir",
             take=_take_project_dir,
             type=click.Path(path_type=Path, file_okay=False),
             envvar=project_dir_variable,
-            help="The directory of dataops.yml; default: here.",
+            help="The directory of dataops.yml; default: the current one.",
         ),
         GlobalOption(
-            "--output", take=_take_output, type=click.Choice(["text", "json"]), help="How results are printed."
+            "--output", take=_take_output, type=click.Choice(["text", "json"]), help="The format of the result."
         ),
-        GlobalOption("-v", "--verbose", take=_take_verbose, count=True, help="Say more; twice: log every API call."),
+        GlobalOption("-v", "--verbose", take=_take_verbose, count=True, help="Print more; twice: log every API call."),
     ]
 
 
@@ -94,7 +94,7 @@ def add_global_options(command: click.Command) -> None:
 
 
 def env_option(command: Command) -> Command:
-    """``--env NAME``, passed as ``env_name``; App.environment checks the name."""
+    """Add ``--env NAME``, passed as ``env_name``; App.environment checks the name."""
     return click.option(
         "--env",
         "env_name",
@@ -106,15 +106,15 @@ def env_option(command: Command) -> Command:
 
 
 def timeout_option(command: Command) -> Command:
-    """``--timeout SECONDS``, passed as ``timeout``: the deadline of the whole command, None for none."""
+    """Add ``--timeout SECONDS``, passed as ``timeout``: the deadline of the whole command, None for none."""
     return click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        help="Stop waiting after so long, whatever is waited for; the same command again goes on from there.",
+        help="Stop waiting after this time, whatever the command waits for; run it again to continue from there.",
     )(command)
 
 
 def yes_option(command: Command) -> Command:
-    """``--yes``: questions are answered with yes; for runs without a terminal."""
+    """Add ``--yes``, which answers questions with yes, for runs without a terminal."""
     return click.option("--yes", is_flag=True, help="Answer every question with yes.")(command)

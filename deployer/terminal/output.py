@@ -15,23 +15,23 @@ JSON_VERSION = 1
 
 
 def document_text(command: str, document: Mapping[str, Any]) -> str:
-    """The JSON object of a command's result: its version, the command, then what the command says."""
+    """Return the JSON object of a command's result: its version, the command, then the command's fields."""
     return json.dumps({"version": JSON_VERSION, "command": command, **document}, indent=2, default=str)
 
 
 def write_result(text: str) -> None:
-    """A result, on stdout, as it is: data keeps every character."""
+    """Write a result to stdout unchanged: data keeps every character."""
     sys.stdout.write(text if text.endswith("\n") or not text else text + "\n")
     sys.stdout.flush()
 
 
 def write_lines(text: str) -> None:
-    """A result for people, on stdout, with nothing in it that a terminal would act on."""
+    """Write a result for people to stdout, without anything that a terminal would act on."""
     write_result(printable_lines(text))
 
 
 def write_talk(text: str) -> None:
-    """Progress, on stderr, at once, with nothing in it that a terminal would act on."""
+    """Write progress to stderr at once, without anything that a terminal would act on."""
     sys.stderr.write(printable_lines(text) + "\n")
     sys.stderr.flush()
 
@@ -43,7 +43,7 @@ def show_log(verbose: int) -> None:
 
 
 def write_error(error: DataopsError) -> None:
-    """What is wrong, and the next step."""
+    """Write what is wrong, and the next step."""
     for line in error.lines():
         write_talk(f"error: {line}")
     if error.hint:
@@ -51,7 +51,7 @@ def write_error(error: DataopsError) -> None:
 
 
 def error_document(error: DataopsError) -> dict[str, Any]:
-    """What `--output json` says of an error when a command ended without a result."""
+    """Return the JSON of an error that ended a command without a result."""
     return {
         "error": {
             "problems": list(error.lines()),

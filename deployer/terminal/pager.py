@@ -1,4 +1,4 @@
-"""Long text on a terminal: through the pager that the person has, and straight out where nobody reads."""
+"""Long text on a terminal: through the person's pager, and straight to stdout if it is not a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Three ways to show what a deployment tells while it goes (events.py): live terminal, plain lines, ndjson.
+"""Three ways to show the events of a deployment (events.py): live terminal, plain lines, ndjson.
 Everything for people goes to stderr; ndjson is a result and goes to stdout.
 """
 
@@ -142,7 +142,7 @@ class NdJson(Progress):
 
 
 def progress_of(app: App, *, ndjson: bool = False) -> Progress:
-    """Live on a terminal, plain lines elsewhere, ndjson on stdout when asked for."""
+    """Return the progress display: live on a terminal, plain lines elsewhere, ndjson on stdout if requested."""
     if ndjson:
         return NdJson(sys.stdout)
     return LiveTerminal() if sys.stderr.isatty() and not app.verbose else Lines(app.say, verbose=bool(app.verbose))

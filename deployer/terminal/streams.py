@@ -1,4 +1,4 @@
-"""stdout and stderr as a command finds them: closed, full, without a reader, or too narrow for what is said.
+"""stdout and stderr as a command finds them: closed, full, without a reader, or with an encoding that is too narrow.
 
 What is written is the business of output.py; here only what becomes of it when it cannot be written.
 """
@@ -28,7 +28,7 @@ class Talk(io.TextIOWrapper):
 
 
 class Results(io.TextIOWrapper):
-    """stdout. Raises DataopsError for what cannot be written; a reader that has gone away has what it wanted."""
+    """stdout. Raise DataopsError for what cannot be written; a reader that has gone away has what it wanted."""
 
     def write(self, text: str, /) -> int:
         try:
@@ -36,7 +36,7 @@ class Results(io.TextIOWrapper):
         except UnicodeEncodeError as error:
             unknown = ascii(error.object[error.start : error.end])
             hint = "PYTHONIOENCODING=utf-8 in the environment, or write to a file"
-            raise DataopsError(f"stdout is {self.encoding}, which has no {unknown}", hint=hint) from error
+            raise DataopsError(f"stdout is {self.encoding}, which lacks {unknown}", hint=hint) from error
         except OSError as error:
             self._give_up(error)
             return len(text)
@@ -51,7 +51,7 @@ class Results(io.TextIOWrapper):
         """Let what is buffered go nowhere, so that the interpreter's own flush at the end has nothing to say."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
         if not isinstance(error, BrokenPipeError):
-            hint = "see where it goes, then the same command again"
+            hint = "check where the output goes, then run the same command again"
             raise DataopsError(f"cannot write to stdout: {error.strerror}", hint=hint) from error
 
 
@@ -74,7 +74,7 @@ def _is_open(number: int) -> bool:
 
 
 def _wrap(kind: type[Results | Talk], stream: TextIO | None, number: int) -> TextIO:
-    """The stream with the manners of `kind`; None is how Python says that it was closed."""
+    """Wrap the stream as `kind`; None means that Python found it closed."""
     if stream is None:
         return kind(open(number, "wb", closefd=False), encoding="utf-8")
     return kind(

@@ -1,4 +1,4 @@
-"""What can be known before AWS is asked: configuration, linters, wiring, SQL and scripts, as findings with a place.
+"""What can be known without AWS: configuration, linters, wiring, SQL and scripts, as findings with a place.
 
 It may read the files of the project. It needs no credentials and no network.
 """

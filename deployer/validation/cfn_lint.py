@@ -20,7 +20,7 @@ _LEVELS = {"error": Level.ERROR, "warning": Level.WARNING, "informational": Leve
 def lint(
     paths: Sequence[Path], regions: Iterable[str], shown_as: Mapping[Path, str]
 ) -> Mapping[Path, tuple[Finding, ...]]:
-    """What cfn-lint finds in each template, by its path; the rules are loaded once."""
+    """Return what cfn-lint finds in each template, by its path; the rules are loaded once."""
     arguments = ManualArgs(include_checks=["I"], regions=sorted(set(regions)))
     runner = Runner(ConfigMixIn(["--template", *(str(path) for path in paths)], **arguments))
     found: dict[Path, list[Finding]] = {path: [] for path in paths}

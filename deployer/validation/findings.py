@@ -1,4 +1,4 @@
-"""Checks and what they found, and how it is shown: lines for people, a result for programs, JUnit for CI.
+"""Checks and their findings, shown as lines of text, a JSON result, or JUnit for CI.
 
 What is checked is validation.py's business.
 """
@@ -32,7 +32,7 @@ class Check:
 
 
 def config_findings(error: ConfigError, rule: str) -> tuple[Finding, ...]:
-    """A configuration error as findings, one for each of its problems."""
+    """Return a configuration error as findings, one for each of its problems."""
     return tuple(
         Finding.at(_location(each.where), Level.ERROR, rule, each.message, each.hint) for each in (error, *error.others)
     )
@@ -45,7 +45,7 @@ def _location(where: str | None) -> Location:
 
 
 def as_text(checks: Sequence[Check]) -> str:
-    """One line for each finding and each check that was not made, then the sum."""
+    """Return one line for each finding and each check that was not made, followed by the totals."""
     lines = [str(finding) for check in checks for finding in check.findings]
     lines += [f"not checked: {check.name} of {check.subject}: {check.skipped}" for check in checks if check.skipped]
     return "\n".join([*lines, _sum(checks)])
@@ -87,7 +87,7 @@ def validation_result(checks: Sequence[Check]) -> ValidationResult:
 
 
 def as_junit(checks: Iterable[Check]) -> str:
-    """The checks as JUnit test cases: a check with an error is a failure, other findings are its output."""
+    """Return the checks as JUnit test cases: a check with an error is a failure, other findings are its output."""
     checks = list(checks)
     suite = ElementTree.Element(
         "testsuite",

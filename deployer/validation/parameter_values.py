@@ -1,4 +1,4 @@
-"""Holds the values of dataops.yml against what the template allows, before CloudFormation does; a pure function.
+"""Checks the values of dataops.yml against what the template allows, before CloudFormation does; a pure function.
 
 A value that may be a secret is never part of a message.
 """
@@ -11,11 +11,11 @@ from typing import Any
 
 
 def violations(declared: Mapping[str, Any], value: str, *, is_secret: bool) -> Iterator[str]:
-    """How a value breaks what a template's parameter (as the template declares it) allows."""
+    """Yield how a value breaks what a template declares for its parameter."""
     shown = "its value" if is_secret else f"'{value}'"
     allowed = [_text(each) for each in declared.get("AllowedValues", ())]
     if allowed and value not in allowed:
-        yield f"{shown} is none of {', '.join(allowed)}"
+        yield f"{shown} is not one of {', '.join(allowed)}"
     pattern = declared.get("AllowedPattern")
     if pattern is not None and not _matches(str(pattern), value):
         yield f"{shown} does not match {pattern}"
@@ -31,7 +31,7 @@ def _number_violations(declared: Mapping[str, Any], value: str, shown: str) -> I
     try:
         number = float(value)
     except ValueError:
-        yield f"{shown} is no number"
+        yield f"{shown} is not a number"
         return
     if "MinValue" in declared and number < float(declared["MinValue"]):
         yield f"{shown} is less than {declared['MinValue']}"
@@ -46,5 +46,5 @@ def _text(value: Any) -> str:
 def _matches(pattern: str, value: str) -> bool:
     try:
         return re.fullmatch(pattern, value) is not None
-    except re.error:  # Java's dialect, which CloudFormation reads; cfn-lint judges the pattern itself
+    except re.error:  # Java's dialect, which CloudFormation reads; cfn-lint checks the pattern itself
         return True

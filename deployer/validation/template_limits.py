@@ -1,4 +1,4 @@
-"""What a template may not hold, beyond what cfn-lint knows: its size, macros, and names that Athena cannot read."""
+"""What a template may not contain, beyond cfn-lint's rules: its size, macros, and names that Athena cannot read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SUBSTITUTION: Final = re.compile(r"\$\{[^}]*\}")
 
 
 def limits_broken(template: Template) -> Iterator[Finding]:
-    """Findings of one template, each at its line."""
+    """Yield findings of one template, each at its line."""
     size = len(template.body.encode())
     if size > MAX_TEMPLATE_BYTES:
         message = f"a template has at most {MAX_TEMPLATE_BYTES:,} bytes, this has {size:,}"
@@ -27,7 +27,7 @@ def limits_broken(template: Template) -> Iterator[Finding]:
     for macro in _macros(template.document):
         message = (
             f"the macro '{macro}' would change the template after it was planned, so dataops never allows it "
-            "(CAPABILITY_AUTO_EXPAND): write out what it makes"
+            "(CAPABILITY_AUTO_EXPAND): write out its result"
         )
         yield _finding(template, template.line_of_name(macro) or 1, "macro", message)
     for logical_id, resource in template.document["Resources"].items():
@@ -35,7 +35,7 @@ def limits_broken(template: Template) -> Iterator[Finding]:
         name = _literal(((resource.get("Properties") or {}).get(part) or {}).get("Name"))
         if name is not None and not _ATHENA_NAME.fullmatch(name):
             line = template.line_of(logical_id, (part, "Name"))
-            message = f"Athena reads names of lower-case letters, digits and underscores, up to 255, not '{name}'"
+            message = f"Athena requires names of up to 255 lower-case letters, digits and underscores, not '{name}'"
             yield _finding(template, line, "athena-name", message)
 
 
@@ -58,7 +58,7 @@ def _macros(value: Any) -> Iterator[str]:
 
 
 def _literal(name: Any) -> str | None:
-    """What is written out of a name, without what is put into it; None for what is no text."""
+    """Return the fixed part of a name, without what is inserted; None for what is not text."""
     match name:
         case str():
             return name

@@ -1,4 +1,4 @@
-"""All that can be known before AWS is asked: dataops.yml, templates, wiring, values, artifacts, SQL and Python.
+"""Everything that can be known without AWS: dataops.yml, templates, wiring, values, artifacts, SQL and Python.
 
 No check calls AWS, and no check stops the others, unless there is nothing left to check. How findings are shown is
 findings.py's business.
@@ -38,7 +38,7 @@ class Linter(Protocol):
 def validate_project(
     project_dir: Path, *, say: Callable[[str], None] = lambda text: None, linter: Linter | None = None
 ) -> tuple[Check, ...]:
-    """Every check, in the order in which one rests on the other; `linter` is cfn-lint unless a test says otherwise."""
+    """Return every check, each after those that it depends on; `linter` is cfn-lint except in tests."""
     try:
         project = load_project(project_dir)
     except ConfigError as error:
@@ -128,7 +128,7 @@ def _value_findings(wiring: Wiring, variables: Iterable[str]) -> Iterator[Findin
                     message = f"stack {stack.name}: parameter '{name}': {violation}"
                     yield Finding.at(_where(source.where), Level.ERROR, "parameter-value", message)
                 if name in variables and not stack.template.parameters[name].no_echo:
-                    message = f"stack {stack.name}: parameter '{name}' takes a variable but is shown: it lacks NoEcho"
+                    message = f"stack {stack.name}: parameter '{name}' takes its value from a variable but would be shown, because it lacks NoEcho"
                     yield Finding.at(_where(source.where), Level.WARNING, "secret-shown", message)
 
 
@@ -156,7 +156,7 @@ def _artifact_problem(project: Project, artifact: Artifact) -> str | None:
         try:
             size = len(artifact.path.read_text(encoding="utf-8").encode())
         except UnicodeDecodeError:
-            return f"{path} is no UTF-8 text"
+            return f"{path} is not UTF-8 text"
         if size > MAX_PARAMETER_BYTES:
             return f"a parameter has at most {MAX_PARAMETER_BYTES:,} bytes, {path} has {size:,}"
         return None if size else f"{path} is empty"
@@ -190,7 +190,7 @@ def _sql(project: Project) -> Iterator[Check]:
             yield Check("SQL", shown, tuple(_sql_findings(shown, error)))
             continue
         findings = () if len([s for s in statements if s is not None]) == 1 else (
-            Finding.at(Location(shown, 1), Level.ERROR, "sql", "a file holds exactly one statement"),
+            Finding.at(Location(shown, 1), Level.ERROR, "sql", "a file must contain exactly one statement"),
         )  # fmt: skip
         yield Check("SQL", shown, findings)
 
@@ -208,7 +208,7 @@ def _python_files(project: Project) -> Iterator[Path]:
 
 
 def _python(project: Project, path: Path) -> Check:
-    """Compiles for Glue's Python, so that newer syntax is found on any machine."""
+    """Compile for Glue's Python, so that newer syntax is found on any machine."""
     shown = _shown(project, path)
     try:
         ast.parse(path.read_bytes(), filename=shown, feature_version=GLUE_PYTHON)

@@ -1,4 +1,4 @@
-"""What the catalog says of tables and their partitions, as values; and what differs. Pure but for the two readers."""
+"""Tables and partitions of the catalog as values, and their differences. Pure except for the two readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Columns = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Part:
-    """A partition: where it lies, and what was found there."""
+    """A partition: its location, and what was found there."""
 
     location: str
     columns: Columns
@@ -75,7 +75,7 @@ def new_fields(tables: Iterable[Table]) -> list[NewField]:
 
 
 def with_fields(table: Table, fields: Iterable[NewField]) -> dict[str, Any]:
-    """Return the TableInput of a table that has these fields, too."""
+    """Return the TableInput of a table with these fields added."""
     kept = {name: table.document[name] for name in TABLE_INPUT if name in table.document}
     added = [{"Name": field.name, "Type": field.type} for field in fields]
     storage = kept["StorageDescriptor"]
@@ -88,7 +88,7 @@ TABLE_INPUT = ("Name", "Description", "Parameters", "PartitionKeys", "StorageDes
 
 def differences(deployed: Iterable[Table], crawled: Iterable[Table]) -> list[str]:
     """Say how the files of live months differ from the deployed tables; superseded runs, which no partition of theirs
-    names, are not looked at. A crawler chooses names of its own, so tables are the same where they lie at one place.
+    names, are ignored. A crawler chooses its own names, so tables with the same location are the same.
     """
     by_place = {table.location: table for table in crawled}
     said: list[str] = []

@@ -1,7 +1,7 @@
-"""Called when a crawler has succeeded: tells of fields that sources begin to send, and of tables that have drifted.
+"""Called when a crawler has succeeded: reports fields that sources begin to send, and tables that have drifted.
 
-A new field is told once, because it is then added to the table of the raw catalog, where no crawler adds it. The job's
-own tables are changed by nobody here.
+A new field is reported once, because it is then added to the table of the raw catalog, where no crawler adds it. The job's
+own tables are never changed here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Settings:
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Settings:
-        """Read them from the variables of the process."""
+        """Read the settings from the environment variables."""
         return cls(
             region=variables["AWS_REGION"],
             raw_crawler=variables["RAW_CRAWLER"],
@@ -47,7 +47,7 @@ class Settings:
 
 
 def handle(event: Mapping[str, Any], context: object) -> None:
-    """Compare after a crawl that succeeded; other events are nothing to compare."""
+    """Compare after a successful crawl; ignore other events."""
     settings, detail = Settings.of(os.environ), event["detail"]
     if detail["state"] != "Succeeded":
         return
@@ -59,7 +59,7 @@ def handle(event: Mapping[str, Any], context: object) -> None:
 
 
 def look_at_raw(glue: Any, settings: Settings) -> None:
-    """Tell of new fields, and add them to their tables."""
+    """Report new fields, and add them to their tables."""
     tables = read_tables(glue, settings.raw_database)
     fields = new_fields(tables)
     unknown = [field for field in fields if field.name not in FIELDS]
@@ -72,14 +72,14 @@ def look_at_raw(glue: Any, settings: Settings) -> None:
 
 
 def look_at_base(glue: Any, settings: Settings, crawl: str) -> None:
-    """Tell how the files of the base tables differ from what is deployed, or that they no longer do."""
+    """Report how the files of the base tables differ from what is deployed, or that they no longer do."""
     deployed = read_tables(glue, settings.base_database)
     crawled: list[Table] = read_tables(glue, settings.crawled_base_database)
     tell(drift_message(differences(deployed, crawled), settings, crawl), settings)
 
 
 def fields_message(fields: Sequence[NewField], settings: Settings) -> Message:
-    """What people are told of new fields; they break nothing."""
+    """Return the message about new fields, which break nothing."""
     names = ", ".join(sorted({field.name for field in fields}))
     return Message(
         kind="fields",
@@ -92,7 +92,7 @@ def fields_message(fields: Sequence[NewField], settings: Settings) -> Message:
 
 
 def drift_message(found: Sequence[str], settings: Settings, crawl: str) -> Message:
-    """What people are told of tables that are not as deployed."""
+    """Return the message about tables that are not as deployed."""
     return Message(
         kind="drift",
         title="Files of the base tables are not as deployed" if found else "The base tables are as deployed again",
@@ -105,6 +105,6 @@ def drift_message(found: Sequence[str], settings: Settings, crawl: str) -> Messa
 
 
 def tell(message: Message, settings: Settings) -> None:
-    """Hand a message to the topic, and to the log."""
+    """Publish a message to the topic, and log it."""
     print(json.dumps({"message": message.title, "lines": message.lines}), flush=True)
     publish(boto3.client("sns"), settings.topic_arn, message)

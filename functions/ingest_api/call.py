@@ -1,4 +1,4 @@
-"""The records of a call, each with the text that the caller wrote; a call that is no envelope of records is refused whole.
+"""The records of a call, each with the caller's own text; a call without a valid envelope is refused as a whole.
 
 The text goes onto the stream as it is: raw keeps what was sent, number for number. What a record must be is for
 `refunds_lake.schema` to say.
@@ -40,7 +40,7 @@ class Record(NamedTuple):
     fields: Mapping[str, Any] | None
 
     def fault(self) -> str | None:
-        """Why it cannot be a record at all."""
+        """Return why the element cannot be a record at all."""
         if self.fields is None:
             return NOT_JSON
         is_long = len(self.text) > MOST_RECORD_BYTES // 4 and len(self.text.encode()) > MOST_RECORD_BYTES
@@ -48,7 +48,7 @@ class Record(NamedTuple):
 
 
 def records_of(body: str) -> list[Record]:
-    """Return the records of a body ``{"records": [...]}``, one to MOST_RECORDS. Raises Refused."""
+    """Return the records of a body ``{"records": [...]}``, one to MOST_RECORDS. Raise Refused."""
     try:
         if len(body.encode()) > MOST_BYTES:
             raise Refused(413, "too_many_bytes", field="body")
@@ -67,7 +67,7 @@ def records_of(body: str) -> list[Record]:
 
 
 def _read(body: str) -> list[Record] | None:
-    """The object of the body, member by member, for only so is it known where each record begins and ends."""
+    """Parse the body's object member by member, the only way to know where each record begins and ends."""
     at, found = _skip(body, 0, "{"), None
     while body[at : at + 1] != "}":
         if body[at : at + 1] != '"':
@@ -93,7 +93,7 @@ def _read(body: str) -> list[Record] | None:
 
 
 def _elements(body: str, at: int) -> tuple[list[Record], int]:
-    """The elements of the list that begins here, and where it has ended."""
+    """Return the elements of the list that begins here, and the position of its end."""
     records: list[Record] = []
     has_lines = "\n" in body or "\r" in body
     at = _blank(body, at + 1)

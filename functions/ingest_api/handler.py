@@ -32,7 +32,7 @@ Answer = dict[str, Any]
 
 
 def handle(event: Mapping[str, Any], context: Any) -> Answer:
-    """Answer a call that API Gateway hands over (payload format 1.0)."""
+    """Answer a call from API Gateway (payload format 1.0)."""
     request_id = (event.get("requestContext") or {}).get("requestId") or context.aws_request_id
     remaining: Callable[[], float] = lambda: context.get_remaining_time_in_millis() / 1000
     status, document, counts = judge(event, request_id, datetime.now(UTC), remaining)
@@ -46,7 +46,7 @@ def handle(event: Mapping[str, Any], context: Any) -> Answer:
 def judge(
     event: Mapping[str, Any], request_id: str, now: datetime, remaining_seconds: Callable[[], float]
 ) -> tuple[int, Answer, dict[str, int]]:
-    """Return status, body and counts of a call; the records are on the stream when the status is 202."""
+    """Return status, body and counts of a call; with status 202, the records are on the stream."""
     try:
         records = records_of(body_of(event))
     except Refused as refused:
@@ -78,7 +78,7 @@ def judge(
 
 
 def body_of(event: Mapping[str, Any]) -> str:
-    """Return the body as text. Raises Refused."""
+    """Return the body as text. Raise Refused."""
     body = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         return str(body)
@@ -89,7 +89,7 @@ def body_of(event: Mapping[str, Any]) -> str:
 
 
 def errors_of(index: int, record: Record, latest: datetime) -> list[Answer]:
-    """Return every reason why a record is no transaction that lies before `latest`: the job's, at the moment of the call."""
+    """Return every reason why a record is not a transaction before `latest`: the job's reasons, at the time of the call."""
     if fault := record.fault():
         return [_error(index, None, fault)]
     assert record.fields is not None
@@ -97,7 +97,7 @@ def errors_of(index: int, record: Record, latest: datetime) -> list[Answer]:
 
 
 def entry(record: Record) -> dict[str, Any]:
-    """Return what PutRecords takes. Versions of one record go to one shard, so that a quick correction stays the later one."""
+    """Return the entry for PutRecords. All versions of a record go to one shard, so a quick correction stays behind its record."""
     assert record.fields is not None
     return {"Data": record.text.encode(), "PartitionKey": record.fields["id"].strip(BLANKS)}
 
@@ -123,6 +123,6 @@ def metrics(counts: Mapping[str, int], variables: Mapping[str, str]) -> dict[str
 
 @cache
 def kinesis() -> Any:
-    """Return the client, made once for all calls of a worker; our own attempts are enough, and Lambda's time is short."""
+    """Return the client, created once for all calls of a worker; our own attempts are enough, and Lambda's time is short."""
     config = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 1})
     return boto3.client("kinesis", config=config)

@@ -34,7 +34,7 @@ _IS_TIMESTAMP: Final = re.compile(TIMESTAMP).fullmatch
 
 
 class Cleaned:
-    """The fields of one record as the rules look at them: texts, None where there is none."""
+    """The fields of one record for the rules: texts, None if there is none."""
 
     __slots__ = ("given", "moment", "not_text", "texts", "too_late")
 
@@ -50,12 +50,12 @@ class Cleaned:
 
     @property
     def kind(self) -> str | None:
-        """The type, if it is one."""
+        """The type, if it is a valid one."""
         kind = (self.texts["type"] or "").lower()
         return kind if kind in KINDS else None
 
     def is_valid(self, name: str) -> bool:
-        """Whether timestamp or amount mean something."""
+        """Return whether timestamp and amount are valid."""
         return bool(self.moment if name == "timestamp" else _IS_AMOUNT(self.texts[name] or ""))
 
 
@@ -102,7 +102,7 @@ _NO_RULES: Final[tuple[Rule, ...]] = ()
 
 
 def _is_usual(record: Mapping[str, Any], too_late: datetime) -> bool:
-    """Whether a record certainly breaks no rule; False says nothing."""
+    """Return whether a record certainly breaks no rule; False leaves it open."""
     try:
         ids_of, matches = _USUAL[record["type"]]
         ids, others = ids_of(record), _AMOUNT_AND_TIMESTAMP(record)
@@ -117,7 +117,7 @@ def _is_usual(record: Mapping[str, Any], too_late: datetime) -> bool:
 
 
 def broken_rules(record: Mapping[str, Any], too_late: datetime) -> Sequence[Rule]:
-    """Every rule of the contract that a record breaks, in the contract's order; none of a transaction."""
+    """Return every rule of the contract that a record breaks, in the contract's order; none for a transaction."""
     if _is_usual(record, too_late):
         return _NO_RULES
     cleaned = Cleaned(record, too_late)

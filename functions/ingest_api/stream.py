@@ -1,4 +1,4 @@
-"""Records onto the stream: PutRecords answers 200 also when it took only some, so the others are put again, for a while.
+"""Puts records onto the stream. PutRecords answers 200 even if it accepted only some, so the others are put again, for a while.
 
 A caller whose call ends in NotTaken sends it again; what was put by then is a duplicate, which the job counts as one.
 """
@@ -29,7 +29,7 @@ class NotTaken(Exception):
 
 
 def put(kinesis: Any, stream: str, entries: list[Entry], *, remaining_seconds: Callable[[], float]) -> int:
-    """Put entries (Data, PartitionKey) until all are taken, and return how many had to be put again. Raises NotTaken.
+    """Put entries (Data, PartitionKey) until all are accepted; return how many had to be put again. Raise NotTaken.
 
     They are those of one call, which are never more than one request takes.
     """
@@ -55,7 +55,7 @@ def put(kinesis: Any, stream: str, entries: list[Entry], *, remaining_seconds: C
 
 
 def left_to_put(entries: Sequence[Entry], answers: Sequence[Mapping[str, Any]]) -> list[Entry]:
-    """Return what has to be put again: what was not taken, and what of the same key was taken behind it.
+    """Return what has to be put again: entries that were not accepted, and accepted ones with the same keys behind them.
 
     Without the latter a correction would lie before what it corrects; twice on the stream it counts once.
     """

@@ -1,4 +1,4 @@
-"""Tells Slack what is published to the alert topic: our own messages, what became of job runs, and what alarms say.
+"""Posts to Slack what is published to the alert topic: our own messages, ended job runs, and alarms.
 
 Standard library and the runtime's boto3 alone.
 """

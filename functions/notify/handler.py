@@ -1,4 +1,4 @@
-"""Called by the alert topic: reads what was published, and tells Slack once.
+"""Called by the alert topic: reads what was published, and posts it to Slack once.
 
 Whatever goes wrong is raised: Lambda then tries again, and at last leaves the notification in the queue.
 """
@@ -23,7 +23,7 @@ from notify.slack import NotSent, body, send
 from notify.told import Told
 
 SECONDS_FOR_THE_RECORD: Final = 5
-"""Sending ends so long before the function's own time is over."""
+"""Sending ends this long before the function's own time is up."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Settings:
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Settings:
-        """Read them from the variables of the process."""
+        """Read the settings from the environment variables."""
         return cls(
             environment=variables["ENVIRONMENT"],
             region=variables["AWS_REGION"],
@@ -49,7 +49,7 @@ class Settings:
 
 
 def handle(event: Mapping[str, Any], context: Any) -> None:
-    """Tell every notification of the event; SNS sends one at a time."""
+    """Send every notification of the event; SNS passes one at a time."""
     until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_RECORD
     settings = Settings.of(os.environ)
     told = Told(S3ObjectStore(boto3.client("s3"), settings.bucket), now)
@@ -60,18 +60,18 @@ def handle(event: Mapping[str, Any], context: Any) -> None:
 
 
 def tell(message: Message, settings: Settings, told: Told, until: float) -> None:
-    """Send a message unless it was sent before, or says that something has recovered of which nobody knows."""
+    """Send a message unless it was sent before, or reports a recovery from an unknown problem."""
     if not told.is_news(message):
-        log("nobody was told of the problem", message)
+        log("the problem was never sent", message)
         return
     with told.once(message) as is_first:
         if is_first:
             send(webhook(settings), body(message, settings.environment, settings.runbook), until=until)
-        log("told" if is_first else "was told before", message)
+        log("sent" if is_first else "was sent before", message)
 
 
 def webhook(settings: Settings) -> str:
-    """Return Slack's address. Raises NotSent where nobody has set one."""
+    """Return Slack's address. Raise NotSent if none is set."""
     secrets = boto3.client("secretsmanager")
     try:
         return str(secrets.get_secret_value(SecretId=settings.webhook_secret)["SecretString"])
@@ -81,7 +81,7 @@ def webhook(settings: Settings) -> str:
 
 
 def run_error(job: str, run: str) -> str:
-    """Return the error of a job run, as the job said it; "" where Glue does not show it: the event has something, too."""
+    """Return the error of a job run in the job's words; "" if Glue does not show it, as the event has an error, too."""
     try:
         found = boto3.client("glue").get_job_run(JobName=job, RunId=run)["JobRun"]
     except ClientError as error:
@@ -96,5 +96,5 @@ def now() -> datetime:
 
 
 def log(what: str, message: Message) -> None:
-    """Say what became of a message."""
+    """Log what became of a message."""
     print(json.dumps({"message": what, "kind": message.kind, "title": message.title, "id": message.id}), flush=True)

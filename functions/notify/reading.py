@@ -1,4 +1,4 @@
-"""What stands on the topic, as messages: our own format, events of Glue, and notifications of CloudWatch alarms.
+"""Turns what is on the topic into messages: our own format, events of Glue, and notifications of CloudWatch alarms.
 
 Sending them, and what was sent before, is left to others.
 """
@@ -32,13 +32,13 @@ class Notification:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Notification:
-        """Read it from a record of the event with which SNS calls a function."""
+        """Read the notification from a record of the event with which SNS calls a function."""
         sns = record["Sns"]
         return cls(sns["MessageId"], sns["Timestamp"], sns.get("Subject") or "", sns["Message"])
 
 
 def message_of(notification: Notification, region: str, run_error: RunError) -> Message | None:
-    """Return what is to be told, None for what nobody needs to hear. What cannot be read is told as it is."""
+    """Return the message to send, None if no one needs it. An unknown notification is passed on unchanged."""
     try:
         content = json.loads(notification.text)
         found = _read(content, region, run_error) if isinstance(content, dict) else _as_it_is(notification)
@@ -65,7 +65,7 @@ def _as_it_is(notification: Notification) -> Message:
 
 
 def job_message(event: Mapping[str, Any], region: str, run_error: RunError) -> Message:
-    """What became of a run of the job."""
+    """Return the message about a run of the job."""
     detail = event["detail"]
     job, run, state = detail["jobName"], detail["jobRunId"], detail["state"]
     succeeded = state == "SUCCEEDED"
@@ -84,7 +84,7 @@ def job_message(event: Mapping[str, Any], region: str, run_error: RunError) -> M
 
 
 def crawler_message(event: Mapping[str, Any], region: str) -> Message | None:
-    """What became of a crawl; that one has begun is no news."""
+    """Return the message about a crawl; the start of one is not news."""
     detail = event["detail"]
     crawler, state = detail["crawlerName"], detail["state"]
     if state not in ("Succeeded", "Failed"):
@@ -104,7 +104,7 @@ def crawler_message(event: Mapping[str, Any], region: str) -> Message | None:
 
 
 def alarm_message(alarm: Mapping[str, Any]) -> Message | None:
-    """An alarm that went off or ended; one that has no data says nothing."""
+    """Return the message about an alarm that went off or ended; one without data is ignored."""
     state = {"ALARM": State.PROBLEM, "OK": State.RECOVERED}.get(alarm["NewStateValue"])
     if state is None:
         return None

@@ -1,4 +1,4 @@
-"""A message in Slack's blocks, and how it is sent: with a time-out, waiting as long as Slack asks, failing loudly.
+"""A message in Slack's blocks, and its delivery: with a timeout, waiting as long as Slack asks, failing loudly.
 
 Nothing here says or logs the address: whoever has it may write into the channel.
 """
@@ -32,7 +32,7 @@ class NotSent(Exception):
 def body(message: Message, environment: str, runbook: str) -> Blocks:
     """Return the request's body: what happened, the lines, where and when, and the two links.
 
-    `runbook` is the address of docs/operations.md, or its path where nobody has said where it can be read.
+    `runbook` is the address of docs/operations.md, or its path if no address is set.
     """
     title = message.title[:TITLE_CHARACTERS]
     blocks: list[Blocks] = [{"type": "header", "text": {"type": "plain_text", "text": title}}]
@@ -55,12 +55,12 @@ def _markdown(text: str, limit: int) -> Blocks:
 
 
 def escaped(text: str) -> str:
-    """Text as text: none of it becomes a link or calls a person. https://docs.slack.dev/messaging/formatting-message-text/"""
+    """Escape text so that no part of it becomes a link or a mention. https://docs.slack.dev/messaging/formatting-message-text/"""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def send(webhook: str, content: Blocks, *, until: float, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Send a body. Waits while Slack asks for it and it ends before `until` (of time.monotonic()). Raises NotSent."""
+    """Send a body. Wait if Slack asks for it and the wait ends before `until` (of time.monotonic()). Raise NotSent."""
     request = urllib.request.Request(
         webhook, data=json.dumps(content).encode(), headers={"Content-Type": "application/json"}, method="POST"
     )
@@ -71,20 +71,20 @@ def send(webhook: str, content: Blocks, *, until: float, sleep: Callable[[float]
         if status != HTTPStatus.TOO_MANY_REQUESTS:
             raise NotSent(f"Slack answered {status}: {answer}")
         if time.monotonic() + retry_after + TIMEOUT_SECONDS > until:
-            raise NotSent(f"Slack asks to wait {retry_after:g} s, which is longer than there is time")
+            raise NotSent(f"Slack asks to wait {retry_after:g} s, which is longer than the time left")
         sleep(retry_after)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """A webhook answers itself; whoever sends us elsewhere is not Slack."""
+        """Refuse redirects: a webhook answers itself, so whoever redirects us is not Slack."""
 
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
 
 
 def _post(request: urllib.request.Request) -> tuple[int, float, str]:
-    """Status, seconds to wait, and the beginning of the answer."""
+    """Return the status, the seconds to wait, and the beginning of the answer."""
     try:
         with _OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
             return response.status, 0.0, ""

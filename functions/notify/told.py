@@ -1,4 +1,4 @@
-"""What was told before: each occurrence is claimed before it is sent, and each open problem is remembered.
+"""What was sent before: each occurrence is claimed before it is sent, and each open problem is remembered.
 
 The records are small objects in S3, written under a condition: of two deliveries of one message one sends it. A message
 is sent twice only when a function dies between Slack's answer and the record of it.
@@ -18,7 +18,7 @@ from refunds_alerts.message import Message, State
 from refunds_lake.storage.objects import ObjectMissing, ObjectStore, PreconditionFailed, utc_moment, utc_text
 
 LEASE_SECONDS: Final = 90
-"""A claim is over then: the function that made it is stopped earlier by its own time-out."""
+"""A claim has expired by then: the function that made it is stopped earlier by its own timeout."""
 TOLD_PREFIX, OPEN_PREFIX = "alerts/told/", "alerts/open/"
 _TOLD, _SENDING, _FREE = "told", "sending", "free"
 
@@ -35,12 +35,12 @@ class Told:
     clock: Callable[[], datetime]
 
     def is_news(self, message: Message) -> bool:
-        """Whether anybody needs to hear it: a recovery is none unless its problem was told."""
+        """Return whether anyone needs the message: a recovery only matters if its problem was sent."""
         return message.state is not State.RECOVERED or self._read(_open_key(message)).get("open") is True
 
     @contextmanager
     def once(self, message: Message) -> Iterator[bool]:
-        """Whether this is the one delivery to send; what leaves the block without an error is told. Raises BeingTold."""
+        """Claim the one delivery to send; if the block ends without an error, the message counts as sent. Raise BeingTold."""
         key = f"{TOLD_PREFIX}{_name(message.id)}.json"
         etag = self._claim(key, message)
         if etag is None:
@@ -55,7 +55,7 @@ class Told:
         self._remember(message)
 
     def _claim(self, key: str, message: Message) -> str | None:
-        """The record's ETag when the message is ours to send, None when it was told."""
+        """Return the record's ETag if the message is ours to send, None if it was sent."""
         try:
             return self.store.put(key, self._record(message, _SENDING), only_if_absent=True)
         except PreconditionFailed:
@@ -94,5 +94,5 @@ def _open_key(message: Message) -> str:
 
 
 def _name(text: str) -> str:
-    """A key's part for any text."""
+    """Return any text in a form that fits into a key."""
     return sha256(text.encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What the lakehouse tells people: the message that its functions publish to the alert topic, and nothing of how it is sent.
+"""The alerts of the lakehouse: the message that its functions publish to the alert topic, but not how it is sent.
 
 `message`  One message, its form on the topic, and how it is published.
 `links`    Addresses in AWS's console.

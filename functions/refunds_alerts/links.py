@@ -1,4 +1,4 @@
-"""Addresses in AWS's console, for the links of messages: what a person opens who hears of something."""
+"""Addresses in AWS's console, for the links in messages."""
 
 from __future__ import annotations
 

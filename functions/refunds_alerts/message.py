@@ -30,7 +30,7 @@ class Message:
     """What happened, in a title and some lines, with a link to look at and the runbook's section.
 
     `kind` is what sort of thing it is ("validation"). `subject` is what has a problem or has recovered; it is the kind
-    where there is one such thing only. `id` names the occurrence: what is published twice under one id is told once;
+    if there is only one such thing. `id` names the occurrence: what is published twice under one id is sent once;
     without one, each publication is an occurrence. `link` is an address; `anchor` is a heading of docs/operations.md as
     GitHub links to it.
     """
@@ -46,13 +46,13 @@ class Message:
     at: str = ""
 
     def text(self) -> str:
-        """The message as it is published."""
+        """Return the message in its published form."""
         said = {name: value for name, value in asdict(self).items() if value}
         return json.dumps({"format": FORMAT, **said})
 
     @property
     def topic_subject(self) -> str:
-        """The title as SNS takes a subject: below 100 characters of ASCII, for those who read e-mail."""
+        """The title as a subject for SNS: fewer than 100 ASCII characters, for readers of e-mail."""
         return self.title.encode("ascii", "replace").decode().replace("\n", " ")[:99]
 
 
@@ -62,7 +62,7 @@ def publish(sns: Any, topic_arn: str, message: Message) -> None:
 
 
 def parse(document: Mapping[str, Any]) -> Message:
-    """Return what was published. Raises NoMessage."""
+    """Parse a published message. Raise NoMessage."""
     known = {name: document[name] for name in Message.__dataclass_fields__ if document.get(name)}
     try:
         state = State(known.pop("state", State.NEWS))

@@ -1,6 +1,6 @@
 """The checks on what arrived: freshness, volume and rejected share of each route. Pure functions of the facts.
 
-Each returns offending rows, or raises Skipped with the reason why it cannot judge.
+Each returns offending rows, or raises Skipped with the reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def parse_cadences(text: str) -> Cadences:
 
 
 class Skipped(Exception):
-    """A check that cannot judge; the message says why."""
+    """A check was skipped; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Band:
     spread: float
 
     def holds(self, records: int, spreads: float) -> bool:
-        """Whether a volume is within so many spreads of the median."""
+        """Return whether a volume is within so many spreads of the median."""
         return abs(records - self.median) <= spreads * self.spread
 
 
 def stale_routes(facts: Facts, cadences: Cadences, threshold: float | None) -> Offending:
-    """Return the routes whose last arrival lies further back from the end of the day than their cadence."""
+    """Return the routes whose last arrival is further before the end of the day than their cadence."""
     if not cadences:
         raise Skipped("no route has an expected cadence in dataops.yml")
     oldest = {route: facts.end - timedelta(hours=hours) for route, hours in cadences.items()}
@@ -67,7 +67,7 @@ def stale_routes(facts: Facts, cadences: Cadences, threshold: float | None) -> O
 
 
 def unusual_volumes(facts: Facts, cadences: Cadences, threshold: float | None) -> Offending:
-    """Return the routes whose records of the day are further from the weekday's median than the threshold, in spreads."""
+    """Return the routes whose volume that day is further from the weekday's median than the threshold, in spreads."""
     bands = {route: band_of(days, facts.day) for route, days in facts.volumes.items() if _is_known(days, facts.day)}
     if not bands:
         raise Skipped(f"needs four weeks of history, has {_days_of_history(facts)} days")
@@ -80,7 +80,7 @@ def unusual_volumes(facts: Facts, cadences: Cadences, threshold: float | None) -
 
 
 def band_of(days: Mapping[date, Volume], day: date) -> Band:
-    """Return the band of a weekday: median and median distance from it, of the weeks since the route's first arrival."""
+    """Return the band of a weekday: the median and the median distance from it, over the weeks since the first arrival."""
     earlier = [day - timedelta(weeks=weeks) for weeks in range(1, WEEKS_OF_HISTORY + 1)]
     volumes = [days.get(each, Volume()).records for each in earlier if each >= min(days)]
     middle = median(volumes)
@@ -96,7 +96,7 @@ def _days_of_history(facts: Facts) -> int:
 
 
 def rejected_shares(facts: Facts, cadences: Cadences, threshold: float | None) -> Offending:
-    """Return the routes of whose records of the day a greater share than the threshold was rejected."""
+    """Return the routes with a greater share of rejected records that day than the threshold."""
     return Offending(("route", "records", "rejected", "share"), tuple(_rejections(facts, threshold or 0)))
 
 

@@ -1,4 +1,4 @@
-"""Runs SQL in an Athena workgroup, all of it within one time.
+"""Runs SQL in an Athena workgroup, all of it within one deadline.
 
 For what a function and the command line both do: it needs boto3 and nothing else. A person's own query, with parameters and
 a limit of bytes, is the business of the command line.
@@ -26,7 +26,7 @@ class Workgroup:
     until: float
 
     def query(self, sql: str) -> Answer:
-        """Run a statement to its end and read all its rows. Raises CheckBroken; a query that takes too long is stopped."""
+        """Run a statement to its end and read all its rows. Raise CheckBroken; a query that takes too long is stopped."""
         query_id = self._started(sql)
         execution = self._ended(query_id)
         status = execution["Status"]
@@ -60,4 +60,4 @@ class Workgroup:
                 return execution
             time.sleep(_PAUSE_SECONDS)
         self.client.stop_query_execution(QueryExecutionId=query_id)
-        raise CheckBroken(f"query {query_id} was stopped, its time is over")
+        raise CheckBroken(f"query {query_id} was stopped because it took too long")

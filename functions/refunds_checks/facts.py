@@ -1,4 +1,4 @@
-"""What the run manifests say about a day: arrivals by route, the months that were written, the rows of every live month.
+"""What the run manifests say about a day: arrivals by route, the months written, the rows of every live month.
 
 SQL sees none of it.
 """
@@ -17,7 +17,7 @@ from refunds_lake.publishing.manifests import InputObject, Manifest, in_force, s
 from refunds_lake.storage.objects import ObjectStore
 
 WEEKS_OF_HISTORY: Final = 8
-"""So many earlier days of the same weekday are looked at."""
+"""The number of earlier days of the same weekday."""
 ROUTES: Final = ("s3", "sftp", "stream", "third-party")
 """Folders below transactions/source= that a route owns; what the API takes rides on the stream."""
 _ROUTE: Final = re.compile(r"source=([^/]+)/")
@@ -39,7 +39,7 @@ class Facts:
     """A day in UTC and what is known of it without a query.
 
     `volumes`: route -> day of arrival -> what arrived; days without an arrival are absent. `latest`: route -> its last
-    arrival by the end of the day. `months`: the months that the checks look at. `published`: table and month -> rows.
+    arrival by the end of the day. `months`: the months that the checks cover. `published`: table and month -> rows.
     """
 
     day: date
@@ -61,7 +61,7 @@ def start_of(day: date) -> datetime:
 
 
 def read_facts(store: ObjectStore, base_prefix: str, day: date, *, all_months: bool = False) -> Facts:
-    """Return the facts of a day. `all_months`: the checks look at every live month and not only at those of the day."""
+    """Return the facts of a day. `all_months`: the checks cover every live month instead of those of the day."""
     manifests = read_history(store, base_prefix).manifests
     runs, state = in_force(manifests), state_of(manifests)
     published = {(table, month): each.rows for table, months in state.live.items() for month, each in months.items()}
@@ -78,18 +78,18 @@ def read_facts(store: ObjectStore, base_prefix: str, day: date, *, all_months: b
 
 
 def unowned_records(facts: Facts) -> int:
-    """Return the records of the day that lay where no route writes, and were read all the same."""
+    """Return the number of the day's records that were read although they belong to no route."""
     unowned = (days for route, days in facts.volumes.items() if route not in ROUTES)
     return sum(days.get(facts.day, Volume()).records for days in unowned)
 
 
 def deliveries(runs: Iterable[Manifest]) -> Collection[InputObject]:
-    """Return what runs in force have read, each delivery once, however many of them have read it."""
+    """Return the inputs of runs in force, each delivery once, however many runs have read it."""
     return {(each.key, each.identity): each for run in runs for each in run.inputs}.values()
 
 
 def route_of(key: str) -> str:
-    """Return the route that an object came by: the folder below transactions/, or unknown."""
+    """Return the route of an object: the folder below transactions/, or unknown."""
     found = _ROUTE.search(key)
     return found[1] if found else "unknown"
 
@@ -109,7 +109,7 @@ def _latest(arrivals: Iterable[InputObject]) -> Mapping[str, datetime]:
 
 
 def _months_of_the_day(runs: Iterable[Manifest], day: date) -> tuple[str, ...]:
-    """The months of transactions that runs wrote which read something of the day, or ended on it."""
+    """Return the months of transactions written by runs that read something of the day, or ended on it."""
     concerned = [
         run
         for run in runs

@@ -20,14 +20,14 @@ class ChecksError(Exception):
 
 
 class Severity(StrEnum):
-    """What an offending row means: the figures cannot be trusted, or somebody should look."""
+    """What an offending row means: the figures cannot be trusted, or someone should look."""
 
     ERROR = "error"
     WARNING = "warning"
 
 
 class Source(StrEnum):
-    """What a check looks at: the tables, in SQL, or what the run manifests say of the arrivals."""
+    """What a check reads: the tables, in SQL, or the arrivals in the run manifests."""
 
     SQL = "sql"
     MANIFESTS = "manifests"
@@ -35,7 +35,7 @@ class Source(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One named check; `sql` is None where it looks at the manifests."""
+    """One named check; `sql` is None if it reads the manifests."""
 
     name: str
     promise: str
@@ -49,7 +49,7 @@ class Check:
 
 
 def load_checks(directory: Path) -> tuple[Check, ...]:
-    """Return the checks of a folder in the order of its table. Raises ChecksError."""
+    """Return the checks of a folder in the order of its table. Raise ChecksError."""
     table = directory / TABLE_FILE
     try:
         entries = json.loads(table.read_text(encoding="utf-8"))["checks"]
@@ -57,12 +57,12 @@ def load_checks(directory: Path) -> tuple[Check, ...]:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ChecksError(f"{table}: not a table of checks ({type(error).__name__}: {error})") from error
     if len({check.name for check in checks}) != len(checks):
-        raise ChecksError(f"{table}: a check stands in it twice")
+        raise ChecksError(f"{table}: it lists a check twice")
     return checks
 
 
 def blocking(checks: Iterable[Check]) -> tuple[Check, ...]:
-    """Return the checks that a month end waits for."""
+    """Return the checks that must pass before a month end."""
     return tuple(check for check in checks if check.blocking)
 
 

@@ -1,4 +1,4 @@
-"""From a check's SQL to the statement that Athena runs: facts as literals, and no more rows than a report needs.
+"""Turns a check's SQL into the statement that Athena runs: facts as literals, and no more rows than a report needs.
 
 A check names its parameters :day, :next_day, :first_month, :last_month and :threshold, and may read the table
 published_rows, which is put in front of it as a list of literals.
@@ -25,18 +25,18 @@ _COMMENT: Final = re.compile(r"^\s*--[^\n]*\n", re.MULTILINE)
 
 
 def statement(check: Check, facts: Facts) -> str:
-    """Return the statement whose rows are offending ones, each with the count of all. Raises Skipped, see `with_facts`."""
+    """Return the statement that selects the offending rows, each with the count of all. Raise Skipped, see `with_facts`."""
     sql = with_facts(check, facts)
     return f"select offending.*, count(*) over () as {COUNT_COLUMN}\nfrom (\n{sql}\n) as offending\nlimit {MOST_ROWS}"
 
 
 def with_facts(check: Check, facts: Facts) -> str:
-    """Return the check's own SQL with its facts filled in. Raises Skipped when there is nothing that it could ask."""
+    """Return the check's own SQL with its facts filled in. Raise Skipped if there is nothing to check."""
     assert check.sql is not None
     sql = _COMMENT.sub("", check.sql).strip()
     asked = set(_PARAMETER.findall(sql))
     if check.name in _FOR_UTC_ONLY and facts.reporting_time_zone not in (None, "UTC"):
-        raise Skipped(f"months are those of {facts.reporting_time_zone}, the check knows UTC only")
+        raise Skipped(f"the reporting time zone is {facts.reporting_time_zone}, the check supports only UTC")
     if asked & {"first_month", "last_month"} and not facts.months:
         raise Skipped(f"no run wrote a month for {facts.day}")
     if PUBLISHED_ROWS in sql:

@@ -1,6 +1,6 @@
-"""One validation: every check is judged, and the report says of each what it found. Pure but for the query that it is given.
+"""One validation: runs every check and reports its result. Pure except for the query function that it is given.
 
-How a query runs, where the report goes and who is told is left to the function and to `dataops check`.
+How a query runs, where the report goes and who is notified is left to the function and to `dataops check`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
-    BROKEN = "broken"  # it could not be run, so nobody knows
+    BROKEN = "broken"  # it could not be run, so its result is unknown
 
 
 class CheckBroken(Exception):
@@ -51,12 +51,12 @@ class Answer:
 
 
 Query = Callable[[str], Answer]
-"""Runs a statement to its end; raises CheckBroken."""
+"""Runs a statement to its end; raise CheckBroken."""
 
 
 @dataclass(frozen=True)
 class ReportLine:
-    """A check and what became of it, as the report has it."""
+    """A check and its result, in the form of the report."""
 
     name: str
     promise: str
@@ -75,7 +75,7 @@ class ReportLine:
 
 @dataclass(frozen=True)
 class Result:
-    """What one check found. `examples` are some of its `rows`; `note` says why it did not judge."""
+    """What one check found. `examples` are some of its `rows`; `note` says why it was skipped or broken."""
 
     check: Check
     verdict: Verdict
@@ -87,16 +87,16 @@ class Result:
 
     @property
     def is_failing(self) -> bool:
-        """Whether somebody must look: offending rows, or a check that could not be run."""
+        """Whether someone must look: offending rows, or a check that could not be run."""
         return self.verdict in (Verdict.FAILED, Verdict.BROKEN)
 
     @property
     def is_error(self) -> bool:
-        """Whether the figures cannot be trusted: an error's rows, or any check that could not be run."""
+        """Whether the figures cannot be trusted: rows of a check of severity error, or any check that could not be run."""
         return self.is_failing and (self.check.severity is Severity.ERROR or self.verdict is Verdict.BROKEN)
 
     def line(self) -> ReportLine:
-        """Return the result with its check."""
+        """Return the result as a line of the report."""
         return ReportLine(
             name=self.check.name,
             promise=self.check.promise,
@@ -125,16 +125,16 @@ class Report:
 
     @property
     def failing(self) -> tuple[Result, ...]:
-        """What somebody must look at."""
+        """The results that someone must look at."""
         return tuple(result for result in self.results if result.is_failing)
 
     @property
     def errors(self) -> tuple[Result, ...]:
-        """What makes the figures doubtful."""
+        """The results that make the figures doubtful."""
         return tuple(result for result in self.results if result.is_error)
 
     def document(self) -> dict[str, Any]:
-        """The report as it is stored."""
+        """Return the report in its stored form."""
         return {
             "format": FORMAT,
             "date": str(self.day),
@@ -147,12 +147,12 @@ class Report:
 
 
 def report_key(day: date) -> str:
-    """Where the report of a day lies in the base bucket."""
+    """Return the key of a day's report in the base bucket."""
     return f"{REPORTS}date={day}/report.json"
 
 
 def newest_report(store: ObjectStore, today: date) -> Mapping[str, Any] | None:
-    """Return the newest report that is stored, as `Report.document` wrote it; None where the last weeks have none."""
+    """Return the newest stored report, as `Report.document` wrote it; None if there is none of the last weeks."""
     begin = f"{REPORTS}date={today - timedelta(days=DAYS_OF_REPORTS)}"
     keys = [each.key for each in store.listing(REPORTS, after=begin)]
     if not keys:
@@ -164,7 +164,7 @@ def newest_report(store: ObjectStore, today: date) -> Mapping[str, Any] | None:
 def validate(
     checks: Iterable[Check], facts: Facts, cadences: Cadences, query: Query, *, clock: Callable[[], datetime]
 ) -> Report:
-    """Judge every check, some queries at a time. One that cannot be run is a result like the others."""
+    """Run every check, some queries at a time. A check that cannot be run is a result like the others."""
     started = clock()
     with ThreadPoolExecutor(QUERIES_AT_ONCE) as pool:
         results = tuple(pool.map(lambda check: judge(check, facts, cadences, query), checks))
@@ -172,7 +172,7 @@ def validate(
 
 
 def judge(check: Check, facts: Facts, cadences: Cadences, query: Query) -> Result:
-    """Return what one check finds."""
+    """Run one check."""
     try:
         if check.source is Source.SQL:
             return _of_query(check, query(statement(check, facts)))
@@ -185,7 +185,7 @@ def judge(check: Check, facts: Facts, cadences: Cadences, query: Query) -> Resul
 
 
 def _of_query(check: Check, answer: Answer) -> Result:
-    """The last column of a statement is the count of all offending rows."""
+    """Return the result of a statement whose last column is the count of all offending rows."""
     assert answer.columns[-1] == COUNT_COLUMN
     rows = int(answer.rows[0][-1] or 0) if answer.rows else 0
     return _result(check, answer.columns[:-1], [row[:-1] for row in answer.rows], rows, answer.bytes_scanned)
@@ -199,7 +199,7 @@ def _result(
 
 
 def summary(report: Report) -> Mapping[str, Any]:
-    """Return what a person is told: the failing checks alone, without a row of data."""
+    """Return the message: only the failing checks, without any data."""
     names = ("name", "promise", "severity", "verdict", "rows", "threshold", "unit", "runbook", "note")
     failing = [asdict(result.line()) for result in report.failing]
     return {

@@ -1,4 +1,4 @@
-"""Statements: the report of a month as it was issued, what changed since, and what the next statement makes good.
+"""Statements: the report of a month as it was issued, what changed since, and what the next statement carries.
 
 A package of its own, because two programs issue statements: the scheduled function and `dataops statement`. It needs
 the standard library and, through the ports of the job's library, boto3; no Spark, no pyarrow, no deployer.
@@ -12,6 +12,6 @@ the standard library and, through the ports of the job's library, boto3; no Spar
 `changes`     What changed since a statement was issued.
 `reasons`     Why: what the tables say of a changed refund now, and the voids that name it.
 `documents`   A statement as CSV and JSON.
-`page`        What stands on the page for finance, of a statement or of any report; `page_facts` gathers it,
+`page`        The content of the finance page, of a statement or of any report; `page_facts` gathers it,
               `page_html` writes it. Pure but for the queries of `page_facts`.
 """

@@ -19,6 +19,6 @@ def previous_month(month: str) -> str:
 
 
 def current_month(now: datetime, zone: str) -> str:
-    """Return the month that a moment lies in, in a time zone."""
+    """Return the month of a moment in a time zone."""
     # UTC needs no time zone data, which not every system has.
     return f"{now.astimezone(UTC if zone == 'UTC' else ZoneInfo(zone)):%Y-%m}"

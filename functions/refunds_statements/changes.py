@@ -1,4 +1,4 @@
-"""What changed in history since a statement was issued, and how much of it later statements have carried."""
+"""What changed in earlier months since a statement was issued, and how much of it later statements have carried."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Changes:
 
     @property
     def pending(self) -> tuple[Line, ...]:
-        """What the next statement will carry."""
+        """The amount that the next statement will carry."""
         return difference(self.lines, self.carried)
 
 
 def statement_of(statements: Sequence[Statement], month: str | None) -> Statement:
-    """Return the statement of a month, or the last one. Raises NoStatement."""
+    """Return the statement of a month, or the last one. Raise NoStatement."""
     found = [each for each in statements if month in (None, each.month)]
     if not found:
         issued = f"issued are {statements[0].month} to {statements[-1].month}" if statements else "none is issued yet"
@@ -42,7 +42,7 @@ def statement_of(statements: Sequence[Statement], month: str | None) -> Statemen
 
 
 def changes_since(source: Source, month: str | None) -> Changes:
-    """Return what changed since the statement of a month, or the last one. Raises NoStatement, NothingLoaded, Unsettled."""
+    """Return what changed since the statement of a month, or the last one. Raise NoStatement, NothingLoaded, Unsettled."""
     statements = read_statements(source.store)
     statement = statement_of(statements, month)
     snapshot = take_snapshot(source)

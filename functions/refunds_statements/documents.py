@@ -34,7 +34,7 @@ def csv_text(rows: Iterable[Sequence[str]]) -> str:
 
 
 def csv_cell(text: str) -> str:
-    """Quote what RFC 4180 wants quoted. Python's writer lets a carriage return through when lines end in LF."""
+    """Quote what RFC 4180 requires. Python's writer leaves a carriage return unquoted when lines end in LF."""
     return '"' + text.replace('"', '""') + '"' if _NEEDS_QUOTES.search(text) else text
 
 
@@ -71,7 +71,7 @@ def _lines_text(lines: Iterable[Line]) -> str:
 
 
 def parse_lines(body: bytes) -> Iterator[Line]:
-    """Read lines as they were written."""
+    """Parse lines in their stored form."""
     rows = csv.reader(io.StringIO(body.decode(), newline=""))
     next(rows)
     for month, customer_id, refund_id, amount in rows:

@@ -1,6 +1,6 @@
 """Issues the statement of a month: in order, once, checked, and from the tables of one run.
 
-Who may override a check, and who is told, is up to whoever asks.
+Who may override a check, and who is notified, is up to the caller.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Request:
 def issue(
     source: Source, request: Request, checks: Sequence[Check], *, clock: Clock, pause_seconds: float = _PAUSE_SECONDS
 ) -> Statement:
-    """Issue a statement. Raises NotIssued, NothingLoaded, and Unsettled where a run publishes at each attempt."""
+    """Issue a statement. Raise NotIssued, NothingLoaded, and Unsettled if a run publishes at each attempt."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             return _issue_once(source, request, checks, clock)
@@ -128,13 +128,13 @@ def _issue_once(source: Source, request: Request, checks: Sequence[Check], clock
         documents = {**render_documents(statement, lines, adjustments), PAGE: render_page(page).encode()}
         return write(source.store, statement, documents)
     except IssuedMeanwhile as error:
-        raise NotDue(f"somebody else has issued a statement meanwhile ({error})") from error
+        raise NotDue(f"another statement was issued in the meantime ({error})") from error
 
 
 def due_month(source: Source, now: datetime) -> str | None:
-    """Return the month that is to be issued next, if it is over: the first statement is that of the month before this one.
+    """Return the month to be issued next, if it is over: the first statement is that of the month before this one.
 
-    Raises NothingLoaded and Unsettled.
+    Raise NothingLoaded and Unsettled.
     """
     statements = read_statements(source.store)
     current = current_month(now, take_snapshot(source).reporting_time_zone)
@@ -143,13 +143,15 @@ def due_month(source: Source, now: datetime) -> str | None:
 
 
 def refuse_unless_due(month: str, statements: Sequence[Statement], current: str) -> None:
-    """Raise AlreadyIssued or NotDue unless the month is over and follows the one issued last; any may be the first."""
+    """Raise AlreadyIssued or NotDue unless the month is over and follows the last one issued; any may be the first."""
     if issued := next((each for each in statements if each.month == month), None):
         raise AlreadyIssued(issued)
     if month >= current:
         raise NotDue(f"{month} is not over: the current month is {current}")
     if statements and month < statements[0].month:
-        raise NotDue(f"statements begin with {statements[0].month}, which carries earlier months as adjustments")
+        raise NotDue(
+            f"the first statement is that of {statements[0].month}, which carries earlier months as adjustments"
+        )
     if statements and month != (due := next_month(statements[-1].month)):
         raise NotDue(f"months are issued in order, the next one is {due}")
 
@@ -161,7 +163,7 @@ def check_now(source: Source, checks: Sequence[Check], clock: Clock) -> Report:
 
 
 def _trusted_locations(snapshot: Snapshot, report: Report) -> dict[str, str]:
-    """Files that a check doubts may change where they lie: after an override the next statement reads every month."""
+    """Return the locations of checked files; none after an override, so that the next statement reads every month."""
     return {} if report.failing else dict(snapshot.locations)
 
 

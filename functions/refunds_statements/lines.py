@@ -1,4 +1,4 @@
-"""The refund lines of statements, and what differs between two sets of them. Pure functions.
+"""The refund lines of statements, and the difference between two sets of them. Pure functions.
 
 A line says that a refund counts for a customer in a month. The lines of an adjustment carry signed amounts; so whatever
 was issued of a month is the sum of all lines of all statements that name it.
@@ -29,7 +29,7 @@ def total(lines: Iterable[Line]) -> Decimal:
 
 
 def difference(now: Iterable[Line], issued: Iterable[Line]) -> tuple[Line, ...]:
-    """Return the lines that must be added to what was issued so that it is what is true now, sorted."""
+    """Return the lines to be added to what was issued to arrive at the current state, sorted."""
     sums: dict[tuple[str, str, str], Decimal] = defaultdict(lambda: ZERO)
     for line in now:
         sums[line[:3]] += line.amount
@@ -39,7 +39,7 @@ def difference(now: Iterable[Line], issued: Iterable[Line]) -> tuple[Line, ...]:
 
 
 def by_customer(lines: Iterable[Line]) -> Mapping[str, Decimal]:
-    """Return what each customer's lines add up to, in customer order."""
+    """Return the sum of each customer's lines, in customer order."""
     sums: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for line in lines:
         sums[line.customer_id] += line.amount
@@ -47,7 +47,7 @@ def by_customer(lines: Iterable[Line]) -> Mapping[str, Decimal]:
 
 
 def by_month_and_customer(lines: Iterable[Line]) -> Mapping[tuple[str, str], Decimal]:
-    """Return what the lines of each customer in each month add up to, in order of month and customer; no zeros."""
+    """Return the sum of each customer's lines in each month, in order of month and customer, without zeros."""
     sums: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
     for line in lines:
         sums[line.month, line.customer_id] += line.amount

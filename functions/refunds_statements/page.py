@@ -1,4 +1,4 @@
-"""What stands on a page for finance: a report or a statement, with its trend, what was left out, and where it comes from.
+"""The content of the finance page: a report or a statement, with its trend, what was left out, and its source.
 
 Pure values. How they are gathered is `page_facts`' business, how they look `page_html`'s.
 """
@@ -58,7 +58,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Quality:
-    """What checks said; `failing` names those that have rows, `override` why a statement was issued all the same."""
+    """What checks said; `failing` names those that have rows, `override` why a statement was issued anyway."""
 
     date: str
     passed: bool
@@ -84,23 +84,23 @@ class FinancePage:
 
     @property
     def title(self) -> str:
-        """What the page is about."""
+        """The title: what the page is about."""
         subject = "Statement" if self.is_statement else "Refunds"
         return f"{subject} of {self.month}" if self.month else f"{subject} of all time"
 
     @property
     def total(self) -> Decimal:
-        """What all customers got back."""
+        """The total refund of all customers."""
         return sum((amount for _, amount in self.rows), ZERO)
 
     @property
     def adjustments_total(self) -> Decimal:
-        """What the adjustments come to."""
+        """The sum of the adjustments."""
         return sum((each.amount for each in self.adjustments or ()), ZERO)
 
     @property
     def previous(self) -> MonthTotal | None:
-        """The month before the reported one, when it has refunds."""
+        """The month before the reported one, if it has refunds."""
         earlier = [each for each in self.trend if self.month and each.month < self.month]
         return earlier[-1] if earlier else None
 
@@ -116,7 +116,7 @@ class FinancePage:
 
     @property
     def all_refunds(self) -> RefundGroup:
-        """Counted and left out together."""
+        """The refunds that count and those left out, together."""
         return RefundGroup(
             "all", sum(each.refunds for each in self.groups), sum((each.amount for each in self.groups), ZERO)
         )
@@ -124,7 +124,7 @@ class FinancePage:
 
 @dataclass(frozen=True)
 class Band:
-    """Customers whose total lies in one band of the distribution."""
+    """Customers whose total is in one band of the distribution."""
 
     label: str
     customers: int

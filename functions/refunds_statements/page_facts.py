@@ -1,4 +1,4 @@
-"""Gathers what stands on a page beside the refunds: trend, what was left out, adjustments, and what checks said."""
+"""Gathers the facts of the finance page besides the refunds: trend, what was left out, adjustments, and verdicts of checks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from refunds_statements.statement import Statement
 
 COUNTED: Final = "counted"
 REASONS: Final = (COUNTED, "voided_purchase", "voided_refund", "same_month", "orphan")
-"""In the order in which the page tells them; refund_detail gives each refund exactly one."""
+"""In the order of the page; refund_detail gives each refund exactly one."""
 GROUPS_SQL: Final = """select
     refund_detail.month,
     coalesce(refund_detail.reason, 'counted') as reason,
@@ -37,7 +37,7 @@ class MonthGroup:
 
 
 def read_groups(query: Query) -> list[MonthGroup]:
-    """Ask for all groups: one query, whose bytes are those of three columns."""
+    """Query all groups at once, which scans three columns."""
     return month_groups(query(GROUPS_SQL).rows)
 
 
@@ -58,7 +58,7 @@ def trend(groups: Iterable[MonthGroup]) -> tuple[MonthTotal, ...]:
 
 
 def sums(groups: Iterable[RefundGroup]) -> tuple[RefundGroup, ...]:
-    """Add groups up by reason: each reason once, also those without a refund."""
+    """Add groups up by reason: each reason once, even without a refund."""
     found = list(groups)
     return tuple(
         RefundGroup(
@@ -76,7 +76,7 @@ def adjustments_of(lines: Iterable[Line]) -> tuple[Adjustment, ...]:
 
 
 def last_validation(store: ObjectStore, today: date) -> Quality | None:
-    """Return what the newest report of the daily validation says; None where the last weeks have none."""
+    """Return the verdict of the newest report of the daily validation; None if there is none of the last weeks."""
     document = newest_report(store, today)
     if document is None:
         return None
@@ -108,5 +108,5 @@ def statement_page(
 
 
 def moment_text(moment: datetime) -> str:
-    """Write a moment for people."""
+    """Write a moment for readers."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

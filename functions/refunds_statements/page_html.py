@@ -1,4 +1,4 @@
-"""The page for finance as a single HTML file that needs nothing from the network; the looks are in page.css and page.js.
+"""The finance page as a single HTML file that needs no network; its style is in page.css and page.js.
 
 Standard library alone, because a function renders it, too. Every text from the data goes through `visible`.
 """
@@ -59,18 +59,18 @@ def _asset(name: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return text as HTML shows it, with what it would not show, or act on, written out, as in ``\\x1b``."""
+    """Escape text for HTML, and write out characters that HTML would hide or act on, as in ``\\x1b``."""
     shown = (letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
     return escape("".join(shown))
 
 
 def money(amount: Decimal) -> str:
-    """Write an amount for people."""
+    """Write an amount for readers."""
     return f"{amount:,.2f}"
 
 
 def signed(amount: Decimal) -> str:
-    """Write a change for people."""
+    """Write a change for readers."""
     return f"{amount:+,.2f}"
 
 
@@ -94,7 +94,7 @@ def _section(name: str, title: str, content: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, foot: Sequence[str] = ()) -> str:
-    """Write a table whose first column is text and whose last one is a number; those between are what their heads say."""
+    """Write a table whose first column is text and whose last is a number; the heads decide about those between."""
     numbers = [head in _NUMBER_HEADS for head in heads]
     head = "".join(
         f'<th scope="col"{_NUMBER * is_number}>{head}</th>' for head, is_number in zip(heads, numbers, strict=True)
@@ -171,11 +171,11 @@ def _adjustments(page: FinancePage) -> str:
 
 def _adjusted(adjustments: Sequence[Adjustment], page: FinancePage) -> str:
     if not adjustments:
-        return "<p>None: what was issued is unchanged.</p>\n"
+        return "<p>None: nothing that was issued has changed.</p>\n"
     rows = [(each.month, visible(each.customer_id), signed(each.amount)) for each in adjustments[:MOST_ADJUSTMENTS]]
     foot = ("All", "", signed(page.adjustments_total))
     more = len(adjustments) - len(rows)
-    rest = f'<p class="soft">{more:,} more are not shown; the total holds them.</p>\n' if more else ""
+    rest = f'<p class="soft">{more:,} more are not shown, but are part of the total.</p>\n' if more else ""
     return _table(("Month", "Customer", "Change"), rows, foot=foot) + rest
 
 
@@ -189,12 +189,12 @@ def _quality(page: FinancePage) -> str:
         said = f'<p class="good">Every check of {visible(quality.date)} passed{warnings}.</p>\n'
     else:
         said = f'<p class="bad">Checks of {visible(quality.date)} that found something: {failing}.</p>\n'
-    override = f"<p>Issued all the same: {visible(quality.override)}</p>\n" if quality.override else ""
+    override = f"<p>Issued despite this: {visible(quality.override)}</p>\n" if quality.override else ""
     return _section("quality", "Data quality", said + override)
 
 
 def _customers(page: FinancePage) -> str:
-    """Write the table of all customers; without closing tags, which HTML does not need, it is a third smaller."""
+    """Write the table of all customers without closing tags, which HTML does not need; this makes it a third smaller."""
     rows = "".join(f"<tr><td>{visible(customer)}<td class=n>{amount:.2f}\n" for customer, amount in page.rows)
     table = f"""<table id="customers"><thead><tr><th scope="col" aria-sort="ascending"><button type="button">Customer</button></th>\
 <th scope="col" class="n"><button type="button">Total refund</button></th></tr></thead><tbody>

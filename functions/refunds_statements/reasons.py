@@ -1,4 +1,4 @@
-"""Why the refunds of changes count, or count no more: what the tables say of each now, and the voids that name it."""
+"""Why changed refunds count, or no longer count: the current state of each in the tables, and the voids that name it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from refunds_checks.validation import Query
 from refunds_statements.lines import Line
 
 _IDS_IN_A_QUERY: Final = 400
-"""Each stands in it twice, and a query has at most 262,144 bytes: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html"""
+"""Each occurs in it twice, and a query has at most 262,144 bytes: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html"""
 REASONS_SQL: Final = """with
 changed as (
     select

@@ -1,6 +1,6 @@
 """The issued statements, below statements/ of the base bucket.
 
-A statement is issued when its record is written: under the next number, if nobody has written that one. Its documents are
+A statement is issued when its record is written: under the next number, if that number is free. Its documents are
 written before, each once, under a prefix that names month, run, release and moment; an attempt that died leaves documents
 that no record names.
 """
@@ -30,25 +30,25 @@ class IssuedMeanwhile(Exception):
 
 
 def record_key(number: int) -> str:
-    """Where the record of a statement lies."""
+    """Return the key of a statement's record."""
     return f"{_RECORDS}{number:06}.json"
 
 
 def documents_prefix(statement: Statement) -> str:
-    """Where the documents of a statement lie."""
+    """Return the prefix of a statement's documents."""
     made_of = f"month={statement.month}/run={statement.run}/release={statement.release}"
     return f"{PREFIX}{made_of}/issued={statement.issued_at:%Y%m%dT%H%M%SZ}/"
 
 
 def read_statements(store: ObjectStore) -> tuple[Statement, ...]:
-    """Return all statements in the order of their numbers, which is that of their months."""
+    """Return all statements in the order of their numbers, which is also that of their months."""
     keys = [each.key for each in store.listing(_RECORDS)]
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         return tuple(pool.map(lambda key: parse_statement(store.get(key)[0], key), keys))
 
 
 def write(store: ObjectStore, statement: Statement, documents: Mapping[str, bytes]) -> Statement:
-    """Write the documents and then the record; return the statement with its documents. Raises IssuedMeanwhile."""
+    """Write the documents and then the record; return the statement with its documents. Raise IssuedMeanwhile."""
     prefix = documents_prefix(statement)
     kept = {name: Document(prefix + name, hashlib.sha256(body).hexdigest()) for name, body in documents.items()}
     issued = replace(statement, documents=kept)
@@ -62,16 +62,16 @@ def write(store: ObjectStore, statement: Statement, documents: Mapping[str, byte
 
 
 def read_document(store: ObjectStore, statement: Statement, name: str) -> bytes:
-    """Return a document of a statement. Raises StatementDamaged when it is not the one that was written."""
+    """Return a document of a statement. Raise StatementDamaged if it is not the one that was written."""
     document = statement.documents[name]
     body = store.get(document.key)[0]
     if hashlib.sha256(body).hexdigest() != document.sha256:
-        raise StatementDamaged(f"{document.key} is not the document that was issued")
+        raise StatementDamaged(f"{document.key} differs from the document that was issued")
     return body
 
 
 def issued_lines(store: ObjectStore, statements: Sequence[Statement], months: frozenset[str]) -> Iterator[Line]:
-    """Return what statements have issued of some months: lines of their own month, and adjustments of others."""
+    """Return what statements have issued for some months: the lines of their own month, and adjustments of others."""
     for statement in statements:
         if statement.month in months:
             yield from own_lines(store, statement)

@@ -1,4 +1,4 @@
-"""What the tables say now, of one run and no other.
+"""The current content of the tables, from exactly one run.
 
 A run may publish while the tables are read: what is read counts only where the catalog showed one run's months before,
 and no newer run has published after.
@@ -63,7 +63,7 @@ class Snapshot:
 
 
 def take_snapshot(source: Source) -> Snapshot:
-    """Return what is live. Raises NothingLoaded, and Unsettled where the catalog shows something else."""
+    """Return the live state. Raise NothingLoaded, and Unsettled if the catalog shows something else."""
     manifests = read_history(source.store, source.base_prefix).manifests
     state, standing = state_of(manifests), in_force(manifests)
     if not standing:
@@ -76,19 +76,19 @@ def take_snapshot(source: Source) -> Snapshot:
 
 
 def require_unchanged(source: Source, snapshot: Snapshot) -> None:
-    """Raise Unsettled where a run has published since."""
+    """Raise Unsettled if a run has published since."""
     if newer := newer_than(source.store, source.base_prefix, snapshot.number):
         raise Unsettled(f"run {newer.run_id} published while the tables were read")
 
 
 def changed_months(snapshot: Snapshot, locations: Mapping[str, str], through: str) -> frozenset[str]:
-    """Return the months, up to one, that lie elsewhere than they did."""
+    """Return the months, up to one, whose files have a different location than before."""
     known = (month for month in snapshot.locations.keys() | locations.keys() if month <= through)
     return frozenset(month for month in known if snapshot.locations.get(month) != locations.get(month))
 
 
 def read_lines(source: Source, snapshot: Snapshot, months: Iterable[str]) -> list[Line]:
-    """Return the counted refunds of some months, as the tables have them now."""
+    """Return the counted refunds of some months, as the tables are now."""
     live = sorted(snapshot.locations.keys() & set(months))
     if not live:
         return []

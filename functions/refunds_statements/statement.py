@@ -1,4 +1,4 @@
-"""What is kept of an issued statement, and its form in JSON. A record is written once and never changed.
+"""The record of an issued statement, and its form in JSON. It is written once and never changed.
 
 Where records and documents lie is `register`'s business.
 """
@@ -55,18 +55,18 @@ class Statement:
     total_refund: Decimal
     """Of the month alone."""
     adjustments_total: Decimal
-    """What earlier months came to since the statement before; of the first statement all that lies before it."""
+    """The change in earlier months since the previous statement; for the first statement, all earlier months."""
     checks: tuple[CheckFound, ...] = ()
     override: str = ""
     """Why it was issued although a blocking check had rows; empty where none had."""
     locations: Mapping[str, str] = field(default_factory=dict)
-    """Month -> where refund_detail lay. A month that lies there still has not changed."""
+    """Month -> location of refund_detail. A month that still has it has not changed."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Month -> how many lines the statement has of it; those of other months than its own are adjustments."""
     documents: Mapping[str, Document] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        """The record as JSON has it: amounts as text with two decimals."""
+        """Return the record as JSON values, with amounts as text with two decimals."""
         return {
             "format": FORMAT,
             **asdict(self),
@@ -77,7 +77,7 @@ class Statement:
 
 
 def parse_statement(body: bytes, key: str) -> Statement:
-    """Return the statement of a record. Raises StatementDamaged with the key."""
+    """Parse the record of a statement. Raise StatementDamaged with the key."""
     try:
         document = json.loads(body)
         if (found := document.pop("format")) != FORMAT:

@@ -1,4 +1,4 @@
-"""Issues every statement that is due, and tells people: of each statement once, and of one that is refused every day.
+"""Issues every statement that is due, and announces it: each statement once, and a refused one every day.
 
 Which months are due, and what a statement holds, is the business of refunds_statements; who hears of it is that of notify.
 """
@@ -31,9 +31,9 @@ from refunds_statements.statement import Statement
 CHECKS: Final = Path(__file__).parents[1] / "checks"
 ISSUED_BY: Final = "month end"
 SECONDS_FOR_THE_DOCUMENTS: Final = 30
-"""Queries end so long before the function's own time is over."""
+"""Queries end this long before the function's own time is up."""
 TOLD_FOR: Final = timedelta(days=7)
-"""What was told is remembered for longer than that."""
+"""Sent messages are remembered for longer than that."""
 SUBJECT: Final = "statement"
 
 
@@ -52,7 +52,7 @@ class Settings:
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Settings:
-        """Read them from the variables of the process."""
+        """Read the settings from the environment variables."""
         return cls(
             environment=variables["ENVIRONMENT"],
             region=variables["AWS_REGION"],
@@ -66,7 +66,7 @@ class Settings:
 
 
 def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Issue what is due; the answer names the months that were issued, and why one was refused."""
+    """Issue what is due; the answer lists the months that were issued, and why one was refused."""
     until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_DOCUMENTS
     settings = Settings.of(os.environ)
     s3 = boto3.client("s3")
@@ -90,7 +90,7 @@ def now() -> datetime:
 
 
 def deployed_release(artifacts: ObjectStore, environment: str) -> str:
-    """Return the id of the release that is deployed, by the ledger."""
+    """Return the id of the deployed release, according to the ledger."""
     return str(json.loads(artifacts.get(f"ledger/{environment}/current.json")[0])["release"])
 
 
@@ -103,9 +103,9 @@ def run(
     *,
     clock: Callable[[], datetime],
 ) -> dict[str, Any]:
-    """Issue the months that are due, one after the other, and tell of each statement of the last days.
+    """Issue the months that are due, one after the other, and announce each statement of the last days.
 
-    What was told already is told no second time, so this also tells of a statement that somebody issued by hand, and of
+    No message is sent twice, so this also announces a statement that was issued by hand, and
     one whose function died before it could tell.
     """
     issued: list[str] = []
@@ -115,9 +115,9 @@ def run(
             issue(source, Request(settings.environment, month, release, ISSUED_BY), checks, clock=clock)
             issued.append(month)
     except AlreadyIssued:
-        pass  # by somebody else, meanwhile
+        pass  # by someone else, in the meantime
     except NothingLoaded as error:
-        return {"issued": issued, "refused": str(error)}  # a lake that is still empty is nobody's problem
+        return {"issued": issued, "refused": str(error)}  # an empty lake is not a problem
     except NotIssued as error:
         refused = str(error)
         tell(refusal(str(month), refused, clock()))
@@ -131,7 +131,7 @@ def run(
 
 
 def refusal(month: str, reason: str, moment: datetime) -> Message:
-    """Tell that a statement was refused; once a day, until it is issued."""
+    """Return the message that a statement was refused; once a day, until it is issued."""
     return Message(
         kind="statement",
         title=f"The statement of {month} is refused",
@@ -144,7 +144,7 @@ def refusal(month: str, reason: str, moment: datetime) -> Message:
 
 
 def announcement(statement: Statement, previous: Statement | None, settings: Settings) -> Message:
-    """Tell of a statement: customers, total, change to the month before, adjustments, and where its page lies."""
+    """Return the message about a statement: customers, total, change to the month before, adjustments, and its page."""
     customers = "1 customer" if statement.customers == 1 else f"{statement.customers:,} customers"
     change = ""
     if previous is not None:

@@ -1,6 +1,6 @@
-"""Judges yesterday's ingest once a day: a report in S3, a metric for each check, and a message when one fails.
+"""Validates yesterday's ingest once a day: a report in S3, a metric for each check, and a message when one fails.
 
-What is judged, and how, is the business of refunds_checks; who hears of it, and how often, is that of notify.
+refunds_checks decides what is checked and how; notify decides who is notified, and how often.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from refunds_lake.storage.objects import ObjectStore, S3ObjectStore
 CHECKS = Path(__file__).parents[1] / "checks"
 NAMESPACE = "RefundsLake"
 SECONDS_FOR_THE_REPORT = 20
-"""Queries end so long before the function's own time is over."""
+"""Queries end this long before the function's own time is up."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the template gives the function; `topic_arn` is None where nobody is to be told."""
+    """What the template gives the function; `topic_arn` is None if no one is to be notified."""
 
     environment: str
     function: str
@@ -46,7 +46,7 @@ class Settings:
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Settings:
-        """Read them from the variables of the process."""
+        """Read the settings from the environment variables."""
         return cls(
             environment=variables["ENVIRONMENT"],
             function=variables["AWS_LAMBDA_FUNCTION_NAME"],
@@ -61,7 +61,7 @@ class Settings:
 
 
 def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Validate the day before today in UTC, or the event's `date`; the answer is what a person would be told."""
+    """Validate the day before today in UTC, or the event's `date`; the answer has the same content as the alert."""
     until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_REPORT
     settings = Settings.of(os.environ)
     store = S3ObjectStore(boto3.client("s3"), settings.base_bucket)
@@ -78,14 +78,14 @@ def now() -> datetime:
 
 
 def day_of(event: Mapping[str, Any], moment: datetime) -> date:
-    """Return the day to judge."""
+    """Return the day to validate."""
     return date.fromisoformat(event["date"]) if event.get("date") else moment.date() - timedelta(days=1)
 
 
 def run(
     day: date, settings: Settings, store: ObjectStore, query: Query, checks: Sequence[Check] | None = None
 ) -> dict[str, Any]:
-    """Judge a day, write its report and print its metrics; a report of the same day takes the place of the one before."""
+    """Validate a day, write its report and print its metrics; a report of the same day replaces the previous one."""
     facts = read_facts(store, settings.base_prefix, day)
     report = validate(checks or load_checks(CHECKS), facts, settings.cadences, query, clock=now)
     store.put(report_key(day), json.dumps(report.document(), indent=1).encode())
@@ -97,7 +97,7 @@ def run(
 
 
 def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict[str, Any]:
-    """Return the rows of each check that was judged, and how many fail, in CloudWatch's embedded metric format.
+    """Return the rows of each check, and how many checks fail, in CloudWatch's embedded metric format.
 
     `unowned_records` were read that day from where no route writes.
     """
@@ -114,7 +114,7 @@ def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict
 
 
 def route_metrics(facts: Facts, settings: Settings, at: datetime) -> Iterator[dict[str, Any]]:
-    """Return what each route delivered on the day, and how long ago its last delivery is at the end of the day."""
+    """Yield what each route delivered on the day, and how long before the end of the day it last delivered."""
     for route, latest in sorted(facts.latest.items()):
         volume = facts.volumes.get(route, {}).get(facts.day, Volume())
         values = {
@@ -126,7 +126,7 @@ def route_metrics(facts: Facts, settings: Settings, at: datetime) -> Iterator[di
 
 
 def metrics_line(values: Mapping[str, float], at: datetime, *, unit: str = "None", **dimensions: str) -> dict[str, Any]:
-    """Return values as a line of a log that CloudWatch reads as metrics: the embedded metric format."""
+    """Return values as a log line that CloudWatch reads as metrics: the embedded metric format."""
     declared = {
         "Namespace": NAMESPACE,
         "Dimensions": [list(dimensions)],
@@ -137,7 +137,7 @@ def metrics_line(values: Mapping[str, float], at: datetime, *, unit: str = "None
 
 
 def message_of(told: Mapping[str, Any]) -> Message:
-    """What people are told: the failing checks with their runbook; that there are none ends an earlier message."""
+    """Return the message: the failing checks with their runbook sections; without any, it ends an earlier message."""
     failing = told["failing"]
     found = ",".join(f"{each['name']}:{each['rows']}" for each in failing)
     return Message(
@@ -152,10 +152,10 @@ def message_of(told: Mapping[str, Any]) -> Message:
 
 
 def title(told: Mapping[str, Any]) -> str:
-    """Return the headline of a message."""
+    """Return the headline of the message."""
     match len(told["failing"]):
         case 0:
-            said = "no check fails any more"
+            said = "all checks pass again"
         case 1:
             said = "1 check fails"
         case count:
@@ -164,6 +164,6 @@ def title(told: Mapping[str, Any]) -> str:
 
 
 def line_of(each: Mapping[str, Any]) -> str:
-    """A failing check: its rows, or why it could not be run, and where the runbook speaks of it."""
+    """Return a failing check: its rows, or why it could not be run, and the section of the runbook."""
     found = each["note"] or f"{each['rows']:,} {'row' if each['rows'] == 1 else 'rows'}"
     return f"{each['name']} ({each['severity']}): {found}, see {each['runbook']}"

@@ -1,4 +1,4 @@
-"""How the job speaks: failures that an operator can act on, and what the lines of its log begin with.
+"""The job's log lines: failures that an operator can act on, and the prefixes of lines.
 
 Whoever shows the log to people (the deployer does) goes by these.
 """

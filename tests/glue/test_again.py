@@ -68,7 +68,7 @@ def test_a_rebuild_needs_every_object_that_is_in_the_tables(lakehouse: Lakehouse
     lakehouse.run()
     lakehouse.deliver("a.json", [purchase("p2")], at=NOW + timedelta(seconds=5))
     before = dict(lakehouse.catalog.tables["purchase"])
-    with pytest.raises(CheckFailed, match=f"1 raw objects .* gone or replaced, the first is {key}"):
+    with pytest.raises(CheckFailed, match=f"1 raw objects .* have been deleted or replaced; the first is {key}"):
         lakehouse.run(RunKind.BACKFILL, months=("2026-09", "2026-10"))
     assert lakehouse.catalog.tables["purchase"] == before
 

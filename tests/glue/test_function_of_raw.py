@@ -62,6 +62,6 @@ def test_splits_orders_and_full_refresh_agree_with_the_oracle(spark: Any, tmp_pa
             check_counts(lakehouse, outcome)
             assert normal(lakehouse.tables()) == normal(oracle.lake(raws[1:], zone))
             assert [problem.key for problem in outcome.problems] == [raws[0].key]
-            assert "gone from the raw bucket" in outcome.problems[0].reason
+            assert "it no longer exists in the raw bucket" in outcome.problems[0].reason
 
     check()

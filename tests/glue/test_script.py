@@ -78,11 +78,11 @@ def test_failure_is_an_exception_with_the_reason(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--from_month", "2026-01"], "--from_month and --to_month belong together"),
+        (["--from_month", "2026-01"], "--from_month and --to_month must be given together"),
         (["--full_refresh", "perhaps"], "'perhaps' is neither true nor false"),
-        (["--from_month", "2026-13", "--to_month", "2026-12"], "'2026-13' is no month"),
-        (["--full_refresh", "true", "--replay", "true"], "exclude each other"),
-        (["--retention_days", "0"], "'0' is no number of days from 1 on"),
+        (["--from_month", "2026-13", "--to_month", "2026-12"], "'2026-13' is not a month"),
+        (["--full_refresh", "true", "--replay", "true"], "cannot be combined"),
+        (["--retention_days", "0"], "'0' is not a number of days from 1"),
     ],
 )
 def test_arguments_that_do_not_fit_are_named(

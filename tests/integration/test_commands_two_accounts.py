@@ -157,7 +157,7 @@ def test_a_release_that_was_not_judged_is_not_rolled_back(dataops: Operator, out
     dataops.edit_script("print(2)\n")
     dataops.verdict = outcome
     assert dataops("deploy --env uat --yes --on-smoke-failure rollback") == 4
-    assert "this says nothing about the release" in dataops.said
+    assert "this is not the release's fault" in dataops.said
     assert "rolling back" not in dataops.said
     tested = dataops.result("status --env uat")["current"]
     dataops.verdict = SmokeOutcome.PASS
@@ -260,7 +260,7 @@ def test_what_is_no_saved_plan_is_said(dataops: Operator) -> None:
     for content in (b"", b"x", b"[]", b"{}", b'{"version": 1}', b"\xff"):
         file.write_bytes(content)
         assert dataops(f"deploy --env uat --plan {file}") == 2
-        assert "this is no saved plan" in dataops.said
+        assert "this is not a saved plan" in dataops.said
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_destroy_keeps_the_data_and_says_so(dataops: Operator) -> None:
     dataops("deploy --env uat --yes")
     keys = set(artifacts(dataops, "uat"))
     bucket = artifacts_store(session_of(dataops.directory)).bucket
-    assert dataops("destroy --env uat") == 2  # nobody is here to answer
+    assert dataops("destroy --env uat") == 2  # no terminal to answer
     assert f"releases and ledger stay in {bucket}" in dataops.said
     assert dataops("destroy --env uat --yes") == 0
     assert f"base/Artifacts  AWS::S3::Bucket  {bucket}" in dataops.said

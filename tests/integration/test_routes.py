@@ -289,7 +289,7 @@ def test_what_could_not_be_delivered_is_counted_and_delivered_again_once(outputs
     assert sorted(stream_records()) == [b'{"id": "1"}', b'{"id": "2"}', b'{"id": "3"}']
     assert errors_to_deliver(lake) == [] and deliver_again(lake, silent) == []
     s3.put_object(Bucket="raw", Key=f"{folder}c", Body=b"not Firehose's")
-    with pytest.raises(DataopsError, match="no object of Firehose's errors"):
+    with pytest.raises(DataopsError, match="not an object with Firehose's errors"):
         deliver_again(lake, silent)
     assert errors_to_deliver(lake) == [f"{folder}c"]
 

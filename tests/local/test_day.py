@@ -146,7 +146,7 @@ def test_the_validation_tells_planted_faults_once_and_that_they_are_over(day: Da
     day.validate(TODAY)
     clean = f"{NOW - timedelta(days=9):%Y-%m-%d}"
     day.validate(clean)
-    settled(lambda: day.told()[f"Validation of {clean}: no check fails any more"], 1)
+    settled(lambda: day.told()[f"Validation of {clean}: all checks pass again"], 1)
     assert day.told()[f"Validation of {TODAY}: 1 check fails"] == 1
 
 

@@ -120,7 +120,7 @@ def test_a_missing_right_stops_the_first_deployment_before_anything_is_made(acco
     assert "iam-policy" in rights["advice"]
     deployed = account.dataops(variables, "deploy", "--env", "uat", "--yes")
     assert deployed.returncode == 6
-    assert "in the way: rights: " in deployed.stderr and "nothing was made" in deployed.stderr
+    assert "blocker: rights: " in deployed.stderr and "nothing was created" in deployed.stderr
     assert account.client("cloudformation").describe_stacks()["Stacks"] == []
 
 
@@ -132,7 +132,10 @@ def test_a_governed_catalog_is_a_blocker(account: Account) -> None:
     done = account.project.dataops("doctor", "--env", "local", check=False)
     lake_formation.put_data_lake_settings(DataLakeSettings=before)
     assert done.returncode == 6
-    assert "blocker  Lake Formation: it decides who makes databases, and these credentials may not" in done.stdout
+    assert (
+        "blocker  Lake Formation: Lake Formation decides who may create databases, and these credentials may not"
+        in done.stdout
+    )
     assert (
         "a data lake administrator grants CREATE_DATABASE on the catalog to arn:aws:iam::000000000000:root"
         in done.stdout

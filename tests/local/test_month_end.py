@@ -196,7 +196,7 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
     changes = lakehouse.json("statement", "changes", "--month", "2026-08")
     assert (changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00")
     assert lakehouse.json("statement", "changes")["transactions"] == []
-    assert "None: what was issued is unchanged." in lakehouse.page("2026-08")
+    assert "None: nothing that was issued has changed." in lakehouse.page("2026-08")
     issued = lakehouse.json("statement", "list")["statements"]
     told = sum(Decimal(each["total_refund"]) + Decimal(each["adjustments_total"]) for each in issued)
     months = [f"2026-{number:02}" for number in range(5, 10)]

@@ -430,7 +430,7 @@ def test_another_release_than_that_of_uat_is_refused(stopped: Stopped, released:
     assert refused.code == 6, str(refused)
     assert released.prod.current is not None
     before, now = released.prod.current["release"][:12], stopped.release[:12]
-    assert f"release {before} is not what is deployed in uat now: that is {now}" in refused.err
+    assert f"release {before} is not deployed in uat, which now has {now}" in refused.err
 
 
 def test_prod_is_as_it_was(stopped: Stopped, released: Released) -> None:

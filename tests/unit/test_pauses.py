@@ -51,7 +51,7 @@ def test_without_a_time_limit_nothing_is_ever_over() -> None:
 
 def test_a_pause_ends_with_the_time_that_is_left() -> None:
     """Given less time than a pause takes, then the pause is shorter, and what is over is said."""
-    with pytest.raises(TimeIsUp, match=r"the time limit of 0 s \(--timeout\) is over"):
+    with pytest.raises(TimeIsUp, match=r"the time limit of 0 s \(--timeout\) has passed"):
         Pauses(deadline=Deadline(0.01)).pause(3600)
 
 
@@ -71,7 +71,7 @@ def test_a_stack_that_does_not_end_is_left_running(tmp_path: Path) -> None:
     report = world.deploy()
     assert report.outcome is DeployOutcome.INTERRUPTED
     assert {r.stack: r.outcome.value for r in report.stacks}["job"] == "left running"
-    assert str(report.error) == "the time limit of 60 s (--timeout) is over"
+    assert str(report.error) == "the time limit of 60 s (--timeout) has passed"
     assert not EnvironmentLock(world.store, "uat").owner()
 
 
@@ -150,8 +150,8 @@ def test_an_interrupted_deployment_says_what_goes_on(
     assert result.outcome is DeployOutcome.INTERRUPTED
     error = failure_of(result)
     assert error is not None and error.exit_code == code
-    assert str(error) == f"{said}; CloudFormation goes on with job"
-    assert str(error.hint).startswith("run the same command again: it attaches to what is running")
+    assert str(error) == f"{said}; CloudFormation continues with job"
+    assert str(error.hint).startswith("run the same command again: it attaches to running operations")
     assert f"not deployed to uat: interrupted after {result.seconds:.1f} s" in result_text(result)
 
 

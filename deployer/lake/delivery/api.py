@@ -1,4 +1,4 @@
-"""Route 3, the HTTP API: the lines of a file in calls of up to 500 records; what the API refuses is listed, the rest goes.
+"""Route 3, the HTTP API: sends lines of a file in calls of up to 500 records; refused lines are listed, the rest is sent.
 
 A call is taken whole or not at all, so a call with bad lines is sent again without them. A line that is no JSON object
 would spoil its call and is not sent.
@@ -44,14 +44,14 @@ class Line:
 
 
 class Refusal(DataopsError):
-    """The API takes no call of ours, whatever is in it."""
+    """The API refuses our calls, whatever their content."""
 
 
 def deliver_api(session: Session, lake: Lake, files: Sequence[RawFile], say: Callable[[str], None]) -> list[Delivery]:
     """Send each line of the files to the API; a line that it refuses is listed with its reasons."""
     problems = [problem for file in files if (problem := _problem(file)) is not None]
     if problems:
-        raise BadFiles(problems, hint="nothing was delivered; route s3 takes all formats")
+        raise BadFiles(problems, hint="nothing was delivered; route s3 accepts all formats")
     if lake.api_url is None:
         raise MissingOutput(["ApiUrl"], lake.environment)
     url, calls = f"{lake.api_url}/transactions", session.signed_calls()
@@ -68,7 +68,7 @@ def deliver_api(session: Session, lake: Lake, files: Sequence[RawFile], say: Cal
 
 def _problem(file: RawFile) -> str | None:
     if file.format != "json":
-        return f"{printable(str(file.path))}: the API takes JSON Lines only, one record a line"
+        return f"{printable(str(file.path))}: the API accepts only JSON Lines, one record per line"
     try:
         for _ in text_lines(file):
             pass
@@ -131,7 +131,7 @@ def reasons_by_index(document: Any) -> dict[int, list[Reason]]:
 
 
 def _answered(calls: SignedCalls, url: str, file: RawFile, body: bytes) -> HttpAnswer:
-    """An answer that says something about the call; the same call again is harmless, so others are asked for again."""
+    """Return a conclusive answer; after any other, repeat the call, which is harmless."""
     last, wanted = "", 0.0
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -145,9 +145,9 @@ def _answered(calls: SignedCalls, url: str, file: RawFile, body: bytes) -> HttpA
                 return answer
             last, wanted = f"status {answer.status}", _retry_after(answer)
     raise DataopsError(
-        f"the API took no call in {ATTEMPTS} attempts: {last}",
+        f"the API accepted no call in {ATTEMPTS} attempts: {last}",
         where=str(file.path),
-        hint="run the same command again: what is delivered twice counts once",
+        hint="run the same command again: records delivered twice count once",
     )
 
 
@@ -171,6 +171,6 @@ def _refusal(answer: HttpAnswer, document: Any, url: str) -> Refusal:
     hint = (
         "attach the policy of output ApiCallersPolicyArn to the credentials of this environment"
         if answer.status == 403
-        else "docs/ingestion/api.md says what each reason means"
+        else "docs/ingestion/api.md explains each reason"
     )
     return Refusal(f"the API refuses the call: {', '.join(reasons) or answer.status}", where=url, hint=hint)

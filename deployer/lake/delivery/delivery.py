@@ -50,7 +50,7 @@ class Delivery:
     refused: tuple[RefusedLine, ...] = ()
 
 
-# A route takes the session as well as the lake: its sender may be somebody else, with rights of its own.
+# A route takes the session as well as the lake: its sender may be another account with its own permissions.
 Deliver = Callable[["Session", Lake, Sequence[RawFile], Callable[[str], None]], list[Delivery]]
 
 

@@ -1,4 +1,4 @@
-"""Route 1, cross-account S3: the partner takes the drop role and puts files into the raw bucket."""
+"""Route 1, cross-account S3: the partner assumes the drop role and puts files into the raw bucket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def deliver_s3(session: Session, lake: Lake, files: Sequence[RawFile], say: Call
     """Put the files as the partner, one after the other.
 
     The order is kept because it decides which version of a record is the last. The role may only write, so a conditional
-    write is what tells that a file is there already.
+    write shows that a file already exists.
     """
     role = SendersRole("cross-account", lake.drop_role_arn, "PartnerAccountId", "PartnerExternalId")
     s3 = client_of_sender(session, role, session.as_partner)
@@ -32,6 +32,6 @@ def deliver_s3(session: Session, lake: Lake, files: Sequence[RawFile], say: Call
         key = folder + file.object_name()
         is_new = put_new(s3, lake.raw_bucket, key, file.path)
         deliveries.append(Delivery(file.path, key, is_new, file.size_bytes))
-        done = "delivered" if is_new else "skipped: the same content is there already today"
+        done = "delivered" if is_new else "skipped: this content was already delivered today"
         say(f"{number}/{len(files)} {printable(file.path.name)} ({size_text(file.size_bytes)}) {done}")
     return deliveries

@@ -1,4 +1,4 @@
-"""Which files may be delivered, and under which name: every file is checked before anything is sent.
+"""Which files may be delivered, and under which names: every file is checked before anything is sent.
 
 How they travel is the business of routes.py, what is in them that of the job.
 """
@@ -32,7 +32,7 @@ class BadFiles(UsageError):
         self.problems = tuple(problems)
 
     def lines(self) -> Sequence[str]:
-        """One line for each file."""
+        """Return one line for each file."""
         return self.problems
 
 
@@ -90,9 +90,9 @@ def problem_of(path: Path) -> str | None:
         is_missing = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
         return f"{shown}: no such file" if is_missing else f"{shown}: cannot be read: {error.strerror}"
     if stat.S_ISDIR(status.st_mode):
-        return f"{shown}: is a directory; name the files in it, as in {shown}/*"
+        return f"{shown}: is a directory; give the files in it, as in {shown}/*"
     if not stat.S_ISREG(status.st_mode):
-        return f"{shown}: is no regular file"
+        return f"{shown}: is not a regular file"
     if not suffix_of(path):
         return f"{shown}: unknown suffix; known are {', '.join(FORMATS)}"
     if status.st_size > LARGEST_FILE_BYTES:

@@ -1,7 +1,7 @@
-"""Route 1 the other way round: objects of a partner's bucket are copied, each once, under the name of a delivery.
+"""Route 1 in the other direction: copies objects from a partner's bucket, each once, under the name of a delivery.
 
 The partner gives a role with an external id, or admits this account in its bucket's policy. What was copied before is
-told by its name, which says the object's key, size and ETag there: nothing of it is read again.
+recognized by its name, which contains the object's key, size and ETag there, so it is not read again.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def pull(session: Session, lake: Lake, route: str, source: str, say: Callable[[s
 def _bucket_and_prefix(source: str) -> tuple[str, str]:
     found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", source)
     if found is None:
-        raise UsageError(f"{source}: is no bucket with a prefix", hint="--from s3://BUCKET/PREFIX")
+        raise UsageError(f"{source}: is not a bucket with a prefix", hint="--from s3://BUCKET/PREFIX")
     return found[1], found[2] or ""
 
 
 def _reader(session: Session) -> Any:
-    """S3 with the rights of the partner's role; with our own where the partner names none."""
+    """Return a client for S3 with the permissions of the partner's role, or with our own if the partner names no role."""
     partner = session.environment.partner
     if partner is None or partner.role is None:
         return session.client("s3")
@@ -67,19 +67,21 @@ def _reader(session: Session) -> Any:
     if not external_id:
         raise UsageError(
             f"the external id of {partner.role} is not known",
-            hint=f"export {variable}=..." if variable else "name its variable: external_id_variable of partner",
+            hint=f"export {variable}=..."
+            if variable
+            else "set external_id_variable of partner to the variable that holds it",
         )
     session.verify_identity()
     return session.as_role(partner.role, external_id=external_id, name="dataops-ingest").client("s3")
 
 
 def _objects(s3: Any, bucket: str, prefix: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """What can be copied, oldest first; the rest is named."""
+    """Return what can be copied, oldest first; report the rest."""
     found = []
     for entry in _listing(s3, bucket, prefix):
         name = entry["Key"].rpartition("/")[2]
         if not suffix_of(Path(name)) or name.startswith((".", "_")):
-            say(f"left out: {printable(entry['Key'])}: no file of a known format")
+            say(f"left out: {printable(entry['Key'])}: not a file of a known format")
         elif entry["Size"] > LARGEST_FILE_BYTES:
             say(f"left out: {printable(entry['Key'])}: is larger than 5 GiB")
         else:
@@ -100,7 +102,7 @@ def _name(entry: dict[str, Any]) -> str:
 
 
 def _copy(theirs: Any, bucket: str, entry: dict[str, Any], lake: Lake, key: str) -> bool:
-    """Through this machine, since no single principal may read there and write here."""
+    """Copy through this machine, since no single principal may read there and write here."""
     body = theirs.get_object(Bucket=bucket, Key=entry["Key"], IfMatch=entry["ETag"])["Body"]
     with TemporaryDirectory(prefix="dataops-pull-") as directory:
         path = Path(directory) / "object"

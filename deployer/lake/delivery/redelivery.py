@@ -1,4 +1,4 @@
-"""What Firehose could not deliver goes onto the stream once more: the records that it wrote below delivery-errors/.
+"""Puts what Firehose could not deliver onto the stream once more: the records that it wrote below delivery-errors/.
 
 An object is marked when all its records were taken, so that it is delivered again once; a delivery that breaks off before the
 mark is made again, and what then comes twice counts once.
@@ -44,7 +44,7 @@ def deliver_again(lake: Lake, say: Callable[[str], None]) -> list[Redelivery]:
 
 
 def records_in(key: str, body: bytes) -> list[bytes]:
-    """Return the records of an object as Firehose writes it: a JSON document a line, with the record in base64.
+    """Return the records of an object in Firehose's form: one JSON document per line, with the record in base64.
 
     https://docs.aws.amazon.com/firehose/latest/dev/data-transformation.html#data-transformation-failure-handling
     """
@@ -54,7 +54,7 @@ def records_in(key: str, body: bytes) -> list[bytes]:
         return [base64.b64decode(document["rawData"], validate=True).rstrip(b"\r\n") for document in documents]
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, binascii.Error) as error:
         raise DataopsError(
-            f"this is no object of Firehose's errors: {error!r}",
+            f"this is not an object with Firehose's errors: {error!r}",
             where=key,
-            hint="move it elsewhere, or put what is in it by `dataops ingest`; then run the same command again",
+            hint="move it elsewhere, or deliver its records with `dataops ingest`; then run the same command again",
         ) from error

@@ -1,4 +1,4 @@
-"""The rights of a sender: a client of S3 with the role that a route gives to an account that is not ours."""
+"""The permissions of a sender: a client for S3 with the role that a route gives to an account that is not ours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SendersRole:
 
 
 def client_of_sender(session: Session, role: SendersRole, sender: Callable[[], Session]) -> Any:
-    """Return S3 with the rights of the role. Raises UsageError naming the parameters when there is no such route."""
+    """Return a client for S3 with the permissions of the role. Raise UsageError with the parameters if there is no such route."""
     environment = session.environment
     name = role.external_id_parameter
     if variable := environment.unset.get(name):
@@ -32,6 +32,6 @@ def client_of_sender(session: Session, role: SendersRole, sender: Callable[[], S
     if role.arn is None or not external_id:
         raise UsageError(
             f"environment {environment.name} has no {role.route} route",
-            hint=f"set {role.account_parameter} and {name} in dataops.yml and deploy, or take another --route",
+            hint=f"set {role.account_parameter} and {name} in dataops.yml and deploy, or choose another --route",
         )
     return sender().as_role(role.arn, external_id=external_id, name="dataops-ingest").client("s3")

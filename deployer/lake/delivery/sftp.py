@@ -1,4 +1,4 @@
-"""Route 2, SFTP: each file is sent under a waiting name and gets its own when it is complete, as senders should do it."""
+"""Route 2, SFTP: sends each file under a waiting name and renames it when it is complete, as senders should."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ def deliver_sftp(
 def _login(session: Session, lake: Lake, user: str | None, key: Path | None) -> Login:
     environment = session.environment.name
     if lake.sftp_server is None or lake.sftp_endpoint is None:
-        hint = 'set SftpServer: "ON" in dataops.yml and deploy, or take another --route'
+        hint = 'set SftpServer: "ON" in dataops.yml and deploy, or choose another --route'
         raise UsageError(f"environment {environment} has no SFTP route", hint=hint)
     if (user is None) != (key is None):
-        raise UsageError("--user and --key belong together", hint="--user acme --key ~/.ssh/acme_ed25519")
+        raise UsageError("--user and --key must be given together", hint="--user acme --key ~/.ssh/acme_ed25519")
     given = (user, key) if user is not None and key is not None else session.sftp_login
     if given is None:
-        raise UsageError("nobody to log in as", hint="--user NAME --key FILE, a user of `sftp_users` in dataops.yml")
+        raise UsageError("no user to log in as", hint="--user NAME --key FILE, a user of `sftp_users` in dataops.yml")
     if not given[1].is_file():
-        raise UsageError(f"{given[1]}: no such file", hint="--key names the private key, not the .pub file")
+        raise UsageError(f"{given[1]}: no such file", hint="--key takes the private key, not the .pub file")
     server = lake.transfer.describe_server(ServerId=lake.sftp_server)["Server"]
     host, port = session.sftp_address(lake.sftp_endpoint)
     return Login(host, port, server["HostKeyFingerprint"], *given)
@@ -78,17 +78,17 @@ async def _upload(login: Login, files: Sequence[RawFile], say: Callable[[str], N
                 there.add(name)
                 target = f"transactions/source=sftp/{login.user}/{name}"
                 deliveries.append(Delivery(file.path, target, is_new, file.size_bytes))
-                done = "delivered" if is_new else "skipped: the same content is there already"
+                done = "delivered" if is_new else "skipped: this content was already delivered"
                 say(f"{number}/{len(files)} {printable(file.path.name)} ({size_text(file.size_bytes)}) {done}")
     except asyncssh.PermissionDenied as error:
         raise DataopsError(
-            f"the SFTP server does not let user {login.user} in with the key {login.key}",
-            hint="dataops sftp add-user writes a user into dataops.yml, the next deploy creates it",
+            f"the SFTP server rejects user {login.user} with the key {login.key}",
+            hint="dataops sftp add-user writes a user to dataops.yml, and the next deployment creates the user",
         ) from error
     except (asyncssh.Error, OSError) as error:
         where = f"sftp://{login.user}@{login.host}:{login.port}"
-        hint = "the same command again sends what is missing"
-        raise DataopsError(f"the upload broke off: {error}", where=where, hint=hint) from error
+        hint = "run the same command again to send what is missing"
+        raise DataopsError(f"the upload was interrupted: {error}", where=where, hint=hint) from error
     return deliveries
 
 

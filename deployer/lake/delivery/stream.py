@@ -1,4 +1,4 @@
-"""Route 4, the stream: each line of a file becomes a record of Kinesis, which Firehose writes to the raw bucket later."""
+"""Route 4, the stream: each line of a file becomes a Kinesis record, which Firehose later writes to the raw bucket."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def deliver_stream(
     """Put each line of the files onto the stream, once all files are known to fit."""
     problems = [problem for file in files if (problem := _stream_problem(file)) is not None]
     if problems:
-        raise BadFiles(problems, hint="nothing was delivered; route s3 takes all formats and any length of line")
+        raise BadFiles(problems, hint="nothing was delivered; route s3 accepts all formats and lines of any length")
     stream = stream_of(lake)
     deliveries = []
     for number, file in enumerate(files, start=1):
@@ -50,7 +50,7 @@ def deliver_stream(
 
 
 def stream_of(lake: Lake) -> str:
-    """Return the stream's name. Raises MissingOutput."""
+    """Return the stream's name. Raise MissingOutput."""
     if lake.stream is None:
         raise MissingOutput(["TransactionStreamName"], lake.environment)
     return lake.stream
@@ -58,18 +58,18 @@ def stream_of(lake: Lake) -> str:
 
 def _stream_problem(file: RawFile) -> str | None:
     if file.format != "json":
-        return f"{printable(str(file.path))}: the stream takes JSON Lines only, one record a line"
+        return f"{printable(str(file.path))}: the stream accepts only JSON Lines, one record per line"
     try:
         for number, line in enumerate(stream_lines(file), start=1):
             if len(line) + MOST_KEY_BYTES > MOST_RECORD_BYTES:
-                return f"{printable(str(file.path))}: record {number} is longer than the 1 MiB that the stream takes"
+                return f"{printable(str(file.path))}: record {number} is longer than the 1 MiB that the stream accepts"
     except (OSError, EOFError, zlib.error) as error:
         return f"{printable(str(file.path))}: cannot be read: {error}"
     return None
 
 
 def stream_lines(file: RawFile) -> Iterator[bytes]:
-    """Yield the lines of a JSON Lines file without their ends; blank lines are no records."""
+    """Yield the lines of a JSON Lines file without their ends; blank lines are not records."""
     return (text for _, text in text_lines(file))
 
 
@@ -82,7 +82,7 @@ def text_lines(file: RawFile) -> Iterator[tuple[int, bytes]]:
 
 
 def partition_key(line: bytes) -> str:
-    """Return the record's id: versions of one record go to one shard, so that a quick correction stays the later one.
+    """Return the record's id: all versions of a record go to one shard, so that a quick correction stays behind its record.
 
     What has no id that can be one is a hash of its own.
     """
@@ -113,14 +113,14 @@ def put_batch(lake: Lake, stream: str, where: str, batch: list[bytes]) -> int:
         if not waiting:
             return len(batch)
     raise DataopsError(
-        f"the stream did not take {len(waiting)} records: {', '.join(sorted(codes))}",
+        f"the stream did not accept {len(waiting)} records: {', '.join(sorted(codes))}",
         where=where,
-        hint="run the same command again: what is delivered twice counts once",
+        hint="run the same command again: records delivered twice count once",
     )
 
 
 def _left_to_put(records: list[dict[str, Any]], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what was not taken, and what of the same key was taken behind it, or a correction would lie before its record.
+    """Return what was not accepted, and accepted records with the same keys behind it, so that no correction precedes its record.
 
     The API's function, which shares no code with the command line, does the same.
     """
@@ -161,7 +161,7 @@ def wait_for_stream(
             return
     raise DataopsError(
         f"only {arrived:,} of {records:,} records arrived within {timeout_seconds:g} s",
-        hint="Firehose writes when its buffer is full or old enough; look again later, or at delivery-errors/",
+        hint="Firehose writes when its buffer is full or old enough; check again later, or look at delivery-errors/",
     )
 
 
@@ -171,7 +171,7 @@ def _line_count(lake: Lake, key: str) -> int:
         text = gzip.decompress(body) if key.endswith(".gz") else body
     except (OSError, EOFError, zlib.error) as error:
         raise DataopsError(
-            f"the stream delivered an object that is no gzip: {error}",
+            f"the stream delivered an object that is not gzip: {error}",
             where=f"s3://{lake.raw_bucket}/{key}",
             hint="see CompressionFormat of the delivery stream in templates/ingest.yaml",
         ) from error

@@ -1,4 +1,4 @@
-"""Route 5, a third-party tool: it takes a role of ours and writes files under names of its own, again when it likes."""
+"""Route 5, a third-party tool: it assumes a role of ours and writes files under its own names, possibly repeatedly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def deliver_third_party(
 ) -> list[Delivery]:
     """Put the files as the tool, each under its own name: the same name again is a new version, as with these tools."""
     if problems := _same_names(files):
-        raise BadFiles(problems, hint="nothing was delivered; deliver files of one name one after the other")
+        raise BadFiles(problems, hint="nothing was delivered; deliver files with the same name one after the other")
     if lake.third_party_prefix is None:
         raise MissingOutput(["ThirdPartyPrefix"], lake.environment)
     role = SendersRole("third-party", lake.third_party_role_arn, "ThirdPartyAccountId", "ThirdPartyExternalId")
@@ -40,7 +40,7 @@ def deliver_third_party(
 def _same_names(files: Sequence[RawFile]) -> list[str]:
     names = [file.plain_name() for file in files]
     return [
-        f"{printable(str(file.path))}: another file of this call has the name {name}"
+        f"{printable(str(file.path))}: another file in this call is also called {name}"
         for place, (file, name) in enumerate(zip(files, names, strict=True))
         if name in names[:place]
     ]

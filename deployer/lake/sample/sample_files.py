@@ -31,14 +31,14 @@ BUFFER_LINES = 2000
 
 
 def answer_path(folder: Path) -> Path:
-    """Return where a sample's answer lies: beside its folder, so that folder/* names raw files only."""
+    """Return the path of a sample's answer: beside its folder, so that folder/* matches raw files only."""
     return folder.with_name(f"{folder.name}.answer.json")
 
 
 def write_sample(sample: Sample, folder: Path) -> dict[str, Any]:
     """Write the files and the answer, and return the answer as it was written.
 
-    An older sample in the folder is replaced. Raises Refused when other files are there: they would be ingested too.
+    An older sample in the folder is replaced. Raise Refused when other files are there: they would be ingested too.
     One that breaks off leaves no files: half a sample would have the answer of none.
     """
     with name_in_errors(folder):
@@ -70,12 +70,14 @@ def _write(sample: Sample, folder: Path) -> dict[str, Any]:
 def prepare(folder: Path) -> None:
     """Make the folder, and remove an older sample from it."""
     if folder.exists() and not folder.is_dir():
-        raise Refused(f"{folder} is a file", hint="name another folder with --out")
+        raise Refused(f"{folder} is a file", hint="choose another folder with --out")
     folder.mkdir(parents=True, exist_ok=True)
     found = sorted(folder.iterdir())
     strangers = [path.name for path in found if OUR_NAMES.fullmatch(path.name) is None]
     if strangers:
-        raise Refused(f"{folder} holds other files, such as {strangers[0]}", hint="name another folder with --out")
+        raise Refused(
+            f"{folder} has other files in it, such as {strangers[0]}", hint="choose another folder with --out"
+        )
     _remove(folder)
 
 
@@ -164,7 +166,7 @@ class Renderer:
         return f"{text}.000Z" if form < 0.12 else f"{text}Z"
 
     def bad(self, fields: Mapping[str, str] | None) -> dict[str, str] | str:
-        """Return a bad record as it is, or a line that broke off for None."""
+        """Return a bad record as it is, or a cut-off line for None."""
         return dict(fields) if fields is not None else '{"id": "broken", "type": "refund", "timest\n'
 
 
@@ -177,7 +179,7 @@ class BadRecords:
         self._count = 0
 
     def due(self) -> Iterator[tuple[str, dict[str, str] | None]]:
-        """Yield the bad records that come behind the next good one: mostly none."""
+        """Yield the bad records that follow the next good one: mostly none."""
         if self._chance.random() < BAD_SHARE:
             self._count += 1
             yield self._chance.choice(list(self._kinds().items()))
@@ -244,7 +246,7 @@ def answer_document(sample: Sample, files: list[str]) -> dict[str, Any]:
 
 
 def rows_of(cents: Counter[str]) -> list[dict[str, str]]:
-    """Return totals as the JSON report has them."""
+    """Return totals in the form of the JSON report."""
     return [
         {"customer_id": customer, "total_refund": f"{cents[customer] // 100}.{cents[customer] % 100:02}"}
         for customer in sorted(cents)

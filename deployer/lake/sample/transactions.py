@@ -63,7 +63,7 @@ class Calendar:
         year, month = int(checked_month(end)[:4]), int(end[5:])
         last = year * 12 + month - 1
         if count < 1 or last - count + 1 < 2000 * 12:
-            raise UsageError(f"{count} months up to {end} do not fit", hint="take 1 month or more, from 2000-01 on")
+            raise UsageError(f"{count} months up to {end} do not fit", hint="use 1 month or more, from 2000-01 on")
         self.names = [f"{index // 12:04}-{index % 12 + 1:02}" for index in range(last - count + 1, last + 1)]
         firsts = [(index // 12, index % 12 + 1) for index in range(last - count + 1, last + 2)]
         self.starts = [int(datetime(year, month, 1, tzinfo=UTC).timestamp()) for year, month in firsts]
@@ -79,7 +79,7 @@ class Calendar:
         return self.starts[-1]
 
     def index(self, moment: int) -> int:
-        """Return which month a moment lies in."""
+        """Return the month of a moment."""
         return bisect.bisect_right(self.starts, moment) - 1
 
     def name(self, moment: int) -> str:
@@ -140,7 +140,7 @@ class Sample:
         )
 
     def _refunds_of(self, purchase: Record) -> list[Record]:
-        """One refund or several partial ones, most within weeks, a few in the same month of the next year."""
+        """Return one refund or several partial ones, most within weeks, a few in the same month of the next year."""
         chance = self._random
         parts = chance.choices((1, 2, 3), (80, 15, 5))[0]
         refunds = []
@@ -154,7 +154,7 @@ class Sample:
         return refunds
 
     def _voids_of(self, parent: Record) -> list[Record]:
-        """One void, now and then two or three of the same transaction."""
+        """Return one void, occasionally two or three of the same transaction."""
         count = self._random.choices((1, 2, 3), (85, 12, 3))[0]
         moments = [self._later(parent.moment, 6) for _ in range(count)]
         return [self._child("void", parent, moment) for moment in moments if moment < self.calendar.end]
@@ -174,7 +174,7 @@ class Sample:
         return start + int(self._random.random() * (end - start))
 
     def _new_id(self) -> str:
-        """Return an id that looks random and never comes twice: a multiplication by an odd number is a permutation."""
+        """Return an id that looks random and never repeats: multiplying by an odd number is a permutation."""
         self._last_id += 1
         return f"{self._last_id * 0x9E3779B97F4A7C15 % 2**64:016x}"
 

@@ -1,4 +1,4 @@
-"""When a smoke test is tried again: only an answer, right or wrong, is final. What the cloud did to us is tried again.
+"""When a smoke test is repeated: an answer, right or wrong, is final; a failure of the cloud is tried again.
 
 A few times at once, and for minutes when a right is denied: what was deployed just now may not be known everywhere yet.
 The test itself is smoke_test.py.
@@ -46,7 +46,7 @@ def test_with_retries(
         is_over = clock() - started + waiting > RIGHTS_SECONDS if is_denied else attempt >= attempts
         if is_over or left() <= waiting:
             return verdict
-        why = "; new rights may take minutes to be known everywhere, up to 5 are waited for" if is_denied else ""
+        why = "; new permissions may take minutes to take effect, waiting for up to 5" if is_denied else ""
         say(f"smoke test: {verdict}{why}; trying again")
         pause(waiting)
         warm_up *= 2

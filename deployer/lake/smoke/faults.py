@@ -1,7 +1,7 @@
-"""Whether a failure in a smoke test speaks of the release: two lists of the ways in which code and queries say they are wrong.
+"""Whether a failed smoke test is the release's fault: two lists of how code and queries report that they are wrong.
 
-Whatever is not on a list judged nothing: a lock that is held, a JVM that died, a full disk, a denied right, a bucket that
-is gone. So a failure that nobody has thought of never rolls a sound release back.
+Whatever is not on a list is no judgement: a held lock, a JVM that died, a full disk, a denied permission, a bucket that
+is missing. So an unforeseen failure never rolls back a correct release.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ _OF_RIGHTS: Final = re.compile(
     r"|unable to assume|cannot be assumed|could not assume",
     re.IGNORECASE,
 )
-"""How AWS's services say that somebody may not do something; the job's and Athena's messages carry their words."""
+"""How AWS's services report a denied permission; the job's and Athena's messages contain these words."""
 
 
 def speaks_of_rights(message: str) -> bool:
-    """Return whether a denied right is behind a failure: it may have been granted just now and not be known yet."""
+    """Return whether a failure is due to a denied permission, which may have been granted too recently to take effect."""
     return bool(_OF_RIGHTS.search(message))
 
 
 def speaks_of_the_code(error: str) -> bool:
-    """Return whether the message with which a job run failed says that the job's code or its result is wrong.
+    """Return whether the message of a failed job run shows that the job's code or its result is wrong.
 
     Glue's message is the type of the exception that ended the script, and what it said.
     """
@@ -91,7 +91,7 @@ def speaks_of_the_code(error: str) -> bool:
 
 
 def _type_of(error: str) -> str:
-    """The name of the exception without its module; where a task failed in a worker, that of the task's error."""
+    """Return the name of the exception without its module; for a task that failed in a worker, of the task's error."""
     found = _GLUES_WORDS.match(error)
     assert found is not None  # every part of it may be absent
     name = found["type"].rpartition(".")[2]
@@ -99,6 +99,6 @@ def _type_of(error: str) -> str:
 
 
 def speaks_of_the_query(failure: QueryFailed) -> bool:
-    """Return whether Athena's words say that the query itself cannot be right, or that it breaks its workgroup's limit."""
+    """Return whether Athena's message shows that the query itself is wrong, or that it exceeds its workgroup's limit."""
     text = str(failure)
     return failure.kind is FailureKind.USER and (CUTOFF_TEXT in text.lower() or bool(_OF_A_QUERY.search(text)))

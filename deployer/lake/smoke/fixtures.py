@@ -1,4 +1,4 @@
-"""What a release brings for its own smoke test: raw files, and the answer that its job and its SQL must give to them.
+"""The fixtures that a release brings for its smoke test: raw files, and the answer that its job and SQL must give.
 
 They are taken from the release itself, so a stored release is tested with what it was tested with before.
 """
@@ -30,7 +30,7 @@ class Fixtures:
 
 
 def load_fixtures(release: Release) -> Fixtures:
-    """Read a release's raw files and their answer. Raises ConfigError when one is not among its files."""
+    """Read a release's raw files and their answer. Raise ConfigError when one is not among its files."""
     answer = json.loads(_content(release, "answer.json"))
     return Fixtures(
         files={
@@ -46,7 +46,7 @@ def _content(release: Release, name: str) -> bytes:
     path = FIXTURES_PREFIX + name
     if path not in release.files:
         raise ConfigError(
-            f"release {short(release.id)} has no such file, and its smoke test needs it",
+            f"release {short(release.id)} has no such file, which its smoke test needs",
             where=path,
             hint="deploy a release that has it, or this one with --no-smoke",
         )

@@ -146,7 +146,7 @@ def _require_counts(lake: Lake, run: JobRun, fixtures: Fixtures) -> None:
     if counts != fixtures.counts or problems:
         expected = f"expected {counts_text(fixtures.counts)}"
         found = f"found    {counts_text(manifest.counts)}"
-        raise WrongAnswer("the job counted other records than there are", [expected, found, *problems])
+        raise WrongAnswer("the job's counts differ from the records", [expected, found, *problems])
 
 
 def _require_reports(
@@ -175,8 +175,8 @@ def _require_reports(
 def _require_rows(name: str, found: tuple[RefundRow, ...], expected: tuple[RefundRow, ...]) -> None:
     if found != expected:
         lines = _difference_lines(totals(found), totals(expected))
-        lines = lines or ["the same rows in another order, or a customer twice"]
-        raise WrongAnswer(f"{name} gives other rows than the answer", lines, found)
+        lines = lines or ["the same rows in a different order, or a customer twice"]
+        raise WrongAnswer(f"the rows of {name} differ from the answer", lines, found)
 
 
 def _difference_lines(found: Totals, expected: Totals) -> list[str]:

@@ -30,5 +30,5 @@ def install(cloud: LocalCloud) -> None:
 
 
 def address(url: str, api_id: str, stage: str) -> str:
-    """Return where a stage of an API answers."""
+    """Return the address of an API's stage."""
     return f"{url}/restapis/{api_id}/{stage}/_user_request_"

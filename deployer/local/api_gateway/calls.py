@@ -1,4 +1,4 @@
-"""A call of a REST API as AWS answers it: limits of size and time, errors that tell nothing, a log line, metrics.
+"""Calls of a REST API as on AWS: limits of size and time, errors without internals, a log line, metrics.
 
 The emulator shows a function's error to the caller, takes bodies of any size, waits for ever, and logs no call.
 """
@@ -81,7 +81,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def _find_in_every_account(apis: Any) -> None:
-    """An API is found by whoever has its address; whether he may call it is another question."""
+    """Find an API by its address, whatever the caller's account; whether the caller may call it is checked later."""
     find = require(apis, "find_api_scope", ("api_id",))
 
     def find_api_scope(api_id: str) -> tuple[str, str] | None:
@@ -92,7 +92,7 @@ def _find_in_every_account(apis: Any) -> None:
 
 
 def _refused_stranger(apis: Any, api_id: str, stage_name: str) -> Answer | None:
-    """The answer to a caller of another account: without a resource policy, and our APIs have none, he may not call."""
+    """Refuse a caller from another account: this needs a resource policy, and our APIs have none."""
     responses = load("core.responses")
     scope = apis.find_api_scope(api_id)
     if scope is None or scope[0] == responses.get_account_id():
@@ -109,7 +109,7 @@ def _refused_stranger(apis: Any, api_id: str, stage_name: str) -> Answer | None:
 
 
 def _wrap_errors(apis: Any) -> None:
-    """What the gateway itself answers: its kind, and its request's id."""
+    """Record the kind and the request id of an answer that the gateway gives itself."""
     original = require(apis, "_gateway_error_response", ("error", "request"))
 
     def gateway_error_response(error: Any, request: Any) -> Any:
@@ -177,13 +177,13 @@ def _event_bytes(body: bytes | None) -> int:
 
 
 def _wrap_proxy_answers(apis: Any) -> None:
-    """A function that fails, or answers what is no proxy answer: 502, and the caller learns nothing of it."""
+    """Answer 502 when a function fails or gives an invalid proxy answer, without telling the caller why."""
     original = require(apis, "_lambda_proxy_response", ("result",))
 
     def lambda_proxy_response(result: Any) -> Any:
         answer, error = original(result)
         if error is None and not result.get("throttle") and not is_proxy_answer(result.get("body")):
-            error = "the function's answer is no proxy answer"
+            error = "the function's answer is not a proxy answer"
         if error is not None:
             _log.warning("a function behind an API failed: %s", error)
             return None, SERVER_ERROR
@@ -193,7 +193,7 @@ def _wrap_proxy_answers(apis: Any) -> None:
 
 
 def is_proxy_answer(answer: Any) -> bool:
-    """Whether API Gateway can make a response of what a function returned."""
+    """Return whether API Gateway can make a response of what a function returned."""
     if isinstance(answer, (str, bytes)):
         try:
             answer = json.loads(answer)

@@ -43,7 +43,7 @@ def install(cloud: LocalCloud) -> None:
     handlers = require(provisioners, "_RESOURCE_HANDLERS")
     for name in ("AWS::ApiGateway::RestApi", "AWS::ApiGateway::Stage"):
         if not {"create", "update", "delete"} <= set(handlers.get(name) or ()):
-            raise EmulatorChanged(f"the handler of {name} has another shape")
+            raise EmulatorChanged(f"the handler of {name} has a different form")
     _keep_id(apis, handlers["AWS::ApiGateway::RestApi"], import_rest_api)
     _keep_access_log(apis, handlers["AWS::ApiGateway::Stage"])
 
@@ -89,7 +89,7 @@ def _complete_method(method: Json, operation: Json, validators: Mapping[str, str
 
 
 def _referring(schema: Json, api_id: str) -> Json:
-    """A schema that refers to others as models of this API."""
+    """Return a schema that refers to others as models of this API."""
     if isinstance(schema, dict):
         return {
             name: f"https://apigateway.amazonaws.com/restapis/{api_id}/models/{value.removeprefix(SCHEMAS)}"
@@ -101,7 +101,7 @@ def _referring(schema: Json, api_id: str) -> Json:
 
 
 def _keep_id(apis: Any, handler: dict[str, Any], import_rest_api: Any) -> None:
-    """An API whose body changes stays the same API, as with PutRestApi: whoever has its address goes on."""
+    """Keep an API's id when its body changes, as PutRestApi does, so that its address stays valid."""
     update = handler["update"]
 
     def in_place(physical_id: str, old: Properties, new: Properties, stack_name: str, *more: Any, **named: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Athena: a query means here what it means there, or fails by name.
+"""Athena: a query gives the same result as on AWS, or fails with an error that names what is not supported.
 
 service     executions as the API shows them, their results and pages; the workgroup's rules (workgroups)
 sql         Athena's SQL into DuckDB's: names, arithmetic, what is refused

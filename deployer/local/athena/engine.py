@@ -49,7 +49,7 @@ class Query:
             self._connection.interrupt()
 
     def run(self, footers: Footers, temporary: Path) -> Result:
-        """Raises `QueryError` or `Cancelled`; `bytes_scanned` is set before the first row is read."""
+        """Run the query. Raise `QueryError` or `Cancelled`; `bytes_scanned` is set before the first row is read."""
         tree = bind(parse(self._sql), self._parameters)
         translation = translate(tree, self._database, columns_of)
         tables = read_tables(sorted(translation.tables), self._principal)
@@ -88,7 +88,7 @@ def bytes_needed(
     tables: Mapping[tuple[str, str], Table],
     footers: Mapping[tuple[str, str], Mapping[str, Footer]],
 ) -> int:
-    """The compressed bytes of the column chunks that the query needs, in the partitions that it needs."""
+    """Return the compressed bytes of the column chunks that the query needs, in the partitions that it needs."""
     total = 0
     for read in reads:
         table = tables[read.database, read.table]
@@ -103,7 +103,7 @@ def bytes_needed(
 
 
 def needed_partitions(connection: duckdb.DuckDBPyConnection, table: Table, conditions: Sequence[str]) -> Sequence[int]:
-    """Which partitions may hold rows that fulfil the conditions; those on other columns prune nothing."""
+    """Return which partitions may have rows that satisfy the conditions; conditions on other columns prune nothing."""
     everything = range(len(table.partitions))
     if not conditions or not table.partition_keys or not table.partitions:
         return everything
@@ -127,7 +127,7 @@ def create_views(
     tables: Mapping[tuple[str, str], Table],
     footers: Mapping[tuple[str, str], Mapping[str, Footer]],
 ) -> None:
-    """One view per table, under the catalog's names."""
+    """Create one view per table, under the catalog's names."""
     for (database, name), table in tables.items():
         connection.execute(f"create schema if not exists {quoted(database)}")
         connection.execute(
@@ -136,7 +136,7 @@ def create_views(
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
-    """From here on the connection opens these files and nothing else, and no statement can change that."""
+    """Restrict the connection to these files for good; no statement can lift the restriction."""
     connection.execute(f"set allowed_paths = [{', '.join(literal(file) for file in files)}]")
     connection.execute("set enable_external_access = false; set lock_configuration = true")
 

@@ -1,6 +1,6 @@
 """Errors of a query, phrased as Athena phrases them.
 
-The code stands in front of the message in StateChangeReason; positions are ``line:column`` of the query text, from 1.
+The code precedes the message in StateChangeReason; positions are ``line:column`` of the query text, from 1.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Cancelled(Exception):
 
 
 def from_duckdb(message: str) -> QueryError:
-    """A run-time error of DuckDB in Athena's words; what is not known keeps DuckDB's words."""
+    """Return a run-time error of DuckDB in Athena's words; unknown ones keep DuckDB's words."""
     first = message.strip().splitlines()[0]
     kind, _, rest = first.partition(": ")
     text = rest or kind

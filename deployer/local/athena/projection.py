@@ -14,7 +14,7 @@ from deployer.local.athena.errors import QueryError
 
 
 def projected(keys: Sequence[str], properties: Mapping[str, str], location: str) -> list[tuple[tuple[str, ...], str]]:
-    """Values and location of every partition that the ``projection.*`` properties describe."""
+    """Return values and location of every partition that the ``projection.*`` properties describe."""
     values = [_values(key, properties) for key in keys]
     template = properties.get("storage.location.template")
     found = []

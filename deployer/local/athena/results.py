@@ -1,6 +1,6 @@
 """Results as Athena leaves them in S3 and hands them out in pages.
 
-Pure: text in, text out. Athena's CSV quotes every value and leaves null empty, so that both can be told apart.
+Pure: text in, text out. Athena's CSV quotes every value and leaves null empty, so that the two differ.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Row = Sequence[str | None]
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Row]) -> str:
-    """The result object's content."""
+    """Return the result object's content."""
     lines = [",".join(_quote(name) for name in header)]
     lines += [",".join("" if value is None else _quote(value) for value in row) for row in rows]
     return "\n".join(lines) + "\n"
@@ -25,7 +25,7 @@ def _quote(value: str) -> str:
 
 
 def csv_rows(text: str) -> list[list[str | None]]:
-    """The inverse of `csv_text`, header included."""
+    """Parse what `csv_text` wrote, including the header."""
     rows: list[list[str | None]] = []
     row: list[str | None] = []
     position = 0
@@ -48,7 +48,7 @@ def csv_rows(text: str) -> list[list[str | None]]:
 
 
 def _quoted_value(text: str, begin: int) -> tuple[str, int]:
-    """The value after an opening quote, and where its closing quote's successor stands."""
+    """Return the value after an opening quote, and the position after its closing quote."""
     parts = []
     while True:
         end = text.index('"', begin)
@@ -62,7 +62,7 @@ def _quoted_value(text: str, begin: int) -> tuple[str, int]:
 def page(
     columns: Sequence[Column], rows: Sequence[Row], *, header: bool, begin: int, size: int
 ) -> tuple[dict[str, Any], int | None]:
-    """GetQueryResults' answer for rows `begin`.. (the header row counts), and where the next page begins."""
+    """Return the answer of GetQueryResults for the rows from `begin` on (the header row counts), and where the next page begins."""
     everything: Sequence[Row] = [[column.name for column in columns], *rows] if header else rows
     chosen = everything[begin : begin + size]
     following = begin + size if begin + size < len(everything) else None
@@ -70,7 +70,7 @@ def page(
 
 
 def result_set(columns: Sequence[Column], rows: Sequence[Row]) -> dict[str, Any]:
-    """Rows and metadata; a null is a datum without a value."""
+    """Return rows and metadata; a null is a datum without a value."""
     return {
         "Rows": [{"Data": [{} if value is None else {"VarCharValue": value} for value in row]} for row in rows],
         "ResultSetMetadata": {

@@ -60,7 +60,7 @@ class Queries:
         self._rows: OrderedDict[str, list[Row]] = OrderedDict()
 
     def start(self, data: Data) -> Any:
-        """StartQueryExecution: refuses what is no SQL and what the workgroup forbids, otherwise answers at once."""
+        """Answer StartQueryExecution: refuse invalid SQL and what the workgroup forbids, otherwise answer at once."""
         sql = data.get("QueryString", "").strip()
         try:
             rules = rules_of(self._athena._workgroups, data)
@@ -94,7 +94,7 @@ class Queries:
         return self._athena.json_response({"QueryExecutionId": execution["QueryExecutionId"]})
 
     def stop(self, data: Data) -> Any:
-        """StopQueryExecution: interrupts the engine; a finished query stays as it is."""
+        """Answer StopQueryExecution: interrupt the engine; a finished query stays as it is."""
         execution = self._athena._executions.get(data.get("QueryExecutionId"))
         if execution is None:
             return self._not_found(data)
@@ -104,14 +104,14 @@ class Queries:
         return self._athena.json_response({})
 
     def describe(self, data: Data) -> Any:
-        """GetQueryExecution."""
+        """Answer GetQueryExecution."""
         execution = self._athena._executions.get(data.get("QueryExecutionId"))
         if execution is None:
             return self._not_found(data)
         return self._athena.json_response({"QueryExecution": self._athena._execution_out(execution)})
 
     def list_executions(self, data: Data) -> Any:
-        """ListQueryExecutions of a workgroup, newest first, in pages."""
+        """Answer ListQueryExecutions for a workgroup, newest first, in pages."""
         workgroup = data.get("WorkGroup", "primary")
         found = [run for run in self._athena._executions.values() if run["WorkGroup"] == workgroup]
         found.sort(key=lambda run: run["Status"]["SubmissionDateTime"], reverse=True)
@@ -122,7 +122,7 @@ class Queries:
         return self._athena.json_response(answer)
 
     def results(self, data: Data) -> Any:
-        """GetQueryResults: a page of the rows that stand in S3."""
+        """Answer GetQueryResults with a page of the rows that are in S3."""
         execution = self._athena._executions.get(data.get("QueryExecutionId"))
         if execution is None:
             return self._not_found(data)
@@ -151,7 +151,7 @@ class Queries:
         return self._athena.json_response(answer)
 
     def _live(self, execution: Data, query: engine.Query) -> None:
-        """The life of one query, in a thread of its own."""
+        """Run one query from start to end, in a thread of its own."""
         with self._slots:
             if execution["Status"]["State"] == "QUEUED":
                 execution["Status"]["State"] = "RUNNING"
@@ -227,7 +227,7 @@ class Queries:
             self._rows.popitem(last=False)
 
     def _result_rows(self, execution: Data) -> list[Row] | None:
-        """From memory, else from S3 (after a restart), else None."""
+        """Return the rows from memory, else from S3 (after a restart), else None."""
         query_id = execution["QueryExecutionId"]
         if query_id not in self._rows:
             bucket, _, key = execution["ResultConfiguration"]["OutputLocation"].removeprefix("s3://").partition("/")
@@ -249,7 +249,7 @@ class Queries:
 
 
 def new_execution(sql: str, kind: str, rules: Rules, data: Data) -> Data:
-    """The record of a query that waits; private members begin with an underscore."""
+    """Return the record of a query that waits; private members begin with an underscore."""
     query_id = str(uuid.uuid4())
     suffix = "csv" if kind == "DML" else "txt"
     result: Data = {"OutputLocation": f"{rules.output_location.rstrip('/')}/{query_id}.{suffix}"}

@@ -1,4 +1,4 @@
-"""From Athena's SQL to DuckDB's: parsed, checked against the catalog, translated, and what it reads.
+"""Translates Athena's SQL to DuckDB's: parses it, checks it against the catalog, and finds what it reads.
 
 Pure: the catalog comes in as a mapping. Which files a table has and how the query runs is left to others.
 """
@@ -51,7 +51,7 @@ class Translation:
 
 
 def parse(query: str) -> Node:
-    """The statement's tree; raises `MalformedQuery` when it is no SQL."""
+    """Parse the statement; raise `MalformedQuery` if it is not SQL."""
     try:
         statements = [statement for statement in sqlglot.parse(query, read="athena") if statement is not None]
     except (ParseError, TokenError) as error:
@@ -84,7 +84,7 @@ def bind(tree: Node, parameters: Sequence[str]) -> Node:
 
 
 def translate(tree: Node, default_database: str, lookup: Lookup) -> Translation:
-    """Check the query as Trino would and turn it into DuckDB's SQL; raises `QueryError`."""
+    """Check the query as Trino would and turn it into DuckDB's SQL; raise `QueryError`."""
     if not isinstance(tree, exp.Query):
         raise QueryError("NOT_SUPPORTED", f"the local cloud does not run {tree.key.upper()} statements")
     name_columns(tree)
@@ -106,7 +106,7 @@ def translate(tree: Node, default_database: str, lookup: Lookup) -> Translation:
 
 
 def name_columns(tree: exp.Query) -> None:
-    """Unnamed columns of the result are called ``_col0``, ``_col1`` by their place, as in Athena."""
+    """Name unnamed columns of the result ``_col0``, ``_col1`` by position, as Athena does."""
     outermost = tree
     while isinstance(outermost, exp.SetOperation):
         outermost = outermost.left
@@ -117,7 +117,7 @@ def name_columns(tree: exp.Query) -> None:
 
 
 def _schema(tree: Node, default_database: str, lookup: Lookup) -> dict[str, Any]:
-    """The catalog's columns of every table in the query; raises for those that do not exist."""
+    """Return the catalog's columns of every table in the query; raise for tables that do not exist."""
     schema: dict[str, Any] = {}
     for scope in traverse_scope(tree):
         for source in scope.sources.values():
@@ -138,7 +138,7 @@ def _schema(tree: Node, default_database: str, lookup: Lookup) -> dict[str, Any]
 
 
 def _reads(typed: Node) -> tuple[TableRead, ...]:
-    """What each table reference needs, after the filters and projections have moved to the tables."""
+    """Return what each table reference needs, after the filters and projections have moved to the tables."""
     pushed = pushdown_predicates(pushdown_projections(typed.copy()), dialect="athena")
     found: dict[int, TableRead] = {}
     for scope in traverse_scope(pushed):
@@ -157,7 +157,7 @@ def _reads(typed: Node) -> tuple[TableRead, ...]:
 
 
 def _conditions(select: Node, alias: str) -> list[Node]:
-    """The conditions that every row of `alias` must fulfil to matter."""
+    """Return the conditions that every relevant row of `alias` must satisfy."""
     optional = _is_optional(select, alias)
     where = select.args.get("where")
     found = (
@@ -171,7 +171,7 @@ def _conditions(select: Node, alias: str) -> list[Node]:
 
 
 def _is_optional(select: Node, alias: str) -> bool:
-    """Whether rows of this table may be missing from the join's result (null-extended)."""
+    """Return whether rows of this table may be missing from the join's result (null-extended)."""
     joins = select.args.get("joins") or []
     first = select.args.get("from_") or select.args.get("from")
     if first is not None and first.alias_or_name == alias:
@@ -188,7 +188,7 @@ def _unqualified(node: Node) -> Node:
 
 
 def _check_comparisons(typed: Node) -> None:
-    """Trino compares no text with numbers or dates; DuckDB would."""
+    """Refuse comparisons of text with numbers or dates, as Trino does; DuckDB would allow them."""
     for node in typed.find_all(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE):
         left, right = node.left.type, node.right.type
         if left is None or right is None:
@@ -205,7 +205,7 @@ def _trino(kind: exp.DataType) -> str:
 
 
 def _exact_arithmetic(typed: Node) -> None:
-    """Whole numbers divide to whole numbers, decimals average and divide to decimals; DuckDB makes doubles of them."""
+    """Divide integers to integers, and average and divide decimals to decimals; DuckDB would make doubles of them."""
     for node in list(typed.find_all(exp.Avg, exp.Div)):
         operands = [node.left, node.right] if isinstance(node, exp.Binary) else [node.this]
         if isinstance(node, exp.Div) and all(operand.type and operand.type.this in WHOLE for operand in operands):
@@ -229,7 +229,7 @@ def _is_decimal(kind: exp.DataType | None) -> bool:
 
 
 def _decimal_size(kind: exp.DataType | None) -> tuple[int, int] | None:
-    """Precision and scale of a number in decimal arithmetic; None when it is no exact number."""
+    """Return precision and scale of a number in decimal arithmetic; None if it is not an exact number."""
     if kind is None:
         return None
     if _is_decimal(kind):
@@ -240,7 +240,7 @@ def _decimal_size(kind: exp.DataType | None) -> tuple[int, int] | None:
 
 
 def _position(node: Node) -> tuple[int, int] | None:
-    """Where the first word of `node` begins in the query's text."""
+    """Return where the first word of `node` begins in the query's text."""
     starts = [
         (int(part.meta["line"]), int(part.meta["col"]) - (int(part.meta["end"]) - int(part.meta["start"])))
         for part in node.find_all(exp.Identifier)
@@ -250,7 +250,7 @@ def _position(node: Node) -> tuple[int, int] | None:
 
 
 def _resolution_error(message: str) -> QueryError:
-    """sqlglot's complaint about a name, in Athena's words."""
+    """Return sqlglot's complaint about a name, in Athena's words."""
     where = re.search(r"Line: (\d+), Col: (\d+)", message)
     if found := re.search(r"Column '\"?([^'\"]+)\"?' could not be resolved", message):
         name = found[1]

@@ -1,4 +1,4 @@
-"""What a catalog table is made of: its registered partitions, their files, and the files' Parquet footers.
+"""The parts of a catalog table: its registered partitions, their files, and the files' Parquet footers.
 
 Reads the emulator's catalog and S3 records; the only files it opens are data files of objects, through DuckDB.
 """
@@ -53,7 +53,7 @@ class Footer:
 
 
 def read_tables(names: Sequence[tuple[str, str]], principal: Any) -> dict[tuple[str, str], Table]:
-    """Those of `names` that the catalog has, with their files, as far as `principal` may see and read them.
+    """Return those of `names` that the catalog has, with their files, as far as `principal` may see and read them.
 
     Partitions are read first, then what running jobs have finished is imported, then files are listed: a partition
     that a job has registered therefore always shows the files it was registered with.
@@ -73,7 +73,7 @@ def read_tables(names: Sequence[tuple[str, str]], principal: Any) -> dict[tuple[
 
 
 def require_catalog(principal: Any, database: str, name: str) -> None:
-    """Raise `QueryError` unless the caller may look the table up; a call on it is judged on all three resources.
+    """Raise `QueryError` unless the caller may look the table up; a call on it is evaluated on all three resources.
 
     https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
     """
@@ -89,7 +89,7 @@ def require_catalog(principal: Any, database: str, name: str) -> None:
 
 
 def require_objects(rights: ObjectRights, locations: Sequence[str], listings: Mapping[str, Sequence[str]]) -> None:
-    """Raise `QueryError` unless the caller may list these locations and read what lies there."""
+    """Raise `QueryError` unless the caller may list these locations and read their objects."""
     for location in locations:
         bucket, _, prefix = location.removeprefix("s3://").partition("/")
         try:
@@ -102,7 +102,7 @@ def require_objects(rights: ObjectRights, locations: Sequence[str], listings: Ma
 
 
 def columns_of(database: str, table: str) -> dict[str, str] | None:
-    """Column -> catalog type (partition columns last), or None when there is no such table."""
+    """Return column -> catalog type (partition columns last), or None when there is no such table."""
     record = load("services.glue")._tables.get(f"{database}/{table}")
     if record is None:
         return None
@@ -111,7 +111,7 @@ def columns_of(database: str, table: str) -> dict[str, str] | None:
 
 
 def _locations(record: Mapping[str, Any], registered: Sequence[Mapping[str, Any]]) -> list[tuple[tuple[str, ...], str]]:
-    """Partition values and S3 location, of the registered (or projected) partitions only."""
+    """Return the partition values and S3 locations of the registered (or projected) partitions only."""
     location = ((record.get("StorageDescriptor") or {}).get("Location") or "").rstrip("/") + "/"
     keys = [key["Name"] for key in record.get("PartitionKeys") or []]
     if not location.startswith("s3://"):
@@ -134,7 +134,7 @@ def _usual_location(location: str, keys: Sequence[str], values: Sequence[str]) -
 
 
 def _list_buckets(names: Sequence[str]) -> dict[str, list[str]]:
-    """Bucket -> sorted keys, with everything that running jobs have finished."""
+    """Return bucket -> sorted keys, with everything that running jobs have finished."""
     MOUNTS.import_finished()
     buckets = load("services.s3")._buckets
     return {name: sorted((buckets.get(name) or {"objects": {}})["objects"]) for name in names}
@@ -158,13 +158,13 @@ def _table(
 
 
 def _files(location: str, listings: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """The files of the data objects below a location."""
+    """Yield the files of the data objects below a location."""
     s3, bucket = load("services.s3"), location.split("/")[2]
     return (s3._object_disk_path(bucket, key) for key in _keys(location, listings))
 
 
 def _keys(location: str, listings: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """The keys of the data objects below a location: no directories, nothing hidden (``_`` or ``.`` in front)."""
+    """Yield the keys of the data objects below a location: no directories, nothing hidden (``_`` or ``.`` in front)."""
     import bisect
 
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
@@ -185,7 +185,7 @@ class Footers:
         self._known: dict[tuple[str, int, int], Footer] = {}
 
     def read(self, connection: Any, files: Sequence[str]) -> dict[str, Footer]:
-        """The footer of each file; unknown ones are read in one go."""
+        """Return the footer of each file; unknown ones are read in one go."""
         signatures = {file: (file, (found := os.stat(file)).st_size, found.st_mtime_ns) for file in files}
         missing = [file for file, signature in signatures.items() if signature not in self._known]
         if missing:
@@ -206,7 +206,7 @@ class Footers:
 
 
 def top_level(nodes: Sequence[tuple[str, str, int]]) -> Iterator[tuple[str, str]]:
-    """(file, column) of the outermost columns; `nodes` are (file, name, children) in the order of the schema."""
+    """Yield (file, column) of the outermost columns; `nodes` are (file, name, children) in the order of the schema."""
     open_children: list[int] = []
     for file, name, children in nodes:
         while open_children and open_children[-1] == 0:
@@ -219,7 +219,7 @@ def top_level(nodes: Sequence[tuple[str, str, int]]) -> Iterator[tuple[str, str]
 
 
 def view_sql(table: Table, footers: Mapping[str, Footer]) -> str:
-    """A SELECT with exactly the catalog's columns and types over the registered partitions' files."""
+    """Return a SELECT with exactly the catalog's columns and types over the registered partitions' files."""
     try:
         types = {name: duckdb_type(kind) for name, kind in {**table.columns, **table.partition_keys}.items()}
     except UnknownType as error:
@@ -245,7 +245,7 @@ def view_sql(table: Table, footers: Mapping[str, Footer]) -> str:
 
 
 def _value(name: str, kind: str, is_present: bool) -> str:
-    """A stored value as the catalog's type; timestamps have milliseconds, and Trino rounds the rest half up.
+    """Return a stored value as the catalog's type; timestamps have milliseconds, and Trino rounds the rest half up.
 
     https://github.com/trinodb/trino/issues/9141
     """

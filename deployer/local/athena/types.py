@@ -77,7 +77,7 @@ class Column:
 
 
 def duckdb_type(catalog_type: str) -> str:
-    """``array<decimal(18,2)>`` -> ``DECIMAL(18,2)[]``."""
+    """Return the type for DuckDB: ``array<decimal(18,2)>`` becomes ``DECIMAL(18,2)[]``."""
     text = catalog_type.strip().lower()
     if text in SIMPLE_TYPES:
         return SIMPLE_TYPES[text]
@@ -98,7 +98,7 @@ def duckdb_type(catalog_type: str) -> str:
 
 
 def _split(text: str) -> Iterator[str]:
-    """The parts between commas that stand outside brackets."""
+    """Yield the parts between commas that stand outside brackets."""
     depth, begin = 0, 0
     for position, character in enumerate(text):
         depth += (character in "<(") - (character in ">)")
@@ -109,7 +109,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def result_column(name: str, duckdb_result_type: Any) -> Column:
-    """How Athena names the type of a result column."""
+    """Return how Athena names the type of a result column."""
     text = str(duckdb_result_type)
     if found := re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", text):
         return Column(name, "decimal", int(found[1]), int(found[2]))
@@ -122,7 +122,7 @@ def result_column(name: str, duckdb_result_type: Any) -> Column:
 
 
 def text_of(value: Any) -> str | None:
-    """A value as Athena writes it; None stays None."""
+    """Return a value as Athena writes it; None stays None."""
     match value:
         case None:
             return None
@@ -154,7 +154,7 @@ def _nested(value: Any) -> str:
 
 
 def _double(value: float) -> str:
-    """As Java prints a double: ``1.0E10``, ``NaN``, ``Infinity``."""
+    """Write a double as Java prints it: ``1.0E10``, ``NaN``, ``Infinity``."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -166,15 +166,15 @@ def _double(value: float) -> str:
 
 
 def quoted(identifier: str) -> str:
-    """An identifier for DuckDB."""
+    """Return an identifier for DuckDB."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A string literal for DuckDB."""
+    """Return a string literal for DuckDB."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def as_json(columns: list[Column]) -> str:
-    """For the ``.metadata`` object beside a result (Athena's own format is not public)."""
+    """Write the ``.metadata`` object beside a result (Athena's own format is not public)."""
     return json.dumps([vars(column) for column in columns])

@@ -1,4 +1,4 @@
-"""Statements that are no queries: SHOW ..., and CREATE EXTERNAL TABLE and DROP TABLE, which the emulator knows.
+"""Statements other than queries: SHOW ..., and CREATE EXTERNAL TABLE and DROP TABLE, which the emulator supports.
 
 Everything else that Athena can do (CTAS, INSERT, UNLOAD, views, ...) fails by name instead of seeming to work.
 """
@@ -49,7 +49,7 @@ def check(sql: str) -> None:
 
 
 def run(athena: Any, sql: str, database: str) -> tuple[list[Column], list[Row]]:
-    """Columns and rows of the statement; raises `QueryError` for what the local cloud does not do."""
+    """Return columns and rows of the statement; raise `QueryError` for what the local cloud does not support."""
     statement = " ".join(sql.rstrip("; \n").split())
     for pattern, answer in STATEMENTS.items():
         if found := re.fullmatch(pattern, statement, re.IGNORECASE):

@@ -1,4 +1,4 @@
-"""What a workgroup demands of a query: is it usable, where do results go, how many bytes may it scan.
+"""The rules of a workgroup for a query: whether it is usable, where results go, how many bytes may be scanned.
 
 Pure; the records are the emulator's, their values come from CloudFormation or UpdateWorkGroup.
 """
@@ -31,7 +31,7 @@ class Rules:
 
 
 def rules_of(workgroups: Any, data: Mapping[str, Any]) -> Rules:
-    """The settings for this StartQueryExecution; raises `Unusable`."""
+    """Return the settings for this StartQueryExecution; raise `Unusable`."""
     name = data.get("WorkGroup") or "primary"
     workgroup = workgroups.get(name)
     if workgroup is None:

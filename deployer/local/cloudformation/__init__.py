@@ -1,4 +1,4 @@
-"""CloudFormation where the emulator is silent or incomplete; stacks and their operations stay the emulator's.
+"""CloudFormation where the emulator is incomplete; stacks and their operations stay the emulator's.
 
 template_rules  what is refused before an operation begins, and what a change set shows
 resource_types  types and properties that our templates use and the emulator lacks, put through its own services

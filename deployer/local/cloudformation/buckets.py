@@ -22,7 +22,7 @@ def install(cloud: LocalCloud) -> None:
     s3 = load("services.s3")
     handler = require(provisioners, "_RESOURCE_HANDLERS").get("AWS::S3::Bucket")
     if not {"create", "update", "delete"} <= set(handler or ()):
-        raise EmulatorChanged("the handler of AWS::S3::Bucket has another shape")
+        raise EmulatorChanged("the handler of AWS::S3::Bucket has a different form")
     for name in (
         "_put_bucket_encryption",
         "_put_bucket_lifecycle",
@@ -68,7 +68,7 @@ def apply_properties(s3: Any, bucket: str, old: Properties, new: Properties) -> 
 
 
 def _configurations(s3: Any) -> dict[str, tuple[str, Callable[[Any], dict[str, Any]], Any, Any]]:
-    """Property name -> S3 operation, conversion of its value, the emulator's put and delete."""
+    """Return property name -> S3 operation, conversion of its value, the emulator's put and delete."""
     return {
         "BucketEncryption": (
             "PutBucketEncryption",
@@ -110,7 +110,7 @@ def _configurations(s3: Any) -> dict[str, tuple[str, Callable[[Any], dict[str, A
 
 
 def encryption_request(value: Properties) -> dict[str, Any]:
-    """PutBucketEncryption for a BucketEncryption property."""
+    """Return the arguments of PutBucketEncryption for a BucketEncryption property."""
     rules = [
         {
             "ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"],
@@ -123,7 +123,7 @@ def encryption_request(value: Properties) -> dict[str, Any]:
 
 
 def lifecycle_request(value: Properties) -> dict[str, Any]:
-    """PutBucketLifecycleConfiguration for a LifecycleConfiguration property."""
+    """Return the arguments of PutBucketLifecycleConfiguration for a LifecycleConfiguration property."""
     return {"LifecycleConfiguration": {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}}
 
 
@@ -173,18 +173,18 @@ def _lifecycle_filter(rule: Properties) -> dict[str, Any]:
 
 
 def logging_request(value: Properties) -> dict[str, Any]:
-    """PutBucketLogging for a LoggingConfiguration property."""
+    """Return the arguments of PutBucketLogging for a LoggingConfiguration property."""
     enabled = {"TargetBucket": value["DestinationBucketName"], "TargetPrefix": value.get("LogFilePrefix", "")}
     return {"BucketLoggingStatus": {"LoggingEnabled": enabled}}
 
 
 def _boolean(value: Any) -> bool:
-    """CloudFormation hands booleans on as they stand in the template, quoted or not."""
+    """Read a boolean, which CloudFormation passes on as it is in the template, quoted or not."""
     return str(value).lower() == "true"
 
 
 def _xml(operation: str, request: dict[str, Any]) -> bytes:
-    """The body that an AWS SDK would send for this request."""
+    """Return the body that an AWS SDK would send for this request."""
     import botocore.serialize
     import botocore.session
 

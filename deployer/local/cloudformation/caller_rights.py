@@ -1,4 +1,4 @@
-"""CloudFormation acts in its caller's name: what the caller may not do to a resource fails the stack, as on AWS.
+"""CloudFormation acts on behalf of its caller: what the caller may not do to a resource fails the stack, as on AWS.
 
 Judged are the calls that make, change and delete a resource, PassRole, and the tags that a key is made with; the
 reads of AWS's handlers are not. A stack has no service role here.
@@ -65,7 +65,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is_new: bool) -> Iterator[Check]:
-    """What the caller must be allowed so that a resource becomes `new`."""
+    """Yield the permissions that the caller needs so that a resource becomes `new`."""
     kind = KINDS.get(type_)
     if kind is None:
         return
@@ -79,7 +79,7 @@ def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is
         if new.get(name) and new.get(name) != old.get(name):
             yield Check(action, arn, tags)
     encryption = new.get("StreamEncryption")
-    if encryption and encryption != old.get("StreamEncryption"):  # judged on the stream, as above, and on the key
+    if encryption and encryption != old.get("StreamEncryption"):  # evaluated on the stream, as above, and on the key
         yield Check("kinesis:StartStreamEncryption", _key_arn(encryption.get("KeyId", "")))
     if type_ == "AWS::IAM::Role":
         for policy in set(new.get("ManagedPolicyArns") or ()) - set(old.get("ManagedPolicyArns") or ()):
@@ -91,7 +91,7 @@ def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is
 
 
 def _arns(kind: Kind, physical_id: str, props: Properties, *templates: str) -> list[str]:
-    """The ARNs that a resource's calls are judged on, its own first; or those of other templates for its name."""
+    """Return the ARNs on which a resource's calls are evaluated, its own first; or those of other templates for its name."""
     responses = load("core.responses")
     described = props.get("DatabaseInput") or props.get("TableInput") or {}
     name = str((props.get(kind.named) if kind.named else described.get("Name")) or physical_id)
@@ -118,7 +118,7 @@ def _tags(props: Properties) -> dict[str, Any]:
     named = {name: str(value) for name, value in pairs}
     return {
         **{f"aws:requesttag/{name}".lower(): value for name, value in named.items()},
-        # A resource that is just being made is judged by the tags that it is made with.
+        # A resource that is being created is evaluated with the tags that it is created with.
         **{f"aws:resourcetag/{name}".lower(): value for name, value in named.items()},
         "aws:tagkeys": list(named) or None,
     }

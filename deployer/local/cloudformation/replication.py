@@ -42,7 +42,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def replication_request(value: Mapping[str, Any]) -> dict[str, Any]:
-    """PutBucketReplication for a ReplicationConfiguration property."""
+    """Return the arguments of PutBucketReplication for a ReplicationConfiguration property."""
     rules = [{("ID" if name == "Id" else name): part for name, part in rule.items()} for rule in value["Rules"]]
     for rule in rules:
         if "Priority" in rule:
@@ -51,7 +51,7 @@ def replication_request(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def may_replicate(s3: Any, bucket: str, key: str, obj: Mapping[str, Any], rule: Rule, role: str) -> bool:
-    """Whether S3 may take the role, and the role may read here, write there, and use the keys of both."""
+    """Return whether S3 may assume the role, and the role may read here, write there, and use both keys."""
     there = str(rule["Destination"]["Bucket"])
     target_key = (rule["Destination"].get("EncryptionConfiguration") or {}).get("ReplicaKmsKeyID")
     own_key = _stored_headers(obj).get(KEY_HEADER)

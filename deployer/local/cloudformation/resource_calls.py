@@ -1,6 +1,6 @@
-"""The calls by which CloudFormation makes, changes and deletes a resource, and the ARNs that they are judged on.
+"""The calls with which CloudFormation creates, changes and deletes a resource, and the ARNs on which they are evaluated.
 
-A table of types that our templates use; one that is not in it is not judged (caller_rights.py judges).
+A table of types that our templates use; other types are not evaluated (by caller_rights.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """A type's calls, and the ARN that they are judged on; `{name}` is the property `named`, else the physical id."""
+    """A type's calls, and the ARN on which they are evaluated; `{name}` is the property `named`, else the physical id."""
 
     arn: str
     creates: str
@@ -20,7 +20,7 @@ class Kind:
     named: str = ""
     #: Property -> the call that sets it.
     settings: Mapping[str, str] | None = None
-    #: Further ARNs that each call is judged on; for a deletion those of `with_deletes` as well.
+    #: Further ARNs on which each call is evaluated; for a deletion those of `with_deletes` as well.
     also: tuple[str, ...] = ()
     with_deletes: tuple[str, ...] = ()
 

@@ -42,7 +42,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def new_types(provisioners: Any) -> dict[str, tuple[dict[str, Any], tuple[str, ...]]]:
-    """Type name -> (its handler, its create-only properties)."""
+    """Return type name -> (its handler, its create-only properties)."""
     athena, glue, iam = load("services.athena"), load("services.glue"), load("services.iam")
     require(iam, "_create_oidc_provider", ("p",))
     require(iam, "_oidc_providers")
@@ -107,7 +107,7 @@ def new_types(provisioners: Any) -> dict[str, tuple[dict[str, Any], tuple[str, .
 def _replace_only(
     create: Callable[[str, Properties, str], Created], delete: Callable[[str, Properties], None]
 ) -> dict[str, Any]:
-    """A handler for a type without in-place updates; the engine replaces it before it would call ``update``."""
+    """Return a handler for a type without in-place updates; the engine replaces it before it would call ``update``."""
 
     def update(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
         raise ValueError(f"{physical_id} cannot be updated in place")
@@ -116,13 +116,13 @@ def _replace_only(
 
 
 def _security_configuration(value: Properties) -> dict[str, Any]:
-    """CloudFormation says S3Encryptions where the API says S3Encryption."""
+    """Translate S3Encryptions, CloudFormation's name, to the API's S3Encryption."""
     renamed = {"S3Encryptions": "S3Encryption"}
     return {renamed.get(name, name): part for name, part in value.items()}
 
 
 def keep_stream_encryption(handlers: dict[str, dict[str, Any]]) -> None:
-    """AWS::Kinesis::Stream: StreamEncryption reaches DescribeStream."""
+    """Let StreamEncryption of AWS::Kinesis::Stream reach DescribeStream."""
     kinesis = load("services.kinesis")
     handler = handlers["AWS::Kinesis::Stream"]
     create, update = handler["create"], handler["update"]
@@ -141,7 +141,7 @@ def keep_stream_encryption(handlers: dict[str, dict[str, Any]]) -> None:
 
 
 def keep_job_properties(provisioners: Any) -> None:
-    """AWS::Glue::Job, CreateJob and UpdateJob: the properties in `JOB_PROPERTIES` are kept."""
+    """Keep the properties in `JOB_PROPERTIES` for AWS::Glue::Job, CreateJob and UpdateJob."""
     glue = load("services.glue")
     require(provisioners, "_GLUE_JOB_DEFAULTS").update(JOB_PROPERTIES)
     require(provisioners, "_glue_job_fields", ("props",))
@@ -164,7 +164,7 @@ def keep_job_properties(provisioners: Any) -> None:
 
 
 def _answer(response: tuple[int, Any, Any]) -> dict[str, Any]:
-    """The body of a service call of the emulator; raises what CloudFormation would report."""
+    """Return the body of a service call of the emulator; raise what CloudFormation would report."""
     status, _, body = response
     document: dict[str, Any] = json.loads(body or b"{}")
     if status >= 300:

@@ -1,4 +1,4 @@
-"""What CloudFormation refuses or shows about a template, where the emulator is silent.
+"""What CloudFormation refuses or shows about a template, and the emulator does not.
 
 Undeclared parameters, references to nothing, cycles, missing capabilities and stacks that cannot be updated are
 refused; NoEcho values are masked in change sets; changes of outputs and flipped conditions are changes. It is no
@@ -43,7 +43,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def undeclared(template: Template, given: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of parameters that are given and not declared."""
+    """Return the names of parameters that are given but not declared."""
     declared = template.get("Parameters") or {}
     return sorted(entry["Key"] for entry in given if entry.get("Key") not in declared)
 
@@ -80,7 +80,7 @@ def _wrap_support(engine: Any, *users: Any) -> None:
 
 
 def unresolved(template: Template, references: Callable[[Any], Iterator[tuple[str, Any]]]) -> str | None:
-    """CloudFormation's message for the first block that refers to something that is not there, or None."""
+    """Return CloudFormation's message for the first block that refers to something missing, or None."""
     resources = template.get("Resources") or {}
     known = {*resources, *(template.get("Parameters") or {})}
     for block in ("Resources", "Outputs"):
@@ -102,7 +102,7 @@ def _listed(value: Any) -> list[str]:
 
 
 def _wrap_diff(engine: Any, changesets: Any) -> None:
-    """A resource whose condition is false is not there: flipping the condition adds or removes it."""
+    """Leave out resources whose condition is false, so that flipping the condition adds or removes them."""
     original = require(changesets, "_resolve_props_for_diff", ("template", "params", "stack_name", "stack_id"))
     evaluate = require(engine, "_evaluate_conditions", ("template", "params"))
 
@@ -151,7 +151,7 @@ def _wrap_change_sets(changesets: Any, handlers: Any) -> None:
 
 
 def not_updatable(status: str) -> bool:
-    """Whether CloudFormation refuses an update of a stack in this status."""
+    """Return whether CloudFormation refuses an update of a stack in this status."""
     return status in NOT_UPDATABLE or (status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS")
 
 
@@ -167,7 +167,7 @@ def complete(change_set: dict[str, Any], stack: Mapping[str, Any]) -> None:
 
 
 def outputs_differ(change_set: Mapping[str, Any], stack: Mapping[str, Any]) -> bool:
-    """Whether executing would change an output: its text, or a parameter that it shows."""
+    """Return whether executing would change an output: its text, or a parameter that it shows."""
     old, new = (holder.get("_template", {}).get("Outputs") or {} for holder in (stack, change_set))
     if old != new:
         return True

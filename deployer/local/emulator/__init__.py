@@ -1,4 +1,4 @@
-"""Taking hold of the emulator: the only room that knows how, and for which version.
+"""Access to the emulator: the only room that knows its private names, and for which version.
 
 private_parts  loads a module of the emulator, takes or replaces a name in it; fails at the start when the name is gone
                or takes other parameters than a completion was written against

@@ -17,7 +17,7 @@ _SIGNED_FOR_S3 = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/s3/")
 
 
 def headers_of(scope: Scope) -> dict[str, list[str]]:
-    """The request's headers: name in lower case -> values."""
+    """Return the request's headers: name in lower case -> values."""
     found: dict[str, list[str]] = {}
     raw: Iterable[tuple[bytes, bytes]] = scope.get("headers", [])
     for name, value in raw:
@@ -39,7 +39,7 @@ async def send_answer(send: Send, status: int, content_type: str, body: bytes) -
 
 
 def error(headers: Mapping[str, list[str]], code: str, message: str) -> tuple[str, bytes]:
-    """Content type and body of an error, as the service that the request is meant for would write it."""
+    """Return content type and body of an error in the form of the service that the request is for."""
     xml = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
     if any(_SIGNED_FOR_S3.search(value) for value in headers.get("authorization", [])):
         return "application/xml", xml.encode()

@@ -1,4 +1,4 @@
-"""The one door to the emulator's private parts.
+"""The only access to the emulator's private names.
 
 MiniStack has no plug-in interface, so the completions replace private names of exactly one version.
 `require` is how they take hold of such a name: it fails loudly when the name, or the parameters
@@ -35,17 +35,17 @@ def check_version() -> None:
     if installed != WRITTEN_AGAINST:
         raise EmulatorChanged(
             f"ministack {installed} is installed, but the completions in deployer/local were written against "
-            f"{WRITTEN_AGAINST}; an upgrade is a decision: read docs/local-cloud.md"
+            f"{WRITTEN_AGAINST}; see docs/local-cloud.md for how to upgrade"
         )
 
 
 def load(name: str) -> ModuleType:
-    """A module of the emulator, e.g. ``load("services.glue")``."""
+    """Return a module of the emulator, e.g. ``load("services.glue")``."""
     return importlib.import_module(f"ministack.{name}")
 
 
 def require(module: ModuleType, name: str, parameters: Sequence[str] | None = None) -> Any:
-    """The attribute `name` of `module`; with `parameters`, a callable with exactly these parameter names."""
+    """Return the attribute `name` of `module`; with `parameters`, a callable with exactly these parameter names."""
     found = getattr(module, name, None)
     if found is None:
         raise EmulatorChanged(f"{module.__name__} has no {name!r} any more")

@@ -1,6 +1,6 @@
-"""CloudWatch alarms are judged by their own metric, period by period, whether data comes or not, and tell what they should.
+"""Evaluates CloudWatch alarms by their own metric, period by period, with or without data, and notifies their topics.
 
-The emulator looks at an alarm when data of its metric's name arrives, whatever the dimensions, and so never at one whose
+The emulator evaluates an alarm when data of its metric's name arrives, whatever the dimensions, and so never one whose
 data stays away. How many messages wait in a queue is asked of the queue itself.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
@@ -35,7 +35,7 @@ QUEUE_DEPTH: Final = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
 
 
 def install(cloud: LocalCloud) -> None:
-    """Replace the evaluation and what follows from it, and look at every alarm every two seconds."""
+    """Replace the evaluation and its actions, and evaluate every alarm every two seconds."""
     cloudwatch = load("services.cloudwatch")
     for name in ("_record_history", "_evaluate_parent_alarms", "_calc_stats", "_stat_value", "_dims_key", "_metrics"):
         require(cloudwatch, name)
@@ -59,7 +59,7 @@ def _tick_forever(cloudwatch: Any) -> None:
                 with request_scope(account, region):
                     on_loop(evaluate_all)
         except Exception:  # noqa: BLE001 - the clock must go on, and what stopped this tick be seen
-            _log.exception("the alarms could not be looked at")
+            _log.exception("the alarms could not be evaluated")
 
 
 def evaluate(cloudwatch: Any, alarm: Data, now: float) -> None:
@@ -79,7 +79,7 @@ def evaluate(cloudwatch: Any, alarm: Data, now: float) -> None:
 
 
 def period_values(cloudwatch: Any, alarm: Data, now: float) -> Iterator[float | None]:
-    """The statistic of each period that counts, the newest first; None where there is no data."""
+    """Yield the statistic of each period that counts, the newest first; None where there is no data."""
     statistic = alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average"
     period, dimensions = int(alarm.get("Period", 60)), {d["Name"]: d["Value"] for d in alarm.get("Dimensions") or ()}
     if (alarm["Namespace"], alarm["MetricName"]) == QUEUE_DEPTH:
@@ -94,7 +94,7 @@ def period_values(cloudwatch: Any, alarm: Data, now: float) -> Iterator[float | 
 
 
 def queue_depth(name: str | None, now: float) -> float | None:
-    """How many messages of a queue can be received now, None when there is no such queue."""
+    """Return how many messages of a queue can be received now, None when there is no such queue."""
     for queue in load("services.sqs")._queues.values():
         if queue["name"] == name:
             return float(sum(message["visible_at"] <= now for message in queue["messages"]))

@@ -132,7 +132,7 @@ def _try_again(deliver: Callable[[], None], target: Data, event: Data, rule: Dat
 
 
 def dead_letter(event: Mapping[str, Any]) -> str:
-    """The event as EventBridge writes it into a queue."""
+    """Return the event as EventBridge writes it into a queue."""
     shown = {
         "version": "0",
         "id": event["EventId"],
@@ -148,7 +148,7 @@ def dead_letter(event: Mapping[str, Any]) -> str:
 
 
 def reasons(failure: tuple[str, str], target: Data, rule: Data, attempts: int) -> dict[str, str]:
-    """The attributes of a dead letter. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
+    """Return the attributes of a dead letter. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html"""
     return {
         "ERROR_CODE": failure[0],
         "ERROR_MESSAGE": failure[1],
@@ -184,7 +184,7 @@ def _deliver_topics(sns: Any) -> None:
 
 
 def keep_topic_key(handler: dict[str, Any]) -> None:
-    """AWS::SNS::Topic: the key reaches GetTopicAttributes."""
+    """Let the key of AWS::SNS::Topic reach GetTopicAttributes."""
     topics = load("services.sns")._topics
     create, update = handler["create"], handler["update"]
 

@@ -1,4 +1,4 @@
-"""Metrics that stand in logs: what a function prints in the embedded format, and what metric filters find, is counted.
+"""Metrics in logs: what a function prints in the embedded format, and what metric filters find, is counted.
 
 The emulator keeps such lines as text. Patterns of filters are the emulator's own.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
@@ -41,7 +41,7 @@ Point = tuple[str, str, float, str, dict[str, str]]
 
 
 def embedded(text: str) -> Iterator[Point]:
-    """The metrics of a line in the embedded format; a line that is none has none."""
+    """Yield the metrics of a line in the embedded format; other lines have none."""
     document = _document(text)
     declared = document.get("_aws", {}).get("CloudWatchMetrics", ()) if isinstance(document.get("_aws"), dict) else ()
     for directive in declared:
@@ -58,7 +58,7 @@ def embedded(text: str) -> Iterator[Point]:
 
 
 def filtered(filters: Sequence[Data], text: str, matcher: Any) -> Iterator[Point]:
-    """What metric filters make of a line."""
+    """Yield what metric filters make of a line."""
     for each in filters:
         pattern = each.get("filterPattern") or ""
         if pattern and not matcher(pattern)(text):
@@ -70,7 +70,7 @@ def filtered(filters: Sequence[Data], text: str, matcher: Any) -> Iterator[Point
 
 
 def _value(text: str, line: str) -> float | None:
-    """A number, or the field of the line that `$.name` means."""
+    """Return a number, or the field of the line that `$.name` means."""
     if not text.startswith("$."):
         return float(text)
     found: Any = _document(line)

@@ -1,4 +1,4 @@
-"""What lands in a dead-letter queue of EventBridge, SNS or Scheduler, with the attributes that say why."""
+"""Messages in a dead-letter queue of EventBridge, SNS or Scheduler, with the attributes that give the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EventBridge Scheduler's schedules: on time in their own zone, with the rights of their role, tried again, and a queue.
+"""EventBridge Scheduler's schedules: on time in their time zone, with their role's permissions, retries, and a queue.
 
 The emulator runs functions and queues by UTC, refuses no expression, ignores role, retries and queue, and calls no API by
 itself. A schedule's next time is counted from the start of the local cloud: what was due while it did not run is left out.
@@ -99,7 +99,7 @@ def _check(scheduler: Any, name: str) -> None:
 
 
 def keep_properties(scheduler: Any, handler: Data) -> None:
-    """AWS::Scheduler::Schedule: zone, key and dates reach GetSchedule; what AWS refuses fails the resource."""
+    """Let zone, key and dates of AWS::Scheduler::Schedule reach GetSchedule; what AWS refuses fails the resource."""
     create, update = handler["create"], handler["update"]
 
     def apply(created: tuple[str, Data], props: Mapping[str, Any]) -> tuple[str, Data]:
@@ -123,7 +123,7 @@ def keep_properties(scheduler: Any, handler: Data) -> None:
 
 
 class Clock:
-    """Knows when each schedule was looked at last, and invokes what has become due since."""
+    """Remembers when each schedule was last checked, and invokes what has become due since."""
 
     def __init__(self, scheduler: Any, cloud: LocalCloud) -> None:
         self._scheduler, self._cloud = scheduler, cloud
@@ -202,7 +202,7 @@ class Invocation:
             raise NotInvoked("AccessDeniedException", str(error)) from error
 
     def _role(self) -> Role:
-        """The schedule's role, taken. Raises NotInvoked."""
+        """Assume the schedule's role. Raise NotInvoked."""
         try:
             return on_loop(taken_by, "scheduler.amazonaws.com", self._target["RoleArn"], self._schedule["Name"])
         except Denied as error:
@@ -220,7 +220,7 @@ class Invocation:
         )
 
     def _input(self, attempt: int) -> str:
-        """The target's input with the schedule's own words filled in.
+        """Return the target's input with the schedule's placeholders filled in.
 
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
         """
@@ -248,7 +248,7 @@ class Invocation:
         }
 
     def _give_up(self, failure: NotInvoked, retries: int) -> None:
-        """https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html"""
+        """Send a failed invocation to the queue: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html"""
         queue = (self._target.get("DeadLetterConfig") or {}).get("Arn")
         if not queue:
             _log.warning("schedule %s has no queue: its invocation of %s is lost", self._schedule["Name"], self._due)

@@ -1,7 +1,7 @@
-"""Glue where it must be real: job runs on Spark, and the calls of the catalog that jobs make.
+"""Glue where it must work: job runs on Spark, and the calls of the catalog that jobs make.
 
 catalog           partition calls; partition_filter reads their expressions
-job_runs          the API of runs and the life of one: limits, states, time-out, stop, the event at its end
+job_runs          the API of runs and the life of one: limits, states, timeout, stop, the event at its end
 job_process       one run as a process: code fetched, buckets mounted, output followed, everything tidied up
 java              which Java, and how Spark 4 starts on it
 spark_settings    which settings, and the archive that makes Java start faster

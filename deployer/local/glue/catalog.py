@@ -50,7 +50,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def _shown(glue: Any, original: Callable[[Data], Any], key: str) -> Callable[[Data], Any]:
-    """A read whose records have no empty texts: AWS leaves out a Description or an Owner that nobody gave."""
+    """Wrap a read so that its records have no empty texts: AWS leaves out a Description or an Owner that was not given."""
 
     def read(data: Data) -> Any:
         answer = original(data)
@@ -67,7 +67,7 @@ def _shown(glue: Any, original: Callable[[Data], Any], key: str) -> Callable[[Da
 
 
 def refusal(glue: Any, action: str, data: Data) -> tuple[str, str] | None:
-    """The error code and message with which AWS refuses this partition call, or None."""
+    """Return the error code and message with which AWS refuses this partition call, or None."""
     limit = BATCH_LIMITS.get(action)
     entries: list[Any] = next(
         (data[name] for name in ("PartitionInputList", "Entries", "PartitionsToDelete") if name in data), []
@@ -89,7 +89,7 @@ def _table(glue: Any, data: Data) -> Any:
 
 
 def update_partition(glue: Any, data: Data) -> Any:
-    """UpdatePartition through the emulator's batch call, which exists."""
+    """Answer UpdatePartition through the emulator's batch call, which exists."""
     entry = {"PartitionValueList": data["PartitionValueList"], "PartitionInput": data["PartitionInput"]}
     response = glue._batch_update_partition({**data, "Entries": [entry]})
     errors = json.loads(response[2])["Errors"]
@@ -100,7 +100,7 @@ def update_partition(glue: Any, data: Data) -> Any:
 
 
 def batch_delete_partition(glue: Any, data: Data) -> Any:
-    """BatchDeletePartition; a value that is not there is reported, the others go."""
+    """Answer BatchDeletePartition: report a missing value and delete the others."""
     key = f"{data['DatabaseName']}/{data['TableName']}"
     present = {tuple(partition["Values"]) for partition in glue._partitions.get(key, [])}
     errors = []
@@ -114,7 +114,7 @@ def batch_delete_partition(glue: Any, data: Data) -> Any:
 
 
 def get_partitions(glue: Any, data: Data) -> Any:
-    """GetPartitions with Expression, Segment, MaxResults and NextToken."""
+    """Answer GetPartitions with Expression, Segment, MaxResults and NextToken."""
     table = _table(glue, data)
     found = list(glue._partitions.get(f"{data['DatabaseName']}/{data['TableName']}", []))
     if expression := data.get("Expression"):

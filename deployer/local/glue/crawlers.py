@@ -1,4 +1,4 @@
-"""Crawlers that really crawl: StartCrawler reads files with the crawler's role, and makes tables and partitions of them.
+"""Crawlers that work: StartCrawler reads files with the crawler's role, and creates tables and partitions from them.
 
 DuckDB reads some files of each folder. What is there already is left as it is and what differs is logged, as Glue does
 where the policies say LOG; no other policy is known here. Table names and types are Glue's as far as its documentation
@@ -61,7 +61,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def start(glue: Any, cloud: LocalCloud, data: Data) -> Any:
-    """StartCrawler: refuses an unknown crawler and one that is at work, otherwise answers at once."""
+    """Answer StartCrawler: refuse an unknown or running crawler, otherwise answer at once."""
     crawler = glue._crawlers.get(data.get("Name"))
     if crawler is None:
         return glue.error_response_json("EntityNotFoundException", f"Crawler {data.get('Name')} not found", 400)
@@ -74,7 +74,7 @@ def start(glue: Any, cloud: LocalCloud, data: Data) -> Any:
 
 
 def _live(glue: Any, cloud: LocalCloud, crawler: Data) -> None:
-    """One crawl, in a thread of its own."""
+    """Run one crawl, in a thread of its own."""
     name, begun = crawler["Name"], time.time()
     on_loop(emit, "aws.glue", "Glue Crawler State Change", {"crawlerName": name, "state": "Started"})
     crawl = Crawl(crawler)
@@ -91,7 +91,7 @@ def _live(glue: Any, cloud: LocalCloud, crawler: Data) -> None:
 
 
 def _client(cloud: LocalCloud, glue: Any, crawler: Data, service: str) -> Any:
-    """A client with the rights of the crawler's role. Raises Denied."""
+    """Return a client with the rights of the crawler's role. Raise Denied."""
     account, role = glue.get_account_id(), str(crawler["Role"])
     arn = role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
     keys = on_loop(lambda: taken_by("glue.amazonaws.com", arn, crawler["Name"][:64]).credentials())
@@ -124,11 +124,11 @@ class Crawl:
     glue: Any = None
 
     def run(self, s3: Any, glue: Any) -> None:
-        """Crawl every target with these clients. Raises CrawlFailed, and what S3 or Glue says to what the role may not."""
+        """Crawl every target with these clients. Raise CrawlFailed, and what S3 or Glue says to what the role may not."""
         self.s3, self.glue = s3, glue
         policy = self.crawler.get("SchemaChangePolicy") or {}
         if set(policy.values()) != {"LOG"}:
-            raise CrawlFailed("the local cloud crawls with LOG for updates and deletions alone")
+            raise CrawlFailed("the local cloud supports only the crawler policy LOG for updates and deletions")
         try:
             self.glue.get_database(Name=self.crawler["DatabaseName"])
         except self.glue.exceptions.EntityNotFoundException as error:
@@ -138,11 +138,11 @@ class Crawl:
                 self._crawl_folder(folder, keys)
 
     def counts(self) -> dict[str, str]:
-        """What was made, as the event has it."""
+        """Return what was made, as the event has it."""
         return {name: str(count) for name, count in self.made.items()}
 
     def _folders(self, target: Mapping[str, Any]) -> dict[Folder, list[str]]:
-        """The files of a target by table and folder."""
+        """Return the files of a target by table and folder."""
         bucket, _, prefix = target["Path"].removeprefix("s3://").partition("/")
         excluded = [re.compile(glob_pattern(each)) for each in target.get("Exclusions") or ()]
         found: dict[Folder, list[str]] = defaultdict(list)
@@ -174,11 +174,11 @@ class Crawl:
         else:
             had = {column["Name"] for column in known["StorageDescriptor"]["Columns"]}
             if more := [column for column, _ in columns if column not in had]:
-                self.said.append(f"INFO : table {name} is left as it is; {folder.path} has {', '.join(more)}, too")
+                self.said.append(f"INFO : table {name} is unchanged; {folder.path} also has {', '.join(more)}")
         self._add_partition(database, name, folder, columns)
 
     def _table(self, database: str, name: str) -> Any:
-        """The table as it is in the catalog, None when there is none."""
+        """Return the table as it is in the catalog, None when there is none."""
         try:
             return self.glue.get_table(DatabaseName=database, Name=name)["Table"]
         except self.glue.exceptions.EntityNotFoundException:
@@ -198,7 +198,7 @@ class Crawl:
         self.made["partitionsCreated"] += not answer.get("Errors")
 
     def _columns(self, folder: Folder, keys: Sequence[str]) -> Columns:
-        """What the newest files of a folder hold: those that a sender has written last say what it sends."""
+        """Return what the newest files of a folder contain: they show what a sender sends now."""
         with tempfile.TemporaryDirectory() as directory:
             files = []
             for number, key in enumerate(sorted(keys)[-FILES_OF_A_FOLDER:]):
@@ -223,13 +223,13 @@ class Folder:
 
 
 def table_level(crawler: Mapping[str, Any]) -> int:
-    """The depth of the tables' folders below the bucket; Grouping.TableLevelConfiguration counts the bucket itself."""
+    """Return the depth of the tables' folders below the bucket; Grouping.TableLevelConfiguration counts the bucket itself."""
     configuration = json.loads(crawler.get("Configuration") or "{}")
     return int((configuration.get("Grouping") or {}).get("TableLevelConfiguration", 2)) - 1
 
 
 def folder_of(bucket: str, key: str, level: int) -> Folder | None:
-    """Where a file belongs, None for one whose format nobody knows or that lies above the tables."""
+    """Return where a file belongs, None if its format is unknown or it is above the tables' folders."""
     *parts, file = key.split("/")
     format_ = FORMATS.get(file.lower().removesuffix(".gz").rpartition(".")[2])
     if format_ is None or len(parts) < level:
@@ -243,19 +243,19 @@ def folder_of(bucket: str, key: str, level: int) -> Folder | None:
 
 
 def table_name(prefix: str, folder: Folder) -> str:
-    """The name of a folder's table: letters, digits and underscores, with the format."""
+    """Return the name of a folder's table: letters, digits and underscores, with the format."""
     name = re.sub(r"[^a-z0-9_]", "_", folder.root.rpartition("/")[2].lower())
     return f"{prefix}{name}_{folder.format}"
 
 
 def glob_pattern(text: str) -> str:
-    """A crawler's exclusion as a regular expression. https://docs.aws.amazon.com/glue/latest/dg/define-crawler-choose-data-sources.html"""
+    """Return a crawler's exclusion as a regular expression. https://docs.aws.amazon.com/glue/latest/dg/define-crawler-choose-data-sources.html"""
     parts = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
     return "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*|\?)", text))
 
 
 def infer(format_: str, files: Iterable[Path]) -> Columns:
-    """Names and types of the columns of some files."""
+    """Return names and types of the columns of some files."""
     import duckdb  # only who crawls needs it
 
     names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
@@ -266,7 +266,7 @@ def infer(format_: str, files: Iterable[Path]) -> Columns:
 
 
 def type_of(type_: str, *, is_text: bool) -> str:
-    """A type of DuckDB in the catalog."""
+    """Return a type of DuckDB in the catalog."""
     if type_.startswith("DECIMAL"):
         return type_.lower()
     found = TYPES.get(type_, "string")
@@ -284,7 +284,7 @@ SERDES: Final = {
 
 
 def storage(location: str, columns: Columns, format_: str) -> Data:
-    """A StorageDescriptor."""
+    """Return a StorageDescriptor."""
     input_format, serde = SERDES[format_]
     return {
         "Columns": [{"Name": name, "Type": type_} for name, type_ in columns],

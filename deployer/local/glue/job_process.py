@@ -78,9 +78,9 @@ class JobProcess:
         return self.paths.runs / self.spec.run_id
 
     def run(self, timeout_seconds: float | None) -> tuple[int, str]:
-        """Run to the end; exit status and the error's last line (empty on success).
+        """Run to the end; return the exit code and the error's last line (empty on success).
 
-        Raises `LaunchError` when it cannot start and `subprocess.TimeoutExpired` when it takes too long.
+        Raise `LaunchError` when it cannot start and `subprocess.TimeoutExpired` when it takes too long.
         """
         try:
             role = taken_by("glue.amazonaws.com", self.spec.role_arn, "GlueJobRunnerSession")
@@ -134,7 +134,7 @@ class JobProcess:
         return self._killed
 
     def _fetch_code(self, rights: ObjectRights) -> tuple[Path, list[Path]]:
-        """The script and the ``--extra-py-files`` from S3, in the run's directory."""
+        """Download the script and the ``--extra-py-files`` from S3 into the run's directory."""
         script = self._download(self.spec.script_location, rights)
         wanted = self.spec.arguments.get("--extra-py-files", "")
         return script, [self._download(uri.strip(), rights) for uri in wanted.split(",") if uri.strip()]
@@ -197,7 +197,7 @@ class JobProcess:
         return process
 
     def _tidy_later(self, archive: Archive | None) -> None:
-        """When the JVM has ended too (it may still write its archive): publish it, remove the directory."""
+        """Publish the archive once the JVM, which may still be writing it, has ended, and remove the directory."""
 
         def tidy() -> None:
             for reader in self._readers:
@@ -210,7 +210,7 @@ class JobProcess:
 
 
 def script_arguments(job: Mapping[str, Any], run_id: str, given: Mapping[str, str]) -> dict[str, str]:
-    """The script's arguments: the run's win over the defaults, the non-overridable ones over both."""
+    """Return the script's arguments: the run's override the defaults, the non-overridable ones override both."""
     return {
         **(job.get("DefaultArguments") or {}),
         **given,

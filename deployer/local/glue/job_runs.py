@@ -1,6 +1,6 @@
-"""Glue job runs that are real: StartJobRun runs the deployed script on Spark.
+"""Glue job runs: StartJobRun runs the deployed script on Spark.
 
-This module is the API and the life of a run (states, limits, stop, time-out, events); job_process.py runs it.
+This module is the API and the life of a run (states, limits, stop, timeout, events); job_process.py runs it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def log_group_prefix(job: Mapping[str, Any], arguments: Mapping[str, str], configurations: Mapping[str, Any]) -> str:
-    """What comes before ``/error`` and ``/output`` in the names of a run's log groups.
+    """Return what comes before ``/error`` and ``/output`` in the names of a run's log groups.
 
     Where the security configuration encrypts logs, Glue adds its name and the role's.
     https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
@@ -62,7 +62,7 @@ def log_group_prefix(job: Mapping[str, Any], arguments: Mapping[str, str], confi
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:
-    """Before any request is answered, what running jobs have written is in S3."""
+    """Wrap the app so that whatever running jobs have written is in S3 before any request is answered."""
 
     async def importing(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -83,7 +83,7 @@ class JobRuns:
         self._starting = threading.Lock()
 
     def start(self, data: Data) -> Any:
-        """StartJobRun: refuses an unknown job and one run too many, otherwise answers at once."""
+        """Answer StartJobRun: refuse an unknown job and one run too many, otherwise answer at once."""
         job = self._glue._jobs.get(data.get("JobName"))
         if job is None:
             return self._error("EntityNotFoundException", "Failed to start job run due to missing metadata.")
@@ -102,14 +102,14 @@ class JobRuns:
         return self._glue.json_response({"JobRunId": run["Id"]})
 
     def describe(self, data: Data) -> Any:
-        """GetJobRun."""
+        """Answer GetJobRun."""
         for run in self._glue._job_runs.get(data.get("JobName"), []):
             if run["Id"] == data.get("RunId"):
                 return self._glue.json_response({"JobRun": shown(run)})
         return self._error("EntityNotFoundException", f"Job run {data.get('RunId')} not found")
 
     def list_runs(self, data: Data) -> Any:
-        """GetJobRuns, newest first, in pages."""
+        """Answer GetJobRuns, newest first, in pages."""
         if data.get("JobName") not in self._glue._jobs:
             return self._error("EntityNotFoundException", f"Job {data.get('JobName')} not found")
         runs = [shown(run) for run in self._glue._job_runs.get(data["JobName"], [])]
@@ -120,7 +120,7 @@ class JobRuns:
         return self._glue.json_response(page)
 
     def stop(self, data: Data) -> Any:
-        """BatchStopJobRun: ends the processes; a run that is not active is reported."""
+        """Answer BatchStopJobRun: end the processes, and report a run that is not active."""
         done, errors = [], []
         known = {run["Id"]: run for run in self._glue._job_runs.get(data.get("JobName"), [])}
         for run_id in data.get("JobRunIds", []):
@@ -161,7 +161,7 @@ class JobRuns:
         return JobProcess(spec, self._cloud.paths, MOUNTS, self._archives)
 
     def _live(self, job_name: str, run: Data, process: JobProcess) -> None:
-        """The life of one run, in a thread of its own."""
+        """Carry out one run from start to end, in a thread of its own."""
         begun = time.monotonic()
         run.update(JobRunState="RUNNING", LastModifiedOn=int(time.time()))
         state, message = self._outcome(run, process)
@@ -206,12 +206,12 @@ class JobRuns:
 
 
 def _role_arn(role: str, account: str) -> str:
-    """A job names its role by ARN or by name."""
+    """Return the role's ARN, since a job names its role by ARN or by name."""
     return role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
 
 
 def new_run(job: Data, data: Data) -> Data:
-    """The record of a run that is about to start; the run's own settings win over the job's."""
+    """Return the record of a run that is about to start; the run's own settings override the job's."""
     now = int(time.time())
     run: Data = {
         "Id": f"jr_{hashlib.sha256(os.urandom(32)).hexdigest()}",
@@ -237,6 +237,6 @@ def new_run(job: Data, data: Data) -> Data:
 
 
 def shown(run: Data) -> Data:
-    """A run as the API shows it: absent means absent."""
+    """Return a run in the form of the API, without absent members."""
     running = {"ExecutionTime": int(time.time()) - run["StartedOn"]} if run["JobRunState"] in ACTIVE else {}
     return {name: value for name, value in {**run, **running}.items() if value not in (None, "")}

@@ -1,9 +1,9 @@
-"""Buckets as directories while a job runs, kept equal to S3 in both directions.
+"""Buckets as directories while a job runs, kept in step with S3 in both directions.
 
 Spark reads and writes ``s3://`` URIs through a mount: a directory per bucket in which every object is a hard link to
 the emulator's data file. What the API writes during the run is linked in at once (`changed_object`), what Spark has
 finished writing becomes an object before any request is answered (`import_finished`). Unfinished files
-(``_temporary``, hidden names, checksums) are not looked at. A mount shows what the job's role may read, and what the
+(``_temporary``, hidden names, checksums) are ignored. A mount shows what the job's role may read, and what the
 role may not write ends the run.
 """
 
@@ -22,14 +22,14 @@ from deployer.local.emulator.private_parts import load, require
 from deployer.local.rights.judging import Denied
 from deployer.local.rights.objects import ObjectRights
 
-#: Directories change their time stamp at the kernel's tick: one this young is looked at again.
+#: Directories change their time stamp at the kernel's tick: one this recent is checked again.
 TICK_NANOSECONDS = 50_000_000
 
 Signature = tuple[int, int, int]
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether Spark or Hadoop still own this file or directory."""
+    """Return whether Spark or Hadoop are still working on this file or directory."""
     return name.startswith(".") or name.endswith(".crc") or name == "_temporary"
 
 
@@ -49,7 +49,7 @@ class Mount:
         self._lock = threading.RLock()
 
     def buckets(self) -> dict[str, Path]:
-        """Bucket name -> its directory."""
+        """Return bucket name -> its directory."""
         return {path.name: path for path in self.root.iterdir()}
 
     def populate(self) -> None:
@@ -159,7 +159,7 @@ class Mount:
                 self._s3._delete_object(bucket, key, {}, {})
 
     def _require_write(self, bucket: str, key: str) -> None:
-        """Raise `Denied` where S3A would be refused: it looks at the bucket and its open uploads before it writes."""
+        """Raise `Denied` where S3A would be refused: it checks the bucket and its open uploads before it writes."""
         if bucket not in self._written:
             for action in ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"):
                 self._rights.require(action, bucket)
@@ -180,7 +180,7 @@ class Mounts:
     def open(
         self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None], headers: Mapping[str, str]
     ) -> Mount:
-        """A populated mount that follows S3 until `close`; what `rights` do not allow the job is told to `refuse`.
+        """Return a populated mount that follows S3 until `close`; writes that `rights` do not allow are passed to `refuse`.
 
         `headers` name the encryption of what the job writes.
         """
@@ -195,7 +195,7 @@ class Mounts:
         self._active.remove(mount)
 
     def import_finished(self) -> None:
-        """Before a request is answered: everything that jobs have finished writing is in S3."""
+        """Put everything that jobs have finished writing into S3, before a request is answered."""
         for mount in list(self._active):
             mount.import_finished()
 

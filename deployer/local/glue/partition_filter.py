@@ -42,7 +42,7 @@ class FilterError(ValueError):
 
 
 def matching(expression: str, names: Sequence[str], partitions: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Those of `partitions` (with ``Values`` in the order of `names`) for which `expression` is true."""
+    """Return those of `partitions` (with ``Values`` in the order of `names`) for which `expression` is true."""
     import duckdb
     import sqlglot
 

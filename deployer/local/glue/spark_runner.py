@@ -1,4 +1,4 @@
-"""What runs inside a job's process: the script, as Glue's driver runs it.
+"""Runs inside a job's process: executes the script as Glue's driver does.
 
 A plain file without imports from this repository (the job must see its own code only). It dies with the local
 cloud, runs the script as ``__main__`` and leaves the error's last line where the local cloud finds it.
@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Run ``argv[1]`` with the rest as its arguments; the exit status of the process."""
+    """Run ``argv[1]`` with the rest as its arguments; the exit code of the process."""
     parent = int(os.environ.pop("DATAOPS_LOCAL_PARENT"))
     error_file = Path(os.environ.pop("DATAOPS_LOCAL_ERROR_FILE"))
     die_with(parent)
@@ -57,7 +57,7 @@ def die_with(parent: int) -> None:
 
 
 def below_runner(error: BaseException) -> TracebackType | None:
-    """The traceback without the frames of this file and of runpy."""
+    """Return the traceback without the frames of this file and of runpy."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename in (__file__, "<frozen runpy>"):
         frames = frames.tb_next
@@ -65,7 +65,7 @@ def below_runner(error: BaseException) -> TracebackType | None:
 
 
 def last_line(error: BaseException) -> str:
-    """How Glue names a failure: the exception's type and message, without a Java stack."""
+    """Return a failure in Glue's form: the exception's type and message, without a Java stack."""
     text = f"{type(error).__name__}: {error}"
     return "\n".join(text.splitlines()[:2])[:2000]
 

@@ -87,7 +87,7 @@ class Archives:
             unfinished.unlink(missing_ok=True)
 
     def take(self) -> Archive | None:
-        """What the next run uses: the archive, the task to record it (one run at a time), or nothing."""
+        """Return what the next run uses: the archive, the task to record it (one run at a time), or nothing."""
         base, classes = self._directory / "base.jsa", self._directory / "spark.jsa"
         if not base.exists() or ":" in str(base):  # two archives are one path to Java, with a colon between them
             return None
@@ -98,7 +98,7 @@ class Archives:
         return None
 
     def give_back(self, archive: Archive) -> None:
-        """After the JVM that recorded has ended: publish what it wrote, if it wrote anything."""
+        """Publish what the recording JVM wrote, if anything, after it has ended."""
         if archive.record:
             if archive.unfinished.exists() and archive.unfinished.stat().st_size > 0:
                 os.replace(archive.unfinished, archive.classes)
@@ -106,12 +106,12 @@ class Archives:
 
 
 def names_region(arguments: Mapping[str, str]) -> bool:
-    """Whether the arguments of a run tell Spark's S3 client where the buckets are."""
+    """Return whether a run's arguments tell Spark's S3 client where the buckets are."""
     return any(setting in arguments.get("--conf", "") for setting in REGION_SETTINGS)
 
 
 def s3a_encryption(arguments: Mapping[str, str]) -> dict[str, str]:
-    """The headers with which Spark's S3 client names the encryption of what it writes; empty leaves it to the bucket."""
+    """Return the headers with which Spark's S3 client sets the encryption of its files; empty leaves it to the bucket."""
     settings = dict(pair.split("=", 1) for pair in arguments.get("--conf", "").split() if "=" in pair)
     kinds = {"SSE-KMS": "aws:kms", "AES256": "AES256"}
     named = kinds.get(settings.get("spark.hadoop.fs.s3a.encryption.algorithm", ""))
@@ -121,7 +121,7 @@ def s3a_encryption(arguments: Mapping[str, str]) -> dict[str, str]:
 
 
 def driver_memory_bytes(physical_bytes: int) -> int:
-    """A quarter of the machine, between 1 and 4 GiB."""
+    """Return a quarter of the machine, between 1 and 4 GiB."""
     return max(GIBIBYTE, min(4 * GIBIBYTE, physical_bytes // 4))
 
 
@@ -134,7 +134,7 @@ def submit_arguments(
     cores: int = 2,
     compiler: Sequence[str] = COMPILER,
 ) -> str:
-    """PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories; without a region s3:// fails."""
+    """Return PYSPARK_SUBMIT_ARGS for a run whose buckets are mounted at these directories; without a region s3:// fails."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     mounts = {**buckets, WAREHOUSE: scratch}
     settings = {

@@ -52,7 +52,7 @@ Found = TypeVar("Found")
 
 
 def start(project_dir: Path, *, say: Say) -> Endpoint:
-    """The endpoint of this checkout's local cloud; starts or restarts it when it does not answer.
+    """Return the endpoint of this checkout's local cloud; start or restart it if it does not answer.
 
     Raises a `LocalCloudError` child that names the next step.
     """
@@ -86,7 +86,7 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
 
 
 def find(project_dir: Path) -> Endpoint | None:
-    """The local cloud of this checkout if it answers, else None. Starts nothing."""
+    """Return the local cloud of this checkout if it answers, else None; start nothing."""
     paths = LocalPaths.of(project_dir)
     known = endpoints.read(paths.endpoint)
     return known if known is not None and endpoints.answers(known, paths.root) else None
@@ -139,16 +139,16 @@ def check_path(what: str, path: Path) -> None:
     """Raise `UnusablePath` when jobs cannot run in, or from, this directory."""
     if found := UNUSABLE.search(str(path)):
         raise UnusablePath(
-            f"{what} lies in {str(path)!r}, and Spark takes no {found[0]!r} in a path",
+            f"{what} is in {str(path)!r}, and Spark allows no {found[0]!r} in a path",
             hint=f"move {what} to a directory without {found[0]!r} in its path",
         )
 
 
 def check_port(wanted: str) -> None:
     """Raise `PortTaken` unless this port can be listened at."""
-    hint = "unset DATAOPS_LOCAL_PORT, a free port is then found and remembered"
+    hint = "unset DATAOPS_LOCAL_PORT; a free port is then chosen and kept"
     if re.fullmatch("[0-9]{1,5}", wanted) is None or not 1 <= int(wanted) <= 65535:
-        raise PortTaken(f"DATAOPS_LOCAL_PORT is {wanted!r}, which is no port", hint=hint)
+        raise PortTaken(f"DATAOPS_LOCAL_PORT is {wanted!r}, which is not a port", hint=hint)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -157,7 +157,7 @@ def check_port(wanted: str) -> None:
             why = (
                 "is taken by another program"
                 if error.errno == errno.EADDRINUSE
-                else f"is not to be had: {error.strerror}"
+                else f"is not available: {error.strerror}"
             )
             raise PortTaken(f"port {wanted} {why}", hint=hint) from error
 
@@ -177,7 +177,7 @@ def prepare_directory(paths: LocalPaths) -> None:
     if free < MINIMUM_FREE_BYTES:
         raise NoDiskSpace(
             f"only {free >> 20} MiB are free on the disk of {paths.root}, the local cloud needs {MINIMUM_FREE_BYTES >> 20}",
-            hint="free some space, or `dataops local reset` to drop the local data",
+            hint="free some space, or `dataops local reset` to delete the local data",
         )
 
 
@@ -215,12 +215,12 @@ def _launch(paths: LocalPaths) -> Endpoint:
     raise LocalCloudError(
         f"the local cloud did not start: {_last_words(paths.log, begins_at)}",
         where=str(paths.log),
-        hint="read the log; `dataops local reset` starts from nothing",
+        hint="read the log; `dataops local reset` starts with an empty state",
     )
 
 
 def _serving_pid(paths: LocalPaths) -> int | None:
-    """The process that holds the state, or None. The lock, not the pid file, decides."""
+    """Return the process that holds the state, or None. The lock, not the pid file, decides."""
     if not paths.serve_lock.exists():
         return None
     with paths.serve_lock.open("r", encoding="ascii") as lock:
@@ -233,11 +233,11 @@ def _serving_pid(paths: LocalPaths) -> int | None:
 
 
 def _last_words(log: Path, begins_at: int) -> str:
-    """The last line that the launcher wrote, which names the cause."""
+    """Return the last line that the launcher wrote, which names the cause."""
     with log.open("rb") as stream:
         stream.seek(begins_at)
         lines = [line.strip() for line in stream.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"
 
 
 def _wait_until(reached: Callable[[], bool], seconds: float) -> bool:
@@ -245,7 +245,7 @@ def _wait_until(reached: Callable[[], bool], seconds: float) -> bool:
 
 
 def _eventually(get: Callable[[], Found], seconds: float) -> Found:
-    """What `get` returns once that is true, or at the end of the time."""
+    """Return the value of `get` once it is true, or when the time is up."""
     deadline = time.monotonic() + seconds
     while not (found := get()) and time.monotonic() < deadline:
         time.sleep(0.05)

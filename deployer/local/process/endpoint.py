@@ -1,4 +1,4 @@
-"""What a client must know to talk to a local cloud, and how it is written down and found again.
+"""What a client needs to know to reach a local cloud, and how it is stored and found again.
 
 The launcher writes the file when it serves; whether it still serves is asked, never assumed.
 """
@@ -38,7 +38,7 @@ class Endpoint:
 
 
 def code_fingerprint() -> str:
-    """What all of deployer/local is made of: a launcher that runs other code than this is to be restarted."""
+    """Return a fingerprint of deployer/local: a launcher that runs other code must be restarted."""
     digest = hashlib.sha256()
     for file in sorted(PACKAGE.rglob("*.py")):
         digest.update(f"{file.relative_to(PACKAGE)}\0".encode())
@@ -47,7 +47,7 @@ def code_fingerprint() -> str:
 
 
 def describe(pid: int, ports: Mapping[str, int], version: str, instance: str, code: str) -> Endpoint:
-    """The endpoint of a launcher that listens on ``ports["gateway"]``."""
+    """Return the endpoint of a launcher that listens on ``ports["gateway"]``."""
     return Endpoint(
         url=f"http://127.0.0.1:{ports['gateway']}",
         region=DEFAULT_REGION,
@@ -70,7 +70,7 @@ def write(path: Path, endpoint: Endpoint) -> None:
 
 
 def read(path: Path) -> Endpoint | None:
-    """What the last launcher wrote, or None when there is nothing that one could have written."""
+    """Return what the last launcher wrote, or None if there is nothing that a launcher could have written."""
     try:
         found = Endpoint(**json.loads(path.read_text(encoding="utf-8")))
         written = describe(found.pid, found.ports, found.version, found.instance, found.code)
@@ -81,12 +81,12 @@ def read(path: Path) -> Endpoint | None:
 
 
 def health(endpoint: Endpoint, root: Path) -> dict[str, str | int]:
-    """What a launcher says of itself: who it is, and whose state it serves."""
+    """Return how a launcher identifies itself: who it is, and whose state it serves."""
     return {"instance": endpoint.instance, "pid": endpoint.pid, "root": str(root)}
 
 
 def answers(endpoint: Endpoint, root: Path, *, timeout_seconds: float = 2.0) -> bool:
-    """Whether this very launcher answers there and serves `root`: not another program that got its port, and not the
+    """Return whether this very launcher answers there and serves `root`: not another program that got its port, and not the
     local cloud of the checkout of which this one is a copy.
     """
     request = urllib.request.Request(endpoint.url + HEALTH_PATH)

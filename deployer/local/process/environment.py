@@ -19,7 +19,7 @@ INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "XDG_CACHE_HOM
 
 
 def base_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, str]:
-    """A clean environment for any process of the local cloud, with its temporary files inside the checkout."""
+    """Return a clean environment for any process of the local cloud, with its temporary files inside the checkout."""
     inherited = {name: outer[name] for name in INHERITED if name in outer}
     return {
         **inherited,
@@ -35,7 +35,7 @@ def base_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, s
 
 
 def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, str]:
-    """What MiniStack reads at import; the launcher adds its ports.
+    """Return what MiniStack reads at import; the launcher adds its ports.
 
     Where it writes is named from the launcher's working directory, which goes along when the checkout is moved.
     """
@@ -45,7 +45,7 @@ def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[st
         "SFTP_HOST": "127.0.0.1",
         "MINISTACK_HOST": "localhost",
         "IOT_MTLS_ENABLED": "0",
-        "AUTH": "true",  # rights are judged: deployer/local/rights
+        "AUTH": "true",  # policies are evaluated: deployer/local/rights
         "MINISTACK_REGION": DEFAULT_REGION,
         "MINISTACK_ACCOUNT_ID": DEFAULT_ACCOUNT,
         "S3_PERSIST": "1",
@@ -59,7 +59,7 @@ def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[st
 
 
 def client_environment(outer: Mapping[str, str], paths: LocalPaths, *, url: str, region: str) -> dict[str, str]:
-    """For a child that calls the local cloud (a Glue job); the credentials of its role come beside."""
+    """Return the variables for a child that calls the local cloud (a Glue job); its role's credentials are added separately."""
     return {
         **base_environment(outer, paths),
         "AWS_ENDPOINT_URL": url,

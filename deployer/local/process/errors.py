@@ -25,7 +25,7 @@ class UnusablePath(LocalCloudError):
 
 
 class PortTaken(LocalCloudError):
-    """The port that was asked for belongs to another process."""
+    """The requested port belongs to another process."""
 
 
 class NoDiskSpace(LocalCloudError):

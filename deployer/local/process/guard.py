@@ -1,4 +1,4 @@
-"""Keeps other people's web pages out of the local cloud.
+"""Keeps other web pages out of the local cloud.
 
 Loopback is no protection from a browser on the same machine: any page may send requests to
 127.0.0.1, and a foreign name may resolve to it. AWS SDKs never send what browsers must send, so
@@ -17,7 +17,7 @@ from deployer.local.process.endpoint import HEALTH_PATH
 
 
 def refusal(headers: dict[str, list[str]], port: int) -> str | None:
-    """Why these request headers are refused, or None. Names are lower case."""
+    """Return why these request headers are refused, or None. Names are lower case."""
     if headers.get("origin"):
         return "requests with an Origin header are refused"
     if any(site != "none" for site in headers.get("sec-fetch-site", [])):
@@ -29,7 +29,7 @@ def refusal(headers: dict[str, list[str]], port: int) -> str | None:
 
 
 def is_own_host(host: str, port: int) -> bool:
-    """``127.0.0.1``, ``localhost`` or a name below ``.localhost`` (RFC 6761), with our port; 80 is left out by clients."""
+    """Accept ``127.0.0.1``, ``localhost`` and names below ``.localhost`` (RFC 6761) with our port; clients omit port 80."""
     name, separator, given_port = host.rpartition(":") if ":" in host else (host, ":", "80")
     if not separator or given_port != str(port):
         return False

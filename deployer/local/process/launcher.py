@@ -86,7 +86,7 @@ def main(root: Path) -> None:
 
 
 def around_life(app: App, *, started: Callable[[], None], ending: Sequence[Callable[[], None]]) -> App:
-    """`app`, with something to do when it has started, and before it ends (in another thread: it may need the loop)."""
+    """Wrap `app` with something to do after it has started and before it ends (in another thread: it may need the loop)."""
 
     async def living(scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_later() -> MutableMapping[str, Any]:
@@ -161,7 +161,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def complete(cloud: LocalCloud) -> App:
-    """Import the emulator and install every completion; raises `EmulatorChanged` when one does not fit."""
+    """Import the emulator and install every completion; raise `EmulatorChanged` when one does not fit."""
     from ministack.app import app
 
     wrapped: App = app

@@ -22,7 +22,7 @@ def end_processes_of(directory: Path) -> None:
 
 
 def processes_of(directory: Path) -> Iterator[int]:
-    """The ids of the other processes whose TMPDIR is `directory` or below it."""
+    """Yield the ids of the other processes whose TMPDIR is `directory` or below it."""
     wanted = os.fsencode(directory)
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile, or is another user's

@@ -1,4 +1,4 @@
-"""The further rights that a call needs: the key behind S3, Kinesis, queues and secrets, PassRole, and listing.
+"""The additional permissions that a call needs: the key behind S3, Kinesis, queues and secrets, PassRole, and listing.
 
 On AWS the called service asks for these in the caller's name; the emulator asks for none of them.
 """
@@ -20,7 +20,7 @@ _PASSING = ("Create", "Put", "Update")
 
 
 def entailed(request: Request, action: str, resource: str) -> Iterator[Check]:
-    """What the caller must also be allowed, beside `action` on `resource` itself."""
+    """Yield what else the caller needs to be allowed, besides `action` on `resource`."""
     service, _, name = action.partition(":")
     match service:
         case "s3":
@@ -40,7 +40,7 @@ def entailed(request: Request, action: str, resource: str) -> Iterator[Check]:
 
 
 def passed_roles(value: Any, account: str, service: str) -> Iterator[Check]:
-    """iam:PassRole for every role that stands in a request, or in a resource's properties, by ARN or by name."""
+    """Yield iam:PassRole for every role named in a request or a resource's properties, by ARN or by name."""
     if isinstance(value, list):
         for each in value:
             yield from passed_roles(each, account, service)
@@ -63,7 +63,7 @@ def _of_s3(request: Request, name: str, resource: str) -> Iterator[Check]:
 
 
 def of_written_object(bucket: str, key: str, headers: Mapping[str, str], *, in_parts: bool = False) -> Iterator[Check]:
-    """The use of the key that S3 encrypts a new object with: the request's, else the bucket's.
+    """Yield the use of the key that S3 encrypts a new object with: the request's, else the bucket's.
 
     Parts are read back when they are joined. https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
     """
@@ -74,7 +74,7 @@ def of_written_object(bucket: str, key: str, headers: Mapping[str, str], *, in_p
 
 
 def of_read_object(bucket: str, key: str, *, with_body: bool = True) -> Iterator[Check]:
-    """The use of the object's key; who asks for an object that is not there must be allowed to list, to be told so."""
+    """Yield the use of the object's key; a caller that asks for a missing object needs the permission to list to learn so."""
     record = ((load("services.s3")._buckets.get(bucket) or {}).get("objects") or {}).get(key)
     if record is None:
         yield Check("s3:ListBucket", f"arn:aws:s3:::{bucket}")
@@ -83,7 +83,7 @@ def of_read_object(bucket: str, key: str, *, with_body: bool = True) -> Iterator
 
 
 def _of_object(action: str, bucket: str, key: str, encryption: Mapping[str, str]) -> Iterator[Check]:
-    """With a bucket key the encryption context is the bucket's ARN, else the object's.
+    """Yield the checks on the key: with a bucket key the encryption context is the bucket's ARN, else the object's.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
     """
@@ -97,7 +97,7 @@ def _of_object(action: str, bucket: str, key: str, encryption: Mapping[str, str]
 
 
 def of_stream(arn: str, action: str) -> Iterator[Check]:
-    """The use of a stream's key by whoever writes to it (GenerateDataKey) or reads from it (Decrypt).
+    """Yield the use of a stream's key by whoever writes to it (GenerateDataKey) or reads from it (Decrypt).
 
     https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
     """
@@ -128,7 +128,7 @@ def _of_topic(arn: str) -> Iterator[Check]:
 
 
 def _of_key(action: str, key: str | None, service: str, encryption_context: Mapping[str, str]) -> Iterator[Check]:
-    """The use of a customer's key through a service; keys that AWS manages are for everyone in the account."""
+    """Yield the use of a customer managed key through a service; keys that AWS manages are open to the whole account."""
     if not key or key.startswith("alias/aws/"):
         return
     responses = load("core.responses")

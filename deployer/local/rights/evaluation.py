@@ -47,7 +47,7 @@ def complete() -> None:
         return {**known, **s3_write_keys(iam_action, query_params or {}, headers or {})}
 
     replace(actions, "s3_service_context", s3_service_context)
-    # What the emulator does outside of any request, and every request unless it says otherwise, is over TLS.
+    # What the emulator does outside of any request, and every request unless it says otherwise, counts as TLS.
     evaluator._request_origin = ContextVar("origin", default=("127.0.0.1", True))  # type: ignore[attr-defined]
     pin = require(app, "pin_request_origin", ("source_ip", "secure_transport"))
     replace(app, "pin_request_origin", lambda source_ip, secure_transport: pin(source_ip, not is_plain.get()))
@@ -58,7 +58,7 @@ is_plain: ContextVar[bool] = ContextVar("is_plain", default=False)
 
 
 def filled(statements: list[Any], context: Any, resolve: Any) -> list[Any]:
-    """The statements with their policy variables replaced by the request's values.
+    """Return the statements with their policy variables replaced by the request's values.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
     """
@@ -93,7 +93,7 @@ def filled(statements: list[Any], context: Any, resolve: Any) -> list[Any]:
 
 
 def s3_write_keys(action: str, query: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    """The condition keys of an S3 request that the emulator does not know, and those that it knows wrongly (None).
+    """Return the condition keys of an S3 request that the emulator lacks, and those that it gets wrong (None).
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
     """
@@ -103,7 +103,7 @@ def s3_write_keys(action: str, query: Mapping[str, Any], headers: Mapping[str, s
     for name in ("if-none-match", "if-match"):
         if name in headers:
             keys[f"s3:{name}"] = headers[name]
-    # An upload in parts becomes an object when it is completed; encryption is named when it begins, and not again.
+    # A multipart upload becomes an object when it is completed; encryption is only named when it begins.
     is_part = "partNumber" in query or "uploads" in query
     keys["s3:ObjectCreationOperation"] = "false" if is_part else "true"
     encryption, key_id = "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"

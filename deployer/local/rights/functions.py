@@ -1,4 +1,4 @@
-"""What Lambda does with a function's role beside running it: it writes the function's log, and keeps what failed.
+"""What Lambda does with a function's role besides running it: writes the function's log, and keeps failed events.
 
 The function itself has its role's credentials from the emulator; without these rights its log, and what could not be
 processed, are lost as on AWS.
@@ -48,7 +48,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def _may(functions: Any, config: Any, needed: list[tuple[str, str]]) -> bool:
-    """Whether the function's role may do all this; what it may not is said in the launcher's log."""
+    """Return whether the function's role may do all this; log what it may not."""
     try:
         role = taken_by("lambda.amazonaws.com", str(config.get("Role", "")), str(config.get("FunctionName", "")))
         for action, resource in needed:

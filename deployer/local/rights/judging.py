@@ -1,7 +1,7 @@
 """One question to the emulator's evaluator: may this principal do this, on this resource, under these conditions?
 
 Identity policies, the resource's own policy, boundary and session policies are combined as AWS combines them. Who the
-principal is, and what is asked for, is said by requests.py and roles.py.
+principal is, and what the request is, is determined by requests.py and roles.py.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Refusal:
 
 
 def caller() -> Any:
-    """The principal (the emulator's `PrincipalInfo`) in whose name the present work is done, or None."""
+    """Return the principal (the emulator's `PrincipalInfo`) on whose behalf the current work is done, or None."""
     return _caller.get()
 
 
@@ -61,7 +61,7 @@ def set_caller(principal: Any) -> None:
 
 
 def refusal(principal: Any, check: Check) -> Refusal | None:
-    """Why `principal` may not do this, or None when it may. The local cloud itself (None) may do everything."""
+    """Return why `principal` may not do this, or None if it may. The local cloud itself (None) may do everything."""
     if principal is None:
         return None
     evaluator = load("core.iam_evaluator")

@@ -1,4 +1,4 @@
-"""What a service at work with a role may do with objects of S3, keys included: for what does not pass through its API.
+"""What a service may do with S3 objects through its role, keys included, when it does not go through S3's API.
 
 Spark's mounts, Firehose's files, Athena's tables and results are read and written in the emulator's own process.
 """

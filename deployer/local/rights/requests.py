@@ -1,6 +1,6 @@
-"""Every call of an API is judged before it is carried out, and refused in the protocol of its service.
+"""Evaluates every API call before it is carried out, and refuses it in the protocol of its service.
 
-The emulator judges calls when its switch AUTH is on (process/environment.py sets it); here it learns on which
+The emulator evaluates policies when its option AUTH is on (process/environment.py sets it); here it learns on which
 resources (resources.py), what else a call needs (entails.py), and to say in its refusal what was missing.
 """
 
@@ -26,7 +26,7 @@ _refused: ContextVar[Refusal | None] = ContextVar("refused", default=None)
 def install(cloud: LocalCloud) -> None:
     """Complete the evaluator, and what is asked of it."""
     if not load("app").AUTH:
-        raise EmulatorChanged("the emulator judges no rights; process/environment.py must set AUTH")
+        raise EmulatorChanged("the emulator does not evaluate policies; process/environment.py must set AUTH")
     evaluation.complete()
     _learn_resources(load("core.iam_actions"))
     _learn_to_judge(load("core.iam_evaluator"))
@@ -125,7 +125,7 @@ def _learn_to_judge(evaluator: Any) -> None:
 
 
 def _principal(evaluator: Any, service: str, access_key_id: str) -> Any:
-    """Whose key this is. The emulator takes S3's requests without any key for the root's; here they are nobody's."""
+    """Return the owner of a key. For the emulator, S3 requests without a key are root's; here they are no one's."""
     if service == "s3" and evaluator._anonymous.get():
         return evaluator.PrincipalInfo(arn="anonymous", type="Anonymous", account="", policies=[])
     return evaluator.resolve_principal(access_key_id or "", load("core.responses").get_account_id())
@@ -152,7 +152,7 @@ def _learn_to_refuse(actions: Any) -> None:
 
 
 def _further_keys(request: Request, action: str) -> dict[str, Any]:
-    """Condition keys of services that the emulator does not fill in."""
+    """Return the condition keys of services that the emulator does not fill in."""
     if action == "cloudwatch:PutMetricData":
         return {"cloudwatch:namespace": _parameters(request).get("Namespace")}
     if action.startswith("cloudformation:"):
@@ -167,7 +167,7 @@ def _further_keys(request: Request, action: str) -> dict[str, Any]:
 
 
 def _parameters(request: Request) -> Mapping[str, Any]:
-    """What a call to CloudWatch says, in whichever of its three protocols."""
+    """Return the input of a call to CloudWatch, in whichever of its three protocols."""
     if "cbor" in request.headers.get("content-type", ""):
         from botocore.parsers import RpcV2CBORParser
 

@@ -1,4 +1,4 @@
-"""The resources on which a call is judged, where the emulator names another one than AWS.
+"""The resources on which a call is evaluated, where the emulator and AWS differ.
 
 Glue's catalog, Athena's workgroups, log streams. A call is allowed when each of its resources is; of alternatives,
 which AWS's own examples use side by side, one is enough.
@@ -42,7 +42,7 @@ class Request:
         return found if isinstance(found, dict) else {}
 
     def parameter(self, name: str) -> str | None:
-        """A parameter of a call in the query protocol."""
+        """Return a parameter of a call in the query protocol."""
         value = self.query.get(name)
         return value[0] if isinstance(value, list) else value
 
@@ -51,13 +51,13 @@ class Request:
 
 
 def resources_of(request: Request, action: str) -> Resources:
-    """The resources of a call, empty where the emulator's own answer is right."""
+    """Return the resources of a call; empty if the emulator's own answer is right."""
     find = _BY_SERVICE.get(request.service)
     return find(request, action.partition(":")[2]) if find is not None else []
 
 
 def _glue(request: Request, action: str) -> Resources:
-    """A call on the catalog is judged on the catalog, the database and the table alike.
+    """Return the catalog, the database and the table, on all of which a call on the catalog is evaluated.
 
     https://docs.aws.amazon.com/glue/latest/dg/glue-specifying-resource-arns.html
     """
@@ -94,7 +94,7 @@ def _table(data: Mapping[str, Any], action: str) -> str | None:
 
 
 def _athena(request: Request, action: str) -> Resources:
-    """A query or a named query belongs to a workgroup, also where the call names its id only."""
+    """Return the workgroup of a query or a named query, even if the call gives only its id."""
     athena, data = load("services.athena"), request.data
     if action in ("ListWorkGroups", "ListDataCatalogs", "ListEngineVersions"):
         return [("*",)]
@@ -113,7 +113,7 @@ def _athena(request: Request, action: str) -> Resources:
 
 
 def _logs(request: Request, action: str) -> Resources:
-    """Streams are judged by their own ARN; groups with and without the stream's part, as both are documented."""
+    """Return the ARN of a stream, and that of a group with and without the stream's part, as both are documented."""
     data = request.data
     if "resourceArn" in data:
         return _each(str(data["resourceArn"]).removesuffix(":*"))
@@ -128,13 +128,13 @@ def _logs(request: Request, action: str) -> Resources:
 
 
 def _kinesis(request: Request, action: str) -> Resources:
-    """Calls with a shard iterator name their stream in it."""
+    """Return the stream, which calls with a shard iterator name inside the iterator."""
     iterator = load("services.kinesis")._shard_iterators.get(request.data.get("ShardIterator"))
     return _each(iterator["stream_arn"]) if iterator else []
 
 
 def _cloudformation(request: Request, action: str) -> Resources:
-    """A change set is its stack's, also where the call names nothing but the change set's ARN."""
+    """Return the stack of a change set, even if the call gives only the change set's ARN."""
     named = request.parameter("ChangeSetName")
     if request.parameter("StackName") or not named:
         return []
@@ -145,7 +145,7 @@ def _cloudformation(request: Request, action: str) -> Resources:
 
 
 def _iam(request: Request, action: str) -> Resources:
-    """A policy is judged by its own ARN when it is made, not by the role's that is absent; a simulation by whom it is of."""
+    """Return the ARN of a policy to be created, and for a simulation that of its principal."""
     given = request.parameter("PolicySourceArn" if action == "SimulatePrincipalPolicy" else "PolicyName")
     if given and action == "SimulatePrincipalPolicy":
         return _each(given)

@@ -1,4 +1,4 @@
-"""A service at work with a role: whether it may take it, what it may do with it, and credentials for a process.
+"""A service that uses a role: whether it may assume it, what it may do with it, and credentials for a process.
 
 The one module of this room that completions use: ``role = taken_by("glue.amazonaws.com", arn)``, then `require`,
 `may`, `credentials` or `environment`.
@@ -54,7 +54,7 @@ class Role:
         return refusal(self.principal(), Check(action, resource, context or {})) is None
 
     def principal(self) -> Any:
-        """The emulator's view of a session of the role."""
+        """Return the emulator's view of a session of the role."""
         evaluator, iam = load("core.iam_evaluator"), load("services.iam")
         record = iam._roles.get_scoped(self.account, None, self.name) or {}
         tags = {f"aws:principaltag/{tag['Key'].lower()}": tag["Value"] for tag in record.get("Tags") or []}
@@ -68,7 +68,7 @@ class Role:
         )
 
     def credentials(self) -> dict[str, str]:
-        """Temporary credentials of the role, by the names of the environment variables that SDKs read."""
+        """Return temporary credentials of the role, named like the environment variables that SDKs read."""
         digest = hashlib.sha256(f"{self.arn}:{self.session}".encode()).hexdigest()
         key, secret, token = f"ASIA{digest[:16].upper()}", f"secret-{digest}", f"token-{digest}"
         session = {"Arn": self.session_arn, "UserId": f"{self.name}:{self.session}"}
@@ -77,9 +77,9 @@ class Role:
 
 
 def taken_by(service: str, role_arn: str, session: str, context: Mapping[str, Any] | None = None) -> Role:
-    """The role, taken by a service (``glue.amazonaws.com``).
+    """Assume the role for a service (``glue.amazonaws.com``).
 
-    Raises `Denied` when there is no such role, or its trust policy does not name the service; `context` has what the
+    Raise `Denied` when there is no such role, or its trust policy does not name the service; `context` has what the
     service gives with its request, beside the account (``sts:ExternalId``).
     """
     role = Role(role_arn, session)

@@ -1,8 +1,8 @@
-"""AssumeRoleWithWebIdentity honours the token: its provider, audience, subject, expiry and signature.
+"""AssumeRoleWithWebIdentity checks the token: its provider, audience, subject, expiry and signature.
 
-AWS fetches an issuer's keys from the issuer. Here they are what stands in `issuers.json` beside the state, so that a test
+AWS fetches an issuer's keys from the issuer. Here they are in `issuers.json` beside the state, so that a test
 can be an issuer; a token of any other is refused, as by AWS when an issuer cannot be reached. Whom the role trusts is
-judged by the emulator afterwards.
+evaluated by the emulator afterwards.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def check_token(issuers: Path, role_arn: str, token: str) -> None:
 
 
 def _provider(role_arn: str, issuer: str) -> Mapping[str, Any]:
-    """The provider of an issuer in the account of a role."""
+    """Return the provider of an issuer in the account of a role."""
     account = role_arn.split(":")[4]
     arn = f"arn:aws:iam::{account}:oidc-provider/{issuer.removeprefix('https://').rstrip('/')}"
     found: Mapping[str, Any] | None = load("services.iam")._oidc_providers.get_scoped(account, None, arn)
@@ -69,7 +69,7 @@ def _provider(role_arn: str, issuer: str) -> Mapping[str, Any]:
 
 
 def _part(token: str, number: int) -> Mapping[str, Any]:
-    """The header (0) or the claims (1) of a token."""
+    """Return the header (0) or the claims (1) of a token."""
     try:
         found = json.loads(_bytes(token.split(".")[number]))
     except (ValueError, IndexError) as error:

@@ -1,4 +1,4 @@
-"""What was acknowledged is on disk: a kill loses nothing that a caller has seen.
+"""Durable state: whatever was acknowledged to a caller survives a kill.
 
 durability  a middleware: when a response begins, what the request has touched is compared and committed first
 touched     which stores that may be, by a mark at every access

@@ -1,4 +1,4 @@
-"""What was acknowledged is on disk: no response leaves before the state it shows is saved.
+"""Durable state: no response is sent before the state that it shows is saved.
 
 The emulator saves when it is shut down and not when it is killed. Here a commit stands before every response: it
 compares the stores that were touched with what is saved (touched.py) and writes the difference in one transaction
@@ -27,13 +27,13 @@ from deployer.local.state.store import StateStore, kind_of
 from deployer.local.state.touched import Marks, snapshot, watch
 
 logger = logging.getLogger("dataops.durability")
-#: How often changes that nobody has asked for yet are saved.
+#: How often changes that no response has shown yet are saved.
 BACKGROUND_SECONDS = 1.0
-#: Not state but a second copy of it (for Logs Insights), rebuilt by nobody who matters here.
+#: Not state but a second copy of it (for Logs Insights), which is not needed here.
 LEFT_OUT = {("cloudwatch_logs", "log_records")}
 #: What is said of a full disk; S3's own answers have it, too.
 DISK_FULL = "InsufficientStorage"
-FREE_SOME = "free some space, or `dataops local reset` to drop the local data"
+FREE_SOME = "free some space, or `dataops local reset` to delete the local data"
 #: An object that does not fit is written in part; so much is left when it is certain that room was what it lacked.
 SPARE_BYTES = 1 << 20
 
@@ -67,7 +67,7 @@ def save_changes(durability: Durability) -> None:
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:
-    """The commit in front of every response."""
+    """Wrap the app with a commit before every response."""
     assert _durability is not None
     return Committed(app, _durability)
 
@@ -102,7 +102,7 @@ class Durability:
             self._store.save(self._stores(None))
 
     def _stores(self, touched: set[int] | None) -> dict[tuple[str, str], Any]:
-        """(service, store) -> content of the touched stores (None: of all)."""
+        """Return (service, store) -> content of the touched stores (None: of all)."""
         found: dict[tuple[str, str], Any] = {}
         for service, get_state in self._app._build_persistence_save_dict().items():
             owned = self._owned(service, get_state)
@@ -116,7 +116,7 @@ class Durability:
         return found
 
     def _owned(self, service: str, get_state: Any) -> frozenset[int]:
-        """The stores that the service's module has; found once, they live as long as the process."""
+        """Return the stores that the service's module has; found once, they live as long as the process."""
         if service not in self._owners:
             module = vars(sys.modules[get_state.__module__])
             self._owners[service] = frozenset(id(value) for value in module.values() if kind_of(value) != "value")
@@ -164,7 +164,7 @@ class Committed:
 
 
 async def _not_saved(scope: Scope, send: Send, error: Exception) -> None:
-    """A full disk is 507, which no SDK tries again: only a person can help."""
+    """Answer a full disk with 507, which no SDK retries, because only a person can help."""
     if is_full(error):
         message = f"the disk of the local cloud is full; {FREE_SOME}"
         await send_error(scope, send, status=507, code=DISK_FULL, message=message)
@@ -174,7 +174,7 @@ async def _not_saved(scope: Scope, send: Send, error: Exception) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Whether the disk has no room, in the words of SQLite or of the system."""
+    """Return whether the disk has no room, in the words of SQLite or of the system."""
     match error:
         case sqlite3.OperationalError():
             return error.sqlite_errorcode == sqlite3.SQLITE_FULL
@@ -185,7 +185,7 @@ def is_full(error: Exception) -> bool:
 
 
 def keep_sessions() -> None:
-    """Temporary credentials stay those of their account after a restart; the emulator forgets them."""
+    """Keep temporary credentials with their account after a restart; the emulator forgets them."""
     sts = load("services.sts")
     sessions = require(sts, "_sessions")
     sts.get_state = lambda: {"sessions": dict(sessions)}  # type: ignore[attr-defined]
@@ -193,7 +193,7 @@ def keep_sessions() -> None:
 
 
 def make_object_failures_loud() -> None:
-    """An object whose body is not on disk is not stored: the request fails, and leaves what was there before."""
+    """Fail a request whose object could not be written to disk, and leave what was there before."""
     s3 = load("services.s3")
     require(s3, "_object_versions")
     original = require(s3, "_persist_object", ("bucket", "key", "obj"))

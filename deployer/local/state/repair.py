@@ -1,4 +1,4 @@
-"""After a kill: what was under way is settled, so that nothing stays RUNNING for ever.
+"""Repairs after a kill: unfinished work is set to failed, so that nothing stays RUNNING forever.
 
 Runs, crawls, queries and stack operations end in the state that AWS has for "failed", with a reason; an S3 object whose
 overwrite was cut in two gets the size and ETag of the bytes that are there.
@@ -13,7 +13,7 @@ from typing import Any
 
 from deployer.local.emulator.private_parts import load
 
-REASON = "the local cloud was stopped while this was under way"
+REASON = "the local cloud was stopped during this operation"
 #: What an operation that was cut off has become.
 STACK_OUTCOMES = {
     "CREATE_IN_PROGRESS": "CREATE_FAILED",
@@ -37,7 +37,7 @@ def repair() -> None:
 
 
 def settle_job_runs(runs_by_job: dict[Any, list[dict[str, Any]]]) -> None:
-    """Glue: FAILED with a reason (a stop that was asked for: STOPPED)."""
+    """Set unfinished Glue runs to FAILED with a reason (STOPPED if a stop was requested)."""
     now = int(time.time())
     for runs in runs_by_job.values():
         for run in runs:
@@ -48,14 +48,14 @@ def settle_job_runs(runs_by_job: dict[Any, list[dict[str, Any]]]) -> None:
 
 
 def settle_crawlers(crawlers: dict[Any, dict[str, Any]]) -> None:
-    """Glue: READY for the next crawl, the last one FAILED with a reason."""
+    """Set unfinished crawlers to READY, with their last crawl FAILED and a reason."""
     for crawler in crawlers.values():
         if crawler["State"] != "READY":
             crawler.update(State="READY", LastCrawl={"Status": "FAILED", "ErrorMessage": f"Crawl failed: {REASON}"})
 
 
 def settle_queries(executions: dict[Any, dict[str, Any]]) -> None:
-    """Athena: FAILED with a reason."""
+    """Set unfinished queries of Athena to FAILED with a reason."""
     for execution in executions.values():
         status = execution["Status"]
         if status["State"] in ("QUEUED", "RUNNING"):
@@ -63,7 +63,7 @@ def settle_queries(executions: dict[Any, dict[str, Any]]) -> None:
 
 
 def settle_stacks(stacks: dict[Any, dict[str, Any]]) -> None:
-    """CloudFormation: the failed end of the operation, and of the resources it was working on."""
+    """Set unfinished stack operations, and the resources they were working on, to their failed states."""
     for stack in stacks.values():
         outcome = STACK_OUTCOMES.get(stack.get("StackStatus", ""))
         if outcome is not None:
@@ -75,7 +75,7 @@ def settle_stacks(stacks: dict[Any, dict[str, Any]]) -> None:
 
 
 def settle_objects(s3: Any) -> None:
-    """S3: data written after its description belongs to an overwrite that was cut in two."""
+    """Update the description of S3 data that is newer than it, as an interrupted overwrite leaves it."""
     for (account, bucket), record in list(s3._buckets._data.items()):
         for key, found in record["objects"].items():
             path = s3._object_disk_path(bucket, key, account)

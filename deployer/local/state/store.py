@@ -1,8 +1,8 @@
-"""The state of every service in one SQLite file: what changed is written, all of it or nothing.
+"""The state of every service in one SQLite file: changes are written all or nothing.
 
 A store is a mapping of the emulator (`AccountScopedDict`, `AccountRegionScopedDict`) or a plain value. Each of its
 records is one row. Lists that only grow (stream records, log events) are kept item by item, so that a put costs the
-same however much lies there. When to save is durability.py's decision.
+same however much there is. When to save is durability.py's decision.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class StateStore:
         (found,) = self._database.execute("pragma user_version").fetchone()
         if found not in (0, FORMAT):
             raise UnknownState(
-                f"{path} has format {found}, this program knows {FORMAT}; `dataops local reset` drops it"
+                f"{path} has format {found}, this program expects {FORMAT}; `dataops local reset` deletes it"
             )
         # A killed process loses nothing that was committed; a power cut may lose the last commits, never the file.
         self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;" + SCHEMA)
@@ -91,7 +91,7 @@ class StateStore:
         return changed
 
     def load(self) -> dict[str, dict[str, Any]]:
-        """Service -> store -> its content, as the emulator's services restore it."""
+        """Return service -> store -> its content, as the emulator's services restore it."""
         found: dict[str, dict[str, Any]] = {}
         lists = self._load_lists()
         rows = self._database.execute("select service, store, scope, kind, value from record order by rowid")
@@ -138,7 +138,7 @@ class StateStore:
             changes.prints.append((key, place, None))
 
     def _without_lists(self, key: Key, scope: str, value: Any, changes: Changes) -> Any:
-        """`value` with its growing lists emptied; their new items go to `changes`."""
+        """Return `value` with its growing lists emptied; their new items go to `changes`."""
         outer, inner, identity = GROWING[key]
         light = {}
         for name, part in list(value[outer].items()):
@@ -151,7 +151,7 @@ class StateStore:
         position = next((at for at in range(len(items) - 1, -1, -1) if items[at].get(identity) == known.last), -1)
         trimmed = known.count - (position + 1)
         if known.count and (position < 0 or trimmed < 0):
-            # Not the old list with items at its end: forget it and write it anew, behind the old positions.
+            # Not the old list with items added: forget it and write it again, after the old positions.
             known, position, trimmed = KnownList(begin=known.begin + known.count), -1, 0
             changes.trims.append((name, known.begin))
         elif trimmed:
@@ -195,7 +195,7 @@ class StateStore:
 
 
 def _records(store: Any, kind: str, split_by: str | None) -> Iterator[tuple[Place, Any]]:
-    """Each record with its place; a mapping also has a row of its own, so that an empty one is remembered."""
+    """Yield each record with its place; a mapping also has a row of its own, so that an empty one is remembered."""
     if kind == "value":
         yield (), store
         return
@@ -210,7 +210,7 @@ def _records(store: Any, kind: str, split_by: str | None) -> Iterator[tuple[Plac
 
 
 def _put_record(records: dict[Any, Any], place: Place, value: Any, *, split: bool) -> None:
-    """The inverse of `_records` for one row."""
+    """Restore one row: the inverse of `_records`."""
     if not split:
         records[place] = value
         return
@@ -239,7 +239,7 @@ def scoped_type(kind: str) -> Any:
 
 
 def _bytes(value: Any) -> bytes:
-    """A cheap and unambiguous serialization, for comparing only."""
+    """Return a cheap and unambiguous serialization, for comparing only."""
     try:
         return marshal.dumps(value, 2)  # version 2 has no references, so equal values give equal bytes
     except ValueError:
@@ -247,7 +247,7 @@ def _bytes(value: Any) -> bytes:
 
 
 def encode(value: Any) -> str:
-    """JSON with the emulator's own tags for bytes and nested mappings."""
+    """Return JSON with the emulator's own tags for bytes and nested mappings."""
     from ministack.core import persistence
 
     return json.dumps(value, default=persistence._json_default, separators=(",", ":"))

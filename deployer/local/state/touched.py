@@ -1,4 +1,4 @@
-"""Which of the emulator's stores were looked at since when.
+"""Which of the emulator's stores have been used since when.
 
 All state of the emulator lives in two dictionary classes. Every access to one of them passes its ``_data``, which is
 made to leave a mark here. A store without a mark cannot have changed what a response shows, so only marked ones are
@@ -39,7 +39,7 @@ class Marks:
             touched.add(store)
 
     def take(self) -> set[int]:
-        """Everything touched since the last call, with a little overlap."""
+        """Return everything touched since the last call, with a little overlap."""
         since, self._taken_at = self._taken_at - LINGER_SECONDS, time.monotonic()
         recent = {store for store, at in list(self._at.items()) if at >= since}
         for store in [store for store, at in list(self._at.items()) if at < since]:
@@ -48,7 +48,7 @@ class Marks:
 
     @contextmanager
     def request(self) -> Iterator[set[int]]:
-        """The stores that this request (its threads and tasks included) touches."""
+        """Collect the stores that this request (including its threads and tasks) touches."""
         touched: set[int] = set()
         token = _request.set(touched)
         try:
@@ -88,7 +88,7 @@ def _watch_class(cls: Any, slot: Any, marks: Marks) -> None:
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """Within, looking leaves no marks, and a deep copy of a store is the store itself: ``get_state()`` is cheap."""
+    """Read without leaving marks; a deep copy of a store is the store itself, so ``get_state()`` is cheap."""
     token = _snapshot.set(True)
     try:
         yield

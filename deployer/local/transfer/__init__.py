@@ -1,4 +1,4 @@
-"""AWS Transfer Family: the SFTP server writes through S3, with the rights of its user's role.
+"""AWS Transfer Family: the SFTP server writes through S3, with the permissions of its user's role.
 
 resource_types  AWS::Transfer::Server and ::User, and what DescribeServer shows of a server
 service         the emulator's server gets our files; its host key becomes its fingerprint

@@ -40,7 +40,7 @@ def register() -> None:
 
 
 def create_server(logical_id: str, props: Properties, stack_name: str) -> Created:
-    """A server that answers as soon as the loop, on which this runs, comes to it."""
+    """Return a server that answers as soon as the loop, on which this runs, comes to it."""
     transfer = load("services.transfer")
     server_id = transfer._server_id()
     transfer._servers[server_id] = {
@@ -88,7 +88,7 @@ def _server(server_id: str) -> Created:
 
 
 def create_user(logical_id: str, props: Properties, stack_name: str) -> Created:
-    """A user with its keys; a key that cannot be read, or a policy that is too long, fails the stack as on AWS."""
+    """Return a user with its keys; a key that cannot be read, or a policy that is too long, fails the stack as on AWS."""
     transfer = load("services.transfer")
     keys = [_checked_key(key) for key in props.get("SshPublicKeys", [])]
     policy = _checked_policy(props)

@@ -1,4 +1,4 @@
-"""The emulator's SFTP server gets our files, and DescribeServer tells what AWS tells of a server.
+"""The emulator's SFTP server uses our files, and DescribeServer returns what AWS returns.
 
 MiniStack's own sessions write around S3: without a file on disk, a version, a key or a right of the user.
 """
@@ -37,7 +37,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def described_by(transfer: Any, describe: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
-    """DescribeServer with what the emulator leaves out."""
+    """Return DescribeServer with what the emulator leaves out."""
 
     def describe_server(data: dict[str, Any]) -> Any:
         status, headers, body = describe(data)

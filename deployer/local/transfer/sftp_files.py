@@ -1,4 +1,4 @@
-"""Files of an SFTP session as objects of S3: what a client sees and does, with its user's rights.
+"""Files of an SFTP session as S3 objects: what a client sees and does, with its user's permissions.
 
 A file is put when it is closed, or when its client has gone, whole or not: Transfer Family keeps what it has received,
 too. Whatever changes an object is saved before the client hears that it is done.
@@ -137,7 +137,7 @@ class SftpFiles(asyncssh.SFTPServer):
             return self._open_to_read(shown, bucket, key, exists=exists)
         self._require_put(bucket, key)
         if pflags & APPEND or (exists and not pflags & TRUNCATE):
-            raise asyncssh.SFTPOpUnsupported("an object cannot be written on: send the whole file")
+            raise asyncssh.SFTPOpUnsupported("an object cannot be appended to: send the whole file")
         if exists and pflags & EXCLUSIVE:
             raise asyncssh.SFTPFailure("File exists")
         opened = OpenFile(shown, bucket, key, TemporaryFile(), is_written=True)  # noqa: SIM115 - closed with the file
@@ -169,7 +169,7 @@ class SftpFiles(asyncssh.SFTPServer):
         self._finish(_opened(file_obj), "CLOSE")
 
     def exit(self) -> None:
-        """The client has gone: what it has sent of its open files is kept."""
+        """Keep what a client has sent of its open files when it disconnects."""
         for each in list(self._open):
             self._finish(each, "PARTIAL_CLOSE")
 
@@ -204,7 +204,7 @@ class SftpFiles(asyncssh.SFTPServer):
         self.posix_rename(oldpath, newpath)
 
     def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
-        """S3 knows no other names: the object is copied, and deleted under its old name."""
+        """Copy the object and delete it under its old name, since S3 cannot rename."""
         bucket, old = self._place(oldpath)
         target, new = self._place(newpath)
         self._require_get(bucket, old)
@@ -251,10 +251,10 @@ class SftpFiles(asyncssh.SFTPServer):
     # SetStatOption ENABLE_NO_OP: S3 has neither times nor modes of files.
 
     def setstat(self, path: bytes, attrs: SFTPAttrs) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def fsetstat(self, file_obj: object, attrs: SFTPAttrs) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def _opened(handle: object) -> OpenFile:

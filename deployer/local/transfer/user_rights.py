@@ -1,4 +1,4 @@
-"""What a user of the SFTP server may do: what its role allows, as far as its session policy does, too."""
+"""What a user of the SFTP server may do: what both its role and its session policy allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVICE = "transfer.amazonaws.com"
 
 
 def rights_of(user: Mapping[str, Any]) -> ObjectRights:
-    """The rights of the user's session. Raises Denied when the role does not trust Transfer Family with this user."""
+    """Return the rights of the user's session. Raise Denied when the role does not trust Transfer Family with this user."""
     if not user.get("Role"):
         raise Denied(f"user {user['UserName']} has no role")
     role = taken_by(SERVICE, str(user["Role"]), str(user["UserName"]), {"aws:SourceArn": user["Arn"]})

@@ -1,4 +1,4 @@
-"""What a batch does to the tables: which version stands, what changes in each table, refund_detail, and the check of it.
+"""What a batch does to the tables: which version counts, what changes in each table, refund_detail, and the check of it.
 
 Spark decides here, over ids and hashes; rows are written elsewhere. It reads no raw object and publishes nothing.
 """

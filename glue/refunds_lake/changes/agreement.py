@@ -1,4 +1,4 @@
-"""Whether refund_detail says the same as the report's definition, to the cent, in the tables as a run would leave them.
+"""Checks that refund_detail agrees with the report's definition, to the cent, in the tables as a run would leave them.
 
 The definition is the text of refunds.sql, so nothing of `detail` or `changes` is trusted here; a run that disagrees
 must not be published. Which stored rows a batch concerns is asked of `lookup`, as the run does. Refunds that a run cannot
@@ -61,7 +61,7 @@ select * from counted_refund
 
 
 def check(before: TableSet, after: TableSet, batch: Batch, lookup: Lookup) -> None:
-    """Compare refund_detail with the definition in the tables as they will be; raises CheckFailed where they differ."""
+    """Compare refund_detail with the definition on the new tables; raise CheckFailed if they differ."""
     if before.months("refund_detail"):
         check_changes(before, after, lookup.of_pieces(batch.pieces, batch.broken), lookup)
     else:
@@ -69,7 +69,7 @@ def check(before: TableSet, after: TableSet, batch: Batch, lookup: Lookup) -> No
 
 
 def check_all(after: TableSet) -> None:
-    """Compare all of refund_detail with the definition; raises CheckFailed where they differ.
+    """Compare all of refund_detail with the definition; raise CheckFailed if they differ.
 
     Reads id, parent_id and amount of every refund, id and customer_id of every purchase, parent_id of every void.
     """
@@ -84,7 +84,7 @@ def check_all(after: TableSet) -> None:
 
 
 def check_changes(before: TableSet, after: TableSet, arrived: Mapping[str, Ids], lookup: Lookup) -> None:
-    """Compare what a batch can have changed; raises CheckFailed where refund_detail and the definition differ.
+    """Compare what a batch can have changed; raise CheckFailed if refund_detail and the definition differ.
 
     In: `arrived` has the ids of the batch's transactions by kind. A refund whose id, parent or void arrived, or whose void
     was replaced, must be what the definition says; every other one must be what it was. With the tables in agreement
@@ -114,12 +114,12 @@ def check_changes(before: TableSet, after: TableSet, arrived: Mapping[str, Ids],
 
 
 def _definition(refunds: DataFrame, purchases: DataFrame, voids: DataFrame) -> DataFrame:
-    """The refunds that the definition counts: customer_id, month, amount."""
+    """Return the refunds that the definition counts: customer_id, month, amount."""
     return refunds.sparkSession.sql(DEFINITION, purchase=purchases, refund=refunds, void=voids)
 
 
 def _counted(details: DataFrame) -> DataFrame:
-    """The refunds that refund_detail counts: customer_id, month, amount."""
+    """Return the refunds that refund_detail counts: customer_id, month, amount."""
     return details.where("counted").select("customer_id", "month", "amount")
 
 

@@ -1,4 +1,4 @@
-"""What a batch changes in the tables: new rows, replaced rows, and the refunds whose detail must be made again.
+"""What a batch changes in the tables: new rows, replaced rows, and the refunds that need a new detail.
 
 Stored rows are found by `lookup`, history itself is never joined. Everything is computed from the published tables and
 the batch; what is written goes to the staging prefix, for `month_files` to make months of.
@@ -63,7 +63,7 @@ class TableChange:
 
 
 class Changes:
-    """The changes of one batch against the published tables; each step is computed when it is first asked for."""
+    """The changes of one batch against the published tables; each step is computed when it is first used."""
 
     def __init__(self, tables: TableSet, batch: Batch) -> None:
         self._tables = tables
@@ -74,7 +74,7 @@ class Changes:
 
     @cached_property
     def _ids(self) -> Mapping[str, Ids]:
-        """Kind -> the ids in the batch; looked up nowhere while the tables are empty."""
+        """Kind -> the ids in the batch; not looked up while the tables are empty."""
         is_first = not any(self._tables.months(kind) for kind in KINDS)
         if is_first:
             return {kind: Ids() for kind in KINDS}
@@ -82,7 +82,7 @@ class Changes:
 
     @cached_property
     def _known(self) -> Mapping[str, Found]:
-        """Kind -> stored rows whose ids are in the batch, and perhaps others.
+        """Kind -> stored rows whose ids are in the batch, and possibly others.
 
         Among them are all refunds of whose purchase or void the batch says something, and the purchases of these.
         """
@@ -97,7 +97,7 @@ class Changes:
 
     @cached_property
     def _concerning_voids(self) -> Found:
-        """Stored voids of refunds that the batch concerns, or of their purchases."""
+        """Stored voids of refunds that the batch affects, or of their purchases."""
         refunds = self._ids["refund"] | self._known["refund"].ids
         return self.lookup.find(self._tables, "void", Wanted(parents=np.union1d(refunds.ids, refunds.parents)))
 
@@ -105,7 +105,7 @@ class Changes:
 
     @cached_property
     def _picked(self) -> Picked:
-        """The batch's records whose ids several versions compete for, and perhaps others."""
+        """The batch's records of ids with several versions, and possibly others."""
         known = [of_kind(kind, each.ids.ids) for kind, each in self._known.items()]
         contested = np.concatenate([self._batch.repeated, *known])
         if not len(contested):
@@ -142,13 +142,13 @@ class Changes:
         )
 
     def count(self, what: str) -> int:
-        """Of the batch's records, the `duplicate` ones of what stands, or the versions, new or stored, that are `superseded`."""
+        """Return how many of the batch's records are `duplicate`, or how many versions, new or stored, are `superseded`."""
         return sum(row[what] for row in self._tally)
 
     # -- the tables of transactions
 
     def transactions(self) -> Iterator[TableChange]:
-        """What changes in the tables of purchases, voids and refunds."""
+        """Yield what changes in the tables of purchases, voids and refunds."""
         for kind in KINDS:
             if self._rows[kind]:
                 rows = {month: self._tables.rows(kind, month) + more for month, more in self._rows[kind].items()}
@@ -156,7 +156,7 @@ class Changes:
 
     @cached_property
     def _rows(self) -> Mapping[str, Counter[str]]:
-        """Kind -> touched month -> by how many rows it grows."""
+        """Kind -> changed month -> the number of rows by which it grows."""
         rows = {kind: self._batch.by_month(kind) for kind in KINDS}
         for (kind, month), picked in self._picked.counts.items():
             rows[kind][month] -= picked
@@ -172,7 +172,7 @@ class Changes:
 
     @cached_property
     def _decide(self) -> Decide:
-        """Which staged and stored transactions do not count, and what comes instead; written for whoever writes the months."""
+        """Which staged and stored transactions are dropped, and what replaces them, for the tasks that write the months."""
         if self._picked.rows is None or self._outcomes is None:
             return undecided
         prefix = f"{self._batch.staging}decided/"
@@ -187,7 +187,7 @@ class Changes:
         return partial(decided, prefix)
 
     def _arriving(self, kind: str) -> DataFrame:
-        """The rows of a kind that are new in their month."""
+        """Return the rows of a kind that are new in their month."""
         new = self._batch.judged.where(F.col("kind") == kind).select(*VERSIONED, "id_hash")
         if self._picked.rows is None or self._outcomes is None:
             return new.select(*VERSIONED)
@@ -200,7 +200,7 @@ class Changes:
     # -- the derived table
 
     def detail(self) -> TableChange:
-        """What changes in refund_detail: details of new and replaced refunds, and of stored ones that a batch concerns."""
+        """Return what changes in refund_detail: details of new and replaced refunds, and of stored ones that a batch affects."""
         store, prefix = self._tables.store, f"{self._batch.staging}detail/"
         made = self._changed_details().write.mode("overwrite").options(**_STAGING)
         made.partitionBy("month").parquet(store.uri(prefix))
@@ -224,7 +224,7 @@ class Changes:
         return made.unionByName(again.exceptAll(before.select(*again.columns)))
 
     def _unchanged(self, kind: str, stored: DataFrame) -> DataFrame:
-        """Stored rows without those that the batch replaces."""
+        """Return the stored rows without those that the batch replaces."""
         is_any_replaced = any(row["kind"] == kind and row["is_changed"] and row["away"] for row in self._tally)
         if not is_any_replaced or self._outcomes is None:
             return stored
@@ -232,7 +232,7 @@ class Changes:
         return stored.join(leaving.select("id"), on="id", how="left_anti")
 
     def _parents(self) -> DataFrame:
-        """The purchases of refunds of the batch, or of stored ones that it concerns, and perhaps others."""
+        """Return the purchases of refunds of the batch, or of stored ones that it affects, and possibly others."""
         columns = (*REFERRED, "month")
         new = self._arriving("purchase").select(*columns)
         if self._known["purchase"].rows is not None:
@@ -240,7 +240,7 @@ class Changes:
         return self._with_refunds(new) if self._known["refund"].rows is None else new
 
     def _with_refunds(self, purchases: DataFrame) -> DataFrame:
-        """The purchases that refunds of the batch point at, and perhaps others: what need not be sorted for a join with them."""
+        """Return the purchases that refunds of the batch point to, and possibly others: the rest need not be sorted for the join."""
         if self._batch.of_kind("refund") > BROADCAST_HASHES:
             return purchases
         refunds = self._batch.judged.where(F.col("kind") == "refund")
@@ -249,7 +249,7 @@ class Changes:
         return hashed.join(F.broadcast(wanted), on="id_hash", how="left_semi").drop("id_hash")
 
     def _voids(self) -> DataFrame:
-        """parent_id of the voids that may concern the refunds of the batch, or stored ones that it concerns; each once."""
+        """Return parent_id of the voids that may affect refunds of the batch, or stored ones that it affects; each once."""
         voids = self._arriving("void").select("parent_id")
         stored = self._concerning_voids
         if stored.rows is not None:
@@ -258,14 +258,14 @@ class Changes:
 
 
 def _piece(store: ObjectStore, staged: StoredObject) -> Piece:
-    """A file of details, as Spark has staged it."""
+    """Return a file of details that Spark has staged."""
     month = staged.key.rpartition("/")[0].rpartition("month=")[2]
     rows = count_rows(store, staged.key, staged.size)
     return Piece("refund_detail", month, staged.key, staged.size, None, rows)
 
 
 def _versioned(kind: str, rows: DataFrame, line: int | None) -> DataFrame:
-    """Stored rows of a table as VERSIONED columns, all of one line."""
+    """Return the stored rows of a table as VERSIONED columns, all from one line."""
     known = {"kind": F.lit(kind), "line_number": F.lit(line).cast("long")}
     missing = {name: F.lit(None).cast("string") for name in VERSIONED if name not in rows.columns}
     return rows.withColumns({**missing, **known}).select(*VERSIONED)

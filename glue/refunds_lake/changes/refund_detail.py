@@ -1,4 +1,4 @@
-"""refund_detail: what becomes of each refund in the report, and why; it must always agree with refunds.sql.
+"""refund_detail: whether each refund counts in the report, and why; it must always agree with refunds.sql.
 
 A pure function of the refunds, the purchases and the voids; which refunds need it again is for `changes` to find out.
 """
@@ -19,7 +19,7 @@ SAME_MONTH: Final = "same_month"
 
 
 def details(refunds: DataFrame, purchases: DataFrame, voids: DataFrame) -> DataFrame:
-    """One row per refund, with its month: customer, merchant and month of the purchase, and counted or the reason why not.
+    """Return one row per refund, with its month: customer, merchant and month of the purchase, and counted or the reason why not.
 
     In: refunds (id, parent_id, amount, month), purchases (id, customer_id, merchant_id, month) of all their parents that
     have arrived, voids (parent_id, each once) of all that concern them. The first reason that applies is given, in the

@@ -1,4 +1,4 @@
-"""Which version of a transaction stands: the last ingested one, by modification time, key, line and content.
+"""Which version of a transaction counts: the last ingested one, by modification time, key, line and content.
 
 The winner is the greatest version, whatever order the versions arrive in; that makes the tables a function of the raw
 objects alone. Only ids that come more than once, or that are stored already, need this; the others pass by.
@@ -18,7 +18,7 @@ VERSIONED: Final = ("kind", "id", *VERSION, "month")
 
 
 def outcomes(candidates: DataFrame, stored: DataFrame) -> DataFrame:
-    """One row per (kind, id) with what becomes of its versions.
+    """Return one row per (kind, id) that says what becomes of its versions.
 
     In: two frames of VERSIONED columns. Out: kind, id, `winner` and `stored` (structs; stored is null for a new id),
     `is_changed` (the table's row must be replaced), `duplicate`, `superseded` and `kept` (counts).
@@ -62,10 +62,10 @@ def _same_content(winner: str) -> Column:
 
 
 def winners(changed: DataFrame) -> DataFrame:
-    """The rows that go into the tables, as VERSIONED columns, from changed outcomes."""
+    """Return the rows to be added to the tables, as VERSIONED columns, from changed outcomes."""
     return changed.select("kind", "id", "winner.*").select(*VERSIONED)
 
 
 def removed(outcome: DataFrame) -> DataFrame:
-    """The stored rows that leave their month, as VERSIONED columns, from changed outcomes."""
+    """Return the stored rows to be removed from their month, as VERSIONED columns, from changed outcomes."""
     return outcome.where(F.col("stored").isNotNull()).select("kind", "id", "stored.*").select(*VERSIONED)

@@ -1,4 +1,4 @@
-"""What a run is told, what it works with and what it answers; the values that `job` and its steps share.
+"""The inputs, tools and result of a run; the values that `job` and its steps share.
 
 Frozen values without behaviour; which client stands behind them is for the script to say.
 """
@@ -20,7 +20,7 @@ from refunds_lake.storage.objects import ObjectStore
 
 @dataclasses.dataclass(frozen=True)
 class JobSettings:
-    """What a run is told."""
+    """The settings of a run."""
 
     raw_prefix: str
     base_prefix: str

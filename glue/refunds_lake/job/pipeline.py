@@ -46,15 +46,15 @@ CONCURRENT_WRITES: Final = 3
 def carry_out(
     plan: RunPlan, settings: JobSettings, context: JobContext, on_record: State
 ) -> tuple[Manifest | None, tuple[Problem, ...]]:
-    """Read, write and publish what a plan says; no manifest where there was nothing to read.
+    """Read, write and publish according to a plan; return no manifest if there was nothing to read.
 
-    Raises CheckFailed or Overtaken; then nothing is published.
+    Raise CheckFailed or Overtaken; then nothing is published.
     """
     started_at = context.clock()
     run_id = new_run_id(started_at, settings.job_run_id, on_record.last_run_id)
     files, problems = inspect(plan.objects, plan.replayed)
     problems += plan.problems
-    context.say(f"{len(files)} objects to read, {len(problems)} that cannot be read")
+    context.say(f"{len(files)} objects to read, {len(problems)} cannot be read")
     staging, months = f"{settings.base_prefix}{STAGING}{run_id}/", Months.of(settings.reporting_time_zone)
     stage = Stage(context.raw, context.base, staging, run_id, months)
     try:
@@ -89,18 +89,18 @@ def carry_out(
 
 
 def _has_work(plan: RunPlan, batch: Batch, on_record: State, raw_prefix: str) -> bool:
-    """Whether there is anything to do; raises CheckFailed where tables that are made anew would miss something."""
+    """Return whether there is anything to do; raise CheckFailed if rebuilt tables would miss something."""
     if plan.kind is RunKind.FULL_REFRESH and not batch.files and on_record.live:
         raise CheckFailed(f"there is no raw object to read under {raw_prefix}; the tables stay as they are")
     if plan.kind is RunKind.BACKFILL and batch.problems:
-        raise CheckFailed(f"{batch.problems[0].key} cannot be read any more: {batch.problems[0].reason}")
+        raise CheckFailed(f"{batch.problems[0].key} can no longer be read: {batch.problems[0].reason}")
     return bool(batch.files)
 
 
 def _make(
     plan: RunPlan, context: JobContext, before: TableSet, batch: Batch, live: Tables, run_id: str
 ) -> tuple[Tables, dict[str, int]]:
-    """Write the months and check them; what is live with them, and the run's counts."""
+    """Write the months and check them; return the new live state and the run's counts."""
     changes = Changes(before, batch)
     readable = {(file.key, file.stored.last_modified) for file in batch.files.values()}
     lines = {place: some for place, some in (plan.replayed or {}).items() if place in readable}
@@ -118,7 +118,7 @@ def _make(
 def _changes(
     before: TableSet, batch: Batch, changes: Changes, replayed: Sequence[tuple[str, datetime, int, str]]
 ) -> Iterator[TableChange]:
-    """What changes in which table, each as soon as it is known; `replayed` are key, time, line number and month."""
+    """Yield the changes of each table as soon as they are known; `replayed` has key, time, line number and month."""
     if not batch.read:
         return
     yield from changes.transactions()
@@ -141,7 +141,7 @@ def write(
     broken: frozenset[int],
     run_id: str,
 ) -> list[TableChange]:
-    """Write the touched months that the plan publishes beside the live ones, of each table as it comes; all changes."""
+    """Write the changed months that the plan publishes beside the live ones, table by table; return all changes."""
     made = []
     with ThreadPoolExecutor(CONCURRENT_WRITES) as pool:
         writes = []
@@ -160,7 +160,7 @@ def write(
 def add_up(
     before: TableSet, batch: Batch, changes: Changes, made: Sequence[TableChange], replayed: int
 ) -> dict[str, int]:
-    """The run's counts, each from another source; raises CheckFailed unless read is the sum of the others.
+    """Return the run's counts, each from another source; raise CheckFailed unless read is the sum of the others.
 
     Lines that are replayed were read before, and leave the table of rejected records.
     """
@@ -180,7 +180,7 @@ def add_up(
 
 
 def rebuilt_counts(before: Tables, after: Tables) -> dict[str, int]:
-    """What months that were made anew change in the totals: nothing was read, and what is gone counts as superseded."""
+    """Return how rebuilt months change the totals: nothing was read, and removed rows count as superseded."""
 
     def growth(table: str) -> int:
         rows = [sum(each.rows for each in tables.get(table, {}).values()) for tables in (before, after)]
@@ -191,7 +191,7 @@ def rebuilt_counts(before: Tables, after: Tables) -> dict[str, int]:
 
 
 def _after(plan: RunPlan, live: Tables, expected: Mapping[str, Mapping[str, int]], written: Tables) -> Tables:
-    """What is live after a run: the months that stand, and those that it has written."""
+    """Return what is live after a run: the months that stay, and those that it has written."""
 
     def stands(table: str, month: str) -> bool:
         return month not in expected.get(table, {}) and not (plan.makes_anew and plan.publishes(month))

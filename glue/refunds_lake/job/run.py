@@ -1,6 +1,6 @@
-"""One run of the job: take the lock, put the catalog right, do what was asked for, sweep what nobody reads any more.
+"""One run of the job: take the lock, repair the catalog, do what was requested, sweep what is no longer needed.
 
-What was asked for is planned in `kinds` and carried out by `pipeline`.
+`run_kinds` plans the request, and `pipeline` carries it out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from refunds_lake.storage.lock import Lock
 def run(settings: JobSettings, context: JobContext) -> JobOutcome:
     """Bring the tables up to date with the raw objects.
 
-    Raises LockHeld, SettingsRefused, CatalogError, CheckFailed or Overtaken, all before anything is published.
+    Raise LockHeld, SettingsRefused, CatalogError, CheckFailed or Overtaken, all before anything is published.
     """
     key = lock_key(settings.base_prefix)
     with Lock(context.base, key, settings.job_run_id, clock=context.clock, is_over=context.is_over):
@@ -31,7 +31,7 @@ def run(settings: JobSettings, context: JobContext) -> JobOutcome:
         on_record = state_of(manifests)
         if moved:
             context.say(
-                f"finished the publication of run {on_record.last_run_id}, which had broken off: {moved} months"
+                f"finished the publication of run {on_record.last_run_id}, which had been interrupted: {moved} months"
             )
         _check_time_zone(settings, on_record)
         plan = plan_run(settings, context, on_record)
@@ -63,7 +63,7 @@ def _check_time_zone(settings: JobSettings, state: State) -> None:
 def _sweep(
     settings: JobSettings, context: JobContext, manifests: Sequence[Manifest], outcome: JobOutcome
 ) -> JobOutcome:
-    """Delete what has been live no more for the retention. The run is published: a failure here is said, not raised."""
+    """Delete what has not been live for the retention period. The run is published: a failure is logged, not raised."""
     try:
         keys = sweepable(context.base, settings.base_prefix, manifests, now=context.clock(), keep=settings.retention)
         if keys:

@@ -26,22 +26,22 @@ class RunPlan:
     kind: RunKind
     objects: Sequence[StoredObject]
     against: Tables
-    """The live tables; none where months are made anew from all objects."""
+    """The live tables; none if months are rebuilt from all objects."""
     problems: tuple[Problem, ...] = ()
     first_month: str = "0000-00"
     last_month: str = "9999-99"
     replayed: Mapping[tuple[str, datetime], Mapping[int, str]] | None = None
-    """Key and time of an object -> the lines of it that are judged again, each with the month of rejected records that it is in.
+    """Key and time of an object -> its lines that are validated again, each with the month of rejected records that it is in.
 
     No others are read; None where all lines are new.
     """
     waiting: tuple[str, ...] = ()
-    """Keys of objects whose senders have not renamed them yet: nobody reads them."""
+    """Keys of objects whose senders have not renamed them yet, which are not read."""
     note: str = ""
 
     @property
     def makes_anew(self) -> bool:
-        """Whether the months that it publishes take nothing over from those that stand."""
+        """Whether the published months take nothing over from the live ones."""
         return self.kind in (RunKind.FULL_REFRESH, RunKind.BACKFILL)
 
     def publishes(self, month: str) -> bool:
@@ -49,8 +49,10 @@ class RunPlan:
 
 
 def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> RunPlan:
-    """What the settings ask for, in the lake as it is; raises CheckFailed where that cannot be done."""
-    former = context.raw.former_versions(settings.raw_prefix + WRITTEN_AGAIN)  # first: no version lies between the two
+    """Return the plan for the settings and the lake's state; raise CheckFailed if it cannot be carried out."""
+    former = context.raw.former_versions(
+        settings.raw_prefix + WRITTEN_AGAIN
+    )  # first, so that no version is missed between the two
     listing = list(context.raw.listing(settings.raw_prefix))
     objects = version_order([*former, *listing])
     match settings.kind:
@@ -70,18 +72,18 @@ def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> Ru
 
 
 def _vanished(settings: JobSettings, on_record: State, listing: Sequence[StoredObject]) -> tuple[Problem, ...]:
-    """The objects whose records a full refresh takes out of the tables, because they are not there any more.
+    """Return the missing objects, whose records a full refresh removes from the tables.
 
     Only those below the prefix that is read: what a smoke test read under another one is still there.
     """
     missing = {key for key, _ in on_record.known} - {each.key for each in listing}
     gone = sorted(key for key in missing if key.startswith(settings.raw_prefix))
-    reason = "it is gone from the raw bucket, its records are not in the tables any more"
+    reason = "it no longer exists in the raw bucket, and its records are no longer in the tables"
     return tuple(Problem(key, reason) for key in gone)
 
 
 def _backfill(settings: JobSettings, on_record: State, objects: Sequence[StoredObject]) -> RunPlan:
-    """A full refresh from the objects that are in the tables, of which some months only are published.
+    """Return a full refresh from the objects that are in the tables, which publishes only some months.
 
     Which version stands is decided over all months, so all these objects are read, and must still be there.
     """
@@ -90,13 +92,13 @@ def _backfill(settings: JobSettings, on_record: State, objects: Sequence[StoredO
     objects = [each for each in objects if is_known(each, on_record)]
     if lost := sorted({key for key, _ in on_record.known} - {each.key for each in objects}):
         raise CheckFailed(
-            f"{len(lost)} raw objects that are in the tables are gone or replaced, the first is {lost[0]}"
+            f"{len(lost)} raw objects that are in the tables have been deleted or replaced; the first is {lost[0]}"
         )
     return RunPlan(settings.kind, objects, {}, first_month=first, last_month=last, note=f"{first} to {last}")
 
 
 def _replay(settings: JobSettings, context: JobContext, on_record: State, objects: Sequence[StoredObject]) -> RunPlan:
-    """An increment of lines that were rejected before, which it takes out of that table; no object is new."""
+    """Return an increment of lines that were rejected before, which it removes from that table; no object is new."""
     rejected = TableSet(context.spark, context.base, settings.base_prefix, on_record.live).read("rejected")
     if settings.replay_reason is not None:
         rejected = rejected.where(F.array_contains("reasons", settings.replay_reason))
@@ -105,7 +107,7 @@ def _replay(settings: JobSettings, context: JobContext, on_record: State, object
     for key, micros, number, month in rejected.select(*place).collect():
         lines.setdefault((key, datetime.fromtimestamp(micros / 1_000_000, UTC)), {})[number] = month
     objects = [each for each in objects if (each.key, each.last_modified) in lines and is_known(each, on_record)]
-    reason = "it was rejected in part, and is gone or replaced now: it cannot be replayed"
+    reason = "it was rejected in part, but has been deleted or replaced since: it cannot be replayed"
     there = {(each.key, each.last_modified) for each in objects}
     lost = tuple(Problem(key, reason) for key in sorted({key for key, _ in lines.keys() - there}))
     note = settings.replay_reason or "all reasons"

@@ -29,11 +29,11 @@ class GlueCatalog:
     database: str
 
     def columns(self, table: str) -> Columns:
-        """Name and type of the table's columns, without the partition key; raises CatalogError without a table."""
+        """Return name and type of the columns, without the partition key; raise CatalogError without a table."""
         return tuple((column["Name"], column["Type"]) for column in self._storage(table)["Columns"])
 
     def months(self, table: str) -> dict[str, str]:
-        """Month -> location of every published month."""
+        """Return month -> location of every published month."""
         pages = self.client.get_paginator("get_partitions").paginate(
             DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True
         )
@@ -44,18 +44,18 @@ class GlueCatalog:
         }
 
     def create(self, table: str, locations: Mapping[str, str]) -> None:
-        """Add months, each to be read from its location; raises CatalogError for one that is there."""
+        """Add months with their locations; raise CatalogError for one that exists."""
         for entries in self._batches(table, locations):
             self._check(table, self.client.batch_create_partition, PartitionInputList=entries)
 
     def update(self, table: str, locations: Mapping[str, str]) -> None:
-        """Let months that are there be read from their locations; raises CatalogError for one that is not."""
+        """Change the locations of existing months; raise CatalogError for one that does not exist."""
         for entries in self._batches(table, locations):
             moved = [{"PartitionValueList": each["Values"], "PartitionInput": each} for each in entries]
             self._check(table, self.client.batch_update_partition, Entries=moved)
 
     def drop(self, table: str, months: Iterable[str]) -> None:
-        """Remove months from the table; months that are not there are fine."""
+        """Remove months from the table; months that do not exist are fine."""
         for month in months:
             try:
                 self.client.delete_partition(DatabaseName=self.database, TableName=table, PartitionValues=[month])
@@ -74,14 +74,14 @@ class GlueCatalog:
         return storage
 
     def _batches(self, table: str, locations: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
-        """Partitions as Glue wants them, described as the table is but for their locations, in calls' sizes."""
+        """Yield partitions in Glue's form, described like the table except for their locations, in batches for one call."""
         storage = self._storage(table) if locations else {}
         months = iter(sorted(locations))
         while some := list(itertools.islice(months, BATCH)):
             yield [{"Values": [each], "StorageDescriptor": {**storage, "Location": locations[each]}} for each in some]
 
     def _check(self, table: str, call: Callable[..., dict[str, Any]], **arguments: Any) -> None:
-        """Call; Glue answers well and lists the partitions that it refused."""
+        """Make a call; Glue answers with success and lists the partitions that it refused."""
         for entry in call(DatabaseName=self.database, TableName=table, **arguments).get("Errors") or []:
             month = entry["PartitionValueList" if "PartitionValueList" in entry else "PartitionValues"][0]
             detail = entry.get("ErrorDetail", {})

@@ -1,4 +1,4 @@
-"""Run manifests as versions before 2 of their format wrote them, turned into today's: what each run left live is worked out.
+"""Converts run manifests of before version 2 of the format to today's: what each run left live is computed.
 
 They named what a run replaced and were folded; a rollback named the run to return to. An intent is the manifest of a run
 that died while it published: every file of it is in place, so it counts as the last run.
@@ -22,12 +22,12 @@ _MANIFEST: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+\.json")
 
 
 def is_file(name: str) -> bool:
-    """Whether a control file is one that an earlier version wrote and this one does not."""
+    """Return whether a control file was written by an earlier version and would not be by this one."""
     return name in (INTENT, CHECKPOINT) or _MANIFEST.fullmatch(name) is not None
 
 
 def carried_over(bodies: Mapping[str, bytes]) -> list[Manifest]:
-    """Today's manifests of the runs in these control files, numbered in run order; raises ManifestError."""
+    """Return the runs in these control files as manifests of today, numbered in run order; raise ManifestError."""
     carried: list[Manifest] = []
     standing: list[Manifest] = []
     for name in (*sorted(filter(_MANIFEST.fullmatch, bodies)), *({INTENT} & bodies.keys())):

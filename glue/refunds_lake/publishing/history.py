@@ -1,4 +1,4 @@
-"""The recorded runs, as they lie below `<base_prefix>_runs/`: one manifest for each, under its number.
+"""The recorded runs below `<base_prefix>_runs/`: one manifest for each, under its number.
 
 Manifests of earlier versions are read as well, and carried over once by the first run that writes. No import of Spark.
 """
@@ -29,7 +29,7 @@ class History:
 
 
 def read_history(store: ObjectStore, base_prefix: str) -> History:
-    """What is on the record; raises ManifestError when it contradicts itself."""
+    """Return the recorded history; raise ManifestError if it contradicts itself."""
     prefix = runs_prefix(base_prefix)
     keys = [each.key for each in store.listing(prefix)]
     manifests = _read(store, (key for key in keys if _NUMBERED.fullmatch(key.removeprefix(prefix))))
@@ -47,7 +47,7 @@ def read_history(store: ObjectStore, base_prefix: str) -> History:
 
 
 def carry_over(store: ObjectStore, base_prefix: str, history: History) -> None:
-    """Write the manifests of earlier versions as this one writes them, then delete theirs; may be begun again anywhere."""
+    """Rewrite the manifests of earlier versions in this version's form, then delete theirs; can be restarted at any point."""
     if not history.to_carry_over:
         return
 
@@ -61,7 +61,7 @@ def carry_over(store: ObjectStore, base_prefix: str, history: History) -> None:
 
 
 def newer_than(store: ObjectStore, base_prefix: str, number: int) -> Manifest | None:
-    """The newest manifest behind a number, if there is one."""
+    """Return the newest manifest after a number, if there is one."""
     prefix = runs_prefix(base_prefix)
     listing = store.listing(prefix, after=manifest_key(base_prefix, number))
     keys = [each.key for each in listing if _NUMBERED.fullmatch(each.key.removeprefix(prefix))]

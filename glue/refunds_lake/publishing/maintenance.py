@@ -1,4 +1,4 @@
-"""Keep the published tables in order: put the catalog right, and say what nobody reads any more.
+"""Maintains the published tables: repairs the catalog, and finds files that are no longer needed.
 
 Everything follows from the run manifests; the commands of the CLI and the job call these functions. No import of Spark.
 """
@@ -21,14 +21,14 @@ _RUN_PREFIX: Final = re.compile(r"(?P<prefix>(?P<table>[a-z_]+)/month=[^/]+/run=
 
 
 def lock_key(base_prefix: str) -> str:
-    """The lock that job runs, rollbacks and rebuilds of one table set share."""
+    """Return the lock that job runs, rollbacks and rebuilds of one table set share."""
     return f"{runs_prefix(base_prefix)}_lock.json"
 
 
 def begin(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> tuple[tuple[Manifest, ...], int]:
-    """What every writer begins with: let the catalog show the newest manifest, as the run that wrote it may have died.
+    """Begin any write: let the catalog show the newest manifest, as the run that wrote it may have died.
 
-    Returns the manifests in the order of their numbers, and how many months had to be put right.
+    Return the manifests in the order of their numbers, and how many months had to be put right.
     """
     history = read_history(store, base_prefix)
     carry_over(store, base_prefix, history)
@@ -39,7 +39,7 @@ def begin(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> tuple[t
 def sweepable(
     store: ObjectStore, base_prefix: str, manifests: Sequence[Manifest], *, now: datetime, keep: timedelta
 ) -> list[str]:
-    """The keys of files and their indexes that were neither written nor live within the last `keep`.
+    """Return the keys of files and their indexes that were neither written nor live within the last `keep`.
 
     What the newest manifest names is never among them.
     """
@@ -55,7 +55,7 @@ def sweepable(
 
 
 def _live_since(manifests: Sequence[Manifest], moment: datetime) -> set[str]:
-    """The locations that some manifest named which was the newest one at that moment or later."""
+    """Return the locations in manifests that were the newest at that moment or later."""
     ended = [each.finished_at for each in manifests[1:]]
     standing = [*(each for each, end in zip(manifests, ended, strict=False) if end >= moment), *manifests[-1:]]
     return {each.location for manifest in standing for months in manifest.tables.values() for each in months.values()}

@@ -1,4 +1,4 @@
-"""What a run manifest says, and the state of the lake that all of them add up to.
+"""The content of a run manifest, and the state of the lake that results from all of them.
 
 Manifests are facts that are written once. Each stands alone: it names every month that is live after its run. Where they lie
 is for `history`, how the catalog comes to show what they say for `publish`. No import of Spark.
@@ -19,7 +19,7 @@ from refunds_lake.storage.objects import StoredObject, utc_moment, utc_text
 
 FORMAT: Final = 2
 STAGING: Final = "_staging/"
-"""Below the prefix of the tables: what runs need until they have published. No reader looks at names that begin with _."""
+"""Below the prefix of the tables: what runs need until they have published. Readers ignore names that begin with _."""
 INDEXES: Final = "_ids/"
 """Below the prefix of the tables: indexes of ids, under the keys of the files that they belong to."""
 COUNTS: Final = ("read", "kept", "duplicate", "superseded", "rejected")
@@ -89,11 +89,11 @@ class Manifest:
     """Keys of raw objects that waited until their senders would rename them; left out of the file where there is none."""
     tables: Tables = dataclasses.field(default_factory=dict)
     changed: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    """Table -> the months that it published anew or emptied."""
+    """Table -> the months that it published or emptied."""
     note: str = ""
 
     def as_json(self) -> bytes:
-        """The manifest as its file's content."""
+        """Return the manifest as the content of its file."""
         document = {"format": FORMAT, **dataclasses.asdict(self)}
         for each in document["inputs"]:
             del each["version_id"]  # only the run that reads it needs to know
@@ -103,7 +103,7 @@ class Manifest:
 
 
 def parse_manifest(body: bytes, key: str) -> Manifest:
-    """The manifest in a file; raises ManifestError with the key."""
+    """Parse the manifest in a file; raise ManifestError with the key."""
     try:
         document = json.loads(body)
         if (found := document.pop("format")) != FORMAT:
@@ -114,7 +114,7 @@ def parse_manifest(body: bytes, key: str) -> Manifest:
 
 
 def manifest_of(document: Mapping[str, Any]) -> Manifest:
-    """The manifest with these fields as JSON has them; raises KeyError, TypeError or ValueError."""
+    """Return the manifest with these fields from JSON; raise KeyError, TypeError or ValueError."""
     inputs = [{**each, "last_modified": utc_moment(each["last_modified"])} for each in document["inputs"]]
     fields = {
         "kind": RunKind(document["kind"]),
@@ -148,9 +148,9 @@ class State:
 
 
 def in_force(manifests: Sequence[Manifest]) -> list[Manifest]:
-    """The runs whose effect stands, oldest first: the newest one and its parents. A rollback stands for its parent.
+    """Return the runs in force, oldest first: the newest one and its parents. A rollback stands for its parent.
 
-    Raises ManifestError where a run builds on one that is not on record; a full refresh builds on none.
+    Raise ManifestError where a run builds on one that is not on record; a full refresh builds on none.
     """
     by_id = {each.run_id: each for each in manifests}
     standing: list[Manifest] = []
@@ -159,12 +159,12 @@ def in_force(manifests: Sequence[Manifest]) -> list[Manifest]:
         standing.append(by_id[run_id])
         run_id = standing[-1].parent
     if run_id is not None and standing[-1].kind is not RunKind.FULL_REFRESH:
-        raise ManifestError(f"the manifest of run {run_id} is not there, on which {standing[-1].run_id} builds")
+        raise ManifestError(f"the manifest of run {run_id} is missing, but run {standing[-1].run_id} is based on it")
     return [each for each in reversed(standing) if each.kind is not RunKind.ROLLBACK]
 
 
 def state_of(manifests: Sequence[Manifest]) -> State:
-    """The state that all manifests, in the order of their numbers, add up to."""
+    """Return the state that results from all manifests, in the order of their numbers."""
     if not manifests:
         return State()
     standing = in_force(manifests)
@@ -180,18 +180,18 @@ def state_of(manifests: Sequence[Manifest]) -> State:
 
 
 def known_inputs(standing: Sequence[Manifest]) -> frozenset[tuple[str, tuple[str, str]]]:
-    """Key and identity of every raw object that runs in force have put into the tables."""
+    """Return key and identity of every raw object that runs in force have put into the tables."""
     return frozenset((each.key, each.identity) for run in _since_refresh(standing) for each in run.inputs)
 
 
 def _since_refresh(standing: Sequence[Manifest]) -> Sequence[Manifest]:
-    """The last full refresh, which reads everything, and what came behind it."""
+    """Return the last full refresh, which reads everything, and the runs after it."""
     refreshes = [place for place, each in enumerate(standing) if each.kind is RunKind.FULL_REFRESH]
     return standing[refreshes[-1] :] if refreshes else standing
 
 
 def changes_between(before: Tables, after: Tables) -> dict[str, tuple[str, ...]]:
-    """Table -> the months that lie elsewhere, have come or have gone."""
+    """Return table -> the months that were moved, added or removed."""
     found = {}
     for table in TABLES:
         old, new = before.get(table, {}), after.get(table, {})
@@ -201,7 +201,7 @@ def changes_between(before: Tables, after: Tables) -> dict[str, tuple[str, ...]]
 
 
 def runs_prefix(base_prefix: str) -> str:
-    """Where the control files of a table set lie."""
+    """Return the prefix of a table set's control files."""
     return f"{base_prefix}_runs/"
 
 
@@ -210,7 +210,7 @@ def manifest_key(base_prefix: str, number: int) -> str:
 
 
 def new_run_id(now: datetime, job_run_id: str, last_run_id: str | None) -> str:
-    """A run id that sorts behind the last one, also when the clock has not moved on or was set back."""
+    """Return a run id that sorts after the last one, even if the clock stood still or was set back."""
     suffix = "".join(letter for letter in job_run_id if letter.isalnum())[-8:].rjust(8, "0")
     if last_run_id is not None:
         last = datetime.strptime(last_run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=now.tzinfo)

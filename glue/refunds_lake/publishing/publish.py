@@ -1,4 +1,4 @@
-"""Make a run's months visible: its manifest is the commit, and the catalog follows the newest manifest.
+"""Makes a run's months visible: its manifest is the commit, and the catalog follows the newest manifest.
 
 The files are written and checked before; here only pointers move. A process that dies behind the commit leaves a catalog that
 lags behind, and the next one to begin lets it follow. Retention lives in `maintenance`.
@@ -21,7 +21,7 @@ class Overtaken(JobFailure):
 
 
 def publish(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, manifest: Manifest) -> None:
-    """Publish a run whose files are complete; raises Overtaken when its number is taken.
+    """Publish a run whose files are complete; raise Overtaken if its number is taken.
 
     Readers see each month change at once, and table after table: purchase, void, refund, refund_detail, rejected.
     """
@@ -30,7 +30,7 @@ def publish(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, manifest
 
 
 def commit(store: ObjectStore, base_prefix: str, manifest: Manifest) -> None:
-    """Put the manifest under its number: the one step that publishes, once and for all or not at all."""
+    """Put the manifest under its number: the one step that publishes, all or nothing."""
     key = manifest_key(base_prefix, manifest.number)
     try:
         store.put(key, manifest.as_json(), only_if_absent=True)
@@ -39,19 +39,19 @@ def commit(store: ObjectStore, base_prefix: str, manifest: Manifest) -> None:
             if parse_manifest(store.get(key)[0], key).run_id == manifest.run_id:
                 return  # an answer got lost, and the client has asked again
         raise Overtaken(
-            f"another run has published as number {manifest.number} while run {manifest.run_id} was at work; nothing of "
-            "this one is published. Start it again."
+            f"another run has published as number {manifest.number} while run {manifest.run_id} was active; nothing of "
+            "this run was published. Start it again."
         ) from error
 
 
 def follow(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, newest: Manifest) -> int:
-    """Let the catalog show what the newest manifest names; returns how many months that moved.
+    """Let the catalog show what the newest manifest names; return how many months were changed.
 
-    Another run may have published meanwhile, so where something moved it is asked for once more.
+    Another run may have published in the meantime, so after a change the newest manifest is read once more.
     """
     try:
         moved = reconcile(catalog, newest.tables)
-    except CatalogError:  # somebody else may move the same months: once more, by what the catalog shows now
+    except CatalogError:  # another writer may move the same months: try again with the catalog's current state
         moved = reconcile(catalog, newest.tables)
     if moved and (newer := newer_than(store, base_prefix, newest.number)):
         moved += follow(store, catalog, base_prefix, newer)
@@ -59,7 +59,7 @@ def follow(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, newest: M
 
 
 def reconcile(catalog: GlueCatalog, live: Tables) -> int:
-    """Let the catalog show these months and no others; returns how many that changed. Doing it again changes nothing."""
+    """Let the catalog show these months and no others; return how many were changed. Repeating it changes nothing."""
     changes = 0
     for table in TABLES:
         found = catalog.months(table)

@@ -1,4 +1,4 @@
-"""Raw objects become judged records: formats, rules, staging for Spark.
+"""Raw objects become validated records: formats, rules, staging for Spark.
 
 The only room that reads raw. What is wrong with one object is that object's problem and never the run's.
 """

@@ -1,6 +1,6 @@
-"""The records of the objects that a run reads: parsed, judged, counted and staged for the steps that follow.
+"""The records of the objects that a run reads: parsed, validated, counted and staged for the steps that follow.
 
-Spark's Python workers read the objects (`staging`) and stage the judged records as Parquet by kind, so that later steps read
+Spark's Python workers read the objects (`staging`) and stage the validated records as Parquet by kind, so that later steps read
 just the columns they need. A file that turns out to be unreadable on the way is named, and what was staged of it left out.
 """
 
@@ -50,7 +50,7 @@ class Batch:
     counts: Mapping[Place, int]
     pieces: tuple[Piece, ...]
     is_replay: bool
-    """The files were read before, and some of their lines are judged again."""
+    """The files were read before, and some of their lines are validated again."""
     broken: frozenset[int]
     """Numbers of files that broke off: the pieces hold what was read of them, no other field does."""
 
@@ -59,7 +59,7 @@ class Batch:
         return sum(self.counts.values())
 
     def by_month(self, kind: str) -> Counter[str]:
-        """Month -> records of a kind; of rejected ones the month of ingestion."""
+        """Return month -> number of records of a kind; for rejected ones the month of ingestion."""
         counter: Counter[str] = Counter()
         for (_, of_kind, month), records in self.counts.items():
             if of_kind == kind:
@@ -67,11 +67,11 @@ class Batch:
         return counter
 
     def of_kind(self, kind: str) -> int:
-        """How many records there are of a kind."""
+        """Return how many records there are of a kind."""
         return self.by_month(kind).total()
 
     def inputs(self) -> tuple[InputObject, ...]:
-        """What the manifest says of the files."""
+        """Return the manifest's entries for the files."""
         per_file: Counter[tuple[int, bool]] = Counter()
         for (number, kind, _), records in self.counts.items():
             per_file[number, kind == REJECTED] += records
@@ -85,14 +85,14 @@ class Batch:
         )
 
     def pieces_of(self, kind: str) -> tuple[Piece, ...]:
-        """Where the records of a kind are staged."""
+        """Return where the records of a kind are staged."""
         return tuple(piece for piece in self.pieces if piece.kind == kind)
 
 
 def read_batch(
     spark: SparkSession, stage: Stage, files: Sequence[RawFile], problems: Sequence[Problem], say: Callable[[str], None]
 ) -> Batch:
-    """Read the files to their end, saying how many are done; files that cannot be read become problems.
+    """Read the files to their end and report progress; files that cannot be read become problems.
 
     The caller clears the prefix of the stage when it is done with the batch.
     """
@@ -134,7 +134,7 @@ def read_batch(
 
 @contextmanager
 def _following(done: Accumulator[int], files: int, say: Callable[[str], None]) -> Iterator[None]:
-    """Say how many files are read, each time that it has become more, and at the end."""
+    """Report how many files have been read, at each increase and at the end."""
     ended = threading.Event()
 
     def follow() -> None:
@@ -156,7 +156,7 @@ def _following(done: Accumulator[int], files: int, say: Callable[[str], None]) -
 
 
 def _portions(files: Sequence[RawFile]) -> list[Portion]:
-    """The files in tasks of up to PORTION_BYTES, the greatest first, so that tasks end together."""
+    """Divide the files into tasks of up to PORTION_BYTES, the greatest first, so that tasks end together."""
     portions: list[list[tuple[int, RawFile]]] = []
     size = 0
     for number, file in sorted(enumerate(files), key=lambda each: -each[1].stored.size):

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 BLOCK_BYTES: Final = 8 << 20
 LONGEST_LINE_BYTES: Final = 32 << 20
-"""A file with a longer line is not read: Athena reads no row of more than 32 MB, and somebody lost the line ends."""
+"""A file with a longer line is not read: Athena reads no row of more than 32 MB, and the line ends were probably lost."""
 _MIB: Final = 1 << 20
 
 _ZLIB: Final = import_module("isal.isal_zlib" if find_spec("isal") else "zlib")
@@ -33,7 +33,7 @@ class Block(NamedTuple):
 
 
 def blocks(chunks: Iterable[bytes], *, is_gzip: bool) -> Iterator[Block]:
-    """Cut the bytes of a text object into blocks of whole lines; raises Unreadable."""
+    """Cut the bytes of a text object into blocks of whole lines; raise Unreadable."""
     pieces = unzipped(chunks) if is_gzip else chunks
     first_line, waiting, size, open_line = 1, list[bytes](), 0, 0
     for piece in pieces:
@@ -53,7 +53,7 @@ def blocks(chunks: Iterable[bytes], *, is_gzip: bool) -> Iterator[Block]:
 
 
 def _open_line(piece: bytes, end: int, before: int) -> int:
-    """How long the line is that a piece leaves open; raises Unreadable for one that is too long."""
+    """Return the length of the line that a piece leaves open; raise Unreadable for one that is too long."""
     ended = before + (piece.find(b"\n") if end else len(piece))
     if ended > LONGEST_LINE_BYTES:
         raise Unreadable(f"it has a line of more than {LONGEST_LINE_BYTES // _MIB} MiB")
@@ -61,7 +61,7 @@ def _open_line(piece: bytes, end: int, before: int) -> int:
 
 
 def unzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of a gzip of one or more members, at most a MiB at a time; raises Unreadable when it is broken."""
+    """Yield the bytes of a gzip of one or more members, at most a MiB at a time; raise Unreadable when it is broken."""
     decompressor = _ZLIB.decompressobj(31)
     try:
         for chunk in chunks:
@@ -73,4 +73,4 @@ def unzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
     except _ZLIB.error as error:
         raise Unreadable("the gzip file is corrupt") from error
     if not decompressor.eof:
-        raise Unreadable("the gzip file breaks off before its end")
+        raise Unreadable("the gzip file is truncated")

@@ -1,4 +1,4 @@
-"""Lines of CSV as columns of texts: those without quotes many at a time by Arrow, others alone by Python, to the same end."""
+"""Lines of CSV as columns of texts: lines without quotes in bulk by Arrow, others one by one in Python, with the same result."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _WELL_QUOTED: Final = re.compile(r'(?:"(?:[^"]++|"")*+"|[^",\r]*+)(?:,(?:"(?:[^"
 
 
 def from_csv(blocks: Iterator[Block]) -> Iterator[Records]:
-    """The records of CSV lines under the header in the first one; blank lines and repeated headers are none.
+    """Yield the records of CSV lines below the header in the first one; skip blank lines and repeated headers.
 
-    A quoted field may hold commas and doubled quotes, but no line break. Raises Unreadable for a header that is none.
+    A quoted field may hold commas and doubled quotes, but no line break. Raise Unreadable for a header that is none.
     """
     first = next(blocks, Block(1, b""))
     header, names = _header(first.text.partition(b"\n")[0])
@@ -43,7 +43,7 @@ def from_csv(blocks: Iterator[Block]) -> Iterator[Records]:
 
 
 def _header(line: bytes) -> tuple[str, list[str]]:
-    """The header as a text, and the names of the columns in lower case."""
+    """Return the header as text, and the names of the columns in lower case."""
     if len(line) > _HEADER_BYTES:
         raise Unreadable(f"the header line is longer than {_HEADER_BYTES} bytes")
     try:
@@ -73,7 +73,7 @@ def _records(block: Block, names: Sequence[str], header: str) -> Iterator[Record
 
 
 def _csv_texts(names: Sequence[str], lines: pa.Array) -> Iterator[tuple[np.ndarray, Texts]]:
-    """The wanted columns of lines without quotes, but for those that have more or fewer fields, and which lines these are."""
+    """Yield the wanted columns of lines without quotes that have the right number of fields, and which lines these are."""
     if not len(lines):
         return
     ragged: list[int] = []

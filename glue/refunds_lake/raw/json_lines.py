@@ -1,4 +1,4 @@
-"""JSON Lines as columns of texts: usual lines many at a time by Arrow, odd ones alone by Python, to the same end."""
+"""JSON Lines as columns of texts: usual lines in bulk by Arrow, odd ones one by one in Python, with the same result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DIGITS: Final = re.compile(r"([0-9]{2})[0-9]+")
 
 
 def from_json(blocks: Iterable[Block]) -> Iterator[Records]:
-    """The records of JSON lines; blank ones are none."""
+    """Yield the records of JSON lines; skip blank ones."""
     for block in blocks:
         lines = Lines.of(block)
         usual = lines.usual() & (lines.sizes > 1) & (lines.letters[lines.starts] == _OPEN)
@@ -38,9 +38,9 @@ def from_json(blocks: Iterable[Block]) -> Iterator[Records]:
 
 
 def _json_texts(lines: pa.Array) -> Iterator[tuple[slice, Texts]]:
-    """The columns of lines that Arrow takes, and which lines these are; those that it refuses are left out.
+    """Yield the columns of lines that Arrow accepts, and which lines these are; those that it refuses are left out.
 
-    Each line begins with { and ends with }, and a value that goes on in the next line would have a } before a {; so as many
+    Each line begins with { and ends with }, and a value that continues in the next line would have a } before a {; so as many
     rows as lines means one object per line.
     """
     first, is_quoted = 0, False
@@ -60,7 +60,7 @@ def _json_texts(lines: pa.Array) -> Iterator[tuple[slice, Texts]]:
 
 
 def _json_table(lines: pa.Array) -> tuple[pa.Table | None, int | None]:
-    """The lines as a table; None where Arrow refuses one, with its place if it is known."""
+    """Return the lines as a table; None if Arrow refuses one, with its position if it is known."""
     try:
         return (_read_json(text_of(lines), _SCHEMA) if len(lines) else _SCHEMA.empty_table()), None
     except pa.ArrowInvalid as error:
@@ -77,7 +77,7 @@ def _read_json(text: bytes | pa.Buffer, schema: pa.Schema) -> pa.Table:
 
 
 def _shallow(text: str) -> str | None:
-    """A JSON object with empty lists and objects as its fields, for no other ones are looked into; None if it is no JSON."""
+    """Return a JSON object with lists and objects in it emptied, because these are never read; None if it is not JSON."""
     depth, kept, checked = 0, [], []
     for piece in _STRINGS_AND_BRACKETS.finditer(text):
         string, opening, closing = piece.groups()

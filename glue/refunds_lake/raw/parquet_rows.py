@@ -39,11 +39,11 @@ _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def open_parquet(body: IO[bytes], size: int) -> pq.ParquetFile:
-    """A Parquet file of some bytes by its footer; raises Unreadable, OSError or ArrowException when it cannot be read."""
+    """Open a Parquet file by its footer; raise Unreadable, OSError or ArrowException if it cannot be read."""
     rows = pq.ParquetFile(body, thrift_container_size_limit=_MOST_ENTRIES)
     if (announced := rows.metadata.num_rows) > size:  # a value that is repeated takes no bytes, but each row takes time
         raise Unreadable(
-            f"it announces {announced:,} rows in {size:,} bytes: no ids of so many records have room there"
+            f"it announces {announced:,} rows in {size:,} bytes, too few to hold the ids of so many records"
         )
     schema = rows.schema_arrow
     check_columns([name.lower() for name in schema.names])
@@ -56,7 +56,7 @@ def open_parquet(body: IO[bytes], size: int) -> pq.ParquetFile:
 
 
 def from_parquet(rows: pq.ParquetFile) -> Iterator[Records]:
-    """The records of Parquet rows, numbered from 1; the raw text of a row is its fields as JSON."""
+    """Yield the records of Parquet rows, numbered from 1; the raw text of a row is its fields as JSON."""
     columns = [name for name in rows.schema_arrow.names if name.lower() in FIELDS]
     found = 0
     for batch in rows.iter_batches(_ROWS, columns=columns):
@@ -95,7 +95,7 @@ def _as_text(column: pa.Array) -> pa.Array:
         return pc.if_else(pc.equal(column, pa.scalar(Decimal(0), column.type)), "0", plain)
     if pa.types.is_timestamp(column.type):
         moments = column.cast(pa.timestamp(column.type.unit))
-        if column.type.unit == "ms":  # as microseconds the greatest ones would begin anew
+        if column.type.unit == "ms":  # as microseconds the greatest ones would wrap around
             moments = pc.max_element_wise(-_FAR_MILLIS, moments.cast(pa.int64()), skip_nulls=False)
             moments = pc.min_element_wise(_FAR_MILLIS, moments, skip_nulls=False).cast(pa.timestamp("ms"))
         return moments.cast(pa.timestamp("us"), safe=False).cast(pa.string())
@@ -126,7 +126,7 @@ def _row_text(columns: Mapping[str, pa.Array]) -> Callable[[int], str]:
 
 
 def _cell_as_json(value: Any) -> str:
-    """A cell as JSON, a number as it is."""
+    """Return a cell as JSON, a number as it is."""
     if isinstance(value, Decimal):
         return str(value)
     return _AS_JSON(value.decode("utf-8", "replace") if isinstance(value, bytes) else value)

@@ -1,4 +1,4 @@
-"""Raw objects before they are read: which ones a run takes, in which order, and in which format.
+"""Raw objects before they are read: which ones a run reads, in which order, and in which format.
 
 An object whose name or size forbids to read it becomes a named problem here; what is wrong inside one shows when it is read.
 """
@@ -26,7 +26,7 @@ class RawFile:
     stored: StoredObject
     format: str
     only: tuple[int, ...] | None = None
-    """The lines that are judged again of an object that was read before; None for all lines of a new one."""
+    """The lines to be validated again of an object that was read before; None for all lines of a new one."""
 
     @property
     def key(self) -> str:
@@ -34,17 +34,17 @@ class RawFile:
 
 
 def is_known(stored: StoredObject, state: State) -> bool:
-    """Whether a run in force has read this very delivery of the key."""
+    """Return whether a run in force has read this exact delivery of the key."""
     return (stored.key, stored.identity) in state.known
 
 
 def version_order(objects: Iterable[StoredObject]) -> list[StoredObject]:
-    """By modification time, then key: the order in which later versions win."""
+    """Sort by modification time, then key: the order in which later versions win."""
     return sorted(objects, key=lambda each: (each.last_modified, each.key.encode()))
 
 
 def fresh(listing: Iterable[StoredObject], state: State) -> list[StoredObject]:
-    """The objects that no run in force has read, in version order; markers of folders are none, others may wait."""
+    """Return the objects that no run in force has read, in version order, without folder markers and waiting objects."""
     return version_order(
         each
         for each in listing
@@ -53,14 +53,14 @@ def fresh(listing: Iterable[StoredObject], state: State) -> list[StoredObject]:
 
 
 def waiting(listing: Iterable[StoredObject]) -> tuple[str, ...]:
-    """The keys of the objects that wait for their names."""
+    """Return the keys of the objects that wait for their names."""
     return tuple(each.key for each in listing if is_waiting(each.key) and not each.key.endswith("/"))
 
 
 def inspect(
     objects: Iterable[StoredObject], only: Mapping[tuple[str, datetime], Collection[int]] | None = None
 ) -> tuple[list[RawFile], list[Problem]]:
-    """Sort the objects into files to read and problems; with `only`, lines of these numbers alone are read, by key and time."""
+    """Sort the objects into files to read and problems; with `only`, read only lines with these numbers, by key and time."""
     files, problems = [], []
     for each in objects:
         try:
@@ -71,13 +71,15 @@ def inspect(
 
 
 def describe(stored: StoredObject, only: tuple[int, ...] | None = None) -> RawFile:
-    """The object with its format; raises Unreadable."""
+    """Return the object with its format; raise Unreadable."""
     name = stored.key.rpartition("/")[2]
     format_ = next((format_ for suffix, format_ in FORMATS.items() if name.endswith(suffix)), None)
     if format_ is None:
         raise Unreadable(f"unknown suffix; known are {', '.join(FORMATS)} in lower case")
     if name.startswith("_"):
-        raise Unreadable("a name that begins with _ is hidden from Athena and crawlers; deliver it under another name")
+        raise Unreadable(
+            "a name that begins with _ is hidden from Athena and crawlers; deliver the file under another name"
+        )
     if stored.size == 0:
         raise Unreadable("the object is empty (0 bytes)")
     return RawFile(stored, format_, only)

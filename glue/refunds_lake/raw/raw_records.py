@@ -1,6 +1,6 @@
-"""The records of one raw object to its end, whatever its format, and who is to blame when it cannot be read.
+"""All records of one raw object, whatever its format, and whose fault it is when it cannot be read.
 
-What goes wrong while an object is parsed or judged concerns this object and no other. What goes wrong while its bytes are
+An error while an object is parsed or validated concerns only this object. What goes wrong while its bytes are
 fetched is a failure of the machine, which must end the run.
 """
 
@@ -28,7 +28,7 @@ class MachineFailed(Exception):
 
 
 def read(store: ObjectStore, file: RawFile) -> Iterator[Records]:
-    """The records of a file; raises Unreadable, perhaps after many of them, or MachineFailed."""
+    """Yield the records of a file; raise Unreadable, possibly after many of them, or MachineFailed."""
     if file.format == PARQUET:
         return _parquet_records(store, file)
     text = blocks(_chunks(store, file), is_gzip=file.key.endswith(".gz"))
@@ -66,7 +66,7 @@ def _fetching() -> Iterator[None]:
 
 @contextmanager
 def blamed(what: str = "it cannot be read") -> Iterator[None]:
-    """Make whatever goes wrong inside an Unreadable with its own words, unless it is the machine that failed."""
+    """Turn any error inside into Unreadable with its own text, unless the machine failed."""
     try:
         yield
     except (Unreadable, MachineFailed):

@@ -1,4 +1,4 @@
-"""Records as columns of texts, whatever the format, each with its place and raw text; and the lines of a block to make them of.
+"""Records as columns of texts, whatever the format, each with its place and raw text; and the lines of a block.
 
 Texts only: what they mean is for `rules` to say. Usual lines are parsed many at a time by Arrow; a line that is not usual is
 parsed alone, by Python, to the same end. Which of the two took a line never shows in what becomes of it.
@@ -30,11 +30,11 @@ Texts = Mapping[str, pa.Array]
 
 
 def check_columns(names: Sequence[str]) -> None:
-    """Raises Unreadable where a file with columns of these names, in lower case, cannot be understood."""
+    """Raise Unreadable if a file with columns of these names, in lower case, cannot be understood."""
     if missing := [name for name in REQUIRED if name not in names]:
         raise Unreadable(f"no column {', '.join(missing)}; its columns are {', '.join(names) or '(none)'}"[:500])
     if twice := [name for name, times in Counter(names).items() if times > 1 and name in FIELDS]:
-        raise Unreadable(f"column {', '.join(twice)} comes more than once")
+        raise Unreadable(f"column {', '.join(twice)} occurs more than once")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Records:
 
     @classmethod
     def of_texts(cls, line_numbers: pa.Array, texts: Texts, raw_text: Callable[[int], str]) -> Records:
-        """Records without a fault."""
+        """Return the records without faults."""
         no = pa.nulls(len(line_numbers), pa.bool_())
         faults = pa.nulls(len(line_numbers), pa.string())
         return cls(line_numbers, texts, raw_text, faults, dict.fromkeys(IDS, no), dict.fromkeys(IDS, no))
 
     @classmethod
     def of_lone(cls, lone: Sequence[LoneRecord]) -> Iterator[Records]:
-        """These records together; nothing of none."""
+        """Yield these records as one; nothing for no records."""
         if not lone:
             return
 
@@ -124,7 +124,7 @@ class Lines:
         return cls(block, array, starts, np.maximum(ends - starts - has_lf - has_cr, 0), letters)
 
     def usual(self) -> np.ndarray:
-        """Which lines are short enough and UTF-8."""
+        """Return which lines are short enough and UTF-8."""
         usual = self.sizes <= LINE_BYTES
         try:
             self.array.cast(pa.string())
@@ -137,7 +137,7 @@ class Lines:
         return found
 
     def records(self, usual: np.ndarray, by_arrow: ByArrow, alone: Alone) -> Iterator[Records]:
-        """The records of the lines: those of usual ones as Arrow takes them, of the others each by itself."""
+        """Yield the records of the lines: usual ones as Arrow parses them, each of the others by itself."""
         rows = np.flatnonzero(usual)
         is_taken = np.zeros(len(self.array), bool)
         for some, texts in by_arrow(self.array if usual.all() else self.array.filter(pa.array(usual))):
@@ -154,7 +154,7 @@ class Lines:
         return self.block.text[start : start + int(self.sizes[row])]
 
     def _parsed_alone(self, chosen: np.ndarray, alone: Alone) -> list[LoneRecord]:
-        """The chosen lines that are not blank, each parsed or as too long."""
+        """Return the chosen lines that are not blank, each parsed or marked as too long."""
         found: list[LoneRecord | None] = []
         for row in np.flatnonzero(chosen).tolist():
             number, line = row + self.block.first_line, self._line(row)
@@ -170,6 +170,6 @@ class Lines:
 
 
 def text_of(lines: pa.Array) -> pa.Buffer:
-    """The bytes of lines, one behind the other."""
+    """Return the bytes of lines, one after the other."""
     offsets = np.frombuffer(lines.buffers()[1], np.int32)[lines.offset : lines.offset + len(lines) + 1]
     return lines.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0]))

@@ -1,4 +1,4 @@
-"""The record contract rendered with Arrow: many records at a time, as values or with every reason why they are none.
+"""The record contract applied with Arrow: many records at a time, as values or with every reason for a rejection.
 
 Works on the texts that `records` hands over. Nothing here can raise on bad input, so that one bad record never stops the
 others.
@@ -43,7 +43,7 @@ class Cleaned:
 
     @classmethod
     def of(cls, records: Records, too_late: datetime) -> Cleaned:
-        """In: records of a file that takes no transaction from `too_late` on."""
+        """Clean records of a file that accepts no transaction from `too_late` on."""
         texts = records.texts
         return cls(
             texts={
@@ -64,15 +64,15 @@ class Cleaned:
         return {kind: pc.fill_null(pc.equal(self.texts["type"], kind), False) for kind in KINDS}
 
     def is_of(self, types: Sequence[str]) -> pa.Array:
-        """Where the type is one of some."""
+        """Return where the type is one of several."""
         return reduce(pc.or_, (self.is_kind[kind] for kind in types))
 
     def value(self, name: str) -> pa.Array:
-        """Timestamp or amount as what it means; null where it means nothing."""
+        """Return the meaning of timestamp or amount; null where it has none."""
         return self.timestamp if name == "timestamp" else self.amount
 
     def is_not_text(self, name: str) -> pa.Array:
-        """Where there is a number or a list instead of a text; of ids only."""
+        """Return where an id is a number or a list instead of a text."""
         return pc.fill_null(self.records.not_text[name], False)
 
 
@@ -120,12 +120,12 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 
 
 def broken(record: Cleaned, rules: Mapping[str, Rule] = RULES) -> dict[str, pa.Array]:
-    """Reason -> for which records it applies."""
+    """Return reason -> the records to which it applies."""
     return {reason: pc.fill_null(rule(record), False) for reason, rule in rules.items()}
 
 
 def reasons_of(broken_rules: Mapping[str, pa.Array]) -> pa.Array:
-    """The list of reasons of each record; few lists are different ones, so each of those is made once."""
+    """Return the list of reasons of each record; there are few different lists, so each is made once."""
     codes = reduce(
         pc.add, (pc.multiply(each.cast(pa.int64()), 1 << place) for place, each in enumerate(broken_rules.values()))
     )
@@ -136,13 +136,13 @@ def reasons_of(broken_rules: Mapping[str, pa.Array]) -> pa.Array:
 
 
 def _filled(text: pa.Array) -> pa.Array:
-    """An empty text is none."""
+    """Replace empty texts by null."""
     is_empty = pc.equal(text, "")
     return _where(pc.invert(is_empty), text) if pc.any(is_empty).as_py() else text
 
 
 def _where(wanted: pa.Array, text: pa.Array) -> pa.Array:
-    """The texts that are wanted, null for the others."""
+    """Keep the wanted texts, and replace the others by null."""
     if text.offset:  # Arrow before 24 garbles slices here: https://github.com/apache/arrow/issues/49410
         text = pa.concat_arrays([text])
     return pc.if_else(wanted, text, None)
@@ -153,12 +153,12 @@ def _is_whole(text: pa.Array, pattern: str) -> pa.Array:
 
 
 def amounts(text: pa.Array) -> pa.Array:
-    """Plain decimals as decimal(18,2), never through a float; null for everything else."""
+    """Return plain decimals as decimal(18,2), never through a float; null for everything else."""
     return _where(_is_whole(text, AMOUNT), text).cast(MONEY)
 
 
 def moments(text: pa.Array) -> pa.Array:
-    """ISO 8601 texts as instants, UTC where they name no offset, cut to milliseconds; null for everything else."""
+    """Return ISO 8601 texts as instants, UTC without an offset, cut to milliseconds; null for everything else."""
     text = _where(_is_whole(text, TIMESTAMP), text)
     all_utc = pc.all(pc.ends_with(text, "Z")).as_py() is not False
     has_offset = None if all_utc else pc.match_substring_regex(text, r"[Z+]|-[0-9:]{2,5}\z")

@@ -1,4 +1,4 @@
-"""What one task does with some raw files: read, judge, and stage the records as Parquet by kind.
+"""What one task does with some raw files: read, validate, and stage the records as Parquet by kind.
 
 Runs in a Python worker of Spark's, without the JVM: the objects come and go through the store. Staged parts are written
 once, read a few times by column, and deleted with the run.
@@ -86,7 +86,7 @@ class StagedObject(NamedTuple):
 
 
 def transactions_in(pieces: Iterable[Piece]) -> list[StagedObject]:
-    """The objects in which the pieces of transactions lie, each once."""
+    """Return the objects that contain pieces of transactions, each once."""
     return sorted({StagedObject(piece.kind, piece.key, piece.size) for piece in pieces if piece.kind in KINDS})
 
 
@@ -102,7 +102,7 @@ class Staged:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Where records come from and go to, and what they are judged by. Travels to the workers."""
+    """Where records come from and go to, and the rules for them. Travels to the workers."""
 
     raw: ObjectStore
     base: ObjectStore
@@ -118,7 +118,7 @@ class Stage:
         return f"{self.prefix}records/"
 
     def __call__(self, portion: Portion) -> Staged:
-        """Stage a portion; whatever was staged of a file that turns out to be a problem is to be left out."""
+        """Stage a portion; whatever was staged of a file that turns out to be a problem must be left out."""
         counts: Counter[Place] = Counter()
         problems: dict[int, str] = {}
         parts = {kind: _Part(self.base, f"{self.records}kind={kind}/{portion.number:05}", kind) for kind in _COLUMNS}
@@ -140,7 +140,7 @@ class Stage:
         return Staged(counts, tuple(piece for part in parts.values() for piece in part.pieces), problems)
 
     def _judged_file(self, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
-        """The records of a file by kind; raises Unreadable when anything is wrong with it, perhaps after many of them."""
+        """Yield the records of a file by kind; raise Unreadable if anything is wrong with it, possibly after many of them."""
         with blamed():
             for records in read(self.raw, file):
                 for kind, rows in self._judged(records, number, file):
@@ -149,7 +149,7 @@ class Stage:
                     yield kind, rows
 
     def _judged(self, records: Records, number: int, file: RawFile) -> Iterator[tuple[str, pa.Table]]:
-        """The records by kind, as columns of their parts."""
+        """Yield the records by kind, as columns of their parts."""
         record = Cleaned.of(records, too_late(file.stored.last_modified))
         broken_rules = broken(record, self.rules)
         is_rejected = pc.is_valid(records.faults)
@@ -195,7 +195,7 @@ def _constant(text: str, rows: int) -> pa.DictionaryArray:
 def repeated_ids(
     base: ObjectStore, objects: Sequence[StagedObject], broken: frozenset[int], tasks: int, task: int
 ) -> np.ndarray:
-    """The hashes by kind that come more than once among staged records, each once.
+    """Return the hashes by kind that occur more than once among staged records, each once.
 
     Each of some tasks takes the hashes that belong to it, so that what it holds in memory is limited.
     """
@@ -207,21 +207,21 @@ def repeated_ids(
 
 
 def read_staged(base: ObjectStore, staged: StagedObject, columns: Sequence[str], broken: Collection[int]) -> pa.Table:
-    """Some columns of a staged object, without the records of broken files."""
+    """Return some columns of a staged object, without the records of broken files."""
     with RangeReader(base, staged.key, staged.size) as body:
         part = pq.ParquetFile(body, pre_buffer=True)
         return without(part.read(columns=["file", *columns], use_threads=False), broken)
 
 
 def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:
-    """Rows without staged records of broken files."""
+    """Return the rows without staged records of broken files."""
     if not broken or "file" not in rows.schema.names:
         return rows
     return rows.filter(pc.invert(pc.is_in(rows["file"], pa.array(sorted(broken), pa.int32()))))
 
 
 def by_month(rows: pa.Table) -> dict[str, int]:
-    """Month -> how many of the rows are in it."""
+    """Return month -> the number of its rows."""
     return {each["values"]: each["counts"] for each in pc.value_counts(rows["month"]).to_pylist()}
 
 
@@ -246,7 +246,7 @@ class _Part:
             self.close()
 
     def close(self) -> None:
-        """Put what waits, if anything does."""
+        """Upload what is waiting, if anything."""
         if not self._waiting:
             return
         rows = pa.concat_tables(self._waiting).unify_dictionaries()

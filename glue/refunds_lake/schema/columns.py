@@ -72,10 +72,10 @@ KINDS: Final = ("purchase", "void", "refund")
 
 
 def ddl(table: str) -> str:
-    """The columns of a table as a Spark schema string, without the partition key."""
+    """Return the columns of a table as a Spark schema string, without the partition key."""
     return ", ".join(f"`{name}` {hive_type}" for name, hive_type in TABLES[table])
 
 
 def names(table: str) -> list[str]:
-    """The column names of a table in order, without the partition key."""
+    """Return the column names of a table in order, without the partition key."""
     return [name for name, _ in TABLES[table]]

@@ -1,4 +1,4 @@
-"""The record contract as a table: fields, limits, patterns, formats, and every reason why a record is no transaction.
+"""The record contract as a table: fields, limits, patterns, formats, and every reason for a rejection.
 
 Knows neither pyarrow nor Spark: the job renders it with Arrow (`rules`), others may in plain Python.
 """
@@ -47,7 +47,7 @@ WAITING_SUFFIXES: Final = (".tmp", ".part", ".filepart")
 
 
 def is_waiting(key: str) -> bool:
-    """Whether an object is one that its sender will rename when it is complete: clients of SFTP have these names."""
+    """Return whether an object is one that its sender will rename when it is complete: SFTP clients use these names."""
     return key.endswith(WAITING_SUFFIXES) or "/." in key
 
 
@@ -110,5 +110,5 @@ NOT_JSON, CSV_MALFORMED, LINE_TOO_LONG = "not_json", "csv_malformed", "line_too_
 
 
 def too_late(arrived: datetime) -> datetime:
-    """From when on a transaction is later than the day after its delivery."""
+    """Return the time from which a transaction is later than the day after its delivery."""
     return (arrived + timedelta(days=2)).replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,4 +1,4 @@
-"""64-bit hashes of ids, many at a time. They only preselect: what stands is decided by the ids themselves.
+"""64-bit hashes of ids, in bulk. They only preselect: the ids themselves decide.
 
 Indexes of stored files hold them, so another function needs indexes of another name (`month_search.index_key`).
 """
@@ -18,7 +18,7 @@ _MOST_BITS: Final = 26
 
 
 def hashed(ids: pa.Array) -> pa.Array:
-    """A hash of each id; 0 for null. The same in every process and version."""
+    """Return a hash of each id, 0 for null, which is the same in every process and version."""
     ids = pa.concat_arrays([ids]) if ids.offset else ids
     offsets = np.frombuffer(ids.buffers()[1], np.int32)[: len(ids) + 1]
     letters = np.frombuffer(ids.buffers()[2] or b"", np.uint8)
@@ -36,7 +36,7 @@ def hashed(ids: pa.Array) -> pa.Array:
 
 
 def of_kind(kind: str, hashes: np.ndarray) -> np.ndarray:
-    """The hashes of ids as those of ids of one kind, so that the same id of another kind has another one."""
+    """Return the hashes for ids of one kind, so that the same id of another kind has a different hash."""
     return hashes ^ int.from_bytes(kind[:4].encode() * 2, "little", signed=True)
 
 
@@ -49,13 +49,13 @@ def _mixed(words: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def distinct(hashes: np.ndarray) -> np.ndarray:
-    """Each once, in order. Sorting takes a fraction of what numpy's own `unique` does."""
+    """Return each hash once, in order. Sorting takes a fraction of the time of numpy's own `unique`."""
     ordered = np.sort(hashes)
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
 
 
 def repeated(hashes: np.ndarray) -> np.ndarray:
-    """Those that come more than once, each once."""
+    """Return the hashes that occur more than once, each once."""
     ordered = np.sort(hashes)
     return distinct(ordered[1:][ordered[1:] == ordered[:-1]])
 
@@ -71,7 +71,7 @@ class Sought:
         self._perhaps[self._hashes.view(np.uint64) >> self._shift] = True
 
     def holds(self, hashes: np.ndarray) -> np.ndarray:
-        """For each hash whether it is in the set."""
+        """Return for each hash whether it is in the set."""
         among: np.ndarray = self._perhaps[hashes.view(np.uint64) >> self._shift]
         places = np.flatnonzero(among)
         if len(places):

@@ -1,4 +1,4 @@
-"""Calendar months of a time zone: which month an instant belongs to, for one and for millions of them."""
+"""Calendar months of a time zone: which month an instant belongs to, for one and for millions of instants."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Months:
     @classmethod
     @cache
     def of(cls, zone: str) -> Months:
-        """The months of an IANA time zone; raises UnknownZone."""
+        """Return the months of an IANA time zone; raise UnknownZone."""
         found = tuple(_changes(_zone(zone)))
         return cls(tuple((moment - _EPOCH) // _MICROSECOND for moment, _ in found), tuple(name for _, name in found))
 
@@ -44,7 +44,7 @@ class Months:
         return self.names[bisect.bisect_right(self.changes, (moment - _EPOCH) // _MICROSECOND) - 1]
 
     def of_all(self, moments: pa.Array) -> pa.Array:
-        """The months of UTC timestamps from FIRST_YEAR on; null for null."""
+        """Return the months of UTC timestamps from FIRST_YEAR on, null for null."""
         micros = pc.fill_null(moments.cast(pa.int64()), self.changes[0]).to_numpy(zero_copy_only=False)
         places = np.searchsorted(np.array(self.changes), micros, side="right") - 1
         return pa.array(self.names).take(pa.array(places, mask=pc.is_null(moments).to_numpy(zero_copy_only=False)))
@@ -72,7 +72,7 @@ def _changes(zone: tzinfo) -> Iterator[tuple[datetime, str]]:
 
 
 def _changes_between(earliest: datetime, zone: tzinfo) -> Iterator[tuple[datetime, str]]:
-    """Quarter by quarter: since 1999 no zone changes its clock in between."""
+    """Yield quarter by quarter: since 1999 no zone changes its clock in between."""
     before = f"{earliest.astimezone(zone):%Y-%m}"
     for quarter in range(1, 2 * _AROUND + 1):
         moment = earliest + quarter * _QUARTER

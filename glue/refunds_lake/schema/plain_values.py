@@ -1,4 +1,4 @@
-"""Values of a record in plain Python, one at a time: what JSON holds, texts that can be encoded, instants.
+"""Values of a record in plain Python, one at a time: JSON values, texts that can be encoded, instants.
 
 For what Arrow does not read, and for where there is no Arrow, as in the API's function.
 """
@@ -22,7 +22,7 @@ class Number(str):
 
 
 def refuse_constant(name: str) -> Any:
-    """NaN and Infinity are no JSON."""
+    """Refuse NaN and Infinity, which are not JSON."""
     raise ValueError(name)
 
 
@@ -30,19 +30,19 @@ DECODER: Final = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_co
 
 
 def json_text(value: Any) -> str | None:
-    """A text, or a number as it is written; anything else as something that no field can be."""
-    return value if value is None or isinstance(value, str) else "(neither a text nor a number)"
+    """Return a text, or a number as it is written; anything else becomes something that no field can be."""
+    return value if value is None or isinstance(value, str) else "(neither a string nor a number)"
 
 
 def utf8(text: str | None) -> str | None:
-    """The text with the replacement character for what cannot be encoded: bytes that are no UTF-8, halves of a surrogate pair."""
+    """Return the text with the replacement character for invalid UTF-8 and unpaired surrogates."""
     if text is None or text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def moment(text: str) -> datetime | None:
-    """The instant that a text of the contract's pattern names, in UTC; None if the calendar has none such."""
+    """Return the instant of a text in the contract's pattern, in UTC; None if it is not in the calendar."""
     parts = _PARTS.fullmatch(text)
     assert parts is not None
     sign = -1 if parts[8] == "-" else 1

@@ -1,1 +1,1 @@
-"""How the Spark session is set, and how tasks run in Python workers. It knows nothing of records."""
+"""The settings of the Spark session, and tasks in Python workers. It knows nothing of records."""

@@ -14,10 +14,10 @@ BROADCAST_HASHES: Final = 4_000_000
 
 
 def few(frame: DataFrame, rows: int, limit: int = BROADCAST_ROWS) -> DataFrame:
-    """The frame, to be sent to every task when it has few rows; more are joined by shuffling."""
+    """Mark a frame to be sent to every task if it has few rows; larger ones are joined by shuffling."""
     return F.broadcast(frame) if rows <= limit else frame
 
 
 def empty_frame(spark: SparkSession, schema: str) -> DataFrame:
-    """No rows under a schema string."""
+    """Return an empty frame with a schema string."""
     return spark.range(0).select(F.from_json(F.lit(None).cast("string"), schema).alias("_")).select("_.*")

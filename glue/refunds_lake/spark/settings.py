@@ -1,4 +1,4 @@
-"""The Spark settings that the library rests on, and those that make it fast. No import of Spark."""
+"""The Spark settings that the library needs, and those that make it fast. Imports no Spark."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ SETTINGS: Final[Mapping[str, str]] = {
 
 
 def spread(spark: Any) -> None:
-    """Give shuffles as many partitions as the cluster has cores, so that all are at work; for when its workers are there."""
+    """Give shuffles as many partitions as the cluster has cores, once its workers have started, so that all are busy."""
     spark.conf.set(PARTITIONS, str(max(int(spark.conf.get(PARTITIONS)), spark.sparkContext.defaultParallelism)))
 
 
 def quiet(spark: Any) -> None:
-    """Keep a session from warning that it cut the text of a plan, which it does for every larger one."""
+    """Suppress Spark's warning that it cut the text of a plan, which it prints for every larger plan."""
     log4j = spark._jvm.org.apache.logging.log4j
     log4j.core.config.Configurator.setLevel("org.apache.spark.sql.catalyst.util", log4j.Level.ERROR)

@@ -1,4 +1,4 @@
-"""Tasks in Spark's Python workers: run them, and say in one line why one failed."""
+"""Runs tasks in Spark's Python workers, and explains in one line why one failed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WorkerFailed(JobFailure):
 
 
 def on_workers(spark: SparkSession, function: Callable[[Task], Result], tasks: Sequence[Task]) -> list[Result]:
-    """The function's results for the tasks, in their order; raises WorkerFailed.
+    """Return the function's results for the tasks, in their order; raise WorkerFailed.
 
     Tasks that lie behind one another in the list come to different workers, as far as there are any.
     """
@@ -37,6 +37,6 @@ def on_workers(spark: SparkSession, function: Callable[[Task], Result], tasks: S
 
 
 def last_line(message: str) -> str:
-    """The error of a Python task in Spark's message, which holds the Python traceback above a Java one."""
+    """Return the error of a Python task from Spark's message, which has the Python traceback above a Java one."""
     lines = message.partition("\n\tat ")[0].strip().splitlines()
     return lines[-1] if lines else "a task failed"

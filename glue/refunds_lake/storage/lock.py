@@ -1,6 +1,6 @@
-"""One run at a time: a lock object in the bucket, taken with a conditional write, so that a second run refuses early.
+"""One run at a time: a lock object in the bucket, taken with a conditional write, so that a second run fails early.
 
-A courtesy: what keeps two writers apart is the number of a manifest. So a lock blocks nobody for a run that is over; Glue is
+A courtesy: what keeps two writers apart is the number of a manifest. So the lock of a run that has ended blocks no one; Glue is
 asked about job runs, the lock of anybody else expires.
 """
 
@@ -23,7 +23,7 @@ ACTIVE_STATES: Final = frozenset({"STARTING", "RUNNING", "STOPPING", "WAITING"})
 """https://docs.aws.amazon.com/glue/latest/dg/job-run-statuses.html"""
 
 IsOver = Callable[[str], bool | None]
-"""Whether a run is over; None where nobody knows such a run."""
+"""Whether a run has ended; None for an unknown run."""
 
 
 class LockHeld(JobFailure):
@@ -60,7 +60,7 @@ class Lock:
                 self.store.delete([self.key])
 
     def _condition(self) -> dict[str, Any]:
-        """What must hold for the lock to be replaced; raises LockHeld while its holder is at work."""
+        """Return the condition for replacing the lock; raise LockHeld while its holder is active."""
         try:
             body, etag = self.store.get(self.key)
         except ObjectMissing:
@@ -89,7 +89,7 @@ class GlueJobRuns:
     job_name: str
 
     def is_over(self, run_id: str) -> bool | None:
-        """Whether a run of the job has ended; None for what is no run of it."""
+        """Return whether a run of the job has ended; None if it is not a run of the job."""
         if not run_id.startswith("jr_"):
             return None
         try:

@@ -26,7 +26,7 @@ class ObjectReplaced(Exception):
 
 
 class PreconditionFailed(Exception):
-    """A conditional write lost: somebody else has written or removed the object."""
+    """A conditional write failed: another writer has written or removed the object."""
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -47,7 +47,7 @@ class StoredObject:
 
 
 def parquet_files(listing: Iterable[StoredObject]) -> list[StoredObject]:
-    """The Parquet files of a listing, without the markers that some file systems leave for directories."""
+    """Return the Parquet files of a listing, without the markers that some file systems leave for directories."""
     return [each for each in listing if each.key.endswith(".parquet")]
 
 
@@ -55,28 +55,28 @@ class ObjectStore(Protocol):
     """One bucket. Can be pickled: tasks in other processes read and write through it too."""
 
     def uri(self, key: str) -> str:
-        """The URI under which Spark and the catalog know the key or prefix."""
+        """Return the URI of a key or prefix for Spark and the catalog."""
 
     def listing(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
-        """The objects under a prefix in key order, only those behind `after` when given."""
+        """Yield the objects under a prefix in key order, only those after `after` when given."""
 
     def former_versions(self, prefix: str) -> Iterable[StoredObject]:
-        """What lay under keys that were written again; nothing of a key that was deleted in between or since."""
+        """Return what lay under keys that were written again; nothing of a key that was deleted in between or since."""
 
     def get(self, key: str) -> tuple[bytes, str]:
-        """Body and ETag; raises ObjectMissing."""
+        """Return body and ETag; raise ObjectMissing."""
 
     def read_range(self, key: str, first: int, last: int) -> bytes:
-        """The bytes first..last (inclusive, cut at the end of the object); raises ObjectMissing."""
+        """Return the bytes first..last (inclusive, cut at the end of the object); raise ObjectMissing."""
 
     def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
-        """The body piece by piece; raises ObjectMissing, and ObjectReplaced unless it is the object with that ETag."""
+        """Yield the body piece by piece; raises ObjectMissing, and ObjectReplaced unless it is the object with that ETag."""
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
-        """Write an object and return its ETag; raises PreconditionFailed when a condition is given and not met."""
+        """Write an object and return its ETag; raise PreconditionFailed if a given condition is not met."""
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects; those that are gone already are fine. Raises OSError naming what could not be removed."""
+        """Remove objects; those that no longer exist are fine. Raise OSError with what could not be removed."""
 
 
 class S3ObjectStore:
@@ -87,7 +87,7 @@ class S3ObjectStore:
         self._bucket = bucket
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A client cannot travel: the process that unpickles the store makes one for the same region."""
+        """Leave out the client, which cannot be pickled: the process that unpickles the store makes one for the same region."""
         return _store_elsewhere, (self._bucket, self._client.meta.region_name)
 
     def uri(self, key: str) -> str:
@@ -216,10 +216,10 @@ class RangeReader(io.RawIOBase):
 
 
 def utc_text(moment: datetime) -> str:
-    """An instant as ISO 8601 in UTC with microseconds and `Z`, so that texts sort like instants."""
+    """Return an instant as ISO 8601 in UTC with microseconds and `Z`, so that texts sort like instants."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def utc_moment(text: str) -> datetime:
-    """The instant that `utc_text` wrote."""
+    """Return the instant that `utc_text` wrote."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

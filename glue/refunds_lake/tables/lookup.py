@@ -1,4 +1,4 @@
-"""Stored rows by their ids, out of all of history, and staged records by theirs: found by hash, in Python workers.
+"""Finds stored rows by their ids in the whole history, and staged records by theirs: by hash, in Python workers.
 
 Says what is looked for and keeps what was found in which month; how one month is looked through is for `search`. Hashes
 preselect, so whoever takes the rows compares the ids.
@@ -49,7 +49,7 @@ class Lookup:
         self._earlier: list[tuple[str, Wanted, dict[str, Hits | None]]] = []
 
     def of_pieces(self, pieces: Iterable[Piece], broken: frozenset[int]) -> dict[str, Ids]:
-        """Kind -> the ids of the staged transactions, but for those of broken files."""
+        """Return kind -> the ids of the staged transactions, except those of broken files."""
         objects = transactions_in(pieces)
         found = on_workers(self._spark, partial(ids_of, self._store, broken), objects)
         return {
@@ -58,7 +58,7 @@ class Lookup:
         }
 
     def pick(self, pieces: Iterable[Piece], broken: frozenset[int], contested: np.ndarray) -> Picked:
-        """The staged transactions whose ids have one of these hashes by kind."""
+        """Return the staged transactions whose ids have one of these hashes by kind."""
         key, prefix = self._put(Wanted(contested))
         counts: Counter[tuple[str, str]] = Counter()
         task = partial(pick, self._store, broken, key, prefix)
@@ -68,7 +68,7 @@ class Lookup:
         return Picked(counts, rows)
 
     def find(self, tables: TableSet, table: str, wanted: Wanted) -> Found:
-        """The stored rows that have a wanted id or a wanted parent id, and perhaps others."""
+        """Return the stored rows that have a wanted id or parent id, and possibly others."""
         if not wanted:
             return Found(Ids(), None)
         places = {each.location: month for month, each in tables.live.get(table, {}).items()}
@@ -93,7 +93,7 @@ class Lookup:
         return dict(zip(months, on_workers(self._spark, task, places), strict=True))
 
     def _put(self, wanted: Wanted) -> tuple[str, str]:
-        """Put what is looked for where the workers find it: its key, and a prefix for what they find."""
+        """Put the wanted hashes where the workers find them; return their key, and a prefix for the results."""
         body = wanted.to_bytes()
         digest = hashlib.sha256(body).hexdigest()[:32]
         self._store.put(f"{self._prefix}{digest}.npz", body)

@@ -30,7 +30,7 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "refund_detail": ("refund_id",),
     "rejected": ("source_file", "ingested_at", "line_number"),
 }
-"""What tells the rows of a table from each other."""
+"""What identifies the rows of a table."""
 DECIDED_BY: Final = ("kind", "month")
 _TYPES: Final[Mapping[str, pa.DataType]] = {
     "timestamp": MOMENT,
@@ -61,7 +61,7 @@ class MonthFile:
 def planned(
     table: str, month: str, prefix: str, staged: Collection[Piece], stored: Collection[Piece]
 ) -> list[MonthFile]:
-    """The files of a month of about FILE_ROWS rows each, from its staged and its stored pieces."""
+    """Divide a month into files of about FILE_ROWS rows each, from its staged and stored pieces."""
     files: list[list[Piece]] = [[]]
     filled = 0
     for piece in (*stored, *staged):
@@ -89,12 +89,12 @@ Decide = Callable[[ObjectStore, MonthFile], Decisions]
 
 
 def undecided(_: ObjectStore, __: MonthFile) -> Decisions:
-    """Every row stays that is staged or stored."""
+    """Keep every row, staged or stored."""
     return {}
 
 
 def decided(prefix: str, base: ObjectStore, file: MonthFile) -> Decisions:
-    """What was decided of transactions, as it lies below a prefix, partitioned by DECIDED_BY."""
+    """Read the decisions on transactions below a prefix, partitioned by DECIDED_BY."""
     parts = parquet_files(base.listing(f"{prefix}kind={file.table}/month={file.month}/"))
     if not parts:
         return {}
@@ -104,7 +104,7 @@ def decided(prefix: str, base: ObjectStore, file: MonthFile) -> Decisions:
 
 
 def made_again(made: Sequence[Piece], base: ObjectStore, file: MonthFile) -> Decisions:
-    """What stands of refunds goes whose details were made, of whatever month."""
+    """Drop the stored details of refunds that have new ones, of whatever month."""
     return {REMOVED: _together(_rows(base, made, KEYS[file.table]), KEYS[file.table])} if file.stored else {}
 
 
@@ -137,7 +137,7 @@ class Writer:
 def _rows(
     base: ObjectStore, pieces: Iterable[Piece], columns: Sequence[str], broken: Collection[int] = ()
 ) -> Iterator[pa.Table]:
-    """The rows of some pieces, each object opened once."""
+    """Yield the rows of some pieces, each object opened once."""
     row_groups: dict[tuple[str, int], list[int | None]] = {}
     for piece in pieces:
         row_groups.setdefault((piece.key, piece.size), []).append(piece.row_group)
@@ -151,7 +151,7 @@ def _rows(
 
 
 def count_rows(base: ObjectStore, key: str, size: int) -> int:
-    """The rows of a Parquet object as its footer says, with one request."""
+    """Return the number of rows in a Parquet object's footer, with one request."""
     with RangeReader(base, key, size) as body:
         rows: int = pq.ParquetFile(body).metadata.num_rows
     return rows
@@ -163,7 +163,7 @@ def _without(tables: Iterable[pa.Table], leaving: pa.Table | None, table: str) -
 
 
 def _keys(rows: pa.Table, table: str) -> pa.Array:
-    """The key of each row as one text."""
+    """Return the key of each row as one text."""
     columns = [rows[name].cast(pa.string()).combine_chunks() for name in KEYS[table]]
     return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\n")
 

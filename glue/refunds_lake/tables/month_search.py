@@ -24,7 +24,7 @@ from refunds_lake.storage.objects import ObjectMissing, ObjectStore, RangeReader
 
 NONE: Final = np.array([], np.int64)
 _INDEX_VERSION: Final = "v1"
-"""Must change with what `id_hashes.hashed` makes of an id: an index of another version is not looked at."""
+"""Must change with what `id_hashes.hashed` makes of an id: an index of another version is ignored."""
 REFERRED: Final = ("id", "customer_id", "merchant_id")
 """What refunds take from their purchase, beside its month."""
 
@@ -41,11 +41,11 @@ class Ids:
 
     @classmethod
     def of(cls, rows: pa.Table) -> Ids:
-        """The ids of some rows, which may have a parent_id each."""
+        """Return the ids of some rows, which may have a parent_id each."""
         return cls(distinct(_hashes(rows["id"])), _parents(rows))
 
     def to_bytes(self) -> bytes:
-        """For `from_bytes`; the same hashes give the same bytes."""
+        """Return bytes for `from_bytes`; the same hashes give the same bytes."""
         body = io.BytesIO()
         np.savez(body, **vars(self))
         return body.getvalue()
@@ -57,7 +57,7 @@ class Ids:
 
 
 def index_key(key: str, etag: str) -> str:
-    """Where the index of a file `<base_prefix><table>/month=M/run=R/<name>` with this ETag lies.
+    """Return the key of the index of a file `<base_prefix><table>/month=M/run=R/<name>` with this ETag.
 
     Readers of the table find nothing but Parquet in its months, and a file that was replaced has no index.
     """
@@ -72,7 +72,7 @@ class Wanted(Ids):
     referred: np.ndarray = dataclasses.field(default_factory=NONE.copy)
 
     def covers(self, other: Wanted) -> bool:
-        """Whether what is found for this has all that there is for the other."""
+        """Return whether a search for this finds everything that one for the other would."""
         pairs = (
             (other.ids, self.ids),
             (other.parents, self.parents),
@@ -93,7 +93,7 @@ class Hits:
 
 
 def ids_of(base: ObjectStore, broken: frozenset[int], staged: StagedObject) -> Ids:
-    """The ids of a staged object, but for those of broken files."""
+    """Return the ids of a staged object, except those of broken files."""
     columns = [name for name in ("id_hash", "parent_id") if name == "id_hash" or name in names(staged.kind)]
     rows = read_staged(base, staged, columns, broken)
     return Ids(distinct(rows["id_hash"].to_numpy()), _parents(rows))
@@ -102,9 +102,9 @@ def ids_of(base: ObjectStore, broken: frozenset[int], staged: StagedObject) -> I
 def pick(
     base: ObjectStore, broken: frozenset[int], contested: str, prefix: str, staged: StagedObject
 ) -> Counter[tuple[str, str]]:
-    """Stage the records of an object once more, below the prefix, whose ids have a contested hash by kind.
+    """Stage the records with a contested hash by kind once more, from one object, below the prefix.
 
-    In: the key of the hashes. Returns how many there are by kind and month.
+    In: the key of the hashes. Return how many there are by kind and month.
     """
     sought = _sought(contested, base).ids
     with RangeReader(base, staged.key, staged.size) as body:
@@ -122,7 +122,7 @@ def pick(
 
 
 def search(base: ObjectStore, table: str, wanted: str, prefix: str, place: tuple[str, str]) -> Hits | None:
-    """Look through a month of a table, and stage below the prefix the rows that are found; None when there are none.
+    """Search a month of a table, and stage the found rows below the prefix; return None if there are none.
 
     In: the key of what is looked for, which names the content, and as place the month and the prefix of its files.
     """
@@ -179,7 +179,7 @@ class _Sought:
         self.columns = [*(["id"] if by_id else []), *(["parent_id"] if by_parent else [])]
 
     def may_be_in(self, index: Ids) -> bool:
-        """Whether there is anything wanted in a file with this index."""
+        """Return whether a file with this index contains anything wanted."""
         pairs = ((self.ids, index.ids), (self.referred, index.ids), (self.parents, index.parents))
         return any(some.holds(all_).any() for some, all_ in pairs)
 
@@ -188,7 +188,7 @@ _sought_before: Final[dict[str, _Sought]] = {}
 
 
 def _sought(key: str, store: ObjectStore) -> _Sought:
-    """What is looked for; kept in the process from one month to the next."""
+    """Return the wanted hashes, which stay in the process from one month to the next."""
     if key not in _sought_before:
         _sought_before.clear()
         _sought_before[key] = _Sought(Wanted.from_bytes(store.get(key)[0]))
@@ -201,5 +201,5 @@ def _hashes(ids: pa.ChunkedArray) -> np.ndarray:
 
 
 def _parents(rows: pa.Table) -> np.ndarray:
-    """The parents of some rows, each once; none where they have no such column."""
+    """Return the parents of some rows, each once; none if they have no such column."""
     return distinct(_hashes(rows["parent_id"].drop_null())) if "parent_id" in rows.schema.names else NONE

@@ -36,15 +36,15 @@ class TableSet:
     live: Tables
 
     def months(self, table: str) -> set[str]:
-        """The published months of a table."""
+        """Return the published months of a table."""
         return set(self.live.get(table, {}))
 
     def rows(self, table: str, month: str) -> int:
-        """How many rows a month has now."""
+        """Return how many rows a month has now."""
         return self.live[table][month].rows if month in self.months(table) else 0
 
     def read(self, table: str, months: Collection[str] | None = None) -> DataFrame:
-        """The rows of the given months, or of all, with their month."""
+        """Return the rows of the given months, or of all, with their month."""
         wanted = sorted(self.months(table) if months is None else self.months(table) & set(months))
         if not wanted:
             return empty_frame(self.spark, f"{ddl(table)}, month string")
@@ -60,7 +60,7 @@ class TableSet:
         writer: Callable[[MonthFile], None],
         run_id: str,
     ) -> None:
-        """Write months to the run's own prefix: staged pieces, and what stands as far as the writer keeps it."""
+        """Write months to the run's own prefix: staged pieces, and stored rows as far as the writer keeps them."""
         staged: dict[str, list[Piece]] = {month: [] for month in months}
         for piece in pieces:
             if piece.month in staged:
@@ -72,7 +72,7 @@ class TableSet:
         on_workers(self.spark, writer, files)
 
     def _stored(self, table: str, month: str) -> list[Piece]:
-        """The objects of a month as it stands, with about how many rows each has."""
+        """Return the objects of a month as it is now, with about how many rows each has."""
         if month not in self.months(table):
             return []
         stands = self.live[table][month]
@@ -86,7 +86,7 @@ class TableSet:
         return f"{self.prefix}{table}/month={month}/run={run_id}/"
 
     def check_written(self, expected: Mapping[str, Mapping[str, int]], run_id: str) -> Tables:
-        """The months of a run as they can be published; raises CheckFailed unless each holds its expected rows.
+        """Return the months of a run, ready to publish; raise CheckFailed unless each has its expected rows.
 
         Files are listed and their footers read from the bucket, as a reader of the table would find them.
         """
@@ -109,6 +109,6 @@ class TableSet:
 
 
 def checksum(files: Collection[StoredObject], prefix: str) -> str:
-    """One hash over the names, sizes and ETags of a month's files."""
+    """Return one hash over the names, sizes and ETags of a month's files."""
     lines = sorted(f"{each.key.removeprefix(prefix)} {each.size} {each.etag}" for each in files)
     return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()

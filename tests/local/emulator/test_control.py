@@ -315,5 +315,5 @@ def test_a_port_that_was_asked_for_is_taken(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize("wanted", ["http", "70000", "0", "-1", "65536", "²", " 80", "8080.5"])
 def test_what_is_no_port(wanted: str) -> None:
     """Given DATAOPS_LOCAL_PORT names no port, then this is said, and not that somebody else has it."""
-    with pytest.raises(PortTaken, match="which is no port"):
+    with pytest.raises(PortTaken, match="which is not a port"):
         control.check_port(wanted)

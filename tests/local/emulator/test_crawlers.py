@@ -106,7 +106,7 @@ def test_a_new_field_is_in_the_new_folder_and_changes_no_table(local_cloud: Clou
     ("settings", "reason"),
     [
         ({"DatabaseName": "nowhere"}, "Database nowhere not found"),
-        ({"SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "LOG"}}, "with LOG"),
+        ({"SchemaChangePolicy": {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "LOG"}}, "policy LOG"),
         ({"Targets": {"S3Targets": [{"Path": "s3://no-such-bucket-here/x/"}]}}, "NoSuchBucket"),
     ],
 )

@@ -51,7 +51,7 @@ def test_a_path_that_spark_cannot_take_is_named(tmp_path: Path, character: str) 
     """Given a checkout whose path ends where Spark's lists do, then nothing starts, and path and character are named."""
     project = tmp_path / f"a{character}b"
     project.mkdir()
-    with pytest.raises(UnusablePath, match="Spark takes no") as caught:
+    with pytest.raises(UnusablePath, match="Spark allows no") as caught:
         local.start(project, say=lambda text: None)
     assert repr(character) in str(caught.value)
     assert not LocalPaths.of(project).root.exists()

@@ -82,7 +82,7 @@ def test_services_are_looked_for_where_they_have_regions() -> None:
     types = ["AWS::Glue::Job", "AWS::KinesisFirehose::DeliveryStream", "AWS::IAM::Role", "Custom::Thing"]
     assert levels(region.services_in(regions.__getitem__, "eu-west-1", types)) == [OK]
     (check,) = region.services_in(regions.__getitem__, "eu-west-2", types)
-    assert check.level is WARNING and check.finding.endswith("of Glue")
+    assert check.level is WARNING and check.finding.endswith("for Glue")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_question_that_may_not_be_asked_is_a_warning() -> None:
 
     (check,) = asked("quota of IAM", denied)
     assert check.level is WARNING
-    assert check.finding == "could not be looked at: AWS denies GetAccountSummary: no"
+    assert check.finding == "could not be checked: AWS denies GetAccountSummary: no"
     with pytest.raises(ZeroDivisionError):
         asked("quota of IAM", lambda: 1 // 0)  # type: ignore[return-value, arg-type]
 

@@ -242,6 +242,6 @@ def test_the_partner_has_credentials_of_its_own(cloud: Cloud) -> None:
 @pytest.mark.parametrize("key", ["partner", "third_party"])
 def test_an_environment_without_a_sender_says_so(key: str) -> None:
     """Given no partner or no tool, when its session is asked for, then the hint shows what to add to dataops.yml."""
-    with pytest.raises(UsageError, match=f"names no {key}") as raised:
+    with pytest.raises(UsageError, match=f"has no {key}") as raised:
         session().as_partner() if key == "partner" else session().as_third_party()
     assert f"{key}: {{profile: ...}}" in str(raised.value.hint)

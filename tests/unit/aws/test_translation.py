@@ -16,19 +16,19 @@ def answer(code: str, message: str = "said AWS") -> raised.ClientError:
 URL = "https://cloudformation.eu-west-1.amazonaws.com"
 
 EXPLAINED: list[tuple[Exception, str, str]] = [
-    (raised.NoCredentialsError(), "there are no AWS credentials to use", "aws sso login"),
+    (raised.NoCredentialsError(), "no AWS credentials were found", "aws sso login"),
     (
         raised.PartialCredentialsError(provider="env", cred_var="x"),
-        "there are no AWS credentials to use",
+        "no AWS credentials were found",
         "aws configure",
     ),
     (
         raised.CredentialRetrievalError(provider="x", error_msg="y"),
-        "there are no AWS credentials to use",
+        "no AWS credentials were found",
         "aws configure",
     ),
-    (raised.UnauthorizedSSOTokenError(), "there are no AWS credentials to use", "aws sso login"),
-    (raised.SSOTokenLoadError(error_msg="gone"), "there are no AWS credentials to use", "aws sso login"),
+    (raised.UnauthorizedSSOTokenError(), "no AWS credentials were found", "aws sso login"),
+    (raised.SSOTokenLoadError(error_msg="gone"), "no AWS credentials were found", "aws sso login"),
     (raised.ProfileNotFound(profile="uta"), "(uta) could not be found", "`profile` in dataops.yml"),
     (
         raised.EndpointConnectionError(endpoint_url=URL),

@@ -457,7 +457,7 @@ def test_the_plan_shows_drift(tmp_path: Path) -> None:
     world = drifted(tmp_path)
     assert not world.plan().has_changes
     text = plan_text(world.plan(options=WISH))
-    assert "what was changed by hand is brought back to the templates" in text
+    assert "changes made by hand are reverted to the templates" in text
     assert "~ Job  AWS::Glue::Job  [changed by hand]" in text
     assert (
         "Command.ScriptLocation: s3://elsewhere/x.py -> s3://artifacts/job.py  "

@@ -64,7 +64,7 @@ CASES = [
     ("Rate exceeded (Service: AWSGlue; Status Code: 400)", "", "run the same command again"),
     ("Account limit exceeded: LimitExceededException", "", "service quota"),
     ("The specified key does not exist. (Service: S3, NoSuchKey)", "", "artifact is missing"),
-    ("The specified bucket does not exist", "", "removed outside CloudFormation"),
+    ("The specified bucket does not exist", "", "removed outside of CloudFormation"),
     ("Export x cannot be deleted as it is in use by y", "", "another stack still uses it"),
     ("The bucket you tried to delete is not empty", "", "empty the bucket first"),
     ('Invalid principal in policy: "AWS":"arn:aws:iam::9:role/x"', "", "does not exist"),

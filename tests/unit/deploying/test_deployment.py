@@ -60,7 +60,7 @@ def test_the_first_lock_waits_until_aws_knows_our_right(world: World, monkeypatc
     world.store.before_call = deny
     assert world.deploy().outcome is DeployOutcome.DONE
     said = [event.text for event in world.progress.events if isinstance(event, Said)]
-    assert sum("the right to the new bucket is not known everywhere yet" in text for text in said) == 1
+    assert sum("the permission for the new bucket has not taken effect everywhere yet" in text for text in said) == 1
 
 
 def test_a_denied_lock_of_a_known_bucket_ends_the_deployment(deployed: World) -> None:
@@ -79,11 +79,11 @@ def test_a_denied_lock_of_a_known_bucket_ends_the_deployment(deployed: World) ->
 def test_what_is_in_the_way_of_the_first_deployment_stops_it_before_anything_is_made(world: World) -> None:
     """Given an account with two blockers, when we deploy for the first time, then both are said and nothing is made."""
     world.blockers = ["names: a database exists already", "quota of IAM: 7 roles are needed"]
-    with pytest.raises(Refused, match="2 of what the account is or has are in the way") as raised:
+    with pytest.raises(Refused, match="the account has 2 blockers for the first deployment") as raised:
         world.deploy()
     assert raised.value.hint is not None and "dataops doctor --env uat" in raised.value.hint
     said = [event.text for event in world.progress.events if isinstance(event, Said)]
-    assert said == [f"in the way: {text}" for text in world.blockers]
+    assert said == [f"blocker: {text}" for text in world.blockers]
     assert set(world.cloud.calls) == {"describe"}
     assert world.store.calls == []
 

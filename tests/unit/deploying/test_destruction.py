@@ -40,12 +40,12 @@ def test_everything_is_named_before_the_question(world: World) -> None:
         "environment uat (account 111111111111, eu-west-1): these stacks would be deleted, in this order",
         "  report           Query",
         "  job              Job",
-        "  store            keeps all that it has",
-        "  base             keeps all that it has",
-        "kept with all that they hold:",
+        "  store            keeps all its resources",
+        "  base             keeps all its resources",
+        "kept with all their contents:",
         "  store/Data  AWS::S3::Bucket  shop-uat-store-Data",
         "  base/Artifacts  AWS::S3::Bucket  artifacts",
-        "releases and ledger stay in artifacts; a later deployment makes new buckets and begins a new ledger",
+        "releases and ledger stay in artifacts; a later deployment creates new buckets and starts a new ledger",
     ]
 
 
@@ -54,7 +54,7 @@ def test_what_goes_with_its_data_is_listed_apart(world: World) -> None:
     world.edit("templates/report.yaml", "AWS::SNS::Topic", "AWS::Kinesis::Stream")
     world.deploy()
     lines = text_of(world).splitlines()
-    (title,) = [line for line in lines if line.startswith("deleted with what they hold")]
+    (title,) = [line for line in lines if line.startswith("deleted with their contents")]
     assert lines[lines.index(title) + 1] == "  report/Query  AWS::Kinesis::Stream  shop-uat-report-Query"
 
 
@@ -67,7 +67,7 @@ def test_the_stack_says_what_there_is_and_not_its_log(world: World, monkeypatch:
 
 @pytest.mark.parametrize(
     ("keeps", "said"),
-    [(True, "releases and ledger stay in artifacts"), (False, "releases and ledger go with artifacts")],
+    [(True, "releases and ledger stay in artifacts"), (False, "releases and ledger are deleted with artifacts")],
 )
 def test_the_fate_of_the_ledger_is_said(world: World, keeps: bool, said: str) -> None:
     """Given an artifacts bucket that the template retains or not, then what becomes of the ledger is said as it is."""
@@ -94,7 +94,7 @@ def test_an_interrupted_destruction_says_what_goes_on(world: World) -> None:
 
     before = doomed(world)
     world.cloud.delete_stack = lambda stack, token: ports.pauses.stop(exit_code=130)  # type: ignore[method-assign]
-    with pytest.raises(Interrupted, match="interrupted; CloudFormation goes on deleting report") as caught:
+    with pytest.raises(Interrupted, match="interrupted; CloudFormation continues to delete report") as caught:
         Destruction(ports, world.target()).run(before)
     assert caught.value.exit_code == 130
 
@@ -102,7 +102,7 @@ def test_an_interrupted_destruction_says_what_goes_on(world: World) -> None:
 def test_a_second_try_without_the_artifacts_stack_says_that_nothing_is_recorded(world: World) -> None:
     """Given that the artifacts stack went in an earlier try, then the rest is listed, and that nobody will record it."""
     world.cloud.delete_stack("arn:shop-uat-base", token="t")
-    assert text_of(world).endswith("the stack that says where they are is gone already; nothing is recorded")
+    assert text_of(world).endswith("the stack that names their bucket is already gone; nothing is recorded")
 
 
 def test_help_says_what_the_templates_say() -> None:

@@ -197,7 +197,7 @@ def test_retry_after_is_honoured(webhook: Webhook) -> None:
         (404, "Slack answered 404"),
         (302, "Slack answered 302"),
         (204, "Slack answered 204"),
-        ((429, "3600"), "Slack asks to wait 3600 s, which is longer than there is time"),
+        ((429, "3600"), "Slack asks to wait 3600 s, which is longer than the time left"),
         (HANGS, "Slack cannot be reached: TimeoutError"),
     ],
 )
@@ -307,7 +307,7 @@ def test_the_function_tells_slack_and_keeps_the_address_to_itself(
     assert webhook.titles == ["The job ended FAILED"]
     assert "the job's own words" in json.dumps(webhook.taken)
     said = [json.loads(line)["message"] for line in capsys.readouterr().out.splitlines()]
-    assert said == ["told", "was told before"]
+    assert said == ["sent", "was sent before"]
     webhook.answers = [500]
     with pytest.raises(NotSent):
         call(monkeypatch, webhook.url, store, alarm("ALARM"))

@@ -215,7 +215,7 @@ def test_a_query_runs_in_the_workgroup_to_its_end() -> None:
         (FakeAthena("FAILED", reason="TABLE_NOT_FOUND"), 60, "query q1 ended FAILED: TABLE_NOT_FOUND"),
         (FakeAthena("CANCELLED"), 60, "query q1 ended CANCELLED: no reason given"),
         (FakeAthena("RUNNING", reason="refused"), 60, "the query was refused: mismatched input"),
-        (FakeAthena("RUNNING"), 0.1, "query q1 was stopped, its time is over"),
+        (FakeAthena("RUNNING"), 0.1, "query q1 was stopped because it took too long"),
     ],
 )
 def test_a_query_that_does_not_end_well_breaks_the_check(athena: FakeAthena, seconds: float, message: str) -> None:
@@ -322,7 +322,7 @@ def test_a_message_names_each_failing_check_with_its_runbook() -> None:
     )
     assert (message.link, message.anchor) == ("https://console.example", "the-validation-fails")
     assert len({message_of(told(**found)).id for found in ({"b": 1}, {"b": 2}, {}, {"orphans": 1})}) == 4
-    assert title(told()) == "Validation of 2026-10-01: no check fails any more"
+    assert title(told()) == "Validation of 2026-10-01: all checks pass again"
 
 
 def test_the_day_is_yesterday_in_utc_or_the_events() -> None:

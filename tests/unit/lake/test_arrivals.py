@@ -88,7 +88,7 @@ def test_what_the_api_counted_is_summed_over_its_days(monkeypatch: pytest.Monkey
 def test_what_needs_an_eye_is_said_with_the_way_out() -> None:
     """Given unowned objects and delivery errors, when they are told, then each has a line, control characters escaped."""
     lines = list(arrival_lines(Arrivals((RouteArrivals("s3", 1, 2, 0, None),), ("a\x1bb/",), 3), "uat"))
-    assert "no route owns a\\x1bb/" in lines[2]
+    assert "a\\x1bb/ in the raw bucket belongs to no route" in lines[2]
     assert lines[-1].endswith("-> dataops replay --env uat --delivery-errors")
     assert "nothing yet" in lines[1]
     assert len(list(arrival_lines(Arrivals((), (), 0), "uat"))) == 1

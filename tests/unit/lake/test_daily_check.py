@@ -142,7 +142,7 @@ def test_the_day_is_yesterday_unless_it_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(daily_check, "utc_now", lambda: NOON)
     assert day_from(None) == DAY - timedelta(days=1)
     assert day_from("2026-09-30") == date(2026, 9, 30)
-    with pytest.raises(UsageError, match="'tomorrow' is no day"):
+    with pytest.raises(UsageError, match="'tomorrow' is not a day"):
         day_from("tomorrow")
 
 

@@ -105,7 +105,7 @@ def test_a_run_of_somebody_else_that_does_not_end_goes_on() -> None:
     session: Any = FakeSession(glue=FakeGlue(polls_until_done=10**9))
     session.glue.is_running_already("jr_nightly")
     session.glue.runs[0]["polls"] = 10**9
-    with pytest.raises(JobTimedOut, match="run jr_nightly has not ended after 0 s, it goes on"):
+    with pytest.raises(JobTimedOut, match="run jr_nightly has not ended after 0 s and continues"):
         when_free(session, [], 0.05)
     assert session.glue.stopped == []
     assert len(session.glue.runs) == 1
@@ -219,6 +219,6 @@ def test_a_log_that_cannot_be_read_ends_no_run() -> None:
     said: list[str] = []
     assert run(session, said).succeeded
     assert [line for line in said if "log cannot be read" in line] == [
-        "the job's log cannot be read, its run goes on: AWS denies operation: no right to logs"
+        "the job's log cannot be read, but its run continues: AWS denies operation: no right to logs"
     ]
     assert len(session.logs.asked) == 1

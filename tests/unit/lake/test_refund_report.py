@@ -63,7 +63,7 @@ def test_summary() -> None:
     "text", ["2026-13", "2026-00", "2026-1", "october", "", "2026-10-01", "٢٠٢٦-١٠", "0000-01", "2026-10\n"]
 )
 def test_a_month_that_is_none(text: str) -> None:
-    """Given something that is no month, when it is checked, then the error shows how a month is written."""
+    """Given something that is not a month, when it is checked, then the error shows how a month is written."""
     with pytest.raises(UsageError) as caught:
         checked_month(text)
     assert caught.value.exit_code == 2

@@ -61,7 +61,7 @@ def test_a_record_is_shown_without_control_characters() -> None:
     record = RejectedRecord("a\x1b[31m", ("not_json", "x"), "transactions/a.jsonl", 7, "run", NOW)
     assert record_lines(record) == [
         "transactions/a.jsonl line 7: not_json, x",
-        "  arrived 2026-11-20 12:00:00 UTC, judged by run run",
+        "  arrived 2026-11-20 12:00:00 UTC, rejected by run run",
         "  a\\x1b[31m",
     ]
 

@@ -83,7 +83,7 @@ def test_the_newest_validation_is_shown(tmp_path: Path) -> None:
     ]
     report(store, "2026-11-28")
     assert list(standing_lines(None, last_validation(store, NOW.date()))) == [
-        "validation of 2026-11-28: no check fails"
+        "validation of 2026-11-28: all checks pass"
     ]
 
 

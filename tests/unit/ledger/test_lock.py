@@ -155,7 +155,7 @@ def test_a_store_that_does_not_answer_is_no_other_run(monkeypatch: pytest.Monkey
 
     with EnvironmentLock(store, "uat").held("first", say=said.append, on_loss=lost.put):
         store.before_call = gone
-        assert lost.get(timeout=5) == "the lock could not be prolonged (no answer)"
+        assert lost.get(timeout=5) == "the lock could not be extended (no answer)"
     assert said == ["the lock could not be released (no answer): it expires in 0 s at the latest"]
 
 

@@ -47,24 +47,24 @@ def test_what_an_earlier_try_made_is_used(world: World) -> None:
 def test_another_template_under_our_name_is_refused(world: World) -> None:
     """Given a change set under our name with another template, when we deploy, then it is refused and not executed."""
     planted = plant(world, replace(first(world), body=OTHER))
-    with pytest.raises(Refused, match="another template") as caught:
+    with pytest.raises(Refused, match="a different template") as caught:
         ask(world)
     assert caught.value.where == planted
     (result, *_) = world.deploy().stacks
-    assert "another template" in str(result.error)
+    assert "a different template" in str(result.error)
     assert world.cloud.executed == []
 
 
 @pytest.mark.parametrize(("given", "refused"), [({"Size": "9"}, True), ({"Size": "****"}, False), ({}, False)])
 def test_other_parameters_under_our_name_are_refused(world: World, given: Mapping[str, str], refused: bool) -> None:
-    """Given our template with other parameters, when we deploy, then it is refused; what is masked cannot be compared."""
+    """Given our template with different parameters, when we deploy, then it is refused; what is masked cannot be compared."""
     world.edit("templates/base.yaml", "Resources:", "Parameters: {Size: {Type: String, Default: '1'}}\nResources:")
     request = first(world, Size="1")
     name = f"dataops-first-{request.digest[:16]}"
     world.cloud.create_change_set(replace(request, parameters=given), name=name, creates=True)
     change_sets = ChangeSets(world.cloud, world.target(), world.ports().pauses, print, run="run")
     if refused:
-        with pytest.raises(Refused, match="other parameters"):
+        with pytest.raises(Refused, match="different parameters"):
             change_sets.ask_for(request, creates=True)
     else:
         assert change_sets.ask_for(request, creates=True).status == "CREATE_COMPLETE"

@@ -129,7 +129,7 @@ def _tags(world: World) -> None:
     [
         (_another_release, "the release is "),
         (_by_hand, "stack store was CREATE_COMPLETE since .*, it is UPDATE_COMPLETE since "),
-        (_somebody_deployed, "is deployed now, it was "),
+        (_somebody_deployed, "is deployed now, before it was "),
         (_new_stack, "stack more is new"),
         (_tags, "the template, parameters or tags of stack base have changed"),
     ],

@@ -152,13 +152,15 @@ MISTAKES = {
     ),
     "an environment's name": (
         config_text(environments="UAT-1: {endpoint: local}"),
-        ["dataops.yml:3:3: 'UAT-1' is no name here: expected 1 to 16 lower-case letters and digits, a letter first"],
+        [
+            "dataops.yml:3:3: 'UAT-1' is not a valid name here: expected 1 to 16 lower-case letters and digits, a letter first"
+        ],
     ),
     "an environment's name that is longer than the templates allow": (
         config_text(environments="acceptancetesting: {endpoint: local}"),
         [
             (
-                "dataops.yml:3:3: 'acceptancetesting' is no name here: "
+                "dataops.yml:3:3: 'acceptancetesting' is not a valid name here: "
                 "expected 1 to 16 lower-case letters and digits, a letter first"
             )
         ],
@@ -212,7 +214,7 @@ MISTAKES = {
     ),
     "a route that is none": (
         config_text(environments="uat: {endpoint: local, routes: {ftp: {expected_every_hours: 24}}}"),
-        ["dataops.yml:3:35: 'ftp' is no name here: expected s3, sftp, stream or third-party"],
+        ["dataops.yml:3:35: 'ftp' is not a valid name here: expected s3, sftp, stream or third-party"],
     ),
     "a route without a cadence": (
         config_text(environments="uat: {endpoint: local, routes: {sftp: {}}}"),
@@ -234,7 +236,7 @@ MISTAKES = {
             environments="uat: {endpoint: local, drift_ignore: [{resource: b/Bucket, reason: x, until: 2027-02-30}]}"
         ),
         [
-            "dataops.yml:3:52: unknown stack 'b', there are a",
+            "dataops.yml:3:52: unknown stack 'b', known are a",
             "dataops.yml:3:80: there is no day 2027-02-30",
         ],
     ),

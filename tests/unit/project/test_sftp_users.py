@@ -28,7 +28,7 @@ KEYS = {
     "a short rsa": (public_key("ssh-rsa", key_size=1024), "at least 2048 bits"),
     "cut": (KEY[:-12], "damaged"),
     "no base64": ("ssh-ed25519 !!!notbase64", "damaged"),
-    "another type inside": (f"ssh-rsa {KEY.split()[1]}", "another type"),
+    "another type inside": (f"ssh-rsa {KEY.split()[1]}", "a different type"),
     "dss": ("ssh-dss AAAA", "known type"),
     "the private one": ("-----BEGIN OPENSSH PRIVATE KEY-----\nx", "private key"),
 }

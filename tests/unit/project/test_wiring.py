@@ -100,7 +100,7 @@ PROBLEMS: dict[str, tuple[Wiring, list[str]]] = {
         wired({"a": template("Nothing")}),
         [
             (
-                "templates/a.yaml:2: stack a: nothing feeds the parameter 'Nothing' "
+                "templates/a.yaml:2: stack a: the parameter 'Nothing' has no value "
                 "(give it under `parameters` of environment uat, or a Default in the template)"
             )
         ],
@@ -109,7 +109,7 @@ PROBLEMS: dict[str, tuple[Wiring, list[str]]] = {
         wired({"a": template(outputs=("BucketName",)), "b": template("BuckeName", file="b.yaml")}),
         [
             (
-                "b.yaml:2: stack b: nothing feeds the parameter 'BuckeName' "
+                "b.yaml:2: stack b: the parameter 'BuckeName' has no value "
                 "(did you mean the output or artifact 'BucketName'?)"
             )
         ],
@@ -142,7 +142,7 @@ PROBLEMS: dict[str, tuple[Wiring, list[str]]] = {
         ),
         [
             (
-                "b.yaml:2: stacks need each other: b takes One of a; a takes Two of b "
+                "b.yaml:2: stacks depend on each other in a loop: b takes One of a; a takes Two of b "
                 "(move a resource to another stack, or give one of the values in dataops.yml)"
             )
         ],
@@ -150,7 +150,7 @@ PROBLEMS: dict[str, tuple[Wiring, list[str]]] = {
     "a stack does not feed itself": (
         wired({"a": template("Key", outputs=("Key",))}),
         [
-            "templates/a.yaml:2: stack a: nothing feeds the parameter 'Key' (give it under `parameters` of environment uat, or a Default in the template)"
+            "templates/a.yaml:2: stack a: the parameter 'Key' has no value (give it under `parameters` of environment uat, or a Default in the template)"
         ],
     ),
     "given twice": (

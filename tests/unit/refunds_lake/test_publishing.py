@@ -245,7 +245,7 @@ def test_a_manifest_that_is_missing_is_named(tmp_path: Path) -> None:
     store, catalog = DirectoryStore(tmp_path), MemoryCatalog()
     published(store, catalog, FIRST, SECOND)
     store.delete([manifest_key(BASE, 1)])
-    with pytest.raises(ManifestError, match=f"{FIRST.run_id} is not there, on which {SECOND.run_id} builds"):
+    with pytest.raises(ManifestError, match=f"{FIRST.run_id} is missing, but run {SECOND.run_id} is based on it"):
         state(store)
 
 

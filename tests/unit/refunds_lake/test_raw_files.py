@@ -90,7 +90,7 @@ def test_other_columns_may_have_any_name_however_often() -> None:
 def test_a_column_that_is_needed_may_come_once(name: str) -> None:
     """Given a needed column twice, however it is written, then the file is a problem: nobody can say which one counts."""
     table = pa.table([*TEXTS.columns, *[pa.array(["b"])] * 2], names=[*TEXTS.schema.names, name, name])
-    assert problem_of(parquet(table)) == f"column {name.lower()} comes more than once"
+    assert problem_of(parquet(table)) == f"column {name.lower()} occurs more than once"
 
 
 def test_more_rows_than_bytes_are_a_problem_of_the_file() -> None:
@@ -98,7 +98,7 @@ def test_more_rows_than_bytes_are_a_problem_of_the_file() -> None:
     rows = 2_000_000
     body = parquet(pa.table({name: pa.repeat("x", rows) for name in ("id", "type", "timestamp", "amount")}))
     assert len(body) < rows
-    says = f"it announces 2,000,000 rows in {len(body):,} bytes: no ids of so many records have room there"
+    says = f"it announces 2,000,000 rows in {len(body):,} bytes, too few to hold the ids of so many records"
     assert problem_of(body) == says
 
 

@@ -172,7 +172,7 @@ def test_a_link_that_leads_out_of_the_project_is_refused(tmp_path: Path, link: s
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(secret)
-    with pytest.raises(ConfigError, match=f"{link} leads out of the project, to {secret}"):
+    with pytest.raises(ConfigError, match=f"{link} leads outside of the project, to {secret}"):
         world.target()
 
 

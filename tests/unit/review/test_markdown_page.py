@@ -35,7 +35,7 @@ def page_of(world: World) -> Review:
         world.plan(),
         (),
         ReportComparison({}, {}),
-        MonthRebuild.absent("Not asked for."),
+        MonthRebuild.absent("Not requested."),
     )
 
 

@@ -301,7 +301,7 @@ def test_an_unknown_environment_names_the_known_and_the_nearest(
     ends_with(lambda app: app.environment("uta"))
     assert cli.run(["--project-dir", str(ROOT), "probe"]) == 2
     assert capfd.readouterr().err.splitlines() == [
-        "error: unknown environment 'uta', there are local, uat, prod",
+        "error: unknown environment 'uta', known are local, uat, prod",
         "hint: did you mean 'uat'?",
     ]
 
@@ -310,7 +310,7 @@ def test_a_question_without_a_terminal_names_yes(ends_with: Ends, capfd: pytest.
     """Given no terminal, when a command asks, then it stops and says that --yes answers; with --yes it goes on."""
     ends_with(lambda app: int(not app.confirm("Go on?", yes=False)))
     assert cli.run(["probe"]) == 2
-    assert "--yes answers" in capfd.readouterr().err
+    assert "use --yes" in capfd.readouterr().err
     ends_with(lambda app: int(not app.confirm("Go on?", yes=True)))
     assert cli.run(["probe"]) == 0
 

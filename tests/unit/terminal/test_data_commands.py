@@ -59,7 +59,7 @@ def test_a_run_that_is_no_longer_followed_goes_on(dataops: Run, session: Any, mo
     session.glue.polls_until_done = 3
     code, _, err = dataops("run", "--env", "test")
     assert code == 130
-    assert "job run jr_00000000 goes on; to follow it: dataops logs --env test --run jr_00000000 --follow\n" in err
+    assert "job run jr_00000000 continues; to follow it: dataops logs --env test --run jr_00000000 --follow\n" in err
     assert session.glue.stopped == []
 
 
@@ -126,10 +126,10 @@ def test_report_into_a_folder_that_is_not_there(dataops: Run, session: Any, tmp_
 
 @pytest.mark.parametrize("month", ["2026-13", "2026-1", "october"])
 def test_report_of_a_month_that_is_none(dataops: Run, session: Any, month: str) -> None:
-    """Given something that is no month, when it is reported, then the exit code is 2 and nothing is queried."""
+    """Given something that is not a month, when it is reported, then the exit code is 2 and nothing is queried."""
     code, out, err = dataops("report", "--env", "test", "--month", month)
     assert (code, out) == (2, "")
-    assert err == f"error: '{month}' is no month\nhint: write a month as YYYY-MM, for example 2026-10\n"
+    assert err == f"error: '{month}' is not a month\nhint: write a month as YYYY-MM, for example 2026-10\n"
     assert session.athena.started == []
 
 
@@ -189,7 +189,7 @@ def test_run_with_nothing_new(dataops: Run, session: Any) -> None:
     session.logs = FakeLogs(events=[("/job/output", 1, "nothing new to read"), ("/job/output", 2, said)])
     code, out, _ = dataops("run", "--env", "test")
     assert code == 0
-    assert out.startswith("nothing new: every raw file that can be read is in the tables already\n")
+    assert out.startswith("nothing new: every readable raw file is already in the tables\n")
     assert "transactions/b.xyz: unknown suffix" in out
 
 
@@ -198,7 +198,7 @@ def test_run_lists_what_waits(dataops: Run, session: Any) -> None:
     waiting = "transactions/source=sftp/acme/day.csv.tmp"
     session.glue = FakeGlue(on_start=records(session, replace(MANIFEST, waiting=(waiting,), problems=())))
     assert dataops("run", "--env", "test")[1].splitlines()[-2:] == [
-        "1 files wait until their senders rename them:",
+        "1 files are waiting for their senders to rename them:",
         f"  {waiting}",
     ]
     session.glue = FakeGlue()
@@ -381,9 +381,9 @@ def test_logs_that_are_followed_until_the_time_is_over(dataops: Run, session: An
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--sftp",), 1, "no deployed stack names a log group of sftp"),
-        (("--validate", "--run", "x"), 2, "--run is a run of the job"),
-        (("--since", "soon"), 2, "'soon' is no moment"),
+        (("--sftp",), 1, "no deployed stack has a log group for sftp"),
+        (("--validate", "--run", "x"), 2, "--run prints the whole log of one job run"),
+        (("--since", "soon"), 2, "'soon' is not a time"),
         (("--validate", "--follow", "--output", "json"), 2, "--timeout"),
     ],
 )
@@ -416,7 +416,7 @@ def test_data_rollback_of_an_unknown_run(dataops: Run) -> None:
     """Given a run that nobody recorded, when it is to be rolled back, then the guard refuses with exit code 6."""
     code, _, err = dataops("data", "rollback", "--env", "test", "--run", "x", "--yes")
     assert code == 6
-    assert "not on the record" in err and "dataops data runs" in err
+    assert "not recorded" in err and "dataops data runs" in err
 
 
 def test_data_rollback_asks_first(dataops: Run, session: Any) -> None:

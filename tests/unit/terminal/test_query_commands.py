@@ -94,7 +94,7 @@ def test_rejected_records_with_the_next_step(dataops: Run, session: Any, monkeyp
     assert code == 0
     assert out.splitlines()[0] == "transactions/a.jsonl line 7: type_missing"
     assert out.splitlines()[2] == '  {"id": "a\\x1b"}'
-    assert "3 rejected records, the newest 1 of them here" in err and "dataops replay --env test" in err
+    assert "3 rejected records, showing the newest 1" in err and "dataops replay --env test" in err
     document = json.loads(dataops("--output", "json", "rejected", "--env", "test")[1])
     assert document["records"][0]["raw_text"] == ROW[0] and document["total"] == 3
     assert document["records"][0]["ingested_at"] == "2026-11-20T12:00:00+00:00"

@@ -127,7 +127,7 @@ def test_a_failing_check_refuses_unless_it_is_overridden(dataops: Run, lake: Mon
 
 
 def test_a_month_that_is_none_or_has_no_statement(dataops: Run) -> None:
-    """Given a month that is no month, then the exit code is 2; one without a statement, then 1 with what to do."""
+    """Given a month that is not a month, then the exit code is 2; one without a statement, then 1 with what to do."""
     assert dataops("issue", "--month", "2026-13")[0] == 2
     code, _, err = dataops("show", "--month", "2026-10")
     assert code == 1 and "there is no statement of 2026-10: none is issued yet" in err

@@ -57,4 +57,4 @@ def test_watching_looks_again_until_it_is_interrupted(looks: list[int], capsys: 
 def test_watching_is_for_people(looks: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     """Given --watch with JSON, which is one object, then it is refused."""
     assert run(["--output", "json", "status", "--env", "uat", "--watch", "5"]) == 2
-    assert not looks and "--watch is for people" in capsys.readouterr().err
+    assert not looks and "--watch cannot be used with --output json" in capsys.readouterr().err

@@ -41,11 +41,11 @@ start.main()
 """
 NO_SPACE = [
     "error: cannot write to stdout: No space left on device",
-    "hint: see where it goes, then the same command again",
+    "hint: check where the output goes, then run the same command again",
 ]
 CLOSED = ["error: cannot write to stdout: Bad file descriptor", NO_SPACE[1]]
 NARROW = [
-    r"error: stdout is iso8859-1, which has no '\u0301'",
+    r"error: stdout is iso8859-1, which lacks '\u0301'",
     "hint: PYTHONIOENCODING=utf-8 in the environment, or write to a file",
 ]
 

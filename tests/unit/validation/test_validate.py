@@ -132,7 +132,7 @@ MISTAKES: dict[str, tuple[str, str, str, list[str]]] = {
         [
             (
                 "templates/lake.yaml:2: error macro: the macro 'Nope-2020' would change the template after it was planned, "
-                "so dataops never allows it (CAPABILITY_AUTO_EXPAND): write out what it makes"
+                "so dataops never allows it (CAPABILITY_AUTO_EXPAND): write out its result"
             )
         ],
     ),
@@ -145,8 +145,8 @@ MISTAKES: dict[str, tuple[str, str, str, list[str]]] = {
         ),
         [
             (
-                "templates/lake.yaml:17: error athena-name: Athena reads names of lower-case letters, digits and "
-                "underscores, up to 255, not 'the lake '"
+                "templates/lake.yaml:17: error athena-name: Athena requires names of up to 255 lower-case "
+                "letters, digits and underscores, not 'the lake '"
             )
         ],
     ),
@@ -156,7 +156,7 @@ MISTAKES: dict[str, tuple[str, str, str, list[str]]] = {
         "  Size: {Type: String}\nResources:",
         [
             (
-                "templates/lake.yaml:11: error unfed: stack lake: nothing feeds the parameter 'Size' "
+                "templates/lake.yaml:11: error unfed: stack lake: the parameter 'Size' has no value "
                 "(give it under `parameters` of environment uat, or a Default in the template)"
             ),
         ],
@@ -184,8 +184,8 @@ MISTAKES: dict[str, tuple[str, str, str, list[str]]] = {
         "",
         [
             (
-                "dataops.yml:8:14: warning secret-shown: stack lake: parameter 'Token' takes a variable but is shown: "
-                "it lacks NoEcho"
+                "dataops.yml:8:14: warning secret-shown: stack lake: parameter 'Token' takes its value from a variable but "
+                "would be shown, because it lacks NoEcho"
             )
         ],
     ),
@@ -217,7 +217,7 @@ MISTAKES: dict[str, tuple[str, str, str, list[str]]] = {
         "athena/refunds.sql",
         "select 1 as one",
         "select 1; select 2",
-        ["athena/refunds.sql:1: error sql: a file holds exactly one statement"],
+        ["athena/refunds.sql:1: error sql: a file must contain exactly one statement"],
     ),
     "broken Python": (
         "glue/library/__init__.py",
@@ -239,8 +239,14 @@ def test_a_mistake_is_found_with_its_place(project_dir: Path, mistake: str) -> N
 @pytest.mark.parametrize(
     ("link", "expected"),
     [
-        ("templates/lake.yaml", "templates/lake.yaml:1: error template: templates/lake.yaml leads out of the project"),
-        ("glue/library/more.py", "dataops.yml:12:18: error artifact: glue/library/more.py leads out of the project"),
+        (
+            "templates/lake.yaml",
+            "templates/lake.yaml:1: error template: templates/lake.yaml leads outside of the project",
+        ),
+        (
+            "glue/library/more.py",
+            "dataops.yml:12:18: error artifact: glue/library/more.py leads outside of the project",
+        ),
     ],
 )
 def test_a_link_out_of_the_project_is_found(
@@ -418,7 +424,7 @@ def test_validate_calls_no_aws(project_dir: Path, monkeypatch: pytest.MonkeyPatc
         ({"Type": "String"}, "", []),
         ({"AllowedValues": [1, "b", True]}, "1", []),
         ({"AllowedValues": [1, "b", True]}, "true", []),
-        ({"AllowedValues": [1, "b", True]}, "c", ["'c' is none of 1, b, true"]),
+        ({"AllowedValues": [1, "b", True]}, "c", ["'c' is not one of 1, b, true"]),
         ({"AllowedPattern": "[a-z]+"}, "ab", []),
         ({"AllowedPattern": "[a-z]+"}, "ab1", ["'ab1' does not match [a-z]+"]),
         ({"AllowedPattern": r"\p{Alpha}+"}, "1", []),
@@ -428,7 +434,7 @@ def test_validate_calls_no_aws(project_dir: Path, monkeypatch: pytest.MonkeyPatc
         ({"Type": "Number", "MinValue": 1, "MaxValue": 10}, "1", []),
         ({"Type": "Number", "MinValue": 1}, "0.5", ["'0.5' is less than 1"]),
         ({"Type": "Number", "MaxValue": 10}, "11", ["'11' is more than 10"]),
-        ({"Type": "Number"}, "ten", ["'ten' is no number"]),
+        ({"Type": "Number"}, "ten", ["'ten' is not a number"]),
         ({"Type": "String", "MinValue": 5}, "1", []),
     ],
 )

@@ -117,7 +117,7 @@ def test_an_api_that_takes_nothing_is_an_error(tmp_path: Path) -> None:
     """Given an API that never answers, when lines are delivered, then the error says why and that again is harmless."""
     with pytest.raises(DataopsError, match="no call in 10 attempts: reset") as caught:
         deliver(FakeApi(*[NoAnswer("reset")] * 99), tmp_path, b"{}\n")
-    assert caught.value.hint is not None and "twice counts once" in caught.value.hint
+    assert caught.value.hint is not None and "twice count once" in caught.value.hint
 
 
 def test_a_call_that_is_too_large_is_halved(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_only_json_lines_go_and_only_where_there_is_an_api(tmp_path: Path) -> No
     """Given CSV, or an environment without the API, when it is delivered, then nothing is sent and the error says why."""
     (tmp_path / "a.csv").write_bytes(b"id\n")
     lake = lake_from("test", {**dict.fromkeys(NEEDED, ""), "ApiUrl": "https://api/v1"}, lambda service: None)
-    with pytest.raises(BadFiles, match="JSON Lines only"):
+    with pytest.raises(BadFiles, match="only JSON Lines"):
         deliver_api(cast(Session, FakeApi()), lake, checked_files([tmp_path / "a.csv"]), lambda text: None)
     with pytest.raises(MissingOutput, match="ApiUrl"):
         deliver(FakeApi(), tmp_path, b"{}\n", url=None)

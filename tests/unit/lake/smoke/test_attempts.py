@@ -82,7 +82,7 @@ def test_new_rights_are_waited_for() -> None:
     tries = Tries([DENIED] * 6 + [PASSED])
     assert tries.verdict().passed
     assert tries.pauses == [5.0, 10.0, 20.0, 30.0, 30.0, 30.0]
-    assert "new rights may take minutes to be known everywhere" in tries.said[0]
+    assert "new permissions may take minutes to take effect" in tries.said[0]
 
 
 def test_rights_that_never_come_end_the_test_after_minutes() -> None:

@@ -151,7 +151,7 @@ def test_a_cent_too_much_is_a_wrong_answer() -> None:
     [
         (lambda rows: rows.pop(), "zoë: expected 3.30, found no row"),
         (lambda rows: rows.append(("eve", "10.00")), "eve: expected no row, found 10.00"),
-        (lambda rows: rows.reverse(), "the same rows in another order, or a customer twice"),
+        (lambda rows: rows.reverse(), "the same rows in a different order, or a customer twice"),
     ],
 )
 def test_missing_additional_and_unordered_rows(change: Any, line: str) -> None:
