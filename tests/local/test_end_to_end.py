@@ -1,14 +1,18 @@
 """From a fresh project directory to the refund report on this machine, with the commands of the README."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import dom_of, needs_browser
 from independent_answer import answer
 from local_project import LocalProject
 from refunds_lake.publishing.maintenance import lock_key
+from repository import ROOT
 
 TRANSACTIONS, MONTHS = 6000, 14
 
@@ -19,6 +23,8 @@ class Lakehouse:
 
     project: LocalProject
     deploy: str
+    sample: str
+    ingest: str
     run: str
     expected: dict[str, Any]
 
@@ -32,9 +38,10 @@ def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
     project = LocalProject.copy_to(tmp_path_factory.mktemp("lakehouse"))
     directory = project.directory
     try:
-        deploy = project.dataops("deploy", "--env", "local", "--yes").stdout
+        done = project.dataops("deploy", "--env", "local", "--yes")
+        deploy = done.stderr + done.stdout
         sample = ["--transactions", str(TRANSACTIONS), "--months", str(MONTHS), "--seed", "7"]
-        project.dataops("sample", "--out", "sample", *sample)
+        made = project.dataops("sample", "--out", "sample", *sample).stdout
         files = sorted((directory / "sample").iterdir())
         streamed = directory / "streamed.jsonl"
         late_refund = {"id": "r-streamed", "type": "refund", "timestamp": "2026-10-31T10:00:00Z", "amount": "1.23"}
@@ -42,10 +49,12 @@ def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
         parties = {"customer_id": "C-streamed", "merchant_id": "M1"}
         lines = [purchase | parties, late_refund | {"parent_id": "p-streamed"}]
         streamed.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        project.dataops("ingest", "--env", "local", *[str(path.relative_to(directory)) for path in files])
+        delivered = project.dataops(
+            "ingest", "--env", "local", *[str(path.relative_to(directory)) for path in files]
+        ).stdout
         project.dataops("ingest", "--env", "local", "--route", "stream", "--wait", str(streamed))
         run = project.dataops("run", "--env", "local").stdout
-        yield Lakehouse(project, deploy, run, answer([*files, streamed]))
+        yield Lakehouse(project, deploy, made, delivered, run, answer([*files, streamed]))
     finally:
         project.dataops("local", "stop", check=False)
 
@@ -54,6 +63,29 @@ def test_deploy_ends_with_the_verdict_and_the_report(lakehouse: Lakehouse) -> No
     """Given a fresh directory, when it is deployed, then the smoke test passes and the refunds are printed."""
     assert "smoke test: pass" in lakehouse.deploy
     assert "total_refund" in lakehouse.deploy
+
+
+def test_the_readme_shows_what_the_commands_print(lakehouse: Lakehouse) -> None:
+    """Given the README's walk, when the same commands are run, then they print its lines, with figures of their own."""
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    def without_figures(text: str) -> list[str]:
+        text = re.sub(r"\b(?:\d{8}T\d{6}Z-[0-9a-f]{8}|[0-9a-f]{12})\b", "ID", text.strip())
+        text = re.sub(r"(?<![\w-])\d[\d,.-]*(?= |$)", "N", text, flags=re.MULTILINE)
+        return re.sub(r"N [kM]B", "SIZE", text).splitlines()
+
+    again = lakehouse.project.dataops("deploy", "--env", "local", "--yes").stdout
+    for verb, said in (
+        ("sample", lakehouse.sample),
+        ("ingest", lakehouse.ingest),
+        ("run", lakehouse.run),
+        ("deploy", again),
+    ):
+        (shown,) = re.findall(rf"^\$ dataops {verb} [^\n]*\n(.*?)(?=^$|^```)", page, re.MULTILINE | re.DOTALL)
+        assert without_figures(said) == without_figures(shown)
+    (ending,) = re.findall(r"## What the first command ends with\n```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    shown, said = without_figures(ending), without_figures(lakehouse.deploy)
+    assert [line for line in shown if line not in said] == []
 
 
 def test_the_run_accounts_for_every_record(lakehouse: Lakehouse) -> None:
@@ -71,6 +103,18 @@ def test_the_report_agrees_with_an_independent_computation(lakehouse: Lakehouse)
     assert lakehouse.report() == lakehouse.expected["total"]
 
 
+@needs_browser
+def test_a_browser_reads_the_total_of_athena(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """Given the page for finance, when a browser opens it, then its total is what Athena says of the tables, to the cent."""
+    page = lakehouse.project.directory / "finance.html"
+    lakehouse.project.dataops("report", "--env", "local", "--html", page.name)
+    sql = "select sum(amount) as total from refund_detail where counted"
+    asked = lakehouse.project.dataops("query", "--env", "local", "--format", "csv", sql).stdout.splitlines()
+    shown = re.search(r'id="total"[^>]*>([^<]+)<', dom_of(tmp_path, page.read_text(encoding="utf-8")))
+    assert shown is not None
+    assert [shown[1].replace(",", "")] == asked[1:]
+
+
 def test_each_month_agrees_with_an_independent_computation(lakehouse: Lakehouse) -> None:
     """Given the raw files, when plain Python computes each month, then each month's report is the same."""
     monthly = lakehouse.expected["monthly"]
@@ -83,6 +127,9 @@ def test_deploying_again_changes_nothing(lakehouse: Lakehouse) -> None:
     """Given a deployed release, when it is deployed again, then nothing changes and that is said."""
     again = lakehouse.project.dataops("deploy", "--env", "local", "--yes")
     assert "nothing to do" in again.stdout
+    release = lakehouse.project.document("status", "--env", "local")["current"]["release"]
+    plan = lakehouse.project.dataops("plan", "--env", "local", "--release", release)
+    assert "no changes" in plan.stdout
 
 
 def test_boto3_sees_what_aws_would_show(lakehouse: Lakehouse) -> None:

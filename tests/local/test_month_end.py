@@ -171,7 +171,10 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
         {"id": "R5", "type": "refund", "timestamp": "2026-07-02T10:00:00Z", "amount": "0.75", "parent_id": "P2"},
     ]
     lakehouse.deliver("late.jsonl", map(json.dumps, late))
-    lakehouse.dataops("data", "sweep", "--env", "local", "--keep-days", "0", "--yes")
+    named = lakehouse.dataops("data", "sweep", "--env", "local", "--keep-days", "0", "--dry-run").stdout
+    assert named.endswith("files could be deleted\n")
+    done = lakehouse.dataops("data", "sweep", "--env", "local", "--keep-days", "0", "--yes").stdout
+    assert done == named.replace("could be deleted", "deleted")
     assert_documented("statement changes --env local --month 2026-08", lakehouse)
     changes = lakehouse.json("statement", "changes", "--month", "2026-08")
     assert (changes["total"], changes["carried_total"], changes["pending_total"]) == ("-3.75", "0.00", "-3.75")

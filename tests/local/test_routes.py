@@ -138,7 +138,7 @@ def test_a_partners_bucket_is_copied_once(project: LocalProject, exports: str, m
         "other/c.csv": row.format("pull-3", "1.00"),
     }.items():
         s3.put_object(Bucket=exports, Key=key, Body=body.encode())
-    arguments = ("ingest", "--env", "local", "--from", f"s3://{exports}/out/")
+    arguments = ("ingest", "--env", "local", "--route", "s3", "--from", f"s3://{exports}/out/")
     first, again = (project.document(*arguments)["files"] for _ in range(2))
     assert [each["delivered"] for each in first + again] == [True, True, False, False]
     s3.put_object(Bucket=exports, Key="out/a/day.csv", Body=row.format("pull-1", "2.00").encode())
