@@ -78,6 +78,7 @@ class Run:
     parameters: Mapping[str, str] = field(default_factory=dict)  # what a person typed who started the run
     refused: frozenset[str] = frozenset()  # environments whose approval a person refuses
     asked: list[str] = field(default_factory=list)  # environments whose approval was waited for
+    left_out: frozenset[str] = frozenset()  # titles of steps that take long and that another run executes
     endpoint: str = ""  # where AWS is
     outputs: dict[tuple[str, str, str], str] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
@@ -122,7 +123,7 @@ class Run:
         self.prepare(steps[0].stage)
         succeeded = True
         for step in steps:
-            if holds(step.condition, self.variables, succeeded=succeeded):
+            if step.title not in self.left_out and holds(step.condition, self.variables, succeeded=succeeded):
                 succeeded = self._step(step) and succeeded
         return succeeded
 
