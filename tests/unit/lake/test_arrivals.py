@@ -60,7 +60,7 @@ def test_what_waits_is_told_by_route_and_not_without_end() -> None:
         "unknown": ("transactions/.loose.csv",),
     }
     lines = [line.strip() for line in arrival_lines(Arrivals(routes, (), 0), "uat")]
-    place = lines.index("waits until its sender renames it: transactions/source=sftp/acme/0.csv.tmp")
+    place = lines.index("waits for its sender to rename it: transactions/source=sftp/acme/0.csv.tmp")
     assert lines[place + 4].endswith("4.csv.tmp") and lines[place + 5] == "and 2 more wait"
 
 
