@@ -143,7 +143,8 @@ def _filled(text: pa.Array) -> pa.Array:
 
 def _where(wanted: pa.Array, text: pa.Array) -> pa.Array:
     """Keep the wanted texts, and replace the others by null."""
-    if text.offset:  # Arrow before 24 garbles slices here: https://github.com/apache/arrow/issues/49410
+    # Arrow before 24 garbles a slice here, and what was made of one: https://github.com/apache/arrow/issues/49410
+    if text.offset or any(memoryview(text.buffers()[1] or b"")[:4]):
         text = pa.concat_arrays([text])
     return pc.if_else(wanted, text, None)
 

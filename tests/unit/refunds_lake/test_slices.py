@@ -22,12 +22,16 @@ SLICES = [(first, size) for first, size in itertools.product(range(len(CELLS)), 
 
 @pytest.mark.parametrize("what", [rules.amounts, rules.moments, rules._filled], ids=lambda what: what.__name__)
 def test_a_slice_is_understood_like_a_column_of_its_own(what: Any) -> None:
-    """Given some texts out of the middle of a column, when they become values, then what lies around them does not matter."""
+    """Given some texts out of the middle of a column, cast or not, when they become values, then their surroundings do not
+    matter.
+    """
     column = pa.array(CELLS)
     for first, size in SLICES:
-        found = what(column.slice(first, size))
-        found.validate(full=True)
-        assert found.to_pylist() == what(pa.array(CELLS[first : first + size], pa.string())).to_pylist()
+        cut = column.slice(first, size)
+        for text in (cut, cut.cast(pa.binary()).view(pa.string()), cut.cast(pa.large_binary()).cast(pa.string())):
+            found = what(text)
+            found.validate(full=True)
+            assert found.to_pylist() == what(pa.array(CELLS[first : first + size], pa.string())).to_pylist()
 
 
 def test_hashes_of_a_slice_are_those_of_its_ids() -> None:
