@@ -104,6 +104,7 @@ class Environment:
     """Route -> hours within which it delivers; a route that is not here is not watched."""
     sftp_users: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """User of the SFTP route -> public keys."""
+    where: str = field(default=f"{CONFIG_FILE}:1:1", compare=False)
 
     @property
     def unset(self) -> Mapping[str, str]:
@@ -194,13 +195,14 @@ def _project(entries: Mapping[str, Entry], directory: Path, variables: Mapping[s
     return Project(
         name=entries["project"].value,
         directory=directory,
-        environments={n: _environment(n, e.value, variables) for n, e in entries["environments"].value.items()},
+        environments={n: _environment(n, entry, variables) for n, entry in entries["environments"].value.items()},
         stacks={name: _stack(name, entry, directory) for name, entry in entries["stacks"].value.items()},
         artifacts={n: _artifact(n, entry, directory) for n, entry in _table(entries.get("artifacts")).items()},
     )
 
 
-def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str, str]) -> Environment:
+def _environment(name: str, entry: Entry, variables: Mapping[str, str]) -> Environment:
+    entries: Mapping[str, Entry] = entry.value
     given = _texts(entries.get("parameters"))
     values = {key: variables.get(v.variable) if isinstance(v, FromEnvironment) else v for key, v in given.items()}
     return Environment(
@@ -225,6 +227,7 @@ def _environment(name: str, entries: Mapping[str, Entry], variables: Mapping[str
         sftp_users={
             user: tuple(key.value for key in keys.value) for user, keys in _table(entries.get("sftp_users")).items()
         },
+        where=str(entry.location),
     )
 
 

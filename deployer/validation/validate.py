@@ -18,6 +18,7 @@ from deployer.project.links import link_problem
 from deployer.project.templates import Template, load_template
 from deployer.project.wiring import Given, Wiring, wire
 from deployer.validation.findings import Check, config_findings
+from deployer.validation.generated_names import names_cut
 from deployer.validation.parameter_values import violations
 from deployer.validation.template_limits import limits_broken
 
@@ -115,6 +116,7 @@ def _wiring(project: Project, templates: Mapping[Path, Template], *, complete: b
     for environment in project.environments.values():
         wiring = wire(project, by_stack, environment)
         findings = [*wiring.findings, *_value_findings(wiring, environment.variables)]
+        findings += names_cut(project.name, environment, by_stack)
         yield Check("wiring", f"environment {environment.name}", tuple(dict.fromkeys(findings)))
 
 

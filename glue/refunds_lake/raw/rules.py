@@ -142,8 +142,7 @@ def _filled(text: pa.Array) -> pa.Array:
 
 
 def _where(wanted: pa.Array, text: pa.Array) -> pa.Array:
-    """Keep the wanted texts, and replace the others by null."""
-    # Arrow before 24 garbles a slice here, and what was made of one: https://github.com/apache/arrow/issues/49410
+    """Keep the wanted texts, else null; Arrow before 24 garbles slices: https://github.com/apache/arrow/issues/49410."""
     if text.offset or any(memoryview(text.buffers()[1] or b"")[:4]):
         text = pa.concat_arrays([text])
     return pc.if_else(wanted, text, None)

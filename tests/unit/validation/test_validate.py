@@ -451,3 +451,34 @@ def test_a_wrong_dataops_yml_is_a_finding_of_validate_and_a_wrong_call_of_every_
     (tmp_path / "dataops.yml").write_text("project: lake\nenvironmnts: {}\n", encoding="utf-8")
     assert cli.run(["--project-dir", str(tmp_path), "validate"]) == 1
     assert cli.run(["--project-dir", str(tmp_path), "iam-policy", "--env", "uat"]) == 2
+
+
+LONG_ROLE = """\
+  ValidationScheduleRole:
+    Type: AWS::IAM::Role
+    Properties: {AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: []}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "found"),
+    [
+        ("u" * 13, LONG_ROLE, False),
+        ("u" * 14, LONG_ROLE, True),
+        ("u" * 14, LONG_ROLE.replace("    Properties: {", "    Properties: {RoleName: mine, "), False),
+        ("u" * 14, LONG_ROLE.replace("ValidationScheduleRole", "ScheduleRole"), False),
+    ],
+)
+def test_names_that_cloudformation_would_cut(project_dir: Path, name: str, role: str, found: bool) -> None:
+    """Given an environment's name that leaves a generated name too little room, then it is found where it is written."""
+    replace(project_dir / "dataops.yml", "project: lake", "project: refunds-lake")
+    replace(project_dir / "dataops.yml", "  uat:", f"  {name}:")
+    with (project_dir / "templates" / "lake.yaml").open("a", encoding="utf-8") as template:
+        template.write(role)
+    findings = [each for check in validate_project(project_dir, linter=no_lint) for each in check.findings]
+    cut = [each for each in findings if each.rule == "name-cut"]
+    assert bool(cut) is found
+    if found:
+        assert cut[0].location == Location("dataops.yml", 4, 5)
+        assert "cut the name of ValidationScheduleRole after 'refunds-lake-uuuuuuuuuuuuuu'" in cut[0].message
+        assert cut[0].hint == "'refunds-lake' and the environment's name may have 25 characters together"
