@@ -78,7 +78,7 @@ def test_prod_waits_for_the_approval_of_its_environment() -> None:
 WEB_IDENTITY = ".ci/with-web-identity "
 # What a step may be: a dataops verb, a test run, or one of these.
 ALLOWED = (
-    r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|dev,docs|glue51)\]'|\.)",
+    r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|dev,docs)\]'|\.)( -r \.ci/glue-\d\.\d\.txt)?",
     r"\.venv/bin/pytest [a-z_/. ]+( -n 2)? --junitxml [a-z0-9]+\.xml( --cov [a-z]+)*( --cov-report xml)?",
     r"npm install --no-save --no-audit --no-fund --ignore-scripts axe-core@\d+\.\d+\.\d+",
     r"\.venv/bin/pytest --nightly --junitxml nightly\.xml",
@@ -225,11 +225,14 @@ def test_a_stage_may_change_its_own_environment_only(stage: str, other: str) -> 
 
 
 def test_the_tests_of_the_pipeline_are_all_tests() -> None:
-    """Given the folders of tests, when the pipeline's test runs are read, then each is in one, the job's in one per Spark."""
+    """Given the folders of tests, when the pipeline's test runs are read, then each is in one, the job's in one per image."""
     runs = [step for step in SCRIPTS if "pytest" in step.script]
-    ran = " ".join(step.script for step in runs if step.stage == "test" or step.job == "glue51")
+    ran = " ".join(step.script for step in runs if step.stage == "test")
     folders = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
-    assert sorted(re.findall(r"tests/(\w+)", ran)) == sorted([*folders, "glue"])
+    assert sorted(re.findall(r"tests/(\w+)", ran)) == sorted(folders)
+    images = {step.job: re.findall(r"tests/\S+", step.script) for step in runs if step.job.startswith("glue")}
+    of_the_job = ["tests/glue", "tests/unit/refunds_lake"]
+    assert images == {"glue51": of_the_job, "glue60": [*of_the_job, "tests/unit/functions"]}
     assert [step.script.split()[1] for step in runs if step.job == "long"] == ["--nightly"], "no path: all of testpaths"
 
 
@@ -239,6 +242,16 @@ def test_no_test_of_a_page_is_skipped_there() -> None:
     assert [step.variables for step in runs] == [{"DATAOPS_BROWSER_TESTS": "required"}] * 2
     fast = [step.script.split()[0] for step in SCRIPTS if step.job == "fast"]
     assert fast.index("npm") < fast.index(".venv/bin/pytest")
+
+
+@pytest.mark.parametrize(("job", "version", "python"), [("glue51", "5.1", None), ("glue60", "6.0", "3.13")])
+def test_an_image_of_glue_is_its_python_and_its_modules(job: str, version: str, python: str | None) -> None:
+    """Given a nightly job for a Glue version, then it installs that version's modules on that version's Python."""
+    (found,) = [each for each in stages()["nightly"]["jobs"] if each["job"] == job]
+    assert found.get("variables", {}).get("pythonVersion") == python
+    assert pipeline.document()["variables"]["pythonVersion"] == "3.11"
+    (install,) = [step.script for step in SCRIPTS if step.job == job and "pip install" in step.script]
+    assert install.endswith(f" -e . -r .ci/glue-{version}.txt")
 
 
 def test_the_plan_is_posted_to_the_pull_request(tmp_path: Path) -> None:

