@@ -254,7 +254,7 @@ def test_manifests_before_a_full_refresh_may_be_gone(tmp_path: Path) -> None:
     live = tables(purchase={"2026-09": "fresh/p9"})
     refresh = manifest(3, "20261103T000000Z-c", SECOND.run_id, kind=RunKind.FULL_REFRESH, tables=live)
     assert state_of([refresh]) == state_of([FIRST, SECOND, refresh])
-    with pytest.raises(ManifestError, match=f"{FIRST.run_id} is not there"):
+    with pytest.raises(ManifestError, match=f"{FIRST.run_id} is missing"):
         in_force([SECOND])
 
 

@@ -529,6 +529,17 @@ def test_refusals_of_the_gateway_have_the_shape_of_the_functions() -> None:
     assert "gatewayresponse.header.Retry-After" in responses["THROTTLED"]["responseParameters"]
 
 
+def test_a_stage_with_a_log_waits_for_the_accounts_role() -> None:
+    """Given an account without a role for API Gateway's logs, then the stage refers to the setting, so that comes first."""
+    resources = TEMPLATES["api"].document["Resources"]
+    (account,) = [name for name, each in resources.items() if each["Type"] == "AWS::ApiGateway::Account"]
+    (stage,) = [each for each in resources.values() if each["Type"] == "AWS::ApiGateway::Stage"]
+    assert "AccessLogSetting" in stage["Properties"]
+    condition, own, _ = stage["Properties"]["Variables"]["logRole"]["Fn::If"]
+    assert own == {"Ref": account}
+    assert condition == resources[account]["Condition"]
+
+
 @pytest.mark.parametrize("without", [{"HasApi", "HasOwnLogRole"}, {"HasOwnLogRole"}], ids=["off", "role is given"])
 def test_the_api_is_off_unless_it_is_asked_for(without: set[str]) -> None:
     """Given ApiMode OFF, then nothing of route 3 is built; given the account's own role for logs, that one is left alone."""
@@ -625,6 +636,8 @@ def test_the_job_s_code_and_buckets_are_not_for_a_run_to_choose() -> None:
     assert fixed["--scriptLocation"] == job["Command"]["ScriptLocation"]
     assert fixed["--extra-py-files"] == f"s3://artifacts-bucket/{SAMPLES['JobLibraryKey']}"
     assert (fixed["--raw_bucket"], fixed["--base_bucket"]) == ("raw-bucket", "base-bucket")
+    # Every run sweeps what is superseded for as long: a run that chose the days could take away what a rollback needs.
+    assert fixed["--retention_days"] == TEMPLATES["glue"].parameters["RetentionDays"].default
     assert "--custom-logGroup-prefix" in fixed
     assert not fixed.keys() & job["DefaultArguments"].keys()
 
