@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from deployer.local.completion import LocalCloud
@@ -181,6 +182,19 @@ def _deliver_topics(sns: Any) -> None:
             on_loop(keep_for, "sns.amazonaws.com", topic_arn, queue, envelope, said)
 
     replace(sns, "_deliver_to_lambda", to_lambda)
+    _deliver_before_the_answer(sns, to_lambda)
+
+
+def _deliver_before_the_answer(sns: Any, to_lambda: Callable[..., None]) -> None:
+    """Lambda has taken what a topic delivers before the publisher hears that it was published; a kill then loses nothing."""
+    threads = require(sns, "_threading")
+
+    def thread(target: Callable[..., Any], args: tuple[Any, ...], daemon: bool) -> Any:
+        if args and args[0] is to_lambda:
+            return SimpleNamespace(start=lambda: target(*args))
+        return threads.Thread(target=target, args=args, daemon=daemon)
+
+    sns._threading = SimpleNamespace(Thread=thread, Lock=threads.Lock)
 
 
 def keep_topic_key(handler: dict[str, Any]) -> None:

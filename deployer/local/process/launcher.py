@@ -44,6 +44,7 @@ COMPLETIONS = (
     "deployer.local.athena.service",
     "deployer.local.firehose",
     "deployer.local.log_events",
+    "deployer.local.events.invocations",
     "deployer.local.events.deliveries",
     "deployer.local.events.schedules",
     "deployer.local.events.metrics",

@@ -13,6 +13,7 @@ from local_cloud import Cloud, Json, eventually
 
 from deployer import local
 from deployer.local.emulator.private_parts import UnknownState
+from deployer.local.events.invocations import pause_before_retry
 from deployer.local.paths import LocalPaths
 from deployer.local.state.store import StateStore
 
@@ -190,6 +191,76 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+TELLS_ITS_ATTEMPTS = """
+import json, time, boto3
+s3 = boto3.client("s3")
+
+def handle(event, context):
+    asked = json.loads(event["Records"][0]["Sns"]["Message"]) if "Records" in event else event
+    name, bucket = asked["name"], asked["bucket"]
+    before = s3.list_objects_v2(Bucket=bucket, Prefix=name + "/")["KeyCount"]
+    s3.put_object(Bucket=bucket, Key=f"{name}/{before + 1}", Body=b"")
+    if name == "fails":
+        raise ValueError("no")
+    if name == "slow" and not before:
+        time.sleep(600)
+"""
+
+
+def test_an_accepted_invocation_outlives_a_kill(own_cloud: Cloud) -> None:
+    """Given a function at work and one whose first attempt has failed, when the process is killed, then the first is invoked
+    again, the other as often as is left, and then its event is in the queue.
+    """
+    bucket, arn = own_cloud.bucket(), own_cloud.function(TELLS_ITS_ATTEMPTS)
+    sqs, sns = own_cloud.client("sqs"), own_cloud.client("sns")
+    queue = sqs.create_queue(QueueName="outlived")["QueueUrl"]
+    dead = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    destination = {"OnFailure": {"Destination": dead}}
+    own_cloud.client("lambda").put_function_event_invoke_config(FunctionName=arn, DestinationConfig=destination)
+    topic = sns.create_topic(Name="outlived")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
+
+    def attempts(name: str) -> int:
+        return int(own_cloud.client("s3").list_objects_v2(Bucket=bucket, Prefix=f"{name}/")["KeyCount"])
+
+    asked = json.dumps({"name": "slow", "bucket": bucket})
+    own_cloud.client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=asked)
+    eventually(lambda: attempts("slow") == 1, seconds=10)
+    sns.publish(TopicArn=topic, Message=json.dumps({"name": "fails", "bucket": bucket}))
+    eventually(lambda: attempts("fails") == 1, seconds=10)
+    time.sleep(0.4)  # it has failed, and waits a second for its second attempt
+
+    own_cloud.kill()
+    own_cloud.restart()
+
+    eventually(lambda: attempts("slow") == 2, seconds=10)
+    (kept,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"), seconds=20)
+    assert json.loads(kept["Body"])["requestContext"]["condition"] == "RetriesExhausted"
+    time.sleep(3)
+    assert (attempts("slow"), attempts("fails")) == (2, 3)
+    own_cloud.kill()
+    own_cloud.restart()
+    time.sleep(3)
+    assert (attempts("slow"), attempts("fails")) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "settings", "pause"),
+    [
+        ({"failed": 1}, {}, 1),
+        ({"failed": 2}, {}, 2),
+        ({"failed": 3}, {}, None),
+        ({"failed": 1}, {"MaximumRetryAttempts": 0}, None),
+        ({"failed": 1, "taken_at": -30}, {"MaximumEventAgeInSeconds": 30}, None),
+        ({"failed": 1, "cut": True}, {}, 60),
+        ({"failed": 2, "cut": True}, {}, 120),
+    ],
+)
+def test_how_long_a_retry_waits(call: Json, settings: Json, pause: float | None) -> None:
+    """Given an invocation that has failed, then it is tried as often as its function says, after AWS's pauses if a kill cut it."""
+    assert pause_before_retry({"cut": False, "taken_at": 0, **call}, settings, 0) == pause
 
 
 def test_no_response_without_its_state(own_cloud: Cloud) -> None:
