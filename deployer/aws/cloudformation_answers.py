@@ -18,6 +18,7 @@ def text(when: Any) -> str:
 
 
 def stack_state(found: Mapping[str, Any]) -> StackState:
+    detected = found.get("DriftInformation") or {}
     return StackState(
         name=found["StackName"],
         stack_id=found.get("StackId", ""),
@@ -28,6 +29,8 @@ def stack_state(found: Mapping[str, Any]) -> StackState:
         parameters={p["ParameterKey"]: p.get("ParameterValue", "") for p in found.get("Parameters", ())},
         tags={t["Key"]: t.get("Value", "") for t in found.get("Tags", ())},
         is_protected=bool(found.get("EnableTerminationProtection", False)),
+        drift=detected.get("StackDriftStatus", ""),
+        drift_checked=text(detected.get("LastCheckTimestamp")),
         operations=tuple(
             operation["OperationId"]
             for operation in found.get("LastOperations", ())

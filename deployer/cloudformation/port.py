@@ -32,6 +32,8 @@ class StackState:
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     is_protected: bool = False
+    drift: str = ""  # CloudFormation's word of its last detection, and when that was
+    drift_checked: str = ""
     operations: tuple[str, ...] = ()  # ids of the last operations, newest first, without those of change sets
 
 

@@ -40,7 +40,8 @@ def drift(app: App, /, env_name: str) -> int:
     session.verify_identity()
     evidence = evidence_of(session, 0, None)
     require_deployed(evidence.states, env_name)
-    services, pauses = AwsServices(session.client("glue"), session.client("s3")), Pauses()
+    services = AwsServices(session.client("glue"), session.client("lambda"), session.client("s3"))
+    pauses = Pauses()
     with stoppable(pauses):
         found = find_drift(cloud_of(session), services, evidence.states, evidence.current, pauses)
     today, ignores = dt.datetime.now(dt.UTC).date(), session.environment.drift_ignore

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,7 +49,10 @@ WAITING_SHOWN = 5
 
 @dataclass(frozen=True)
 class StackStatus:
-    """One stack now. Not as recorded: it was changed since the last deployment, or never deployed."""
+    """One stack now. Not as recorded: it was changed since the last deployment, or never deployed.
+
+    `drift` is CloudFormation's word of its last detection, which `drift_checked` is the time of.
+    """
 
     stack: str
     name: str | None
@@ -58,6 +61,8 @@ class StackStatus:
     reason: str
     as_recorded: bool
     way_out: str
+    drift: str = ""
+    drift_checked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,9 @@ class StatusResult:
 def status(app: App, /, env_name: str, watch: float | None) -> None:
     """Show the release and its verdict, every stack, how to get out of a stuck one, the lock, and what has arrived.
 
+    Drift as last detected, the last run, failing checks, the next scheduled run of the job and the active alarms follow.
     Arrivals are shown by route, as far as the job has read them, with files that wait to be renamed, what the API accepted
     and refused, and objects in the raw bucket that belong to no route.
-    The next scheduled run of the job and the active alarms follow.
     """
     if watch and app.output == "json":
         raise UsageError("--watch cannot be used with --output json, which prints one object and ends")
@@ -140,7 +145,17 @@ def stack_status(stack: str, state: StackState | None, current: Current | None) 
     if state is None:
         return StackStatus(stack, None, "not deployed", None, "", as_recorded=False, way_out=way_out)
     as_recorded = record is not None and record.matches(state, record.digest)
-    return StackStatus(stack, state.name, state.status, state.last_updated, state.reason, as_recorded, way_out)
+    return StackStatus(
+        stack,
+        state.name,
+        state.status,
+        state.last_updated,
+        state.reason,
+        as_recorded,
+        way_out,
+        drift=state.drift,
+        drift_checked=state.drift_checked or None,
+    )
 
 
 def status_lines(result: StatusResult) -> Iterator[str]:
@@ -155,6 +170,8 @@ def status_lines(result: StatusResult) -> Iterator[str]:
             yield f"  {'':<16} -> {stack.way_out}"
     if result.lock:
         yield f"locked by {result.lock.describe(time.time())}"
+    if any(stack.name for stack in result.stacks):
+        yield drift_line(result.stacks, result.environment)
     yield from standing_lines(result.last_run, result.validation)
     if result.next_run:
         yield next_run_line(result.next_run)
@@ -164,6 +181,16 @@ def status_lines(result: StatusResult) -> Iterator[str]:
         )
     if result.arrivals:
         yield from arrival_lines(result.arrivals, result.environment)
+
+
+def drift_line(stacks: Sequence[StackStatus], environment: str) -> str:
+    """Write what the last detection of drift has found, and when that was."""
+    times = [stack.drift_checked for stack in stacks if stack.drift_checked and stack.drift in ("IN_SYNC", "DRIFTED")]
+    if not times:
+        return f"drift has not been detected yet: dataops drift --env {environment}"
+    drifted = [stack.stack for stack in stacks if stack.drift == "DRIFTED"]
+    said = f"{', '.join(drifted)}; dataops drift --env {environment} shows it" if drifted else "none"
+    return f"drift as last detected, {min(times)[:16].replace('T', ' ')} UTC: {said}"
 
 
 def arrival_lines(arrivals: Arrivals, environment: str) -> Iterator[str]:

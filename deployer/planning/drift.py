@@ -1,5 +1,6 @@
 """Drift: what was changed outside of dataops. CloudFormation's own detection, and what it cannot see: the content of a
-script, the columns of a table, stacks that are not as the ledger recorded them. Known differences carry reason and expiry.
+script or a function, the columns of a table, stacks that are not as the ledger recorded them. Known differences carry
+reason and expiry.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from deployer.planning.render import RenderedResource, render
 from deployer.project.config import DriftIgnore
 from deployer.project.templates import parse_template
 
+_LOOKED_AT = ("AWS::Glue::Job", "AWS::Glue::Table", "AWS::Lambda::Function")
 _UNDETECTED = ("not support", "no resources", "not eligible")
 
 
@@ -29,7 +31,7 @@ class DriftFinding:
 
     stack: str
     logical_id: str
-    what: str  # modified | deleted | script | table | ledger | not checked
+    what: str  # modified | deleted | script | code | table | ledger | not checked
     property: str = ""
     expected: str = ""
     actual: str = ""
@@ -122,13 +124,16 @@ def _of_cloudformation(cloud: Cloud, stack: str, state: StackState, pauses: Paus
 def _of_services(
     cloud: Cloud, services: DeployedServices, stack: str, state: StackState, resources: Mapping[str, RenderedResource]
 ) -> Iterator[DriftFinding]:
-    looked_at = {name: r for name, r in resources.items() if r.type in ("AWS::Glue::Job", "AWS::Glue::Table")}
+    looked_at = {name: r for name, r in resources.items() if r.type in _LOOKED_AT}
     physical = cloud.resources(state.stack_id) if looked_at else {}
     for name, resource in looked_at.items():
-        if resource.type == "AWS::Glue::Job":
-            yield from _of_script(services, stack, resource, physical.get(name, ""))
-        else:
-            yield from _of_table(services, stack, resource, physical)
+        match resource.type:
+            case "AWS::Glue::Job":
+                yield from _of_script(services, stack, resource, physical.get(name, ""))
+            case "AWS::Lambda::Function":
+                yield from _of_code(services, stack, resource, physical.get(name, ""))
+            case _:
+                yield from _of_table(services, stack, resource, physical)
 
 
 def _of_script(services: DeployedServices, stack: str, job: RenderedResource, physical: str) -> Iterator[DriftFinding]:
@@ -141,10 +146,24 @@ def _of_script(services: DeployedServices, stack: str, job: RenderedResource, ph
     if "${" not in expected and expected != address:
         yield DriftFinding(stack, job.logical_id, "script", "Command.ScriptLocation", expected, address)
     content = services.content(address)
-    wanted = next((part for part in address.split("/") if len(part) == 64), "")
+    wanted = _hash_in(address)
     actual = hashlib.sha256(content).hexdigest() if content is not None else "(gone)"
     if wanted and wanted != actual:
         yield DriftFinding(stack, job.logical_id, "script", "bytes", wanted, actual)
+
+
+def _of_code(
+    services: DeployedServices, stack: str, function: RenderedResource, physical: str
+) -> Iterator[DriftFinding]:
+    """Compare a function's package with the hash in its key; CloudFormation itself finds a function that is gone."""
+    wanted, actual = _hash_in(str((function.properties.get("Code") or {}).get("S3Key", ""))), services.code_of(physical)
+    if wanted and actual is not None and wanted != actual:
+        yield DriftFinding(stack, function.logical_id, "code", "bytes", wanted, actual)
+
+
+def _hash_in(address: str) -> str:
+    """Return the hash in the address of a released artifact, "" if it has none."""
+    return next((part for part in address.split("/") if len(part) == 64), "")
 
 
 def _of_table(

@@ -30,6 +30,10 @@ Resources:
 """
 COLUMNS = (("id", "string"), ("amount", "decimal(18,2)"), ("month", "string"))
 SCRIPT = b"print(1)\n"
+PACKAGE = hashlib.sha256(b"zip").hexdigest()
+FUNCTION = f"""\
+  Tell: {{Type: "AWS::Lambda::Function", Properties: {{Code: {{S3Key: artifacts/{PACKAGE}/tell.zip}}}}}}
+"""
 
 
 class FakeLive(DeployedServices):
@@ -39,10 +43,14 @@ class FakeLive(DeployedServices):
         self.script: str | None = f"s3://artifacts/artifacts/{hashlib.sha256(SCRIPT).hexdigest()}/job.py"
         self.columns: tuple[tuple[str, str], ...] | None = COLUMNS
         self.bytes: bytes | None = SCRIPT
+        self.code: str | None = PACKAGE
         self.asked: list[tuple[str, str]] = []
 
     def script_of(self, job: str) -> str | None:
         return self.script
+
+    def code_of(self, function: str) -> str | None:
+        return self.code
 
     def columns_of(self, database: str, table: str) -> tuple[tuple[str, str], ...] | None:
         self.asked.append((database, table))
@@ -58,7 +66,7 @@ def world(tmp_path: Path) -> World:
     world.edit(
         "templates/job.yaml", "ScriptLocation: !Ref ScriptKey", "ScriptLocation: !Sub 's3://artifacts/${ScriptKey}'"
     )
-    world.write("templates/report.yaml", TABLE)
+    world.write("templates/report.yaml", TABLE + FUNCTION)
     world.deploy()
     return world
 
@@ -95,6 +103,15 @@ def test_a_job_that_was_pointed_elsewhere_is_found(world: World) -> None:
     live.script = "s3://elsewhere/job.py"
     (found,) = findings(world, live)
     assert "Command.ScriptLocation" in found
+
+
+def test_a_function_with_other_code_is_found(world: World) -> None:
+    """Given a package that somebody has put into a function, then it is found by its hash; a function that is gone is CloudFormation's finding."""
+    live = FakeLive()
+    live.code = hashlib.sha256(b"evil").hexdigest()
+    assert findings(world, live) == [f"report/Tell code bytes: expected {PACKAGE}, is {live.code}"]
+    live.code = None
+    assert findings(world, live) == []
 
 
 def test_changed_columns_are_found(world: World) -> None:

@@ -32,6 +32,33 @@ def test_alarms_and_the_next_run_are_said_with_what_to_do() -> None:
     ]
 
 
+def stack(name: str, drift: str, checked: str | None) -> status.StackStatus:
+    """A deployed stack with what CloudFormation says of its drift."""
+    return status.StackStatus(name, f"lake-{name}", "CREATE_COMPLETE", None, "", True, "", drift, checked)
+
+
+@pytest.mark.parametrize(
+    ("stacks", "line"),
+    [
+        (
+            [stack("a", "NOT_CHECKED", None)],
+            "drift has not been detected yet: dataops drift --env uat",
+        ),
+        (
+            [stack("a", "IN_SYNC", "2026-11-29T11:00:00+00:00"), stack("b", "IN_SYNC", "2026-11-28T10:00:00+00:00")],
+            "drift as last detected, 2026-11-28 10:00 UTC: none",
+        ),
+        (
+            [stack("a", "DRIFTED", "2026-11-29T11:00:00+00:00"), stack("b", "IN_SYNC", "2026-11-29T11:00:00+00:00")],
+            "drift as last detected, 2026-11-29 11:00 UTC: a; dataops drift --env uat shows it",
+        ),
+    ],
+)
+def test_drift_is_said_as_last_detected(stacks: list[status.StackStatus], line: str) -> None:
+    """Given what CloudFormation says of its last detection, then people read when that was and what it found; none is started."""
+    assert line in status.status_lines(result(stacks=tuple(stacks)))
+
+
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count how often somebody looks; the third pause is interrupted."""
