@@ -8,7 +8,7 @@ import click
 
 from deployer.composition.environment import deployed_release, lake_of
 from deployer.documents import as_document
-from deployer.errors import UsageError
+from deployer.errors import DataopsError, UsageError
 from deployer.lake.daily_check import checks_of
 from deployer.lake.refund_report import checked_month
 from deployer.lake.statement_text import changes_text, statement_text, summary_line
@@ -16,6 +16,7 @@ from deployer.lake.statements import (
     StatementChanges,
     StatementLine,
     WholeStatement,
+    announce,
     find_changes,
     find_statement,
     issue_statement,
@@ -73,6 +74,7 @@ def issue_command(app: App, env_name: str, month: str | None, override: str | No
 
     The blocking checks run first. Refused (exit code 6) if one fails, if the month is not over or has its statement,
     or if another month must be issued first. Changes in earlier months since they were issued are carried as adjustments.
+    The statement is announced, as one that the schedule issued is.
     """
     app.command = "statement issue"
     if override is not None and not override.strip():
@@ -81,8 +83,14 @@ def issue_command(app: App, env_name: str, month: str | None, override: str | No
     checks = checks_of(app.project().directory)
     session = app.connect(env_name)
     release = deployed_release(session) or "not-recorded"
-    whole = issue_statement(lake_of(session), month, release, checks, (override or "").strip())
+    lake = lake_of(session)
+    whole = issue_statement(lake, month, release, checks, (override or "").strip())
     app.say(summary_line(whole))
+    if lake.statement_function:
+        try:
+            announce(lake, lake.statement_function)
+        except DataopsError as error:
+            app.say(f"warning: the statement is issued but not announced; the schedule announces it on its next run: {error}")
     app.emit(as_document(StatementResult(env_name, **vars(whole))), statement_text(whole))
 
 

@@ -73,6 +73,7 @@ class Lake:
     stream: str | None
     api_url: str | None
     api_function: str | None
+    statement_function: str | None
     review_job: str | None
     review_log_group: str | None
     log_groups: Mapping[str, tuple[str, ...]]
@@ -140,6 +141,7 @@ def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[st
         stream=outputs.get("TransactionStreamName"),
         api_url=outputs.get("ApiUrl"),
         api_function=outputs.get("ApiFunctionName"),
+        statement_function=outputs.get("StatementFunctionName"),
         review_job=outputs.get("ReviewJobName"),
         review_log_group=outputs.get("ReviewLogGroupPrefix"),
         log_groups=groups_by_part(outputs),

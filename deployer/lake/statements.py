@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import getpass
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from refunds_statements.register import adjustment_lines, own_lines, read_statem
 from refunds_statements.snapshot import NothingLoaded, Source, Unsettled
 from refunds_statements.statement import CheckFound, Statement, StatementDamaged
 
+from deployer.aws.calls import translated
 from deployer.errors import DataopsError, Refused
 from deployer.lake.deployed_lake import Lake
 from deployer.lake.published_tables import as_dataops_errors
@@ -147,6 +149,13 @@ def issue_statement(
     with as_our_errors(lake.environment):
         request = Request(lake.environment, month, release, getpass.getuser(), override)
         return _whole(lake, issue(source_of(lake), request, checks, clock=utc_now))
+
+
+@translated
+def announce(lake: Lake, function: str) -> None:
+    """Let the function of the month end announce what was issued; it announces each statement once."""
+    event = json.dumps({"issue": False}).encode()
+    lake.client("lambda").invoke(FunctionName=function, InvocationType="Event", Payload=event)
 
 
 def list_statements(lake: Lake) -> tuple[StatementLine, ...]:

@@ -66,7 +66,10 @@ class Settings:
 
 
 def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """Issue what is due; the answer lists the months that were issued, and why one was refused."""
+    """Issue what is due; the answer lists the months that were issued, and why one was refused.
+
+    The event `{"issue": false}` issues nothing: it only announces what was issued by hand.
+    """
     until = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - SECONDS_FOR_THE_DOCUMENTS
     settings = Settings.of(os.environ)
     s3 = boto3.client("s3")
@@ -79,7 +82,7 @@ def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     release = deployed_release(S3ObjectStore(s3, settings.artifacts_bucket), settings.environment)
 
     tell = partial(publish, boto3.client("sns"), settings.topic_arn)
-    answer = run(source, settings, release, load_checks(CHECKS), tell, clock=now)
+    answer = run(source, settings, release, load_checks(CHECKS), tell, clock=now, issues=event.get("issue", True))
     print(json.dumps(answer), flush=True)
     return answer
 
@@ -102,6 +105,7 @@ def run(
     tell: Callable[[Message], None],
     *,
     clock: Callable[[], datetime],
+    issues: bool = True,
 ) -> dict[str, Any]:
     """Issue the months that are due, one after the other, and announce each statement of the last days.
 
@@ -111,7 +115,7 @@ def run(
     issued: list[str] = []
     refused, month = "", None
     try:
-        while month := due_month(source, clock()):
+        while issues and (month := due_month(source, clock())):
             issue(source, Request(settings.environment, month, release, ISSUED_BY), checks, clock=clock)
             issued.append(month)
     except AlreadyIssued:

@@ -59,6 +59,16 @@ def test_the_change_to_the_month_before_is_told(lake: MonthEnd) -> None:
     assert told[0].lines[0] == "1 customer, 4.50 in total, -1,230.00 against 2026-10"
 
 
+def test_what_was_issued_by_hand_is_told_and_nothing_else_is_issued(lake: MonthEnd) -> None:
+    """Given a month issued by hand while another one is due, when the function is asked to tell, then it tells, and issues nothing."""
+    lake.issue("2026-09")
+    told: list[Message] = []
+    answer = run(lake.source, SETTINGS, "release-1", CHECKS, told.append, clock=lambda: lake.now, issues=False)
+    assert answer == {"issued": [], "refused": ""}
+    assert [each.title for each in told] == ["Statement of 2026-09", "Statements are issued again"]
+    assert [each.month for each in read_statements(lake.store)] == ["2026-09"]
+
+
 def test_months_that_were_missed_are_issued_in_order(lake: MonthEnd) -> None:
     """Given a schedule that was off for two months, when it comes, then all months that are over are issued, and no other."""
     morning(lake)

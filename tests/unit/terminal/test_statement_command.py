@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from botocore.exceptions import ClientError
 from fake_aws import OUTPUTS, ROOT, FakeSession
 from month_end import CHECKS, MonthEnd, refund
 from refunds_checks.validation import Answer, CheckBroken
@@ -34,9 +35,15 @@ def lake() -> MonthEnd:
 
 
 @pytest.fixture
-def dataops(lake: MonthEnd, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def session() -> FakeSession:
+    return FakeSession()
+
+
+@pytest.fixture
+def dataops(
+    lake: MonthEnd, session: FakeSession, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
     """Run a command line against a lake in memory; gives exit code, stdout and stderr."""
-    session = FakeSession()
     monkeypatch.setattr(App, "connect", lambda self, name, **_: session)
     monkeypatch.setattr(environment, "stack_outputs", lambda session: OUTPUTS)
     monkeypatch.setattr(statement, "checks_of", lambda directory: CHECKS)
@@ -76,6 +83,39 @@ def test_a_month_is_issued_and_shown(dataops: Run, lake: MonthEnd) -> None:
     ]
     assert err == "2026-10  2026-12-05 06:00 UTC  2 customers, 12.60 in total, adjustments +7.00\n"
     assert dataops("show", "--month", "2026-10")[1] == dataops("show")[1] == out
+
+
+def test_people_are_told_of_what_was_issued(
+    dataops: Run, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given the function of the month end, when a month is issued by hand, then it is asked to tell; without it, all is well."""
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(session, "lambda", SimpleNamespace(invoke=lambda **call: asked.append(call)), raising=False)
+    assert dataops("issue", "--month", "2026-10")[0] == 0 and not asked
+    monkeypatch.setitem(OUTPUTS, "StatementFunctionName", "month-end")
+    assert dataops("issue", "--month", "2026-11")[0] == 0
+    (call,) = asked
+    assert (call["FunctionName"], call["InvocationType"], call["Payload"]) == (
+        "month-end",
+        "Event",
+        b'{"issue": false}',
+    )
+
+
+def test_who_may_not_ask_has_issued_all_the_same(
+    dataops: Run, session: FakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a function that may not be asked, when a month is issued, then it is issued, and a warning says why nobody hears of it."""
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no right to it"}}, "Invoke")
+
+    def refuse(**call: object) -> None:
+        raise denied
+
+    monkeypatch.setattr(session, "lambda", SimpleNamespace(invoke=refuse), raising=False)
+    monkeypatch.setitem(OUTPUTS, "StatementFunctionName", "month-end")
+    code, _, err = dataops("issue", "--month", "2026-10")
+    assert code == 0 and "warning: the statement is issued but not announced" in err and "no right to it" in err
+    assert dataops("list")[1].startswith("2026-10")
 
 
 def test_json_has_the_amounts_as_text(dataops: Run) -> None:
