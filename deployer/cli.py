@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "check": ("deployer.commands.check", "check", "Run the daily validation now."),
     "statement": ("deployer.commands.statement", "statement", "Issue a month's report, and show issued ones."),
     "data": ("deployer.commands.data", "data", "Roll back or rebuild the published tables."),
+    "restore": ("deployer.commands.restore", "restore", "Restore deleted raw files."),
     "replay": ("deployer.commands.replay", "replay", "Validate rejected records again, after a fix."),
     "cost": ("deployer.commands.cost", "cost", "Estimate the cost of a month at a given volume; calls no AWS."),
     "sample": ("deployer.commands.sample", "sample", "Create sample transactions with a known answer."),

@@ -9,10 +9,11 @@ from datetime import datetime
 import click
 from refunds_lake.publishing.manifests import Manifest, in_force
 
-from deployer.composition.environment import lake_of
+from deployer.composition.environment import deployed_resources, lake_of
 from deployer.documents import as_document
 from deployer.errors import Refused
 from deployer.lake import published_tables
+from deployer.lake.catalog_definitions import create_missing, definitions_of
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples, yes_option
 
@@ -43,9 +44,10 @@ class RunsResult:
 
 @dataclass(frozen=True)
 class CatalogResult:
-    """How many months of each table the catalog shows."""
+    """How many months of each table the catalog shows, and which databases and tables had to be created."""
 
     env: str
+    created: tuple[str, ...]
     months: Mapping[str, int]
 
 
@@ -122,9 +124,17 @@ def run_line(run: RecordedRun) -> str:
 @env_option
 @click.pass_obj
 def rebuild_catalog(app: App, env_name: str) -> None:
-    """Point every month in the catalog to its location in the run manifests, and drop all others."""
+    """Point every month in the catalog to its location in the run manifests, and drop all others.
+
+    Databases and tables that are missing are created first, as the deployed templates declare them.
+    """
     app.command = "data rebuild-catalog"
-    result = CatalogResult(env_name, published_tables.rebuild(_tables(app, env_name)))
+    session = app.connect(env_name)
+    lake = lake_of(session)
+    created = create_missing(lake.glue, definitions_of(deployed_resources(session)))
+    if created:
+        app.say(f"created: {', '.join(created)}")
+    result = CatalogResult(env_name, created, published_tables.rebuild(published_tables.live_tables(lake)))
     text = ", ".join(f"{table} {count}" for table, count in result.months.items()) or "nothing is published"
     app.emit(as_document(result), f"the catalog agrees with the manifests; months: {text}")
 

@@ -42,7 +42,8 @@ class PolicyResult:
     type=click.Choice([role.value for role in Role]),
     default=Role.DEPLOY.value,
     show_default=True,
-    help="review: read and plan. deploy: the pipeline's role. operate: also ingest, run, report, destroy.",
+    help="review: read and plan. deploy: the pipeline's role. operate: also ingest, run, report, destroy. "
+    "restore: also bring deleted raw files back.",
 )
 @click.option(
     "--out",

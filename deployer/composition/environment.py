@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deployer.aws.cloudformation import AwsCloud
 from deployer.aws.s3_store import S3RecordStore
 from deployer.cloudformation.outputs import artifacts_bucket, outputs_of
-from deployer.cloudformation.port import StackState, describe_all
+from deployer.cloudformation.port import MAX_DESCRIBED_AT_ONCE, StackState, describe_all
 from deployer.deploying.promotion import Evidence
 from deployer.errors import DataopsError
 from deployer.lake.deployed_lake import Lake, lake_from
 from deployer.ledger.identity import utc_now
 from deployer.ledger.ledger import Ledger
 from deployer.ledger.lock import EnvironmentLock, Owner
+from deployer.planning.render import RenderedResource, render
 from deployer.project.config import stack_name
+from deployer.project.templates import parse_template
 from deployer.release.artifacts import fetch_release, matching_release
 from deployer.release.release import Release, build_release
 from deployer.release.target import Target, target_of
@@ -56,6 +60,20 @@ def stack_outputs(session: Session) -> dict[str, str]:
             hint=f"dataops deploy --env {name}",
         )
     return outputs_of(states, {stack: spec.outputs for stack, spec in session.project.stacks.items()})
+
+
+def deployed_resources(session: Session) -> list[dict[str, RenderedResource]]:
+    """What the deployed templates declare, stack by stack, under the parameters that they were deployed with."""
+    cloud = cloud_of(session)
+
+    def of_stack(item: tuple[str, StackState | None]) -> dict[str, RenderedResource]:
+        stack, state = item
+        if state is None:
+            return {}
+        return render(parse_template(cloud.template_body(state.stack_id), Path(stack)).document, state.parameters)
+
+    with ThreadPoolExecutor(MAX_DESCRIBED_AT_ONCE) as pool:
+        return list(pool.map(of_stack, stack_states(session).items()))
 
 
 def artifacts_store(session: Session) -> S3RecordStore:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from deployer.errors import UsageError
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-SINCE_HELP = "30m, 6h, 7d or 2w before now, or a date as YYYY-MM-DD, in UTC."
+SINCE_HELP = "30m, 6h, 7d or 2w before now, or YYYY-MM-DD, or YYYY-MM-DDTHH:MM, in UTC."
 
 
 def moment_since(text: str, now: datetime) -> datetime:
@@ -26,7 +26,7 @@ def _moment(text: str, now: datetime) -> datetime:
     try:
         if length := re.fullmatch(r"([0-9]{1,6})([mhdw])", text):
             return now - timedelta(**{_UNITS[length[2]]: int(length[1])})
-        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?", text):
             return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"'{text}' is not a time: {error}", hint=SINCE_HELP) from error

@@ -202,6 +202,8 @@ class Places:
             case "cloudformation":
                 change_sets = (self._arn(service, "changeSet/dataops-*"),) if action in _OF_CHANGE_SETS else ()
                 return (*change_sets, self._arn(service, f"stack/{self._prefix}*"))
+            case "s3" if name == "DeleteObjectVersion":  # of transaction files alone
+                return (f"{self._bucket()}/transactions/*",)
             case "s3":
                 return (f"{self._bucket()}/*" if action in _OF_OBJECTS else self._bucket(),)
             case "glue":
@@ -225,6 +227,9 @@ class Places:
                 return (self._arn(service, f"alarm:{self._prefix}*"),)
             case "events":
                 return (self._arn(service, f"rule/{self._prefix}*"),)
+            case "lambda" if name == "InvokeFunction":
+                # Of the month end alone: by as much of its logical id as the longest name has room for.
+                return (self._arn(service, f"function:{self._prefix}*-IssueSt*"),)
             case "lambda":
                 return (self._arn(service, f"function:{self._prefix}*"),)
             case "scheduler":

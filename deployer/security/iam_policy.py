@@ -30,6 +30,7 @@ class Role(StrEnum):
     REVIEW = "review"
     DEPLOY = "deploy"
     OPERATE = "operate"
+    RESTORE = "restore"
 
 
 COMMANDS: Mapping[Role, frozenset[str]] = {
@@ -51,6 +52,7 @@ COMMANDS: Mapping[Role, frozenset[str]] = {
             "statement",
         }
     ),
+    Role.RESTORE: frozenset({"restore"}),
 }
 
 # What Athena does in its caller's name: it reads the catalog and the data, and writes the result. The managed policy of
@@ -84,9 +86,12 @@ _ACTIONS_OF: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("s3", "ListObjectsV2"): ("s3:ListBucket",),
     ("s3", "PutObject"): ("s3:PutObject", "kms:GenerateDataKey", "kms:Decrypt"),
     ("s3", "DeleteObjects"): ("s3:DeleteObject",),
+    # Who lists versions removes markers of deletions, which IAM cannot tell from versions: a role of its own may do that.
+    ("s3", "ListObjectVersions"): ("s3:ListBucketVersions", "s3:DeleteObjectVersion"),
     ("kinesis", "PutRecords"): ("kinesis:PutRecords", "kms:GenerateDataKey"),
     # https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
     ("secretsmanager", "PutSecretValue"): ("secretsmanager:PutSecretValue", "kms:GenerateDataKey", "kms:Decrypt"),
+    ("lambda", "Invoke"): ("lambda:InvokeFunction",),
     ("cloudformation", "CreateChangeSet"): ("cloudformation:CreateChangeSet", "cloudformation:TagResource"),
     ("cloudformation", "DetectStackDrift"): (
         "cloudformation:BatchDescribeTypeConfigurations",

@@ -32,8 +32,6 @@ SERVICES = (
 )
 NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
 # Logs, Lambda and Athena have one, too.
-#: What the library does in the job's role alone.
-THE_JOBS_OWN = {("s3", "ListObjectVersions")}
 AMBIGUOUS = {"get_query_results": "athena", "list_aliases": "kms", "get_database": "glue"}
 
 
@@ -54,7 +52,7 @@ def calls_in_code() -> set[tuple[str, str]]:
     for path in source_files():
         for method in _methods(ast.parse(path.read_text(encoding="utf-8"))):
             found |= {call for call in known.get(method, ()) if AMBIGUOUS.get(method, call[0]) == call[0]}
-    return found - THE_JOBS_OWN
+    return found
 
 
 def source_files() -> Iterator[Path]:

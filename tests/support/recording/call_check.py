@@ -17,10 +17,10 @@ def complaints(called: Iterable[tuple[str, str, str]], is_everything: bool) -> l
     found = [
         f"aws_calls.json: {command} calls {service} {operation}, which is not listed for its role"
         for command, service, operation in made
-        if (service, operation) not in load_calls(Role.OPERATE if command == NO_COMMAND else COMMAND_ROLES[command])
+        if (service, operation) not in load_calls(Role.RESTORE if command == NO_COMMAND else COMMAND_ROLES[command])
     ]
     unmade = (
-        load_calls(Role.OPERATE) - {(service, operation) for _, service, operation in made} if is_everything else set()
+        load_calls(Role.RESTORE) - {(service, operation) for _, service, operation in made} if is_everything else set()
     )
     return found + [
         f"aws_calls.json: no test calls {service} {operation}, which is listed" for service, operation in sorted(unmade)

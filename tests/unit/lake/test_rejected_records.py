@@ -31,6 +31,7 @@ RECORD = RejectedRecord("{}", ("id_missing",), "transactions/a.jsonl", 7, "20261
         ("2d", datetime(2026, 11, 18, 12, tzinfo=UTC)),
         ("1w", datetime(2026, 11, 13, 12, tzinfo=UTC)),
         ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
+        ("2026-11-01T04:30", datetime(2026, 11, 1, 4, 30, tzinfo=UTC)),
     ],
 )
 def test_since_is_a_length_or_a_day(text: str, moment: datetime) -> None:

@@ -51,13 +51,13 @@ def own(statements: list[dict[str, Any]]) -> set[str]:
 
 def test_the_list_of_calls_is_what_the_code_can_call() -> None:
     """Given the source, when its calls are read, then aws_calls.json lists exactly these."""
-    assert set(load_calls(Role.OPERATE)) == calls_in_code()
+    assert set(load_calls(Role.RESTORE)) == calls_in_code()
 
 
 def test_the_calls_exist() -> None:
     """Given the list of calls, when botocore's models are asked, then each is an operation of its service."""
     session = botocore.session.get_session()
-    for service, operation in load_calls(Role.OPERATE):
+    for service, operation in load_calls(Role.RESTORE):
         assert operation in session.get_service_model(service).operation_names, (service, operation)
 
 
@@ -165,6 +165,8 @@ KEY, ALIAS = f"arn:aws:kms:{WHERE}:key/any", f"arn:aws:kms:{WHERE}:alias/refunds
 STREAM = f"arn:aws:kinesis:{WHERE}:stream/refunds-lake-uat-ingest-TransactionStream-1"
 STACK = f"arn:aws:cloudformation:{WHERE}:stack/refunds-lake-uat-storage/1"
 GLUE = f"arn:aws:glue:{WHERE}"
+FUNCTION = f"arn:aws:lambda:{WHERE}:function:refunds-lake-uat-"
+RAW = "arn:aws:s3:::refunds-lake-uat-storage-rawbucket-1"
 ROLE = "arn:aws:iam::111111111111:role/refunds-lake-uat-glue-JobRole-1"
 OURS = "arn:aws:iam::111111111111:policy/refunds-lake-uat-glue-JobRights-1"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
@@ -230,6 +232,15 @@ REQUESTS: list[tuple[Role, str, str, dict[str, str], bool]] = [
     # Events may be judged on the change set.
     (Role.REVIEW, "cloudformation:DescribeEvents", f"arn:aws:cloudformation:{WHERE}:changeSet/dataops-1-a/2", {}, True),
     (Role.REVIEW, "cloudformation:DescribeEvents", f"arn:aws:cloudformation:{WHERE}:changeSet/other/2", {}, False),
+    # Of all functions, only that of the month end is asked for something by a person.
+    (Role.OPERATE, "lambda:InvokeFunction", f"{FUNCTION}month-end-IssueStatement-1", {}, True),
+    (Role.OPERATE, "lambda:InvokeFunction", f"{FUNCTION}alerts-Notify-1", {}, False),
+    (Role.DEPLOY, "lambda:InvokeFunction", f"{FUNCTION}month-end-IssueStatement-1", {}, False),
+    # Only who may restore deletes versions, and only of transaction files: the marker of a deletion is one.
+    (Role.RESTORE, "s3:DeleteObjectVersion", f"{RAW}/transactions/source=s3/a", {}, True),
+    (Role.RESTORE, "s3:DeleteObjectVersion", f"{RAW}/smoke/a", {}, False),
+    (Role.RESTORE, "s3:ListBucketVersions", RAW, {}, True),
+    (Role.OPERATE, "s3:DeleteObjectVersion", f"{RAW}/transactions/source=s3/a", {}, False),
     # Athena reads partitions in its caller's name.
     (Role.DEPLOY, "glue:BatchGetPartition", f"{GLUE}:table/refunds_base_uat/refund", {}, True),
     (Role.DEPLOY, "glue:BatchGetPartition", f"{GLUE}:table/refunds_base_prod/refund", {}, False),

@@ -17,7 +17,7 @@ from deployer.security.iam_policy import Role, load_calls
 
 def test_a_call_that_is_not_listed_is_a_complaint() -> None:
     """Given calls, when they are judged, then one that its command's role does not list is named, by command and operation."""
-    listed = ("-", *min(load_calls(Role.OPERATE)))
+    listed = ("-", *min(load_calls(Role.RESTORE)))
     assert complaints({listed}, is_everything=False) == []
     (complaint,) = complaints({listed, ("plan", "s3", "DeleteBucket")}, is_everything=False)
     assert "plan calls s3 DeleteBucket" in complaint
@@ -25,7 +25,7 @@ def test_a_call_that_is_not_listed_is_a_complaint() -> None:
 
 def test_where_everything_ran_a_listed_call_that_nobody_makes_is_a_complaint() -> None:
     """Given all listed calls but one, when the whole suite is judged, then that one is named."""
-    listed = load_calls(Role.OPERATE)
+    listed = load_calls(Role.RESTORE)
     missing = min(listed)
     called = {("-", *call) for call in listed - {missing}}
     assert complaints(called | {("-", *missing)}, is_everything=True) == []
