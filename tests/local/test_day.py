@@ -1,11 +1,14 @@
 """A whole day of a deployed lake by itself: files come, schedules run job and crawlers, checks fail, and people hear of it.
 
 Slack is a real HTTP server that asks to wait, fails, hangs, and then takes what it is sent; each message arrives once.
+Each test is a step of the day. The day is lived twice: in the second one the local cloud is killed after every step.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,13 +18,18 @@ from typing import Any
 import pytest
 from local_cloud import eventually, settled
 from local_project import LocalProject
+from refunds_statements.calendar import previous_month
 from webhook import HANGS, Webhook, serve
+
+from deployer import local
 
 NOW = datetime.now(UTC)
 TODAY = f"{NOW:%Y-%m-%d}"
-PURCHASE = {"id": "P1", "type": "purchase", "timestamp": "2026-09-01T10:00:00Z", "amount": "10.00"}
+LAST_MONTH = previous_month(f"{NOW:%Y-%m}")
+PURCHASE = {"type": "purchase", "timestamp": f"{previous_month(LAST_MONTH)}-01T10:00:00Z", "amount": "10.00"}
 PARTIES = {"customer_id": "anna", "merchant_id": "m"}
-TOO_MUCH = {"id": "R1", "type": "refund", "timestamp": "2026-10-01T10:00:00Z", "amount": "60.00", "parent_id": "P1"}
+TOO_MUCH = {"type": "refund", "timestamp": f"{LAST_MONTH}-01T10:00:00Z", "amount": "60.00", "parent_id": "P1"}
+UNDISTURBED, KILLED = "undisturbed", "killed after every step"
 
 
 class Day:
@@ -36,11 +44,16 @@ class Day:
         (self.project.directory / name).write_text("".join(json.dumps(record) + "\n" for record in records))
         self.project.dataops("ingest", "--env", "local", "--route", route, name)
 
-    def let_time_come(self, schedule: str) -> None:
-        """Make a schedule due in two seconds, by the clock of its own time zone."""
+    def schedule(self, part: str) -> str:
+        """The one schedule in whose name this is."""
+        (found,) = [each["Name"] for each in self.scheduler.list_schedules()["Schedules"] if part in each["Name"]]
+        return str(found)
+
+    def let_time_come(self, schedule: str, **target: str) -> None:
+        """Make a schedule due in two seconds, by the clock of its own time zone; `target` is what is new of its target."""
         found = self.scheduler.get_schedule(Name=schedule)
-        assert found["State"] == "ENABLED" and found["ScheduleExpression"].startswith("cron(")
-        kept = {name: found[name] for name in ("Name", "FlexibleTimeWindow", "Target")}
+        assert found["State"] == "ENABLED"
+        kept = {name: found[name] for name in ("Name", "FlexibleTimeWindow")} | {"Target": found["Target"] | target}
         due = datetime.now(UTC) + timedelta(seconds=2)
         self.scheduler.update_schedule(**kept, ScheduleExpression=f"at({due:%Y-%m-%dT%H:%M:%S})")
 
@@ -52,19 +65,44 @@ class Day:
         return found.get("LastCrawl") if found["State"] == "READY" else None
 
     def validate(self, day: str) -> None:
-        """What the schedule of the validation does, for a day that a test can fill."""
-        self.project.client("lambda").invoke(
-            FunctionName=self.operations["ValidationFunctionName"],
-            InvocationType="Event",
-            Payload=json.dumps({"date": day}),
-        )
+        """Let the schedule of the validation come, for a day that a test can fill."""
+        self.let_time_come(self.schedule("Validation"), Input=json.dumps({"date": day}))
 
     def told(self) -> Counter[str]:
         return Counter(self.webhook.titles)
 
+    def kill(self) -> None:
+        """End the local cloud with kill -9, and start it again."""
+        found = local.find(self.project.directory)
+        assert found is not None
+        os.kill(found.pid, signal.SIGKILL)
+        eventually(lambda: local.find(self.project.directory) is None, seconds=10)
+        local.start(self.project.directory, say=lambda text: None)
 
-@pytest.fixture(scope="module")
-def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+    def end(self) -> dict[str, Any]:
+        """What is left of the day, without what is another one in each run."""
+        document = self.project.document
+        statement = document("statement", "show", "--env", "local", "--month", LAST_MONTH)
+        alarms = self.project.client("cloudwatch").describe_alarms()["MetricAlarms"]
+        return {
+            "report": document("report", "--env", "local")["rows"],
+            "arrivals": [
+                {name: value for name, value in route.items() if name != "last_arrival"}
+                for route in document("status", "--env", "local")["arrivals"]["routes"]
+            ],
+            "runs": [run["counts"] for run in document("data", "runs", "--env", "local")["runs"]],
+            "statement": {
+                name: statement[name]
+                for name in ("month", "customers", "total_refund", "adjustments_total", "refunds", "checks")
+            },
+            "changes": document("statement", "changes", "--env", "local")["transactions"],
+            "told": self.told(),
+            "alarms": {alarm["AlarmName"]: alarm["StateValue"] for alarm in alarms},
+        }
+
+
+@pytest.fixture(scope="module", params=[UNDISTURBED, KILLED])
+def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     project = LocalProject.deployed(tmp_path_factory, "day")
     try:
         with serve() as webhook:
@@ -74,14 +112,32 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         project.dataops("local", "stop", check=False)
 
 
-def test_the_schedule_starts_the_job_on_what_two_routes_delivered(day: Day) -> None:
-    """Given files by two routes, when the schedule's time comes, then Spark runs once and the end of the alarm is told."""
+@pytest.fixture(autouse=True)
+def between_two_steps(request: pytest.FixtureRequest, day: Day) -> Iterator[None]:
+    """Kill the local cloud after each step of the second day."""
+    yield
+    if request.node.callspec.params["day"] == KILLED:
+        day.kill()
+
+
+@pytest.fixture(scope="module")
+def ends() -> dict[str, dict[str, Any]]:
+    """How each of the two days ended."""
+    return {}
+
+
+def test_files_arrive_by_two_routes(day: Day) -> None:
+    """Given a lake that has never run, when files come by two routes, then raw has them, and an alarm says that nothing ran."""
     status = day.project.document("status", "--env", "local")
-    assert status["next_run"]["at"].endswith("04:30:00Z") or "04:30" in status["next_run"]["at"]
+    assert "04:30" in status["next_run"]["at"]
     eventually(lambda: any("No run" in alarm["says"] for alarm in open_alarms(day)), seconds=20)
-    day.webhook.answers = [(429, "1"), 500, HANGS]
-    day.deliver("first.jsonl", "s3", {**PURCHASE, **PARTIES}, TOO_MUCH)
+    day.deliver("first.jsonl", "s3", {**PURCHASE, **PARTIES, "id": "P1"}, {**TOO_MUCH, "id": "R1"})
     day.deliver("second.jsonl", "stream", {**PURCHASE, **PARTIES, "id": "P2"})
+
+
+def test_the_schedule_starts_the_job_on_what_was_delivered(day: Day) -> None:
+    """Given these files, when the schedule's time comes, then Spark runs once and the end of the alarm is told."""
+    day.webhook.answers = [(429, "1"), 500, HANGS]
     day.let_time_come(day.operations["JobScheduleName"])
     (run,) = eventually(lambda: [each for each in day.runs() if each["JobRunState"] == "SUCCEEDED"], seconds=60)
     assert run["JobRunState"] == "SUCCEEDED" and len(day.runs()) == 1
@@ -136,25 +192,34 @@ def test_a_new_field_is_told_once(day: Day) -> None:
     assert "channel" in {column["Name"] for column in table["StorageDescriptor"]["Columns"]}
 
 
-def test_the_validation_tells_planted_faults_once_and_that_they_are_over(day: Day) -> None:
-    """Given a refund larger than its purchase, when the day is validated twice, then one message names it; the next is its end."""
+def test_the_validation_tells_planted_faults(day: Day) -> None:
+    """Given a refund larger than its purchase, when the validation's time comes, then one message names it."""
     day.webhook.only, day.webhook.answers = "Validation", [500]
     day.validate(TODAY)
     settled(lambda: day.told()[f"Validation of {TODAY}: 1 check fails"], 1)
     assert "oversized_refunds (warning): 1 row" in json.dumps(day.webhook.taken)
     assert day.project.document("status", "--env", "local")["validation"]["failing"] == ["oversized_refunds"]
+
+
+def test_faults_are_told_once_and_so_is_their_end(day: Day) -> None:
+    """Given the same faults, when the day is validated again, then nobody hears of it; that they are over is told once."""
+    written = day.project.document("status", "--env", "local")["validation"]["finished_at"]
     day.validate(TODAY)
+    eventually(
+        lambda: day.project.document("status", "--env", "local")["validation"]["finished_at"] != written, seconds=30
+    )
     clean = f"{NOW - timedelta(days=9):%Y-%m-%d}"
     day.validate(clean)
     settled(lambda: day.told()[f"Validation of {clean}: all checks pass again"], 1)
     assert day.told()[f"Validation of {TODAY}: 1 check fails"] == 1
 
 
-def test_the_month_before_is_issued(day: Day) -> None:
-    """Given the day's tables, when October is issued, then its statement has the one refund that counts."""
-    day.project.dataops("statement", "issue", "--env", "local", "--month", "2026-10")
-    issued = day.project.document("statement", "show", "--env", "local", "--month", "2026-10")
-    assert (issued["month"], issued["total_refund"]) == ("2026-10", "60.00")
+def test_the_month_before_is_issued_by_its_schedule(day: Day) -> None:
+    """Given the day's tables, when month end comes, then the statement has the one refund that counts, and is told once."""
+    day.let_time_come(day.schedule("MonthEnd"))
+    settled(lambda: day.told()[f"Statement of {LAST_MONTH}"], 1)
+    issued = day.project.document("statement", "show", "--env", "local", "--month", LAST_MONTH)
+    assert (issued["total_refund"], issued["issued_by"]) == ("60.00", "month end")
 
 
 def test_every_message_of_the_day_came_once_and_nothing_is_left_over(day: Day) -> None:
@@ -166,3 +231,12 @@ def test_every_message_of_the_day_came_once_and_nothing_is_left_over(day: Day) -
     for url in sqs.list_queues()["QueueUrls"]:
         waiting = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
         assert waiting["Attributes"]["ApproximateNumberOfMessages"] == "0", url
+
+
+def test_a_day_of_kills_ends_like_one_without(
+    request: pytest.FixtureRequest, day: Day, ends: dict[str, dict[str, Any]]
+) -> None:
+    """Given both days, then tables, report, statement, alarms, and all that people were told, are the same at their ends."""
+    ends[request.node.callspec.params["day"]] = day.end()
+    if len(ends) == 2:
+        assert ends[KILLED] == ends[UNDISTURBED]
