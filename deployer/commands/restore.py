@@ -12,7 +12,7 @@ from deployer.composition.environment import lake_of
 from deployer.deploying.events import Doing
 from deployer.documents import as_document
 from deployer.errors import Refused
-from deployer.lake.deleted_files import PREFIX, Deletions, restore_files, checked_prefix, find_deletions
+from deployer.lake.deleted_files import PREFIX, Deletions, checked_prefix, find_deletions, restore_files
 from deployer.lake.since import SINCE_HELP, moment_since
 from deployer.ledger.identity import utc_now
 from deployer.terminal.app import App
@@ -68,7 +68,9 @@ def restore(app: App, env_name: str, since: str, prefix: str, dry_run: bool, yes
             restore_files(
                 lake,
                 found.files,
-                lambda count: progress(Doing(f"{count:,} of {len(found.files):,} files restored", time.monotonic() - began)),
+                lambda count: progress(
+                    Doing(f"{count:,} of {len(found.files):,} files restored", time.monotonic() - began)
+                ),
             )
         finally:
             progress.close()

@@ -90,7 +90,9 @@ def issue_command(app: App, env_name: str, month: str | None, override: str | No
         try:
             announce(lake, lake.statement_function)
         except DataopsError as error:
-            app.say(f"warning: the statement is issued but not announced; the schedule announces it on its next run: {error}")
+            app.say(
+                f"warning: the statement is issued but not announced; the schedule announces it on its next run: {error}"
+            )
     app.emit(as_document(StatementResult(env_name, **vars(whole))), statement_text(whole))
 
 

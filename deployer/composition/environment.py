@@ -63,7 +63,7 @@ def stack_outputs(session: Session) -> dict[str, str]:
 
 
 def deployed_resources(session: Session) -> list[dict[str, RenderedResource]]:
-    """What the deployed templates declare, stack by stack, under the parameters that they were deployed with."""
+    """Return what the deployed templates declare, stack by stack, under the parameters that they were deployed with."""
     cloud = cloud_of(session)
 
     def of_stack(item: tuple[str, StackState | None]) -> dict[str, RenderedResource]:

@@ -74,7 +74,8 @@ def test_raw_comes_back_after_a_mass_deletion(lakehouse: Lakehouse, before: dict
     assert (named["files"], named["restored"], named["lost"]) == ([key for key, *_ in files], False, 0)
     assert listed(s3, raw) == []
     assert (
-        f"{len(files):,} files restored" in lakehouse.dataops("restore", "--env", "local", "--since", "1h", "--yes").stdout
+        f"{len(files):,} files restored"
+        in lakehouse.dataops("restore", "--env", "local", "--since", "1h", "--yes").stdout
     )
 
     assert listed(s3, raw) == files

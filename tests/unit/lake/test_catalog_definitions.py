@@ -9,7 +9,7 @@ import pytest
 from refunds_lake.schema.columns import TABLES
 from repository import ROOT
 
-from deployer.lake.catalog_definitions import Definition, definitions_of, create_missing
+from deployer.lake.catalog_definitions import Definition, create_missing, definitions_of
 from deployer.planning.render import RenderedResource, render
 from deployer.project.templates import load_template
 

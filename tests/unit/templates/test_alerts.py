@@ -13,6 +13,7 @@ from repository import ROOT
 from template_model import (
     ACCOUNT,
     OTHER_ACCOUNT,
+    SAMPLES,
     TEMPLATES,
     Filled,
     Resource,
@@ -102,6 +103,33 @@ def test_a_delivery_that_lags_is_an_alarm_long_before_records_are_lost(
 def test_every_exception_is_still_needed() -> None:
     """Given the alarms without actions, then each is there."""
     assert set(TELLS_ITSELF) <= {str(alarm) for alarm in ALARMS}
+
+
+def test_what_nobody_would_notice_is_an_alarm() -> None:
+    """Given what can stop in silence, then an alarm looks at each: records that wait, Firehose's errors, a job or a validation
+    that has not come to its end for 26 hours, and checks that fail.
+    """
+    watched = {
+        (alarm.properties["Namespace"], alarm.properties["MetricName"]): (
+            alarm.properties["Period"] * alarm.properties["EvaluationPeriods"],
+            alarm.properties["TreatMissingData"],
+        )
+        for alarm in ALARMS
+    }
+    day = 26 * 3600
+    assert watched["AWS/Kinesis", "GetRecords.IteratorAgeMilliseconds"] == (900, "notBreaching")
+    assert watched["AWS/Firehose", "DeliveryToS3.DataFreshness"] == (900, "notBreaching")
+    assert watched["RefundsLake", "duration"] == watched["RefundsLake", "validations"] == (day, "breaching")
+    assert watched["RefundsLake", "failing_errors"] == (3600, "ignore")
+    assert any(metric.endswith("-delivery-errors") for _, metric in watched)
+
+
+def test_an_address_gets_what_is_on_the_topic_as_well() -> None:
+    """Given an address, then it has a subscription of its own to the topic; without one there is none."""
+    given = one_resource("alerts", "EmailSubscription").properties
+    assert (given["Protocol"], given["Endpoint"]) == ("email", SAMPLES["AlertEmail"])
+    assert given["TopicArn"] == Filled("alerts").value({"Ref": "AlertTopic"})
+    assert "EmailSubscription" not in {each.id for each in Filled("alerts", without={"HasEmail"}).resources()}
 
 
 @each(QUEUES)
