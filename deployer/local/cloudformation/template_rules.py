@@ -20,6 +20,8 @@ MASK = "****"
 #: Create-only properties of our types that the emulator would change in place or call "Conditional".
 CREATE_ONLY = {
     "AWS::S3::Bucket": ("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"),
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-glue-table.html
+    "AWS::Glue::Table": ("CatalogId", "DatabaseName", "Name"),
     "AWS::Kinesis::Stream": ("Name",),
     "AWS::Logs::LogGroup": ("LogGroupName",),
 }
