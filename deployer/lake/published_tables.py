@@ -72,7 +72,7 @@ def as_dataops_errors(environment: str) -> Iterator[None]:
 def all_runs(tables: Tables) -> Sequence[Manifest]:
     """Return every recorded run, oldest first."""
     with as_dataops_errors(tables.environment):
-        return read_history(tables.store, tables.prefix).manifests
+        return read_history(tables.store, tables.prefix)
 
 
 def rebuild(tables: Tables) -> dict[str, int]:
@@ -85,7 +85,7 @@ def rebuild(tables: Tables) -> dict[str, int]:
 def plan_rollback(tables: Tables, run_id: str) -> table_history.RollbackPlan:
     """Return what a rollback would do. Raise Refused if it is impossible."""
     with as_dataops_errors(tables.environment):
-        return table_history.plan_rollback(read_history(tables.store, tables.prefix).manifests, run_id)
+        return table_history.plan_rollback(read_history(tables.store, tables.prefix), run_id)
 
 
 def roll_back(tables: Tables, run_id: str) -> Manifest:
@@ -99,7 +99,7 @@ def roll_back(tables: Tables, run_id: str) -> Manifest:
 def sweep(tables: Tables, *, keep_days: int, dry_run: bool) -> list[str]:
     """Delete, or only name, the files that have been live no more for longer than some days."""
     with as_dataops_errors(tables.environment), nullcontext() if dry_run else tables.lock():
-        manifests = read_history(tables.store, tables.prefix).manifests
+        manifests = read_history(tables.store, tables.prefix)
         keys = sweepable(tables.store, tables.prefix, manifests, now=utc_now(), keep=timedelta(days=keep_days))
         if not dry_run:
             tables.store.delete(keys)

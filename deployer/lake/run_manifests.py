@@ -21,7 +21,7 @@ def base_store(lake: Lake) -> S3ObjectStore:
 
 def recorded_runs(lake: Lake, tables: TableSet) -> Sequence[Manifest]:
     """Return all manifests of a table set, oldest first."""
-    return read_history(base_store(lake), tables.prefix).manifests
+    return read_history(base_store(lake), tables.prefix)
 
 
 def manifest_of(lake: Lake, tables: TableSet, job_run_id: str) -> Manifest | None:

@@ -25,6 +25,8 @@ from refunds_lake.publishing.manifests import (
 from refunds_lake.publishing.publish import publish, reconcile
 from refunds_lake.storage.objects import ObjectStore, parquet_files
 
+from deployer.lake.earlier_manifests import carry_over
+
 
 class RollbackRefused(JobFailure):
     """The runs cannot be undone; the message says why."""
@@ -42,7 +44,11 @@ class RollbackPlan:
 
 
 def rebuild_catalog(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> Tables:
-    """Rebuild every month's partition from the newest manifest, and drop the others; return what is live."""
+    """Describe every month anew, as the newest manifest names it, and drop the others; returns what is live.
+
+    What earlier versions recorded is carried over first.
+    """
+    carry_over(store, base_prefix)
     manifests, _ = begin(store, catalog, base_prefix)
     live = state_of(manifests).live
     reconcile(catalog, live)

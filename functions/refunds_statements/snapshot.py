@@ -63,8 +63,8 @@ class Snapshot:
 
 
 def take_snapshot(source: Source) -> Snapshot:
-    """Return the live state. Raise NothingLoaded, and Unsettled if the catalog shows something else."""
-    manifests = read_history(source.store, source.base_prefix).manifests
+    """Return what is live. Raises NothingLoaded, and Unsettled where the catalog shows something else."""
+    manifests = read_history(source.store, source.base_prefix)
     state, standing = state_of(manifests), in_force(manifests)
     if not standing:
         raise NothingLoaded("no run has loaded anything yet")

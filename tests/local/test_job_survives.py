@@ -140,7 +140,7 @@ class Lakehouse:
 
     def publishing(self) -> str | None:
         """The job run that has committed and whose months the catalog does not show yet."""
-        manifests = read_history(S3ObjectStore(self.s3, self.base), BASE).manifests
+        manifests = read_history(S3ObjectStore(self.s3, self.base), BASE)
         if not manifests:
             return None
         live = {

@@ -48,7 +48,7 @@ def published(store: DirectoryStore, catalog: MemoryCatalog, *manifests: Manifes
 
 
 def state(store: DirectoryStore) -> State:
-    return state_of(read_history(store, BASE).manifests)
+    return state_of(read_history(store, BASE))
 
 
 def locations(catalog: MemoryCatalog) -> dict[str, dict[str, str]]:

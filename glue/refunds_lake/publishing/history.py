@@ -1,63 +1,30 @@
-"""The recorded runs below `<base_prefix>_runs/`: one manifest for each, under its number.
-
-Manifests of earlier versions are read as well, and carried over once by the first run that writes. No import of Spark.
-"""
+"""The recorded runs, as they lie below `<base_prefix>_runs/`: one manifest for each, under its number. No import of Spark."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from refunds_lake.publishing import format1
 from refunds_lake.publishing.manifests import Manifest, ManifestError, manifest_key, parse_manifest, runs_prefix
-from refunds_lake.storage.objects import ObjectStore, PreconditionFailed
+from refunds_lake.storage.objects import ObjectStore
 
 _NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
+_EARLIER: Final = re.compile(r"_publishing\.json|_checkpoint\.json\.gz|[0-9]{8}T[0-9]{6}Z-[^/]+\.json")
+"""What versions before 2 of the format wrote; `deployer/lake/earlier_manifests.py` turns it into today's."""
 _CONCURRENT_REQUESTS: Final = 16
 
 
-@dataclasses.dataclass(frozen=True)
-class History:
-    """All recorded runs in the order of their numbers, and the files of earlier versions that still lie there."""
-
-    manifests: tuple[Manifest, ...]
-    to_carry_over: tuple[str, ...] = ()
-
-
-def read_history(store: ObjectStore, base_prefix: str) -> History:
-    """Return the recorded history; raise ManifestError if it contradicts itself."""
+def read_history(store: ObjectStore, base_prefix: str) -> tuple[Manifest, ...]:
+    """All recorded runs in the order of their numbers; raises ManifestError."""
     prefix = runs_prefix(base_prefix)
     keys = [each.key for each in store.listing(prefix)]
-    manifests = _read(store, (key for key in keys if _NUMBERED.fullmatch(key.removeprefix(prefix))))
-    if not (earlier := [key for key in keys if format1.is_file(key.removeprefix(prefix))]):
-        return History(tuple(manifests))
-    carried = format1.carried_over({key.removeprefix(prefix): store.get(key)[0] for key in earlier})
-    recorded = {each.run_id for each in manifests}
-    if {each.run_id for each in carried} <= recorded:
-        return History(tuple(manifests), tuple(earlier))
-    if strange := sorted(recorded - {each.run_id for each in carried}):
+    if earlier := [key for key in keys if _EARLIER.fullmatch(key.removeprefix(prefix))]:
         raise ManifestError(
-            f"{prefix}: an earlier version has recorded runs beside run {strange[0]}, which it cannot know"
+            f"{earlier[0]}: an earlier version recorded its runs here; `dataops data rebuild-catalog` carries them over"
         )
-    return History(tuple(carried), tuple(earlier))
-
-
-def carry_over(store: ObjectStore, base_prefix: str, history: History) -> None:
-    """Rewrite the manifests of earlier versions in this version's form, then delete theirs; can be restarted at any point."""
-    if not history.to_carry_over:
-        return
-
-    def write(manifest: Manifest) -> None:
-        with contextlib.suppress(PreconditionFailed):  # an attempt that died has written it
-            store.put(manifest_key(base_prefix, manifest.number), manifest.as_json(), only_if_absent=True)
-
-    with ThreadPoolExecutor(_CONCURRENT_REQUESTS) as pool:
-        list(pool.map(write, history.manifests))
-    store.delete(history.to_carry_over)
+    return tuple(_read(store, (key for key in keys if _NUMBERED.fullmatch(key.removeprefix(prefix)))))
 
 
 def newer_than(store: ObjectStore, base_prefix: str, number: int) -> Manifest | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from refunds_lake.publishing.catalog import GlueCatalog
-from refunds_lake.publishing.history import carry_over, read_history
+from refunds_lake.publishing.history import read_history
 from refunds_lake.publishing.manifests import INDEXES, STAGING, Manifest, runs_prefix
 from refunds_lake.publishing.publish import follow
 from refunds_lake.schema.columns import TABLES
@@ -30,10 +30,9 @@ def begin(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> tuple[t
 
     Return the manifests in the order of their numbers, and how many months had to be put right.
     """
-    history = read_history(store, base_prefix)
-    carry_over(store, base_prefix, history)
-    moved = follow(store, catalog, base_prefix, history.manifests[-1]) if history.manifests else 0
-    return history.manifests, moved
+    manifests = read_history(store, base_prefix)
+    moved = follow(store, catalog, base_prefix, manifests[-1]) if manifests else 0
+    return manifests, moved
 
 
 def sweepable(

@@ -24,9 +24,7 @@ def test_a_report_says_what_the_next_statement_will_carry(monkeypatch: pytest.Mo
     lake.load({"R1": refund("2026-10", "anna", "12.50")})
     monkeypatch.setattr(finance_facts, "source_of", lambda found: lake.source)
     monkeypatch.setattr(finance_facts, "base_store", lambda found: lake.store)
-    monkeypatch.setattr(
-        finance_facts, "recorded_runs", lambda found, tables: read_history(lake.store, "base/").manifests
-    )
+    monkeypatch.setattr(finance_facts, "recorded_runs", lambda found, tables: read_history(lake.store, "base/"))
     deployed = FakeSession().lake
     report = RefundReport("2026-10", (RefundRow("anna", Decimal("12.50")),))
     page = gather_page(deployed, report, "release", NOW)

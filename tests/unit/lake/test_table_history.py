@@ -28,7 +28,7 @@ def test_rolling_back_returns_to_what_the_run_replaced(tmp_path: Path) -> None:
     assert (after.known, after.counts, after.in_force) == (before.known, before.counts, FIRST.run_id)
     assert (after.number, after.last_run_id) == (3, done.run_id)
     with pytest.raises(RollbackRefused, match="already rolled back"):
-        plan_rollback(read_history(store, BASE).manifests, SECOND.run_id)
+        plan_rollback(read_history(store, BASE), SECOND.run_id)
 
 
 def test_a_run_behind_a_rollback_builds_on_the_run_that_was_returned_to(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_of_two_runs_that_began_alike_one_publishes_and_the_other_is_told(tmp_pa
     with pytest.raises(Overtaken, match=r"published as number 2 while run 20261102T000000Z-r .* Start it again"):
         publish(store, catalog, BASE, rival)
     assert locations(catalog) == AFTER
-    assert read_history(store, BASE).manifests == (FIRST, SECOND)
+    assert read_history(store, BASE) == (FIRST, SECOND)
 
 
 class Forgetful(DirectoryStore):

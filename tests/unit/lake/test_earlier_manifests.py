@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
-from refunds_lake.publishing.history import carry_over, read_history
+from refunds_lake.publishing.history import read_history
 from refunds_lake.publishing.maintenance import begin
 from refunds_lake.publishing.manifests import Manifest, ManifestError, RunKind, in_force, manifest_key, state_of
 
-from deployer.lake.table_history import roll_back
+from deployer.lake.earlier_manifests import carry_over
+from deployer.lake.table_history import rebuild_catalog, roll_back
 
 BASE = "base/"
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -85,13 +86,19 @@ def locations(catalog: MemoryCatalog) -> Any:
     return {table: dict(months) for table, months in catalog.tables.items() if months}
 
 
+def carried(store: DirectoryStore) -> tuple[Manifest, ...]:
+    """The runs on record, carried over."""
+    carry_over(store, BASE)
+    return read_history(store, BASE)
+
+
 def live(manifest: Manifest) -> Any:
     return {table: {name: each.location for name, each in months.items()} for table, months in manifest.tables.items()}
 
 
 def test_each_run_of_an_earlier_version_becomes_one_that_stands_alone(tmp_path: Path) -> None:
     """What was live after each run is worked out; who is in force, what is known and the totals are as they were."""
-    manifests = read_history(lake(tmp_path), BASE).manifests
+    manifests = carried(lake(tmp_path))
     after_b = {**AFTER_A, "purchase": {"2026-09": "b/p9"}}
     assert [live(each) for each in manifests] == [AFTER_A, after_b, AFTER_A, AFTER_C, AFTER_ALL]
     assert [each.number for each in manifests] == [1, 2, 3, 4, 5]
@@ -106,22 +113,33 @@ def test_each_run_of_an_earlier_version_becomes_one_that_stands_alone(tmp_path: 
 def test_a_full_refresh_of_an_earlier_version_starts_anew(tmp_path: Path) -> None:
     """It named the months that it took away; what it did not name is gone as well."""
     refresh = old(5, "full_refresh", purchase={"2026-08": None, "2026-09": "f/p9"}, void={"2026-09": None})
-    manifests = read_history(lake(tmp_path, A, refresh, intent=refresh), BASE).manifests
+    manifests = carried(lake(tmp_path, A, refresh, intent=refresh))
     assert live(manifests[-1]) == {"purchase": {"2026-09": "f/p9"}}
     assert (len(manifests), manifests[-1].kind) == (2, RunKind.FULL_REFRESH)
     assert {key for key, _ in state_of(manifests).known} == {"transactions/5.json"}
 
 
-def test_the_first_run_carries_over_and_finishes_what_was_under_way(tmp_path: Path) -> None:
+def test_rebuilding_the_catalog_carries_over_and_finishes_what_was_under_way(tmp_path: Path) -> None:
     """The intent's run is published, every run lies under its number, and nothing of the earlier version is left."""
     store, catalog = lake(tmp_path), MemoryCatalog()
     for table, months in AFTER_C.items():
         catalog.create(table, months)
-    expected = read_history(store, BASE).manifests
-    assert begin(store, catalog, BASE) == (expected, 1)
+    rebuild_catalog(store, catalog, BASE)
     assert locations(catalog) == AFTER_ALL
     assert [each.key for each in store.listing("base/_runs/")] == [manifest_key(BASE, number) for number in range(1, 6)]
-    assert read_history(store, BASE).manifests == expected
+    assert begin(store, catalog, BASE) == (read_history(store, BASE), 0)
+
+
+def test_the_job_refuses_to_run_beside_an_earlier_version_and_says_what_to_do(tmp_path: Path) -> None:
+    """Nothing is taken for an empty lake: a run names the file and the command, and changes nothing."""
+    store, catalog = lake(tmp_path), MemoryCatalog()
+    with pytest.raises(ManifestError, match=r"_runs/2026.*\.json: an earlier version .*dataops data rebuild-catalog"):
+        begin(store, catalog, BASE)
+    assert locations(catalog) == {}
+    carry_over(store, BASE)
+    store.put("base/_runs/_publishing.json", b"{}")
+    with pytest.raises(ManifestError, match=r"_publishing\.json: an earlier version"):
+        begin(store, catalog, BASE)
 
 
 def test_a_run_of_an_earlier_version_can_be_undone(tmp_path: Path) -> None:
@@ -129,6 +147,7 @@ def test_a_run_of_an_earlier_version_can_be_undone(tmp_path: Path) -> None:
     store, catalog = lake(tmp_path), MemoryCatalog()
     for name in ("p8", "p9", "v9"):
         store.put(f"base/a/{name}/part.parquet", b"x")
+    rebuild_catalog(store, catalog, BASE)
     roll_back(store, catalog, BASE, C["run_id"], clock=lambda: NOW, requested_by="me")
     assert locations(catalog) == AFTER_A
 
@@ -161,23 +180,21 @@ class MortalStore(DirectoryStore):
 
 @pytest.mark.parametrize("at", range(11))
 def test_carrying_over_may_break_off_anywhere(tmp_path: Path, at: int) -> None:
-    """Five manifests are written, then six files deleted: after a death at any of them the next run ends alike."""
-    store = lake(tmp_path)
-    history = read_history(store, BASE)
+    """Five manifests are written, then six files deleted: after a death at any of them the next attempt ends alike."""
+    store, expected = lake(tmp_path / "broken"), carried(lake(tmp_path / "whole"))
     with pytest.raises(Died):
-        carry_over(MortalStore(tmp_path, at), BASE, history)
-    assert read_history(store, BASE).manifests == history.manifests
-    begin(store, MemoryCatalog(), BASE)
-    assert read_history(store, BASE) == type(history)(history.manifests)
+        carry_over(MortalStore(tmp_path / "broken", at), BASE)
+    assert carried(store) == expected
+    assert [live(each) for each in expected[-2:]] == [AFTER_C, AFTER_ALL]
 
 
 def test_runs_of_both_versions_side_by_side_are_refused(tmp_path: Path) -> None:
     """An earlier version that has recorded a run beside later ones knew nothing of them: nobody can say what is live."""
     store = lake(tmp_path)
-    begin(store, MemoryCatalog(), BASE)
+    carry_over(store, BASE)
     store.put("base/_runs/20261201T000000Z-00000009.json", json.dumps(old(9)).encode())
     with pytest.raises(ManifestError, match="an earlier version has recorded runs beside"):
-        read_history(store, BASE)
+        carry_over(store, BASE)
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}", b'{"format": 7}', b'{"format": 1, "run_id": "r", "kind": "increment"}'])
@@ -186,4 +203,4 @@ def test_a_file_that_is_no_manifest_is_named(tmp_path: Path, body: bytes) -> Non
     store = lake(tmp_path)
     store.put("base/_runs/20261101T000000Z-00000001.json", body)
     with pytest.raises(ManifestError, match=r"^20261101T000000Z-00000001\.json: "):
-        read_history(store, BASE)
+        carry_over(store, BASE)

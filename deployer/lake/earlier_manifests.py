@@ -1,6 +1,6 @@
 """Converts run manifests of before version 2 of the format to today's: what each run left live is computed.
 
-They named what a run replaced and were folded; a rollback named the run to return to. An intent is the manifest of a run
+The job refuses to run beside them; `dataops data rebuild-catalog` carries them over, once. They named what a run replaced and were folded; a rollback named the run to return to. An intent is the manifest of a run
 that died while it published: every file of it is in place, so it counts as the last run.
 """
 
@@ -10,9 +10,20 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
-from refunds_lake.publishing.manifests import Manifest, ManifestError, RunKind, manifest_of
+from refunds_lake.publishing.manifests import (
+    Manifest,
+    ManifestError,
+    RunKind,
+    manifest_key,
+    manifest_of,
+    parse_manifest,
+    runs_prefix,
+)
+from refunds_lake.storage.objects import ObjectStore, PreconditionFailed
 
 INTENT, CHECKPOINT = "_publishing.json", "_checkpoint.json.gz"
 _KEPT: Final = ("run_id", "job_run_id", "kind", "started_at", "finished_at", "reporting_time_zone", "inputs", "counts",
@@ -21,9 +32,34 @@ _MONTH: Final = ("location", "rows", "checksum")
 _MANIFEST: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+\.json")
 
 
-def is_file(name: str) -> bool:
-    """Return whether a control file was written by an earlier version and would not be by this one."""
-    return name in (INTENT, CHECKPOINT) or _MANIFEST.fullmatch(name) is not None
+def carry_over(store: ObjectStore, base_prefix: str) -> None:
+    """Write the manifests of earlier versions as this one writes them, then delete theirs; may be begun again anywhere.
+
+    Raises ManifestError when the record contradicts itself.
+    """
+    prefix = runs_prefix(base_prefix)
+    bodies = {
+        each.key.removeprefix(prefix): store.get(each.key)[0]
+        for each in store.listing(prefix)
+        if each.key != f"{prefix}_lock.json"
+    }
+    earlier = [name for name in bodies if name in (INTENT, CHECKPOINT) or _MANIFEST.fullmatch(name)]
+    carried = carried_over({name: bodies[name] for name in earlier})
+    numbered = {name: body for name, body in bodies.items() if name not in earlier}
+    recorded = {parse_manifest(body, prefix + name).run_id for name, body in numbered.items()} if earlier else set()
+    missing = {each.run_id for each in carried} - recorded
+    if missing and (strange := sorted(recorded - {each.run_id for each in carried})):
+        raise ManifestError(
+            f"{prefix}: an earlier version has recorded runs beside run {strange[0]}, which it cannot know"
+        )
+
+    def write(manifest: Manifest) -> None:
+        with suppress(PreconditionFailed):  # an attempt that died has written it
+            store.put(manifest_key(base_prefix, manifest.number), manifest.as_json(), only_if_absent=True)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(write, carried if missing else ()))
+    store.delete([prefix + name for name in earlier])
 
 
 def carried_over(bodies: Mapping[str, bytes]) -> list[Manifest]:
