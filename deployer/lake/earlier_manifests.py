@@ -33,9 +33,9 @@ _MANIFEST: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[^/]+\.json")
 
 
 def carry_over(store: ObjectStore, base_prefix: str) -> None:
-    """Write the manifests of earlier versions as this one writes them, then delete theirs; may be begun again anywhere.
+    """Rewrite the manifests of earlier versions in this version's form, then delete theirs; can be restarted at any point.
 
-    Raises ManifestError when the record contradicts itself.
+    Raise ManifestError if the record contradicts itself.
     """
     prefix = runs_prefix(base_prefix)
     bodies = {

@@ -44,7 +44,7 @@ class RollbackPlan:
 
 
 def rebuild_catalog(store: ObjectStore, catalog: GlueCatalog, base_prefix: str) -> Tables:
-    """Describe every month anew, as the newest manifest names it, and drop the others; returns what is live.
+    """Rebuild every month's partition from the newest manifest, and drop the others; return what is live.
 
     What earlier versions recorded is carried over first.
     """

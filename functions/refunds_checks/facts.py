@@ -61,7 +61,7 @@ def start_of(day: date) -> datetime:
 
 
 def read_facts(store: ObjectStore, base_prefix: str, day: date, *, all_months: bool = False) -> Facts:
-    """Return the facts of a day. `all_months`: the checks look at every live month and not only at those of the day."""
+    """Return the facts of a day. `all_months`: the checks cover every live month instead of those of the day."""
     manifests = read_history(store, base_prefix)
     runs, state = in_force(manifests), state_of(manifests)
     published = {(table, month): each.rows for table, months in state.live.items() for month, each in months.items()}

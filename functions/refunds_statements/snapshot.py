@@ -63,7 +63,7 @@ class Snapshot:
 
 
 def take_snapshot(source: Source) -> Snapshot:
-    """Return what is live. Raises NothingLoaded, and Unsettled where the catalog shows something else."""
+    """Return the live state. Raise NothingLoaded, and Unsettled if the catalog shows something else."""
     manifests = read_history(source.store, source.base_prefix)
     state, standing = state_of(manifests), in_force(manifests)
     if not standing:

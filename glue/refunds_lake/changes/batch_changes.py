@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial, reduce
 from typing import Final
 
 import numpy as np
+import pyarrow as pa
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -25,22 +26,12 @@ from refunds_lake.schema.columns import KINDS, UNREPEATED
 from refunds_lake.schema.id_hashes import of_kind
 from refunds_lake.spark.frames import BROADCAST_HASHES, BROADCAST_ROWS, few
 from refunds_lake.storage.objects import ObjectStore, StoredObject, parquet_files
+from refunds_lake.storage.parquet_objects import AT_ONCE, ParquetObject, parquet_bytes
 from refunds_lake.tables.lookup import Found, Lookup, Picked
-from refunds_lake.tables.month_files import (
-    ADDED,
-    DECIDED_BY,
-    REMOVED,
-    REPLACED,
-    Decide,
-    count_rows,
-    decided,
-    made_again,
-    undecided,
-)
+from refunds_lake.tables.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED, Decide, decided, made_again, undecided
 from refunds_lake.tables.month_search import REFERRED, Ids, Wanted
 from refunds_lake.tables.table_set import TableSet
 
-_CONCURRENT_READS: Final = 8
 LAST_LINE: Final = 2**63 - 1
 _STAGING: Final = {
     "compression": "snappy",
@@ -184,7 +175,7 @@ class Changes:
         one = (1,) if self._batch.read <= BROADCAST_ROWS else ()
         writing = decisions.repartition(*one, *DECIDED_BY).write.mode("overwrite")
         writing.partitionBy(*DECIDED_BY).parquet(self._tables.store.uri(prefix))
-        return partial(decided, prefix)
+        return partial(decided, [each.key for each in parquet_files(self._tables.store.listing(prefix))])
 
     def _arriving(self, kind: str) -> DataFrame:
         """Return the rows of a kind that are new in their month."""
@@ -204,12 +195,17 @@ class Changes:
         store, prefix = self._tables.store, f"{self._batch.staging}detail/"
         made = self._changed_details().write.mode("overwrite").options(**_STAGING)
         made.partitionBy("month").parquet(store.uri(prefix))
-        with ThreadPoolExecutor(_CONCURRENT_READS) as pool:
-            pieces = tuple(pool.map(partial(_piece, store), parquet_files(store.listing(prefix))))
+        ids = ["refund_id"] if self._tables.months("refund_detail") else []
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = [*pool.map(partial(_piece, store, ids), parquet_files(store.listing(prefix)))]
+        pieces, going = tuple(piece for piece, _ in found), f"{prefix}ids.parquet"
+        if ids:
+            none = pa.table({name: pa.array([], pa.string()) for name in ids})
+            store.put(going, parquet_bytes(pa.concat_tables([none, *(rows.cast(none.schema) for _, rows in found)])))
         refunds = self._rows["refund"]
         touched = {piece.month for piece in pieces} | set(refunds)
         rows = {month: self._tables.rows("refund", month) + refunds[month] for month in touched}
-        return TableChange("refund_detail", rows, pieces, partial(made_again, pieces))
+        return TableChange("refund_detail", rows, pieces, partial(made_again, going))
 
     def _changed_details(self) -> DataFrame:
         columns, known = ("id", "parent_id", "amount", "month"), self._known["refund"].rows
@@ -257,11 +253,11 @@ class Changes:
         return few(voids.distinct(), self._batch.of_kind("void") + len(stored.ids.ids))
 
 
-def _piece(store: ObjectStore, staged: StoredObject) -> Piece:
-    """Return a file of details that Spark has staged."""
+def _piece(store: ObjectStore, columns: Sequence[str], staged: StoredObject) -> tuple[Piece, pa.Table]:
+    """Return a file of details that Spark has staged, and some columns of it."""
     month = staged.key.rpartition("/")[0].rpartition("month=")[2]
-    rows = count_rows(store, staged.key, staged.size)
-    return Piece("refund_detail", month, staged.key, staged.size, None, rows)
+    part = ParquetObject(store, staged.key, staged.size)
+    return Piece("refund_detail", month, staged.key, staged.size, None, part.file.metadata.num_rows), part.read(columns)
 
 
 def _versioned(kind: str, rows: DataFrame, line: int | None) -> DataFrame:

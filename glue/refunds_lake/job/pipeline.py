@@ -38,7 +38,7 @@ from refunds_lake.schema.columns import KINDS, TABLES
 from refunds_lake.schema.months import Months
 from refunds_lake.spark.settings import spread
 from refunds_lake.tables.month_files import KEYS, REMOVED, Writer
-from refunds_lake.tables.table_set import CheckFailed, TableSet
+from refunds_lake.tables.table_set import CheckFailed, TableSet, by_folder
 
 CONCURRENT_WRITES: Final = 3
 
@@ -62,7 +62,8 @@ def carry_out(
         if not _has_work(plan, batch, on_record, settings.raw_prefix):
             return None, batch.problems
         spread(context.spark)
-        before = TableSet(context.spark, context.base, settings.base_prefix, plan.against)
+        listing = by_folder(context.base.listing(settings.base_prefix) if plan.against else ())
+        before = TableSet(context.spark, context.base, settings.base_prefix, plan.against, listing)
         live, counts = _make(plan, context, before, batch, on_record.live, run_id)
     finally:
         clear(context.base, staging)
@@ -109,10 +110,12 @@ def _make(
     counts = add_up(before, batch, changes, made, len(replayed))
     expected = {each.table: {m: rows for m, rows in each.rows.items() if plan.publishes(m)} for each in made}
     context.say("checking what was written")
-    after = _after(plan, live, expected, before.check_written(expected, run_id))
+    written = dataclasses.replace(before, objects=by_folder(context.base.listing(before.prefix)))
+    after = dataclasses.replace(written, live=_after(plan, live, expected, written.check_written(expected, run_id)))
     if batch.read:
-        agreement.check(before, dataclasses.replace(before, live=after), batch, changes.lookup)
-    return after, counts if plan.kind is not RunKind.BACKFILL else rebuilt_counts(live, after)
+        agreement.check(before, after, batch, changes.lookup)
+    after.pack_indexes()
+    return after.live, counts if plan.kind is not RunKind.BACKFILL else rebuilt_counts(live, after.live)
 
 
 def _changes(

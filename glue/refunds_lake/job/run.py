@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from refunds_lake.job.context import JobContext, JobOutcome, JobSettings, SettingsRefused
 from refunds_lake.job.pipeline import carry_out
@@ -43,9 +44,10 @@ def run(settings: JobSettings, context: JobContext) -> JobOutcome:
 
 
 def _check_catalog(catalog: GlueCatalog) -> None:
-    for table, columns in TABLES.items():
-        if (found := catalog.columns(table)) != columns:
-            raise SettingsRefused(f"the catalog's columns of {table} are {found}, this job writes {columns}")
+    with ThreadPoolExecutor(len(TABLES)) as pool:
+        for table, found in zip(TABLES, pool.map(catalog.columns, TABLES), strict=True):
+            if found != TABLES[table]:
+                raise SettingsRefused(f"the catalog's columns of {table} are {found}, this job writes {TABLES[table]}")
 
 
 def _check_time_zone(settings: JobSettings, state: State) -> None:

@@ -99,7 +99,7 @@ def _backfill(settings: JobSettings, on_record: State, objects: Sequence[StoredO
 
 def _replay(settings: JobSettings, context: JobContext, on_record: State, objects: Sequence[StoredObject]) -> RunPlan:
     """Return an increment of lines that were rejected before, which it removes from that table; no object is new."""
-    rejected = TableSet(context.spark, context.base, settings.base_prefix, on_record.live).read("rejected")
+    rejected = TableSet(context.spark, context.base, settings.base_prefix, on_record.live, {}).read("rejected")
     if settings.replay_reason is not None:
         rejected = rejected.where(F.array_contains("reasons", settings.replay_reason))
     lines: dict[tuple[str, datetime], dict[int, str]] = {}

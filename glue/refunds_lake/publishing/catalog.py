@@ -5,6 +5,7 @@ Only pointers live here. A month changes for every reader at once because its po
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ class GlueCatalog:
 
     client: Any
     database: str
+    _described: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict, compare=False)
 
     def columns(self, table: str) -> Columns:
         """Return name and type of the columns, without the partition key; raise CatalogError without a table."""
@@ -57,12 +59,12 @@ class GlueCatalog:
     def drop(self, table: str, months: Iterable[str]) -> None:
         """Remove months from the table; months that do not exist are fine."""
         for month in months:
-            try:
+            with contextlib.suppress(self.client.exceptions.EntityNotFoundException):
                 self.client.delete_partition(DatabaseName=self.database, TableName=table, PartitionValues=[month])
-            except self.client.exceptions.EntityNotFoundException:
-                continue
 
     def _storage(self, table: str) -> dict[str, Any]:
+        if table in self._described:
+            return self._described[table]
         try:
             response = self.client.get_table(DatabaseName=self.database, Name=table)
         except self.client.exceptions.EntityNotFoundException as error:
@@ -71,7 +73,7 @@ class GlueCatalog:
         if keys != [PARTITION_KEY]:
             raise CatalogError(f"{self.database}.{table} is partitioned by {keys}, not by [{PARTITION_KEY!r}]")
         storage: dict[str, Any] = response["Table"]["StorageDescriptor"]
-        return storage
+        return self._described.setdefault(table, storage)
 
     def _batches(self, table: str, locations: Mapping[str, str]) -> Iterator[list[dict[str, Any]]]:
         """Yield partitions in Glue's form, described like the table except for their locations, in batches for one call."""

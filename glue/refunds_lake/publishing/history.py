@@ -1,4 +1,4 @@
-"""The recorded runs, as they lie below `<base_prefix>_runs/`: one manifest for each, under its number. No import of Spark."""
+"""The recorded runs below `<base_prefix>_runs/`: one manifest for each, under its number. No import of Spark."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ _CONCURRENT_REQUESTS: Final = 16
 
 
 def read_history(store: ObjectStore, base_prefix: str) -> tuple[Manifest, ...]:
-    """All recorded runs in the order of their numbers; raises ManifestError."""
+    """Return all recorded runs in the order of their numbers; raise ManifestError."""
     prefix = runs_prefix(base_prefix)
     keys = [each.key for each in store.listing(prefix)]
     if earlier := [key for key in keys if _EARLIER.fullmatch(key.removeprefix(prefix))]:
-        raise ManifestError(
-            f"{earlier[0]}: an earlier version recorded its runs here; `dataops data rebuild-catalog` carries them over"
-        )
+        what_to_do = "an earlier version recorded its runs here; `dataops data rebuild-catalog` carries them over"
+        raise ManifestError(f"{earlier[0]}: {what_to_do}")
     return tuple(_read(store, (key for key in keys if _NUMBERED.fullmatch(key.removeprefix(prefix)))))
 
 

@@ -7,6 +7,7 @@ lags behind, and the next one to begin lets it follow. Retention lives in `maint
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 
 from refunds_lake.log_lines import JobFailure
 from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
@@ -61,8 +62,9 @@ def follow(store: ObjectStore, catalog: GlueCatalog, base_prefix: str, newest: M
 def reconcile(catalog: GlueCatalog, live: Tables) -> int:
     """Let the catalog show these months and no others; return how many were changed. Repeating it changes nothing."""
     changes = 0
-    for table in TABLES:
-        found = catalog.months(table)
+    with ThreadPoolExecutor(len(TABLES)) as pool:
+        shown = dict(zip(TABLES, pool.map(catalog.months, TABLES), strict=True))
+    for table, found in shown.items():
         wanted = {month: each.location for month, each in live.get(table, {}).items()}
         moving = {m: to for m, to in wanted.items() if m in found and found[m] != to}
         coming = {m: to for m, to in wanted.items() if m not in found}

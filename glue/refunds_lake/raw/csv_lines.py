@@ -83,13 +83,11 @@ def _csv_texts(names: Sequence[str], lines: pa.Array) -> Iterator[tuple[np.ndarr
         return "skip"
 
     places = {name: str(names.index(name)) for name in FIELDS if name in names}
-    text = text_of(lines)
+    text, columns = text_of(lines), [*map(str, range(len(names)))]
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(text),
-            pa.csv.ReadOptions(
-                use_threads=False, block_size=len(text) + 1, column_names=[str(place) for place in range(len(names))]
-            ),
+            pa.csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=columns),
             pa.csv.ParseOptions(quote_char=False, invalid_row_handler=skip),
             pa.csv.ConvertOptions(
                 include_columns=list(places.values()),

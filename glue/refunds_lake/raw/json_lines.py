@@ -108,9 +108,5 @@ def _parse_alone(number: int, text: str, raw_text: str) -> LoneRecord:
     if not isinstance(value, dict):
         return LoneRecord(number, raw_text, fault=NOT_JSON)
     not_text = frozenset(name for name in IDS if value.get(name) is not None and type(value[name]) is not str)
-    return LoneRecord(
-        number,
-        raw_text,
-        {name: json_text(value.get(name)) for name in FIELDS if name not in not_text},
-        not_text=not_text,
-    )
+    fields = {name: json_text(value.get(name)) for name in FIELDS if name not in not_text}
+    return LoneRecord(number, raw_text, fields, not_text=not_text)

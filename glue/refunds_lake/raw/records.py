@@ -115,9 +115,8 @@ class Lines:
             ends = np.append(ends, len(letters))
         offsets = np.zeros(len(ends) + 1, np.int32)
         offsets[1:] = ends
-        array = pa.Array.from_buffers(
-            pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(block.text)]
-        )  # fmt: skip
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(block.text)]
+        array = pa.Array.from_buffers(pa.binary(), len(ends), buffers)
         starts = offsets[:-1]
         has_lf = letters[ends - 1] == _LF
         has_cr = letters[np.maximum(ends - 1 - has_lf, 0)] == _CR

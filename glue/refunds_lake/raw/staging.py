@@ -10,6 +10,7 @@ import dataclasses
 import io
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -27,7 +28,8 @@ from refunds_lake.schema.columns import KINDS
 from refunds_lake.schema.contract import IDS, too_late
 from refunds_lake.schema.id_hashes import hashed, of_kind, repeated
 from refunds_lake.schema.months import Months
-from refunds_lake.storage.objects import ObjectStore, RangeReader
+from refunds_lake.storage.objects import ObjectStore
+from refunds_lake.storage.parquet_objects import AT_ONCE, ParquetObject
 
 PART_BYTES: Final = 32 << 20
 _ROW_GROUP_ROWS: Final = 1 << 17
@@ -134,8 +136,8 @@ class Stage:
                 problems[number] = str(error)
             else:
                 counts += found
-        for part in parts.values():
-            part.close()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(_Part.close, parts.values()))
         pa.default_memory_pool().release_unused()
         return Staged(counts, tuple(piece for part in parts.values() for piece in part.pieces), problems)
 
@@ -199,18 +201,19 @@ def repeated_ids(
 
     Each of some tasks takes the hashes that belong to it, so that what it holds in memory is limited.
     """
-    found = []
-    for each in objects:
+
+    def hashes_in(each: StagedObject) -> np.ndarray:
         hashes = of_kind(each.kind, read_staged(base, each, ["id_hash"], broken)["id_hash"].to_numpy())
-        found.append(hashes[hashes % tasks == task] if tasks > 1 else hashes)
-    return repeated(np.concatenate(found))
+        return hashes[hashes % tasks == task] if tasks > 1 else hashes
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return repeated(np.concatenate([*pool.map(hashes_in, objects)]))
 
 
 def read_staged(base: ObjectStore, staged: StagedObject, columns: Sequence[str], broken: Collection[int]) -> pa.Table:
     """Return some columns of a staged object, without the records of broken files."""
-    with RangeReader(base, staged.key, staged.size) as body:
-        part = pq.ParquetFile(body, pre_buffer=True)
-        return without(part.read(columns=["file", *columns], use_threads=False), broken)
+    part = ParquetObject(base, staged.key, staged.size)
+    return without(part.read([*(["file"] if broken else []), *columns]), broken)
 
 
 def without(rows: pa.Table, broken: Collection[int]) -> pa.Table:

@@ -53,10 +53,8 @@ TABLES: Final[Mapping[str, Columns]] = {
 """Every table in the order in which its months are published: parents before children, derived after its sources."""
 
 SORTED_BY: Final[Mapping[str, tuple[str, ...]]] = {
-    "purchase": ("customer_id",),
-    "void": ("parent_id",),
-    "refund": ("parent_id",),
-    "refund_detail": ("customer_id",),
+    **dict.fromkeys(("purchase", "refund_detail"), ("customer_id",)),
+    **dict.fromkeys(("void", "refund"), ("parent_id",)),
     "rejected": ("source_file", "line_number"),
 }
 """Row order within a file: equal values side by side compress well."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
+from enum import Enum
 from typing import Final
 
 from refunds_lake.schema.columns import KINDS
@@ -32,14 +32,8 @@ AMOUNT: Final = r"[0-9]{1,16}(?:\.[0-9]{1,2})?"
 
 JSON, CSV, PARQUET = "json", "csv", "parquet"
 FORMATS: Final[Mapping[str, str]] = {
-    ".json": JSON,
-    ".jsonl": JSON,
-    ".ndjson": JSON,
-    ".json.gz": JSON,
-    ".jsonl.gz": JSON,
-    ".ndjson.gz": JSON,
-    ".csv": CSV,
-    ".csv.gz": CSV,
+    **{suffix + gzip: JSON for gzip in ("", ".gz") for suffix in (".json", ".jsonl", ".ndjson")},
+    **dict.fromkeys((".csv", ".csv.gz"), CSV),
     ".parquet": PARQUET,
 }
 """Suffix of a raw file -> how it is read."""
@@ -54,16 +48,7 @@ def is_waiting(key: str) -> bool:
 class Fault(Enum):
     """What can be wrong with a field."""
 
-    INVALID_UTF8 = auto()
-    NOT_TEXT = auto()
-    MISSING = auto()
-    TOO_LONG = auto()
-    UNKNOWN = auto()
-    INVALID = auto()
-    TOO_EARLY = auto()
-    TOO_LATE = auto()
-    NOT_POSITIVE = auto()
-    PRESENT = auto()
+    INVALID_UTF8, NOT_TEXT, MISSING, TOO_LONG, UNKNOWN, INVALID, TOO_EARLY, TOO_LATE, NOT_POSITIVE, PRESENT = range(10)
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,8 @@ class Lock:
             try:
                 self.etag = self._put(**self._condition())
             except PreconditionFailed as error:
-                raise LockHeld(
-                    f"another run {AT_WORK}, it has just taken the lock {self.key}. Start again later."
-                ) from error
+                words = f"another run {AT_WORK}, it has just taken the lock {self.key}. Start again later."
+                raise LockHeld(words) from error
         return self
 
     def __exit__(self, *_: object) -> None:

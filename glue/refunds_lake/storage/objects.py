@@ -7,7 +7,6 @@ driver.
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -135,9 +134,7 @@ class S3ObjectStore:
                     raise
 
     def put(self, key: str, body: bytes, *, only_if_absent: bool = False, only_if_etag: str | None = None) -> str:
-        conditions: dict[str, str] = {}
-        if only_if_absent:
-            conditions["IfNoneMatch"] = "*"
+        conditions = {"IfNoneMatch": "*"} if only_if_absent else {}
         if only_if_etag is not None:
             conditions["IfMatch"] = f'"{only_if_etag}"'
         try:
@@ -184,35 +181,6 @@ def _described(entry: Mapping[str, Any]) -> StoredObject:
 
 def _code(error: Any) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
-
-
-class RangeReader(io.RawIOBase):
-    """An object as a file that can be read at any place, each read a request; for readers that know what they need."""
-
-    def __init__(self, store: ObjectStore, key: str, size: int) -> None:
-        self._store, self._key, self._size, self._position = store, key, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        last = min(self._position + len(buffer), self._size) - 1
-        if last < self._position:
-            return 0
-        body = self._store.read_range(self._key, self._position, last)
-        buffer[: len(body)] = body
-        self._position += len(body)
-        return len(body)
 
 
 def utc_text(moment: datetime) -> str:

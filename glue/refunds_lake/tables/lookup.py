@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import partial, reduce
 
 import numpy as np
@@ -19,7 +19,7 @@ from refunds_lake.raw.staging import STAGED, Piece, transactions_in
 from refunds_lake.schema.columns import KINDS, ddl
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore
-from refunds_lake.tables.month_search import Hits, Ids, Wanted, ids_of, pick, search
+from refunds_lake.tables.month_search import Hits, Ids, Place, Wanted, ids_of, pick, search
 from refunds_lake.tables.table_set import TableSet
 
 
@@ -71,26 +71,31 @@ class Lookup:
         """Return the stored rows that have a wanted id or parent id, and possibly others."""
         if not wanted:
             return Found(Ids(), None)
-        places = {each.location: month for month, each in tables.live.get(table, {}).items()}
+        places = {each.prefix: each for each in tables.places(table)}
         hits: dict[str, Hits | None] = {}
         for of_table, earlier, known in self._earlier:
             if of_table == table and earlier.covers(wanted):
-                hits.update({location: known[location] for location in places if location in known})
-        hits.update(self._searched(table, wanted, {each: places[each] for each in places if each not in hits}))
+                hits.update({prefix: known[prefix] for prefix in places if prefix in known})
+        hits.update(self._searched(tables, table, wanted, [places[each] for each in places if each not in hits]))
         self._earlier.append((table, wanted, hits))
         found = [each for each in hits.values() if each is not None]
         locations, reader = map(self._store.uri, (each.key for each in found)), self._spark.read
         rows = reader.schema(f"{ddl(table)}, month string").parquet(*locations) if found else None
         return Found(reduce(Ids.__or__, (each.ids for each in found), Ids()), rows)
 
-    def _searched(self, table: str, wanted: Wanted, months: Mapping[str, str]) -> dict[str, Hits | None]:
-        if not months:
+    def _searched(self, tables: TableSet, table: str, wanted: Wanted, places: list[Place]) -> dict[str, Hits | None]:
+        if not places:
             return {}
-        key, prefix = self._put(wanted)
-        bucket = self._store.uri("")
-        task = partial(search, self._store, table, key, prefix)
-        places = [(month, location.removeprefix(bucket)) for location, month in months.items()]
-        return dict(zip(months, on_workers(self._spark, task, places), strict=True))
+        task, found = partial(search, self._store, table, *self._put(wanted)), dict[str, Hits | None]()
+        own = [each for each in places if tables.indexes.keys() >= {*each.indexes}]
+        others = [each for each in places if each not in own]
+        where: list[tuple[str | None, list[Place]]] = [(None, [each]) for each in own]
+        where += [(key, others) for key in tables.packs(table) if others]
+        while len(found) < len(places):
+            for some in on_workers(self._spark, task, where):
+                found.update(some)
+            where = [(None, [each]) for each in places if each.prefix not in found]
+        return found
 
     def _put(self, wanted: Wanted) -> tuple[str, str]:
         """Put the wanted hashes where the workers find them; return their key, and a prefix for the results."""

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -18,7 +21,8 @@ import pyarrow.parquet as pq
 from refunds_lake.raw.rules import MOMENT, MONEY
 from refunds_lake.raw.staging import Piece, without
 from refunds_lake.schema.columns import KINDS, SORTED_BY, UNREPEATED, ZSTD_LEVEL, names
-from refunds_lake.storage.objects import ObjectStore, RangeReader, parquet_files
+from refunds_lake.storage.objects import ObjectStore
+from refunds_lake.storage.parquet_objects import AT_ONCE, ParquetObject, footer_of, parquet_bytes
 from refunds_lake.tables.month_search import Ids, index_key
 
 FILE_ROWS: Final = 500_000
@@ -70,16 +74,10 @@ def planned(
             filled = 0
         files[-1].append(piece)
         filled += piece.rows
+    of = [(tuple(p for p in some if p not in stored), tuple(p for p in some if p in stored)) for some in files]
     return [
-        MonthFile(
-            table,
-            month,
-            f"{prefix}part-{number:05}.zstd.parquet",
-            tuple(piece for piece in pieces if piece not in stored),
-            tuple(piece for piece in pieces if piece in stored),
-            number == 0,
-        )
-        for number, pieces in enumerate(files)
+        MonthFile(table, month, f"{prefix}part-{number:05}.zstd.parquet", *pieces, number == 0)
+        for number, pieces in enumerate(of)
     ]
 
 
@@ -93,19 +91,19 @@ def undecided(_: ObjectStore, __: MonthFile) -> Decisions:
     return {}
 
 
-def decided(prefix: str, base: ObjectStore, file: MonthFile) -> Decisions:
-    """Read the decisions on transactions below a prefix, partitioned by DECIDED_BY."""
-    parts = parquet_files(base.listing(f"{prefix}kind={file.table}/month={file.month}/"))
+def decided(keys: Sequence[str], base: ObjectStore, file: MonthFile) -> Decisions:
+    """Read the decisions on transactions in these objects, partitioned by DECIDED_BY."""
+    parts = [key for key in keys if f"/kind={file.table}/month={file.month}/" in key]
     if not parts:
         return {}
-    rows = pa.concat_tables([pq.read_table(io.BytesIO(base.get(each.key)[0])) for each in parts])
+    rows = pa.concat_tables([pq.read_table(io.BytesIO(base.get(key)[0])) for key in parts])
     chosen = {what: rows.filter(pc.equal(rows["decision"], what)) for what in (REPLACED, REMOVED, ADDED)}
     return {what: some for what, some in chosen.items() if len(some)}
 
 
-def made_again(made: Sequence[Piece], base: ObjectStore, file: MonthFile) -> Decisions:
-    """Drop the stored details of refunds that have new ones, of whatever month."""
-    return {REMOVED: _together(_rows(base, made, KEYS[file.table]), KEYS[file.table])} if file.stored else {}
+def made_again(made: str, base: ObjectStore, file: MonthFile) -> Decisions:
+    """Drop the stored details of refunds that have new ones, of whatever month; their ids are in one object."""
+    return {REMOVED: pq.read_table(io.BytesIO(base.get(made)[0]))} if file.stored else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,47 +117,32 @@ class Writer:
 
     def __call__(self, file: MonthFile) -> None:
         columns, decisions = names(file.table), self.decide(self.base, file)
-        rows = _together(
-            (
-                *_without(_rows(self.base, file.staged, columns, self.broken), decisions.get(REPLACED), file.table),
-                *_without(_rows(self.base, file.stored, columns), decisions.get(REMOVED), file.table),
-                *([decisions[ADDED]] if file.is_first and ADDED in decisions else []),
-            ),
-            columns,
-        )
+        sources = [(decisions.get(REPLACED), file.staged), (decisions.get(REMOVED), file.stored)]
+        objects = [(leaving, *each) for leaving, pieces in sources for each in _by_object(pieces)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = [*pool.map(lambda each: self._rows(file.table, *each), objects)]
+        if file.is_first and ADDED in decisions:
+            found.append(decisions[ADDED])
+        rows = _together(found, columns)
         if len(rows):
-            etag = self.base.put(file.key, _parquet(rows, SORTED_BY[file.table]))
+            etag = self.base.put(file.key, body := _parquet(rows, SORTED_BY[file.table]))
             if file.table in KINDS:
-                self.base.put(index_key(file.key, etag), Ids.of(rows).to_bytes())
+                index = dataclasses.replace(Ids.of(rows), footer=np.frombuffer(footer_of(body), np.uint8))
+                self.base.put(index_key(file.key, etag), index.to_bytes())
         pa.default_memory_pool().release_unused()
 
-
-def _rows(
-    base: ObjectStore, pieces: Iterable[Piece], columns: Sequence[str], broken: Collection[int] = ()
-) -> Iterator[pa.Table]:
-    """Yield the rows of some pieces, each object opened once."""
-    row_groups: dict[tuple[str, int], list[int | None]] = {}
-    for piece in pieces:
-        row_groups.setdefault((piece.key, piece.size), []).append(piece.row_group)
-    for (key, size), groups in row_groups.items():
-        with RangeReader(base, key, size) as body:
-            repeating = [name for name in columns if name == "source_file"]
-            part = pq.ParquetFile(body, read_dictionary=repeating, pre_buffer=True)
-            chosen = range(part.num_row_groups) if None in groups else groups
-            rows = part.read_row_groups(chosen, columns=["file", *columns], use_threads=False)
-        yield without(rows, broken)
+    def _rows(self, table: str, leaving: pa.Table | None, key: str, size: int, groups: list[int] | None) -> pa.Table:
+        """Return the rows of an object that stay."""
+        columns = [*(["file"] if self.broken else []), *names(table)]
+        part = ParquetObject(self.base, key, size, repeating=[name for name in columns if name == "source_file"])
+        rows = without(part.read(columns, groups), self.broken)
+        return rows if leaving is None else rows.filter(pc.invert(pc.is_in(_keys(rows, table), _keys(leaving, table))))
 
 
-def count_rows(base: ObjectStore, key: str, size: int) -> int:
-    """Return the number of rows in a Parquet object's footer, with one request."""
-    with RangeReader(base, key, size) as body:
-        rows: int = pq.ParquetFile(body).metadata.num_rows
-    return rows
-
-
-def _without(tables: Iterable[pa.Table], leaving: pa.Table | None, table: str) -> Iterator[pa.Table]:
-    for rows in tables:
-        yield rows if leaving is None else rows.filter(pc.invert(pc.is_in(_keys(rows, table), _keys(leaving, table))))
+def _by_object(pieces: Iterable[Piece]) -> list[tuple[str, int, list[int] | None]]:
+    """Return each object with its size and the row groups of the pieces, None for all of them."""
+    groups = [(at, [each.row_group for each in of]) for at, of in groupby(pieces, lambda each: (each.key, each.size))]
+    return [(*at, [each for each in some if each is not None] or None) for at, some in groups]
 
 
 def _keys(rows: pa.Table, table: str) -> pa.Array:
@@ -178,10 +161,8 @@ def _parquet(rows: pa.Table, order: Sequence[str]) -> bytes:
     # Arrow does not sort by a dictionary as it is.
     keys = {name: rows[name].cast(pa.string()) if name == "source_file" else rows[name] for name in order}
     rows = rows.take(pc.sort_indices(pa.table(keys), [(name, "ascending") for name in order]))
-    body = io.BytesIO()
-    pq.write_table(
+    return parquet_bytes(
         rows,
-        body,
         row_group_size=len(rows),
         compression="zstd",
         compression_level=ZSTD_LEVEL,
@@ -189,4 +170,3 @@ def _parquet(rows: pa.Table, order: Sequence[str]) -> bytes:
         store_decimal_as_integer=True,
         store_schema=False,
     )
-    return body.getvalue()

@@ -7,21 +7,26 @@ hash with a wanted one may come along, so whoever takes the rows compares the id
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 from collections import Counter
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from refunds_lake.publishing.manifests import INDEXES
 from refunds_lake.raw.staging import WRITING, StagedObject, by_month, read_staged, without
 from refunds_lake.schema.columns import names
 from refunds_lake.schema.id_hashes import Sought, distinct, hashed, of_kind
-from refunds_lake.storage.objects import ObjectMissing, ObjectStore, RangeReader, StoredObject, parquet_files
+from refunds_lake.storage.objects import ObjectMissing, ObjectStore, StoredObject
+from refunds_lake.storage.parquet_objects import AT_ONCE, ParquetObject, parquet_bytes
 
+_MONTHS_AT_ONCE: Final = 4
 NONE: Final = np.array([], np.int64)
 _INDEX_VERSION: Final = "v1"
 """Must change with what `id_hashes.hashed` makes of an id: an index of another version is ignored."""
@@ -35,6 +40,8 @@ class Ids:
 
     ids: np.ndarray = dataclasses.field(default_factory=NONE.copy)
     parents: np.ndarray = dataclasses.field(default_factory=NONE.copy)
+    footer: np.ndarray = dataclasses.field(default_factory=NONE.copy)
+    """Of an index: the end of its file, enough to open it; indexes of version 0.2.0 have none."""
 
     def __or__(self, other: Ids) -> Ids:
         return Ids(np.union1d(self.ids, other.ids), np.union1d(self.parents, other.parents))
@@ -73,11 +80,8 @@ class Wanted(Ids):
 
     def covers(self, other: Wanted) -> bool:
         """Return whether a search for this finds everything that one for the other would."""
-        pairs = (
-            (other.ids, self.ids),
-            (other.parents, self.parents),
-            (other.referred, np.union1d(self.ids, self.referred)),
-        )
+        briefly = np.union1d(self.ids, self.referred)
+        pairs = ((other.ids, self.ids), (other.parents, self.parents), (other.referred, briefly))
         return all(np.isin(some, all_).all() for some, all_ in pairs)
 
     def __bool__(self) -> bool:
@@ -107,55 +111,90 @@ def pick(
     In: the key of the hashes. Return how many there are by kind and month.
     """
     sought = _sought(contested, base).ids
-    with RangeReader(base, staged.key, staged.size) as body:
-        part = pq.ParquetFile(body, pre_buffer=True)
-        hashes = part.read(columns=["id_hash"], use_threads=False)["id_hash"].to_numpy()
-        is_wanted = sought.holds(of_kind(staged.kind, hashes))
-        if not is_wanted.any():
-            return Counter()
-        rows = without(part.read(use_threads=False).filter(pa.array(is_wanted)), broken)
+    part = ParquetObject(base, staged.key, staged.size)
+    is_wanted = sought.holds(of_kind(staged.kind, part.read(["id_hash"])["id_hash"].to_numpy()))
+    if not is_wanted.any():
+        return Counter()
+    rows = without(part.read().filter(pa.array(is_wanted)), broken)
     if len(rows):
-        written = io.BytesIO()
-        pq.write_table(rows, written, **WRITING)
-        base.put(f"{prefix}kind={staged.kind}/{staged.key.rpartition('/')[2]}", written.getvalue())
+        name = f"{prefix}kind={staged.kind}/{staged.key.rpartition('/')[2]}"
+        base.put(name, parquet_bytes(rows, **WRITING))
     return Counter({(staged.kind, month): count for month, count in by_month(rows).items()})
 
 
-def search(base: ObjectStore, table: str, wanted: str, prefix: str, place: tuple[str, str]) -> Hits | None:
-    """Search a month of a table, and stage the found rows below the prefix; return None if there are none.
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A month of a table as a run has written it."""
 
-    In: the key of what is looked for, which names the content, and as place the month and the prefix of its files.
+    month: str
+    prefix: str
+    files: tuple[StoredObject, ...]
+
+    @property
+    def indexes(self) -> list[str]:
+        """Return the keys of its files' indexes, now or before packing."""
+        return [index_key(each.key, each.etag) for each in self.files]
+
+
+def search(
+    base: ObjectStore, table: str, wanted: str, prefix: str, where: tuple[str | None, Sequence[Place]]
+) -> dict[str, Hits | None]:
+    """Search months of a table, and stage the rows found below the prefix, each month by itself.
+
+    In: the key of the wanted hashes; the key of a pack, whose months alone are searched, or None for the files' own indexes;
+    and the months. Out: the prefix of each searched month, and what was found there.
     """
-    month, of_month = place
+    packed, places = where
     sought = _sought(wanted, base)
-    found: list[pa.Table] = []
-    for each in parquet_files(base.listing(of_month)):
-        index = _index(base, each)
-        if index is not None and not sought.may_be_in(index):
-            continue
-        with RangeReader(base, each.key, each.size) as body:
-            found += _found(pq.ParquetFile(body, pre_buffer=True), table, sought)
-    if not found:
-        return None
-    rows = pa.concat_tables(found)
-    written = io.BytesIO()
-    months = pa.array([month]).take(pa.repeat(pa.scalar(0), len(rows)))
-    pq.write_table(rows.append_column("month", months), written, store_schema=False)
-    run = of_month.rstrip("/").rpartition("/")[2].replace("=", "-")
-    key = f"{prefix}{table}-{month}-{run}.parquet"
-    base.put(key, written.getvalue())
-    return Hits(key, Ids.of(rows))
+    keys = [key for place in places for key in place.indexes] if packed is None else [packed]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        indexes = {of: ids for some in pool.map(partial(read_indexes, base), keys) for of, ids in some.items()}
+    places = [each for each in places if packed is None or indexes.keys() >= {*each.indexes}]
+
+    def look(place: Place) -> Hits | None:
+        found: list[pa.Table] = []
+        for file, index in zip(place.files, map(indexes.get, place.indexes), strict=True):
+            if index is None or sought.may_be_in(index):
+                footer = b"" if index is None else index.footer.tobytes()
+                found += _found(ParquetObject(base, file.key, file.size, footer=footer), index, table, sought)
+        if not found:
+            return None
+        rows = pa.concat_tables(found)
+        months = pa.array([place.month]).take(pa.repeat(pa.scalar(0), len(rows)))
+        run = place.prefix.rstrip("/").rpartition("/")[2].replace("=", "-")
+        key = f"{prefix}{table}-{place.month}-{run}.parquet"
+        base.put(key, parquet_bytes(rows.append_column("month", months), store_schema=False))
+        return Hits(key, Ids.of(rows))
+
+    with ThreadPoolExecutor(_MONTHS_AT_ONCE) as pool:
+        return {place.prefix: hits for place, hits in zip(places, pool.map(look, places), strict=True)}
 
 
-def _index(base: ObjectStore, file: StoredObject) -> Ids | None:
-    try:
-        return Ids.from_bytes(base.get(index_key(file.key, file.etag))[0])
-    except ObjectMissing:
-        return None
+def read_indexes(base: ObjectStore, key: str) -> dict[str, Ids]:
+    """Return the indexes in an object by the keys of their own objects, now or before packing; none if it is gone."""
+    found: dict[str, dict[str, np.ndarray]] = {}
+    with contextlib.suppress(ObjectMissing), np.load(io.BytesIO(base.get(key)[0])) as arrays:
+        for name in arrays.files:
+            of, _, what = name.rpartition("#")
+            found.setdefault(of or key, {})[what] = arrays[name]
+    return {of: Ids(**hashes) for of, hashes in found.items()}
 
 
-def _found(part: pq.ParquetFile, table: str, sought: _Sought) -> list[pa.Table]:
-    keys = part.read(columns=sought.columns, use_threads=False)
+def pack(base: ObjectStore, what: tuple[str, Sequence[str], Collection[str]]) -> None:
+    """Write the kept ones of the indexes in some objects to one object, and delete the others."""
+    key, keys, kept = what
+    with ThreadPoolExecutor(AT_ONCE) as pool:  # who tries again finds the rest under the key
+        found = {of: ids for some in pool.map(partial(read_indexes, base), (key, *keys)) for of, ids in some.items()}
+    packed, body = {of: vars(ids) for of, ids in found.items() if of in kept}, io.BytesIO()
+    np.savez(body, **{f"{of}#{name}": hashes for of, each in packed.items() for name, hashes in each.items()})
+    base.put(key, body.getvalue())
+    base.delete(keys)
+
+
+def _found(part: ParquetObject, index: Ids | None, table: str, sought: _Sought) -> list[pa.Table]:
+    # Where an index says that something is there, the other columns are wanted as well.
+    also = () if index is None else names(table) if sought.is_in_full(index.ids, index.parents) else REFERRED
+    keys = part.read(sought.columns, also=also)
     ids, parents = (_hashes(keys[name]) if name in sought.columns else NONE for name in ("id", "parent_id"))
     in_full, by_parent, brief = sought.ids.holds(ids), sought.parents.holds(parents), sought.referred.holds(ids)
     is_wanted = np.logical_or.reduce([some for some in (in_full, by_parent, brief) if len(some)])
@@ -163,9 +202,9 @@ def _found(part: pq.ParquetFile, table: str, sought: _Sought) -> list[pa.Table]:
         return []
     is_brief = not (in_full.any() or by_parent.any())
     wanted = [name for name in names(table) if name in REFERRED or not is_brief]
-    others = part.read(columns=[name for name in wanted if name not in sought.columns], use_threads=False)
+    others = part.read([name for name in wanted if name not in sought.columns])
     read = {name: some[name].filter(pa.array(is_wanted)) for some in (keys, others) for name in some.schema.names}
-    types = {name: part.schema_arrow.field(name).type for name in names(table)}
+    types = {name: part.file.schema_arrow.field(name).type for name in names(table)}
     missing = np.count_nonzero(is_wanted)
     return [pa.table({name: read[name] if name in read else pa.nulls(missing, types[name]) for name in types})]
 
@@ -180,8 +219,11 @@ class _Sought:
 
     def may_be_in(self, index: Ids) -> bool:
         """Return whether a file with this index contains anything wanted."""
-        pairs = ((self.ids, index.ids), (self.referred, index.ids), (self.parents, index.parents))
-        return any(some.holds(all_).any() for some, all_ in pairs)
+        return self.is_in_full(index.ids, index.parents) or bool(self.referred.holds(index.ids).any())
+
+    def is_in_full(self, ids: np.ndarray, parents: np.ndarray) -> bool:
+        """Return whether any of these rows is wanted with all of its columns."""
+        return bool(self.ids.holds(ids).any() or self.parents.holds(parents).any())
 
 
 _sought_before: Final[dict[str, _Sought]] = {}

@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 
 from refunds_lake.log_lines import JobFailure
-from refunds_lake.publishing.manifests import Month, Tables
+from refunds_lake.publishing.manifests import INDEXES, Month, Tables
 from refunds_lake.raw.staging import Piece
-from refunds_lake.schema.columns import ddl, names
+from refunds_lake.schema.columns import KINDS, ddl, names
 from refunds_lake.spark.frames import empty_frame
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore, StoredObject, parquet_files
-from refunds_lake.tables.month_files import MonthFile, count_rows, planned
+from refunds_lake.storage.parquet_objects import AT_ONCE, ParquetObject
+from refunds_lake.tables.month_files import MonthFile, planned
+from refunds_lake.tables.month_search import Place, index_key, pack
+
+MOST_INDEXED: Final = 4
+"""So many months of a table may have indexes of their own; with more of them, all are packed."""
+PACK_BYTES: Final = 32 << 20
+"""A pack of so many bytes is full, and packed again only when a full refresh has left nothing in it that is live."""
 
 
 class CheckFailed(JobFailure):
@@ -34,6 +43,8 @@ class TableSet:
     store: ObjectStore
     prefix: str
     live: Tables
+    objects: Mapping[str, Sequence[StoredObject]]
+    """Folder -> the objects in it, of one listing of all that lies below the prefix."""
 
     def months(self, table: str) -> set[str]:
         """Return the published months of a table."""
@@ -75,37 +86,76 @@ class TableSet:
         """Return the objects of a month as it is now, with about how many rows each has."""
         if month not in self.months(table):
             return []
-        stands = self.live[table][month]
-        objects = parquet_files(
-            self.store.listing(self.prefix + stands.location.removeprefix(self.store.uri(self.prefix)))
-        )
-        total = sum(each.size for each in objects)
-        return [Piece(table, month, each.key, each.size, None, stands.rows * each.size // total) for each in objects]
+        rows, files = self.live[table][month].rows, self._place(table, month).files
+        total = sum(each.size for each in files)
+        return [Piece(table, month, each.key, each.size, None, rows * each.size // total) for each in files]
+
+    def places(self, table: str) -> list[Place]:
+        """Return the live months of a table with their files."""
+        return [self._place(table, month) for month in self.live.get(table, {})]
+
+    def _place(self, table: str, month: str) -> Place:
+        prefix = self.live[table][month].location.removeprefix(self.store.uri(""))
+        return Place(month, prefix, tuple(parquet_files(self.objects[prefix])))
+
+    @cached_property
+    def indexes(self) -> Mapping[str, int]:
+        """Return the size of each object with indexes of ids."""
+        top = f"{self.prefix}{INDEXES}"
+        return {each.key: each.size for at, of in self.objects.items() if at.startswith(top) for each in of}
+
+    def packs(self, table: str) -> list[str]:
+        """Return the objects with packed indexes of a table's files."""
+        return [key for key in self.indexes if key.rpartition("/")[0] == f"{self.prefix}{INDEXES}{table}"]
+
+    def pack_indexes(self) -> None:
+        """Pack the indexes of a table of which more than MOST_INDEXED months have their own, so that few are asked for."""
+        files = [each for at, of in self.objects.items() if "/run=" in at for each in parquet_files(of)]
+        kept, tasks = frozenset(index_key(each.key, each.etag) for each in files), []
+        for table in KINDS:
+            own = [place.indexes for place in self.places(table) if self.indexes.keys() >= {*place.indexes}]
+            is_all = len(own) == len(self.months(table))
+            packs = [[key] for key in self.packs(table) if is_all or self.indexes[key] < PACK_BYTES]
+            groups: list[list[str]] = []
+            for keys in (*own, *packs) if len(own) > MOST_INDEXED else ():
+                if not groups or sum(self.indexes[key] for key in groups[-1]) >= PACK_BYTES:
+                    groups.append([])
+                groups[-1] += keys
+            for keys in groups:
+                name = hashlib.sha256("".join(keys).encode()).hexdigest()[:32]
+                tasks.append((f"{self.prefix}{INDEXES}{table}/{name}.ids", keys, kept))
+        on_workers(self.spark, partial(pack, self.store), tasks)
 
     def written_prefix(self, table: str, month: str, run_id: str) -> str:
         return f"{self.prefix}{table}/month={month}/run={run_id}/"
 
     def check_written(self, expected: Mapping[str, Mapping[str, int]], run_id: str) -> Tables:
-        """Return the months of a run, ready to publish; raise CheckFailed unless each has its expected rows.
-
-        Files are listed and their footers read from the bucket, as a reader of the table would find them.
-        """
+        """Return the months of a run, ready to publish; raise CheckFailed unless each has its expected rows."""
 
         def check(place: tuple[str, str]) -> Month:
             (table, month), prefix = place, self.written_prefix(*place, run_id)
-            rows, files = expected[table][month], list(self.store.listing(prefix))
-            found = sum(count_rows(self.store, each.key, each.size) for each in parquet_files(files))
+            rows, files = expected[table][month], self.objects.get(prefix, ())
+            parts = [ParquetObject(self.store, each.key, each.size) for each in parquet_files(files)]
+            found = sum(part.file.metadata.num_rows for part in parts)
             if found != rows:
                 raise CheckFailed(f"{table} {month}: {found} rows written to {prefix}, {rows} expected")
             return Month(self.store.uri(prefix), rows, checksum(files, prefix))
 
         places = [(table, month) for table, months in expected.items() for month in months]
         written: dict[str, dict[str, Month]] = {}
-        with ThreadPoolExecutor(8) as pool:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             for (table, month), found in zip(places, pool.map(check, places), strict=True):
                 if found.rows:
                     written.setdefault(table, {})[month] = found
         return written
+
+
+def by_folder(listing: Iterable[StoredObject]) -> dict[str, list[StoredObject]]:
+    """Return the objects of a listing by folder."""
+    found: dict[str, list[StoredObject]] = {}
+    for each in listing:
+        found.setdefault(each.key[: each.key.rfind("/") + 1], []).append(each)
+    return found
 
 
 def checksum(files: Collection[StoredObject], prefix: str) -> str:

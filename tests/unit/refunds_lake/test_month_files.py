@@ -59,7 +59,7 @@ def decide(base: MemoryStore, decisions: list[dict[str, Any]]) -> Any:
     body = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(decisions, pa.schema(list(columns.items()))), body)
     base.objects[f"decided/kind=purchase/month={MONTH}/part-0.parquet"] = body.getvalue()
-    return partial(decided, "decided/")
+    return partial(decided, [key for key in base.objects if key.startswith("decided/")])
 
 
 def write(base: Any, result: Staged, prefix: str, *, stored: Sequence[Piece] = (), **writer: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -17,8 +18,19 @@ from reading import NOW, MemoryStore
 from refunds_lake.raw.staging import Piece, StagedObject
 from refunds_lake.schema.columns import names
 from refunds_lake.schema.id_hashes import hashed
+from refunds_lake.storage.objects import parquet_files
 from refunds_lake.tables.month_files import Writer, planned
-from refunds_lake.tables.month_search import REFERRED, Ids, Wanted, ids_of, index_key, search
+from refunds_lake.tables.month_search import (
+    REFERRED,
+    Ids,
+    Place,
+    Wanted,
+    ids_of,
+    index_key,
+    pack,
+    read_indexes,
+    search,
+)
 
 MONTH = "2026-09"
 MOMENT = datetime(2026, 9, 5, 10, tzinfo=UTC)
@@ -30,6 +42,10 @@ class Bucket(MemoryStore):
     def __init__(self) -> None:
         super().__init__(1 << 20)
         self.was_read: list[str] = []
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
 
     def read_range(self, key: str, first: int, last: int) -> bytes:
         self.was_read.append(key)
@@ -66,10 +82,15 @@ def purchase(id: str) -> dict[str, str]:
     return {"id": id, "customer_id": f"c-{id}", "merchant_id": "m"}
 
 
+def stands(base: Any, table: str, run: str = "x") -> Place:
+    """The month as a run has written it."""
+    return Place(MONTH, place(table, run), tuple(parquet_files(base.listing(place(table, run)))))
+
+
 def searched(base: Any, wanted: Wanted, *, table: str) -> tuple[Ids, list[dict[str, Any]]]:
     key = f"wanted/{Random().random()}"
     base.objects[key] = wanted.to_bytes()
-    hits = search(base, table, key, "found/", (MONTH, place(table)))
+    [hits] = search(base, table, key, "found/", (None, [stands(base, table)])).values()
     if hits is None:
         return Ids(), []
     return hits.ids, pq.read_table(io.BytesIO(base.objects[hits.key])).to_pylist()
@@ -136,8 +157,51 @@ def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
             base.objects[key.replace("run=x", f"run={run}")] = base.objects[key]
     store: Any = base
     look = partial(search, store, "purchase", "wanted/p1", "found/")
-    hits = [look((MONTH, place("purchase", run))) for run in ("a", "b")]
+    hits = [hit for run in ("a", "b") for hit in look((None, [stands(base, "purchase", run)])).values()]
     assert len({hit.key for hit in hits if hit is not None}) == 2
+
+
+def packed_months(base: Any) -> dict[str, Place]:
+    """Three months of purchases, each by a run of its own."""
+    month(base, [[purchase("p1"), purchase("p2")], [purchase("p3")]], table="purchase")
+    for run in ("a", "b"):
+        for key in [key for key in base.objects if "run=x" in key]:
+            base.objects[key.replace("run=x", f"run={run}")] = base.objects[key]
+    return {run: stands(base, "purchase", run) for run in ("a", "b", "x")}
+
+
+def test_packed_indexes_say_what_the_files_own_ones_said() -> None:
+    """Given months whose indexes were packed, then the same rows are found through the pack, and no other month is looked through."""
+    base = Bucket()
+    months = packed_months(base)
+    keys = [key for run in "ab" for key in months[run].indexes]
+    pack(base, ("pack", keys, frozenset(keys)))
+    assert not base.objects.keys() & set(keys)
+    base.objects["wanted"] = Wanted(hashes_of("p3")).to_bytes()
+    base.was_read.clear()
+    found = search(base, "purchase", "wanted", "found/", ("pack", list(months.values())))
+    assert found.keys() == {months["a"].prefix, months["b"].prefix}
+    for hits in found.values():
+        assert hits is not None
+        assert [row["id"] for row in pq.read_table(io.BytesIO(base.objects[hits.key])).to_pylist()] == ["p3"]
+    assert {key.rpartition("/")[2] for key in base.was_read} == {"1-part-00000.zstd.parquet"}
+    base.objects["another"] = Wanted(hashes_of("p4")).to_bytes()
+    assert set(search(base, "purchase", "another", "found/", ("pack", list(months.values()))).values()) == {None}
+
+
+def test_packs_are_packed_again_without_what_is_gone() -> None:
+    """Given a pack and other indexes, when they are packed, then those of files that are gone are left out, the others in one object."""
+    base = Bucket()
+    months = packed_months(base)
+    keys = {run: months[run].indexes for run in months}
+    pack(base, ("first", [*keys["a"], *keys["b"]], frozenset([*keys["a"], *keys["b"]])))
+    kept = frozenset([*keys["b"], *keys["x"]])
+    pack(base, ("second", ["first", *keys["x"]], kept))
+    assert "first" not in base.objects
+    assert read_indexes(base, "second").keys() == kept
+    # A task that died behind its first deletions and is tried again loses nothing.
+    pack(base, ("second", ["first", *keys["x"]], kept))
+    assert read_indexes(base, "second").keys() == kept
 
 
 def test_markers_of_directories_are_no_files() -> None:
