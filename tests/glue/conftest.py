@@ -14,7 +14,8 @@ from repository import ROOT
 from deployer.local.glue.java import cache_directory, home_for_spark
 from deployer.local.glue.spark_settings import Archives
 
-SUPPORT = ROOT / "tests" / "support"
+MODULES = (ROOT / "tests" / "support", ROOT / "benchmarks" / "job_parts")
+"""Where workers find what tests and tasks share."""
 
 SMALL = {
     "spark.sql.shuffle.partitions": "1",
@@ -48,7 +49,7 @@ def spark_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
     os.environ["JAVA_HOME"] = str(home_for_spark(tmp_path_factory.mktemp("java")))
     os.environ["PYSPARK_PYTHON"] = sys.executable  # Spark would take the first python3 on the path
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+    os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, MODULES), os.environ.get("PYTHONPATH", "")])
     return {**SETTINGS, **SMALL, "spark.driver.extraJavaOptions": " ".join([*LIGHT_JAVA, *archive_options()])}
 
 
