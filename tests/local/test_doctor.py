@@ -157,7 +157,7 @@ def test_names_that_are_taken_are_found(account: Account) -> None:
     assert done.returncode == 6
     found = findings(done, "names")
     assert {check["level"] for check in found} == {"blocker"}
-    assert [check["finding"].split(" exists")[0] for check in found] == [
+    assert [check["finding"].split(" already exists")[0] for check in found] == [
         "AWS::KMS::Alias alias/refunds-lake-local-storage-data",
         "AWS::Glue::Database refunds_base_local",
         "AWS::Athena::WorkGroup refunds-lake-local-athena",

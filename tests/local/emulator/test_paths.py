@@ -60,5 +60,5 @@ def test_a_path_that_spark_cannot_take_is_named(tmp_path: Path, character: str) 
 def test_the_virtual_environment_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given Spark itself in such a directory, then this is said of the virtual environment."""
     monkeypatch.setattr(control.sys, "prefix", "/home/a:b/.venv")
-    with pytest.raises(UnusablePath, match="the virtual environment lies in '/home/a:b/.venv'"):
+    with pytest.raises(UnusablePath, match="the virtual environment is in '/home/a:b/.venv'"):
         local.start(tmp_path, say=lambda text: None)
