@@ -16,10 +16,12 @@ from typing import NoReturn
 
 import boto3
 from pyspark.sql import SparkSession
+from refunds_earlier.manifests import carry_over
 from refunds_lake.job.context import JobContext, JobOutcome, JobSettings
 from refunds_lake.job.run import run
 from refunds_lake.log_lines import ERROR, PROBLEM, PROGRESS, WARNING, JobFailure
 from refunds_lake.publishing.catalog import GlueCatalog
+from refunds_lake.publishing.history import EarlierRecord
 from refunds_lake.publishing.manifests import RunKind
 from refunds_lake.spark.settings import SETTINGS, quiet
 from refunds_lake.storage.lock import GlueJobRuns
@@ -82,7 +84,12 @@ def _run(arguments: Sequence[str]) -> None:
         replay_reason=options.replay_reason if options.replay_reason != UNSET else None,
         retention=timedelta(days=options.retention_days),
     )
-    outcome = run(settings, context)
+    try:
+        outcome = run(settings, context)
+    except EarlierRecord:
+        context.say("carrying over what an earlier version recorded of its runs")
+        carry_over(context.base, settings.base_prefix)
+        outcome = run(settings, context)
     _report(outcome, options.JOB_NAME, (datetime.now(UTC) - started).total_seconds())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from refunds_earlier.manifests import carry_over
 from refunds_lake.log_lines import JobFailure
 from refunds_lake.publishing.catalog import GlueCatalog
 from refunds_lake.publishing.maintenance import begin
@@ -24,8 +25,6 @@ from refunds_lake.publishing.manifests import (
 )
 from refunds_lake.publishing.publish import publish, reconcile
 from refunds_lake.storage.objects import ObjectStore, parquet_files
-
-from deployer.lake.earlier_manifests import carry_over
 
 
 class RollbackRefused(JobFailure):

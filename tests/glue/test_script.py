@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import sys
 from typing import Any
 
+import boto3
 import pytest
 from moto import mock_aws
 from refunds_lake.job import run as job
 from refunds_lake.job.context import JobOutcome
 from refunds_lake.publishing import manifests as runs
+from refunds_lake.publishing.history import read_history
 from refunds_lake.spark.settings import quiet
 from refunds_lake.storage.lock import LockHeld
 from repository import ROOT
@@ -28,6 +31,22 @@ ARGUMENTS = [
     "--other",
     "x",
 ]
+
+EARLIER = {
+    "format": 1,
+    "run_id": "20261101T000000Z-00000001",
+    "job_run_id": "jr_1",
+    "kind": "increment",
+    "started_at": "2026-11-01T00:00:00.000000Z",
+    "finished_at": "2026-11-01T00:01:00.000000Z",
+    "reporting_time_zone": "UTC",
+    "returns_to": None,
+    "note": "",
+    "counts": {"read": 0, "kept": 0, "duplicate": 0, "superseded": 0, "rejected": 0},
+    "problems": [],
+    "inputs": [],
+    "tables": {},
+}
 
 
 def start(monkeypatch: pytest.MonkeyPatch, outcome: Any, *arguments: str) -> None:
@@ -73,6 +92,30 @@ def test_failure_is_an_exception_with_the_reason(
     with pytest.raises(LockHeld, match="^run jr_1 is at work on these tables$"):
         start(monkeypatch, LockHeld("run jr_1 is at work on these tables"))
     assert capsys.readouterr().err == "error: run jr_1 is at work on these tables\n"
+
+
+def test_what_an_earlier_version_recorded_is_carried_over_by_the_first_run(
+    spark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a manifest of before version 2 of the format, when the script runs, then the run finds it as one of today's."""
+    found = []
+
+    def run(settings: Any, context: Any) -> JobOutcome:
+        found.extend(read_history(context.base, settings.base_prefix))
+        return JobOutcome(None, (), runs.State())
+
+    monkeypatch.setattr(job, "run", run)
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *ARGUMENTS])
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="base")
+        s3.put_object(Bucket="base", Key=f"base/_runs/{EARLIER['run_id']}.json", Body=json.dumps(EARLIER))
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+        keys = [each["Key"] for each in s3.list_objects_v2(Bucket="base")["Contents"]]
+    assert [each.run_id for each in found] == [EARLIER["run_id"]]
+    assert keys == ["base/_runs/00000001.json"]
+    assert "carrying over what an earlier version recorded" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

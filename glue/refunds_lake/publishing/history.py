@@ -12,17 +12,18 @@ from refunds_lake.storage.objects import ObjectStore
 
 _NUMBERED: Final = re.compile(r"[0-9]{8}\.json")
 _EARLIER: Final = re.compile(r"_publishing\.json|_checkpoint\.json\.gz|[0-9]{8}T[0-9]{6}Z-[^/]+\.json")
-"""What versions before 2 of the format wrote; `deployer/lake/earlier_manifests.py` turns it into today's."""
-_CONCURRENT_REQUESTS: Final = 16
+
+
+class EarlierRecord(ManifestError):
+    """An earlier version has recorded its runs here; `refunds_earlier` carries them over."""
 
 
 def read_history(store: ObjectStore, base_prefix: str) -> tuple[Manifest, ...]:
-    """Return all recorded runs in the order of their numbers; raise ManifestError."""
+    """Return all recorded runs in the order of their numbers; raise ManifestError, EarlierRecord."""
     prefix = runs_prefix(base_prefix)
     keys = [each.key for each in store.listing(prefix)]
     if earlier := [key for key in keys if _EARLIER.fullmatch(key.removeprefix(prefix))]:
-        what_to_do = "an earlier version recorded its runs here; `dataops data rebuild-catalog` carries them over"
-        raise ManifestError(f"{earlier[0]}: {what_to_do}")
+        raise EarlierRecord(f"{earlier[0]}: recorded by an earlier version, which the job's next run carries over")
     return tuple(_read(store, (key for key in keys if _NUMBERED.fullmatch(key.removeprefix(prefix)))))
 
 
@@ -35,5 +36,5 @@ def newer_than(store: ObjectStore, base_prefix: str, number: int) -> Manifest | 
 
 
 def _read(store: ObjectStore, keys: Iterable[str]) -> list[Manifest]:
-    with ThreadPoolExecutor(_CONCURRENT_REQUESTS) as pool:
+    with ThreadPoolExecutor(16) as pool:
         return list(pool.map(lambda key: parse_manifest(store.get(key)[0], key), keys))

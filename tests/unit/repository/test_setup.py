@@ -31,6 +31,7 @@ def packages_below(folder: Path) -> set[str]:
 
 TOPS = (
     ROOT / "deployer",
+    ROOT / "glue" / "refunds_earlier",
     ROOT / "glue" / "refunds_lake",
     ROOT / "functions" / "refunds_checks",
     ROOT / "functions" / "refunds_statements",
@@ -69,7 +70,7 @@ def test_the_local_cloud_is_the_same_on_either_spark() -> None:
 
 
 #: py4j is PySpark's; isal is in no image of Glue's, and the job does without.
-NOT_OF_THE_IMAGE = {"isal", "py4j", "refunds_lake"}
+NOT_OF_THE_IMAGE = {"isal", "py4j", "refunds_earlier", "refunds_lake"}
 
 
 def imported_by_the_job() -> set[str]:

@@ -1,7 +1,8 @@
 """Converts run manifests of before version 2 of the format to today's: what each run left live is computed.
 
-The job refuses to run beside them; `dataops data rebuild-catalog` carries them over, once. They named what a run replaced and were folded; a rollback named the run to return to. An intent is the manifest of a run
-that died while it published: every file of it is in place, so it counts as the last run.
+The first run of the job that finds them carries them over, and so does `dataops data rebuild-catalog`. They named what a run
+replaced and were folded; a rollback named the run to return to. An intent is the manifest of a run that died while it
+published: every file of it is in place, so it counts as the last run.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from lake_fakes import DirectoryStore, MemoryCatalog
-from refunds_lake.publishing.history import read_history
+from refunds_earlier.manifests import carry_over
+from refunds_lake.publishing.history import EarlierRecord, read_history
 from refunds_lake.publishing.maintenance import begin
 from refunds_lake.publishing.manifests import Manifest, ManifestError, RunKind, in_force, manifest_key, state_of
 
-from deployer.lake.earlier_manifests import carry_over
 from deployer.lake.table_history import rebuild_catalog, roll_back
 
 BASE = "base/"
@@ -130,15 +130,15 @@ def test_rebuilding_the_catalog_carries_over_and_finishes_what_was_under_way(tmp
     assert begin(store, catalog, BASE) == (read_history(store, BASE), 0)
 
 
-def test_the_job_refuses_to_run_beside_an_earlier_version_and_says_what_to_do(tmp_path: Path) -> None:
-    """Nothing is taken for an empty lake: a run names the file and the command, and changes nothing."""
+def test_the_record_of_an_earlier_version_is_never_taken_for_an_empty_lake(tmp_path: Path) -> None:
+    """Given manifests of an earlier version, when today's are read, then one is named, and nothing changes."""
     store, catalog = lake(tmp_path), MemoryCatalog()
-    with pytest.raises(ManifestError, match=r"_runs/2026.*\.json: an earlier version .*dataops data rebuild-catalog"):
+    with pytest.raises(EarlierRecord, match=r"_runs/2026.*\.json: recorded by an earlier version"):
         begin(store, catalog, BASE)
     assert locations(catalog) == {}
     carry_over(store, BASE)
     store.put("base/_runs/_publishing.json", b"{}")
-    with pytest.raises(ManifestError, match=r"_publishing\.json: an earlier version"):
+    with pytest.raises(EarlierRecord, match=r"_publishing\.json: recorded by an earlier version"):
         begin(store, catalog, BASE)
 
 
