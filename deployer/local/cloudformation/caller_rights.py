@@ -1,15 +1,16 @@
 """CloudFormation acts on behalf of its caller: what the caller may not do to a resource fails the stack, as on AWS.
 
-Judged are the calls that make, change and delete a resource, PassRole, and the tags that a key is made with; the
-reads of AWS's handlers are not. A stack has no service role here.
+Every call of AWS's handlers that creates, reads, changes or deletes a resource is evaluated, with the resource's tags, and
+so is PassRole. A stack has no service role here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace as changed
 from typing import Any
 
-from deployer.local.cloudformation.resource_calls import KINDS, Kind
+from deployer.local.cloudformation.resource_calls import ANYWHERE, ELSEWHERE, KINDS, Kind
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.rights import judging
@@ -17,10 +18,8 @@ from deployer.local.rights.entails import PASSED_TO, passed_roles
 from deployer.local.rights.judging import Check
 
 Properties = Mapping[str, Any]
-
-
-#: What CloudFormation gives no resource to: a new key has no ARN yet.
-_WITHOUT_RESOURCE = {"kms:CreateKey"}
+#: Properties whose values are policies of a role: each is evaluated with its own ARN.
+_ATTACHED = ("ManagedPolicyArns", "Roles")
 
 
 def install(cloud: LocalCloud) -> None:
@@ -54,9 +53,7 @@ def install(cloud: LocalCloud) -> None:
         stack_name: str | None = None,
         logical_id: str | None = None,
     ) -> Any:
-        if (kind := KINDS.get(resource_type)) is not None:
-            places = [arn for template in kind.with_deletes for arn in _arns(kind, physical_id, props, template)]
-            _require(Check(kind.deletes, arn) for arn in (*_arns(kind, physical_id, props), *places) if kind.deletes)
+        _require(checks_of_deletion(resource_type, physical_id, props))
         return delete(resource_type, physical_id, props, stack_name, logical_id)
 
     replace(stacks, "_provision_resource", provision_resource)
@@ -69,46 +66,110 @@ def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is
     kind = KINDS.get(type_)
     if kind is None:
         return
-    arn, *others = _arns(kind, physical_id, new)
-    tags = _tags(new)
-    for action in (kind.creates if is_new else kind.changes).split():
-        context = {**tags, "iam:permissionsboundary": new.get("PermissionsBoundary")}
-        for place in ("*",) if action in _WITHOUT_RESOURCE else (arn, *others):
-            yield Check(action, place, context)
-    for name, action in (kind.settings or {}).items():
-        if new.get(name) and new.get(name) != old.get(name):
-            yield Check(action, arn, tags)
-    encryption = new.get("StreamEncryption")
-    if encryption and encryption != old.get("StreamEncryption"):  # evaluated on the stream, as above, and on the key
-        yield Check("kinesis:StartStreamEncryption", _key_arn(encryption.get("KeyId", "")))
-    if type_ == "AWS::IAM::Role":
-        for policy in set(new.get("ManagedPolicyArns") or ()) - set(old.get("ManagedPolicyArns") or ()):
-            boundary = {"iam:permissionsboundary": new.get("PermissionsBoundary")}
-            yield Check("iam:AttachRolePolicy", arn, {"iam:policyarn": policy, **boundary})
-    service = kind.creates.partition(":")[0]
+    places = Places(kind, physical_id, {**old, **new})
+    context = {**_tags(new), "iam:permissionsboundary": new.get("PermissionsBoundary")}
+    for call in kind.named_in_full(kind.creates if is_new else kind.changes):
+        yield from (Check(call, arn, context) for arn in places.of(call, made=is_new))
+    for name, calls in {**kind.settings, **({} if is_new else kind.alters)}.items():
+        if new.get(name) != old.get(name) and name not in _ATTACHED:
+            for call in kind.named_in_full(_needed(calls, old.get(name), new.get(name))):
+                yield from (Check(call, arn, context) for arn in places.of(call))
+    yield from _attachments(kind, places, old, new)
+    for call in kind.named_in_full(kind.reads):
+        yield from (Check(call, arn, context) for arn in places.of(call))
+    service = kind.arn.partition(":")[0]
     if service in PASSED_TO:
-        yield from passed_roles(new, load("core.responses").get_account_id(), PASSED_TO[service])
+        for passed in passed_roles(new, places.account, PASSED_TO[service]):
+            yield from (changed(passed, action=action) for action in kind.roles.split())
 
 
-def _arns(kind: Kind, physical_id: str, props: Properties, *templates: str) -> list[str]:
-    """Return the ARNs on which a resource's calls are evaluated, its own first; or those of other templates for its name."""
-    responses = load("core.responses")
-    described = props.get("DatabaseInput") or props.get("TableInput") or {}
-    name = str((props.get(kind.named) if kind.named else described.get("Name")) or physical_id)
-    if name.startswith("arn:") and not templates:
-        return [name]
-    name = name.lower() if kind.arn.startswith("s3:") else name.rpartition("/")[2] if "sqs:" in kind.arn else name
-    places = {
-        "region": responses.get_region(),
-        "account": responses.get_account_id(),
-        "database": props.get("DatabaseName", ""),
-        "name": name,
-    }
-    return ["arn:aws:" + template.format(**places) for template in templates or (kind.arn, *kind.also)]
+def checks_of_deletion(type_: str, physical_id: str, props: Properties) -> Iterator[Check]:
+    """Yield the permissions that the caller needs so that a resource is deleted."""
+    kind = KINDS.get(type_)
+    if kind is None:
+        return
+    places = Places(kind, physical_id, props)
+    yield from _attachments(kind, places, props, {})
+    for call in kind.named_in_full(f"{kind.deletes} {kind.reads}"):
+        arns = places.of(call)
+        further = places.filled(kind.with_deletes) if call in kind.named_in_full(kind.deletes) else []
+        yield from (Check(call, arn) for arn in (*arns, *further))
+
+
+def _needed(calls: str, old: Any, new: Any) -> str:
+    """Return the calls that set a property or those that remove it; a new value needs both."""
+    sets, _, takes_away = calls.partition("|")
+    if not takes_away or not old:
+        return sets
+    return takes_away if not new else calls
+
+
+def _attachments(kind: Kind, places: Places, old: Properties, new: Properties) -> Iterator[Check]:
+    """Yield a check for each policy that is attached or detached, whichever of the two resources names the other."""
+    boundary = {"iam:permissionsboundary": new.get("PermissionsBoundary")}
+    for name in _ATTACHED:
+        if name not in kind.settings:
+            continue
+        before, after = set(old.get(name) or ()), set(new.get(name) or ())
+        for action, others in (("iam:AttachRolePolicy", after - before), ("iam:DetachRolePolicy", before - after)):
+            for other in sorted(others):
+                (own,) = places.of(action)
+                policy, role = (other, own) if name == "ManagedPolicyArns" else (own, places.role(other))
+                yield Check(action, role, {"iam:policyarn": policy, **boundary})
+
+
+class Places:
+    """The ARNs on which the calls for one resource are evaluated."""
+
+    def __init__(self, kind: Kind, physical_id: str, props: Properties) -> None:
+        responses = load("core.responses")
+        self.account = str(responses.get_account_id())
+        self._kind = kind
+        described = props.get("DatabaseInput") or props.get("TableInput") or {}
+        given = (props.get(kind.named) if kind.named else described.get("Name")) or physical_id
+        self._names = [self._short(str(each)) for each in (given if isinstance(given, list) else [given])]
+        self._known = {
+            **{name: value for name, value in props.items() if isinstance(value, str)},
+            "region": responses.get_region(),
+            "account": self.account,
+            "database": props.get("DatabaseName") or described.get("Name", ""),
+            "key": _key_arn((props.get("StreamEncryption") or {}).get("KeyId") or props.get("TargetKeyId") or ""),
+        }
+
+    def of(self, call: str, *, made: bool = False) -> list[str]:
+        """Return the ARNs on which a call is evaluated; each must be allowed."""
+        if call in ANYWHERE:
+            return ["*"]
+        if call in ELSEWHERE:
+            return self.filled(ELSEWHERE[call])
+        if call.startswith("kms:") and not self._kind.arn.startswith("kms:"):
+            return self.filled(("{key}",))
+        return self.filled(((self._kind.made_at if made else "") or self._kind.arn, *self._kind.also))
+
+    def filled(self, templates: tuple[str, ...]) -> list[str]:
+        """Return ARNs of the table for this resource; none for a key that it does not have."""
+        found = [
+            name if name.startswith("arn:") and "{name}" in template else template.format(**self._known, name=name)
+            for template in templates
+            for name in self._names
+        ]
+        return [each if each.startswith("arn:") else f"arn:aws:{each}" for each in found if each]
+
+    def role(self, name: str) -> str:
+        return f"arn:aws:iam::{self.account}:role/{name}"
+
+    def _short(self, name: str) -> str:
+        """Return a name as ARNs have it: a queue's from its URL, a provider's without the scheme, a bucket's in lower case."""
+        if name.startswith("arn:"):
+            return name
+        if self._kind.arn.startswith("s3:"):
+            return name.lower()
+        name = name.removeprefix("https://")
+        return name.rpartition("/")[2] if self._kind.arn.startswith("sqs:") else name
 
 
 def _key_arn(key: str) -> str:
-    found = load("services.kms")._resolve_key(key)
+    found = load("services.kms")._resolve_key(key) if key else None
     return str(found["Arn"]) if found else key
 
 

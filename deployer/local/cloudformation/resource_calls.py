@@ -1,162 +1,447 @@
-"""The calls with which CloudFormation creates, changes and deletes a resource, and the ARNs on which they are evaluated.
+"""The calls with which CloudFormation creates, changes, deletes and reads a resource, and the ARNs of their evaluation.
 
-A table of types that our templates use; other types are not evaluated (by caller_rights.py).
+A table of the types of our templates, from the handlers in AWS's registry; a test checks it against both. When a call is
+evaluated is the business of caller_rights.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A type's calls, and the ARN on which they are evaluated; `{name}` is the property `named`, else the physical id."""
+    """A type's calls, several in one text; a call without a service belongs to the ARN's service.
+
+    In ARNs `{name}` is the property `named`, else the physical id; the others are properties or come from caller_rights.py.
+    """
 
     arn: str
     creates: str
     deletes: str
     changes: str = ""
+    #: What AWS's handlers read, whatever else they do.
+    reads: str = ""
     named: str = ""
-    #: Property -> the call that sets it.
-    settings: Mapping[str, str] | None = None
+    #: Property -> the calls that set it and, after a bar, the calls that remove it, where these differ.
+    settings: Mapping[str, str] = field(default_factory=dict)
+    #: Property -> the same for what the creating call sets, so that it has calls of its own only later.
+    alters: Mapping[str, str] = field(default_factory=dict)
     #: Further ARNs on which each call is evaluated; for a deletion those of `with_deletes` as well.
     also: tuple[str, ...] = ()
     with_deletes: tuple[str, ...] = ()
+    #: Where the creating call is evaluated instead.
+    made_at: str = ""
+    #: The calls for each role that the properties pass to the service.
+    roles: str = "iam:PassRole"
+
+    def named_in_full(self, calls: str) -> list[str]:
+        """Return each call of a text with its service."""
+        service = self.arn.partition(":")[0]
+        return [call if ":" in call else f"{service}:{call}" for call in calls.replace("|", " ").split()]
+
+    def actions(self) -> Iterator[str]:
+        """Yield every call for the type's resources, except those for roles."""
+        for calls in (self.creates, self.changes, self.deletes, self.reads):
+            yield from self.named_in_full(calls)
+        for calls in (*self.settings.values(), *self.alters.values()):
+            yield from self.named_in_full(calls)
 
 
-_BUCKET = {
-    "BucketEncryption": "s3:PutEncryptionConfiguration",
-    "LifecycleConfiguration": "s3:PutLifecycleConfiguration",
-    "LoggingConfiguration": "s3:PutBucketLogging",
-    "NotificationConfiguration": "s3:PutBucketNotification",
-    "OwnershipControls": "s3:PutBucketOwnershipControls",
-    "PublicAccessBlockConfiguration": "s3:PutBucketPublicAccessBlock",
-    "ReplicationConfiguration": "s3:PutReplicationConfiguration",
-    "Tags": "s3:PutBucketTagging",
-    "VersioningConfiguration": "s3:PutBucketVersioning",
-}
-_POLICY = "iam::{account}:policy/{name}"
 _CATALOG = "glue:{region}:{account}:catalog"
-_KEY = {"EnableKeyRotation": "kms:EnableKeyRotation", "Tags": "kms:TagResource"}
-_GROUP = {"KmsKeyId": "logs:AssociateKmsKey", "RetentionInDays": "logs:PutRetentionPolicy", "Tags": "logs:TagResource"}
-_STREAM = {
-    "RetentionPeriodHours": "kinesis:IncreaseStreamRetentionPeriod",
-    "StreamEncryption": "kinesis:StartStreamEncryption",
-    "Tags": "kinesis:AddTagsToStream",
+_DATABASE = "glue:{region}:{account}:database/{database}"
+_FUNCTION = "lambda:{region}:{account}:function:{name}"
+_LOG_GROUP = "logs:{region}:{account}:log-group:{name}"
+_QUEUE = "sqs:{region}:{account}:{name}"
+_REST_API = "apigateway:{region}::/restapis"
+_ROLE = "iam::{account}:role/{name}"
+_TOPIC = "sns:{region}:{account}:{name}"
+_TAGS = {"Tags": "TagResource | UntagResource"}
+_BUCKET = {
+    "BucketEncryption": "PutEncryptionConfiguration",
+    "LifecycleConfiguration": "PutLifecycleConfiguration",
+    "LoggingConfiguration": "PutBucketLogging",
+    "NotificationConfiguration": "PutBucketNotification",
+    "OwnershipControls": "PutBucketOwnershipControls",
+    "PublicAccessBlockConfiguration": "PutBucketPublicAccessBlock",
+    "ReplicationConfiguration": "PutReplicationConfiguration",
+    "Tags": "PutBucketTagging TagResource | PutBucketTagging UntagResource",
+    "VersioningConfiguration": "PutBucketVersioning",
+}
+_BUCKET_READS = """
+    GetAccelerateConfiguration GetAnalyticsConfiguration GetBucketAbac GetBucketAcl GetBucketCORS GetBucketLogging
+    GetBucketMetadataTableConfiguration GetBucketNotification GetBucketObjectLockConfiguration
+    GetBucketOwnershipControls GetBucketPublicAccessBlock GetBucketTagging GetBucketVersioning GetBucketWebsite
+    GetEncryptionConfiguration GetIntelligentTieringConfiguration GetInventoryConfiguration GetLifecycleConfiguration
+    GetMetricsConfiguration GetReplicationConfiguration ListBucket ListTagsForResource
+"""
+_FUNCTION_READS = """
+    GetFunction GetFunctionCodeSigningConfig GetFunctionRecursionConfig GetFunctionScalingConfig
+    GetRuntimeManagementConfig ListTags ec2:DescribeNetworkInterfaces
+"""
+_SERVER_LOG = """
+    logs:CreateLogDelivery logs:DescribeLogGroups logs:DescribeResourcePolicies logs:GetLogDelivery
+    logs:ListLogDeliveries logs:PutResourcePolicy logs:UpdateLogDelivery | logs:DeleteLogDelivery
+"""
+_LAKE_FORMATION = """
+    lakeformation:DescribeLakeFormationIdentityCenterConfiguration lakeformation:DescribeResource
+    lakeformation:ListResources
+"""
+
+#: Calls that AWS evaluates without a resource.
+#: https://docs.aws.amazon.com/service-authorization/latest/reference/
+ANYWHERE = {
+    "cloudwatch:DescribeAlarms",
+    "ec2:DescribeNetworkInterfaces",
+    "glue:CreateCrawler",
+    "glue:CreateSecurityConfiguration",
+    "glue:DeleteSecurityConfiguration",
+    "glue:GetSecurityConfiguration",
+    "kinesis:DisableEnhancedMonitoring",
+    "kinesis:EnableEnhancedMonitoring",
+    "kinesis:UpdateShardCount",
+    "kinesis:UpdateStreamMode",
+    "kms:CreateKey",  # a new key has no ARN yet
+    "kms:ListAliases",
+    *_LAKE_FORMATION.split(),
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeIndexPolicies",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    "sns:GetSubscriptionAttributes",
+    "sns:SetSubscriptionAttributes",
+    "sns:Unsubscribe",
+    "transfer:CreateServer",
+}
+#: Calls that are evaluated on other ARNs than the resource's.
+ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "glue:GetDatabase": (_CATALOG, _DATABASE),
+    "kinesis:StartStreamEncryption": ("kinesis:{region}:{account}:stream/{name}", "{key}"),
+    "kinesis:StopStreamEncryption": ("kinesis:{region}:{account}:stream/{name}", "{key}"),
 }
 
 KINDS: Mapping[str, Kind] = {
+    "AWS::ApiGateway::Account": Kind(
+        "apigateway:{region}::/account", "PATCH", "", "PATCH", "GET", roles="iam:GetRole iam:PassRole"
+    ),
+    "AWS::ApiGateway::Deployment": Kind(
+        _REST_API + "/{RestApiId}/deployments/{name}",
+        "POST",
+        "DELETE",
+        "PATCH PUT",
+        "GET",
+        made_at=_REST_API + "/{RestApiId}/deployments",
+    ),
+    "AWS::ApiGateway::RestApi": Kind(
+        _REST_API + "/{name}",
+        "POST",
+        "DELETE",
+        "PATCH",
+        "GET",
+        settings={"Body": "PUT", "Tags": "PUT | DELETE"},
+        made_at=_REST_API,
+    ),
+    "AWS::ApiGateway::Stage": Kind(
+        _REST_API + "/{RestApiId}/stages/{name}",
+        "POST",
+        "DELETE",
+        "PATCH",
+        "GET",
+        named="StageName",
+        settings={"Tags": "PUT | DELETE"},
+        made_at=_REST_API + "/{RestApiId}/stages",
+    ),
+    "AWS::Athena::NamedQuery": Kind(
+        "athena:{region}:{account}:workgroup/{name}",
+        "CreateNamedQuery",
+        "DeleteNamedQuery",
+        reads="GetNamedQuery",
+        named="WorkGroup",
+    ),
     "AWS::Athena::WorkGroup": Kind(
         "athena:{region}:{account}:workgroup/{name}",
-        "athena:CreateWorkGroup",
-        "athena:DeleteWorkGroup",
-        "athena:UpdateWorkGroup",
+        "CreateWorkGroup",
+        "DeleteWorkGroup",
+        "UpdateWorkGroup",
+        "GetWorkGroup ListTagsForResource",
         "Name",
+        _TAGS,
     ),
     "AWS::CloudWatch::Alarm": Kind(
         "cloudwatch:{region}:{account}:alarm:{name}",
-        "cloudwatch:PutMetricAlarm",
-        "cloudwatch:DeleteAlarms",
-        "cloudwatch:PutMetricAlarm",
+        "PutMetricAlarm",
+        "DeleteAlarms",
+        "PutMetricAlarm",
+        "DescribeAlarms ListTagsForResource",
         "AlarmName",
+        _TAGS,
+    ),
+    "AWS::CloudWatch::Dashboard": Kind(
+        "cloudwatch::{account}:dashboard/{name}",
+        "PutDashboard",
+        "DeleteDashboards",
+        "PutDashboard",
+        "GetDashboard",
+        "DashboardName",
     ),
     "AWS::Events::Rule": Kind(
-        "events:{region}:{account}:rule/{name}", "events:PutRule", "events:DeleteRule", "events:PutRule", "Name"
+        "events:{region}:{account}:rule/{name}",
+        "PutRule",
+        "DeleteRule RemoveTargets",
+        "PutRule",
+        "DescribeRule ListTagsForResource ListTargetsByRule",
+        "Name",
+        {"Targets": "PutTargets | RemoveTargets", **_TAGS},
+    ),
+    "AWS::Glue::Crawler": Kind(
+        "glue:{region}:{account}:crawler/{name}",
+        "CreateCrawler",
+        "DeleteCrawler StopCrawler",
+        "UpdateCrawler",
+        "GetCrawler GetTags",
+        "Name",
+        _TAGS,
     ),
     "AWS::Glue::Database": Kind(
-        "glue:{region}:{account}:database/{name}",
-        "glue:CreateDatabase",
-        "glue:DeleteDatabase",
-        "glue:UpdateDatabase",
+        _DATABASE,
+        "CreateDatabase",
+        "DeleteDatabase",
+        "UpdateDatabase",
+        f"GetDatabase {_LAKE_FORMATION}",
         also=(_CATALOG,),
         with_deletes=tuple(
-            f"glue:{{region}}:{{account}}:{kind}/{{name}}/*" for kind in ("table", "userDefinedFunction")
+            f"glue:{{region}}:{{account}}:{kind}/{{database}}/*" for kind in ("table", "userDefinedFunction")
         ),
+    ),
+    "AWS::Glue::Job": Kind(
+        "glue:{region}:{account}:job/{name}",
+        "CreateJob",
+        "DeleteJob",
+        "UpdateJob",
+        "GetJob GetTags",
+        "Name",
+        _TAGS,
+        roles="iam:GetRole iam:PassRole",
+    ),
+    "AWS::Glue::SecurityConfiguration": Kind(
+        "glue:{region}:{account}:*",
+        "CreateSecurityConfiguration",
+        "DeleteSecurityConfiguration",
+        reads="GetSecurityConfiguration",
     ),
     "AWS::Glue::Table": Kind(
         "glue:{region}:{account}:table/{database}/{name}",
-        "glue:CreateTable",
-        "glue:DeleteTable",
-        "glue:UpdateTable",
-        also=(_CATALOG, "glue:{region}:{account}:database/{database}"),
-    ),
-    "AWS::Glue::Job": Kind(
-        "glue:{region}:{account}:job/{name}", "glue:CreateJob", "glue:DeleteJob", "glue:UpdateJob", "Name"
+        "CreateTable",
+        "DeleteTable",
+        "UpdateTable",
+        "GetDatabase GetTable",
+        also=(_CATALOG, _DATABASE),
     ),
     "AWS::IAM::ManagedPolicy": Kind(
-        _POLICY, "iam:CreatePolicy", "iam:DeletePolicy", "iam:CreatePolicyVersion", "ManagedPolicyName"
+        "iam::{account}:policy/{name}",
+        "CreatePolicy",
+        "DeletePolicy DeletePolicyVersion",
+        reads="GetPolicy GetPolicyVersion ListEntitiesForPolicy ListPolicyVersions",
+        named="ManagedPolicyName",
+        settings={"Roles": "AttachRolePolicy | DetachRolePolicy"},
+        alters={"PolicyDocument": "CreatePolicyVersion DeletePolicyVersion"},
     ),
-    "AWS::IAM::Role": Kind("iam::{account}:role/{name}", "iam:CreateRole", "iam:DeleteRole", "", "RoleName"),
-    "AWS::KMS::Key": Kind(
-        "kms:{region}:{account}:key/{name}", "kms:CreateKey", "kms:ScheduleKeyDeletion", settings=_KEY
+    "AWS::IAM::OIDCProvider": Kind(
+        "iam::{account}:oidc-provider/{name}",
+        "CreateOpenIDConnectProvider",
+        "DeleteOpenIDConnectProvider",
+        reads="GetOpenIDConnectProvider",
+        named="Url",
+        settings={"Tags": "TagOpenIDConnectProvider | UntagOpenIDConnectProvider"},
+        alters={"ClientIdList": "AddClientIDToOpenIDConnectProvider RemoveClientIDFromOpenIDConnectProvider"},
+    ),
+    "AWS::IAM::Role": Kind(
+        _ROLE,
+        "CreateRole",
+        "DeleteRole",
+        reads="GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies",
+        named="RoleName",
+        settings={
+            "ManagedPolicyArns": "AttachRolePolicy | DetachRolePolicy",
+            "Policies": "PutRolePolicy | DeleteRolePolicy",
+            "Tags": "TagRole | UntagRole",
+        },
+        alters={
+            "AssumeRolePolicyDocument": "UpdateAssumeRolePolicy",
+            "Description": "UpdateRole UpdateRoleDescription",
+            "MaxSessionDuration": "UpdateRole",
+            "PermissionsBoundary": "PutRolePermissionsBoundary | DeleteRolePermissionsBoundary",
+        },
     ),
     "AWS::KMS::Alias": Kind(
-        "kms:{region}:{account}:{name}", "kms:CreateAlias", "kms:DeleteAlias", "kms:UpdateAlias", "AliasName"
+        "kms:{region}:{account}:{name}",
+        "CreateAlias",
+        "DeleteAlias",
+        "UpdateAlias",
+        "ListAliases",
+        "AliasName",
+        also=("{key}",),
+    ),
+    "AWS::KMS::Key": Kind(
+        "kms:{region}:{account}:key/{name}",
+        "CreateKey",
+        "ScheduleKeyDeletion",
+        reads="DescribeKey GetKeyPolicy GetKeyRotationStatus ListResourceTags",
+        settings={"EnableKeyRotation": "EnableKeyRotation | DisableKeyRotation", **_TAGS},
+        alters={
+            "Description": "UpdateKeyDescription",
+            "Enabled": "EnableKey | DisableKey",
+            "KeyPolicy": "PutKeyPolicy",
+        },
     ),
     "AWS::Kinesis::Stream": Kind(
         "kinesis:{region}:{account}:stream/{name}",
-        "kinesis:CreateStream",
-        "kinesis:DeleteStream",
+        "CreateStream",
+        "DeleteStream",
+        reads="DescribeStreamSummary ListTagsForResource ListTagsForStream",
         named="Name",
-        settings=_STREAM,
+        settings={
+            "DesiredShardLevelMetrics": "EnableEnhancedMonitoring | DisableEnhancedMonitoring",
+            "MaxRecordSizeInKiB": "UpdateMaxRecordSize",
+            "RetentionPeriodHours": "IncreaseStreamRetentionPeriod | DecreaseStreamRetentionPeriod",
+            "StreamEncryption": "StartStreamEncryption kms:DescribeKey | StopStreamEncryption",
+            "Tags": "AddTagsToStream TagResource | RemoveTagsFromStream UntagResource",
+            "WarmThroughputMiBps": "UpdateStreamWarmThroughput",
+        },
+        alters={"ShardCount": "UpdateShardCount", "StreamModeDetails": "UpdateStreamMode"},
     ),
     "AWS::KinesisFirehose::DeliveryStream": Kind(
         "firehose:{region}:{account}:deliverystream/{name}",
-        "firehose:CreateDeliveryStream",
-        "firehose:DeleteDeliveryStream",
-        "firehose:UpdateDestination",
+        "CreateDeliveryStream",
+        "DeleteDeliveryStream",
+        "UpdateDestination",
+        "DescribeDeliveryStream ListTagsForDeliveryStream",
         "DeliveryStreamName",
+        {
+            "DeliveryStreamEncryptionConfigurationInput": (
+                "StartDeliveryStreamEncryption kms:DescribeKey | StopDeliveryStreamEncryption"
+            ),
+            "Tags": "TagDeliveryStream | UntagDeliveryStream",
+        },
+        roles="iam:GetRole iam:PassRole",
     ),
-    "AWS::Lambda::Function": Kind(
-        "lambda:{region}:{account}:function:{name}",
-        "lambda:CreateFunction",
-        "lambda:DeleteFunction",
-        "lambda:UpdateFunctionConfiguration",
+    "AWS::Lambda::EventInvokeConfig": Kind(
+        _FUNCTION,
+        "PutFunctionEventInvokeConfig",
+        "DeleteFunctionEventInvokeConfig",
+        "UpdateFunctionEventInvokeConfig",
+        "GetFunctionEventInvokeConfig",
         "FunctionName",
     ),
+    "AWS::Lambda::Function": Kind(
+        _FUNCTION,
+        "CreateFunction",
+        "DeleteFunction",
+        "UpdateFunctionConfiguration",
+        _FUNCTION_READS,
+        "FunctionName",
+        _TAGS,
+        {"Code": "UpdateFunctionCode"},
+    ),
+    "AWS::Lambda::Permission": Kind(
+        _FUNCTION, "AddPermission", "RemovePermission", "AddPermission RemovePermission", "GetPolicy", "FunctionName"
+    ),
     "AWS::Logs::LogGroup": Kind(
-        "logs:{region}:{account}:log-group:{name}",
-        "logs:CreateLogGroup",
-        "logs:DeleteLogGroup",
+        _LOG_GROUP,
+        "CreateLogGroup",
+        "DeleteLogGroup",
+        reads="""DescribeIndexPolicies DescribeLogGroups DescribeResourcePolicies GetDataProtectionPolicy
+        ListTagsForResource""",
         named="LogGroupName",
-        settings=_GROUP,
+        settings={
+            "DataProtectionPolicy": "PutDataProtectionPolicy | DeleteDataProtectionPolicy",
+            "KmsKeyId": "AssociateKmsKey | DisassociateKmsKey",
+            "RetentionInDays": "PutRetentionPolicy | DeleteRetentionPolicy",
+            **_TAGS,
+        },
     ),
-    "AWS::S3::Bucket": Kind("s3:::{name}", "s3:CreateBucket", "s3:DeleteBucket", "", "BucketName", _BUCKET),
+    "AWS::Logs::LogStream": Kind(
+        _LOG_GROUP, "CreateLogStream", "DeleteLogStream", reads="DescribeLogStreams", named="LogGroupName"
+    ),
+    "AWS::Logs::MetricFilter": Kind(
+        _LOG_GROUP, "PutMetricFilter", "DeleteMetricFilter", "PutMetricFilter", "DescribeMetricFilters", "LogGroupName"
+    ),
+    "AWS::S3::Bucket": Kind(
+        "s3:::{name}", "CreateBucket", "DeleteBucket", reads=_BUCKET_READS, named="BucketName", settings=_BUCKET
+    ),
     "AWS::S3::BucketPolicy": Kind(
-        "s3:::{name}", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketPolicy", "Bucket"
+        "s3:::{name}", "PutBucketPolicy", "DeleteBucketPolicy", "PutBucketPolicy", "GetBucketPolicy", "Bucket"
     ),
-    "AWS::SNS::Topic": Kind("sns:{region}:{account}:{name}", "sns:CreateTopic", "sns:DeleteTopic", "", "TopicName"),
+    "AWS::SNS::Subscription": Kind(
+        _TOPIC,
+        "Subscribe",
+        "Unsubscribe",
+        "SetSubscriptionAttributes",
+        "GetSubscriptionAttributes ListSubscriptionsByTopic",
+        "TopicArn",
+    ),
+    "AWS::SNS::Topic": Kind(
+        _TOPIC,
+        "CreateTopic",
+        "DeleteTopic",
+        "SetTopicAttributes",
+        "GetDataProtectionPolicy GetTopicAttributes ListSubscriptionsByTopic ListTagsForResource",
+        "TopicName",
+        _TAGS,
+    ),
+    "AWS::SNS::TopicPolicy": Kind(
+        _TOPIC, "SetTopicAttributes", "SetTopicAttributes", "SetTopicAttributes", named="Topics"
+    ),
     "AWS::SQS::Queue": Kind(
-        "sqs:{region}:{account}:{name}", "sqs:CreateQueue", "sqs:DeleteQueue", "sqs:SetQueueAttributes", "QueueName"
+        _QUEUE,
+        "CreateQueue",
+        "DeleteQueue",
+        "SetQueueAttributes",
+        "GetQueueAttributes GetQueueUrl ListQueueTags",
+        "QueueName",
+        {"Tags": "TagQueue | UntagQueue"},
+    ),
+    "AWS::SQS::QueuePolicy": Kind(
+        _QUEUE, "SetQueueAttributes", "SetQueueAttributes", "SetQueueAttributes", named="Queues"
     ),
     "AWS::Scheduler::Schedule": Kind(
         "scheduler:{region}:{account}:schedule/default/{name}",
-        "scheduler:CreateSchedule",
-        "scheduler:DeleteSchedule",
-        "scheduler:UpdateSchedule",
+        "CreateSchedule",
+        "DeleteSchedule",
+        "UpdateSchedule",
+        "GetSchedule",
         "Name",
     ),
     "AWS::SecretsManager::Secret": Kind(
         "secretsmanager:{region}:{account}:secret:{name}",
-        "secretsmanager:CreateSecret",
-        "secretsmanager:DeleteSecret",
-        "secretsmanager:UpdateSecret",
+        "CreateSecret",
+        "DeleteSecret",
+        "UpdateSecret",
+        "DescribeSecret",
         "Name",
+        _TAGS,
     ),
     "AWS::Transfer::Server": Kind(
         "transfer:{region}:{account}:server/{name}",
-        "transfer:CreateServer",
-        "transfer:DeleteServer",
-        "transfer:UpdateServer",
-        settings={"StructuredLogDestinations": "logs:CreateLogDelivery", "Tags": "transfer:TagResource"},
+        "CreateServer",
+        "DeleteServer",
+        "UpdateServer",
+        "DescribeServer ListTagsForResource",
+        settings={"StructuredLogDestinations": _SERVER_LOG, **_TAGS},
     ),
     "AWS::Transfer::User": Kind(
         "transfer:{region}:{account}:user/{name}",
-        "transfer:CreateUser",
-        "transfer:DeleteUser",
-        "transfer:UpdateUser",
+        "CreateUser",
+        "DeleteUser",
+        "UpdateUser",
+        "DescribeUser ListTagsForResource",
         "UserName",
-        {"SshPublicKeys": "transfer:ImportSshPublicKey", "Tags": "transfer:TagResource"},
+        {"SshPublicKeys": "ImportSshPublicKey | DeleteSshPublicKey", **_TAGS},
     ),
 }

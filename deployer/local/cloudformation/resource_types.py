@@ -38,6 +38,7 @@ def install(cloud: LocalCloud) -> None:
         handlers[name] = handler
         replacing[name] = create_only
     keep_stream_encryption(handlers)
+    name_log_groups(provisioners, handlers)
     keep_job_properties(provisioners)
 
 
@@ -138,6 +139,25 @@ def keep_stream_encryption(handlers: dict[str, dict[str, Any]]) -> None:
 
     handler["create"] = lambda logical_id, props, stack: apply(create(logical_id, props, stack), props)
     handler["update"] = lambda physical_id, old, new, stack: apply(update(physical_id, old, new, stack), new)
+
+
+def name_log_groups(provisioners: Any, handlers: dict[str, dict[str, Any]]) -> None:
+    """Name an AWS::Logs::LogGroup without a name as AWS does: after its stack, on which policies rest, and for good."""
+    handler = handlers["AWS::Logs::LogGroup"]
+    create, update = handler["create"], handler["update"]
+    physical_name = require(provisioners, "_physical_name")
+
+    def named(props: Properties, name: str) -> Properties:
+        return props if props.get("LogGroupName") else {**props, "LogGroupName": name}
+
+    def create_group(logical_id: str, props: Properties, stack_name: str) -> Any:
+        return create(logical_id, named(props, physical_name(stack_name, logical_id)), stack_name)
+
+    def update_group(physical_id: str, old: Properties, new: Properties, stack_name: str, logical_id: str) -> Any:
+        name = physical_name(stack_name, logical_id) if old.get("LogGroupName") else physical_id
+        return update(physical_id, named(old, physical_id), named(new, name), stack_name, logical_id)
+
+    handler.update(create=create_group, update=update_group)
 
 
 def keep_job_properties(provisioners: Any) -> None:

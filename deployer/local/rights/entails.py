@@ -14,8 +14,10 @@ from deployer.local.rights.resources import Request
 
 #: Whose calls hand a role to the service; the role then must be one that the caller may pass.
 PASSED_TO = {
-    name: f"{name}.amazonaws.com" for name in ("events", "firehose", "glue", "lambda", "s3", "scheduler", "transfer")
+    name: f"{name}.amazonaws.com"
+    for name in ("apigateway", "events", "firehose", "glue", "lambda", "s3", "scheduler", "transfer")
 }
+_ROLES = {"role", "rolearn", "loggingrole", "accessrole", "cloudwatchrolearn"}
 _PASSING = ("Create", "Put", "Update")
 
 
@@ -47,7 +49,7 @@ def passed_roles(value: Any, account: str, service: str) -> Iterator[Check]:
     if not isinstance(value, Mapping):
         return
     for name, given in value.items():
-        if isinstance(given, str) and given and name.lower() in ("role", "rolearn", "loggingrole", "accessrole"):
+        if isinstance(given, str) and given and name.lower() in _ROLES:
             arn = given if given.startswith("arn:") else f"arn:aws:iam::{account}:role/{given}"
             yield Check("iam:PassRole", arn, {"iam:passedtoservice": service})
         else:

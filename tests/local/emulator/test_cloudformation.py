@@ -282,3 +282,22 @@ def test_a_rolled_back_stack_cannot_be_updated(local_cloud: Cloud) -> None:
     for kind in ("UPDATE", "CREATE"):
         with pytest.raises(ClientError, match="is in ROLLBACK_COMPLETE state and can not be updated"):
             change_set(local_cloud, name, {"Resources": {"T": TOPIC}}, ChangeSetType=kind)
+
+
+def test_a_log_group_without_a_name_begins_with_its_stack(local_cloud: Cloud) -> None:
+    """Given a log group that CloudFormation names, then its name begins with the stack's, as on AWS, and stays when it changes."""
+    stack = f"named-{uuid.uuid4().hex[:8]}"
+    cloudformation = local_cloud.client("cloudformation")
+
+    def template(days: int) -> str:
+        group = {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": days}}
+        return json.dumps({"Resources": {"Group": group}})
+
+    names = []
+    for call, days in ((cloudformation.create_stack, 1), (cloudformation.update_stack, 3)):
+        call(StackName=stack, TemplateBody=template(days))
+        assert local_cloud.settled(stack)["StackStatus"].endswith("_COMPLETE")
+        (group,) = local_cloud.client("logs").describe_log_groups(logGroupNamePrefix=f"{stack}-Group-")["logGroups"]
+        assert group["retentionInDays"] == days
+        names.append(group["logGroupName"])
+    assert names[0] == names[1]

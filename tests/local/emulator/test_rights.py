@@ -468,6 +468,89 @@ def test_a_stack_does_what_its_caller_may(actor: Actor, local_cloud: Cloud, key:
     assert f"kinesis:StartStreamEncryption on resource: {key}" in reasons(refused)
 
 
+#: A small resource of each kind of call: made, set, or looked at; and what its caller lacks.
+CALLS = [
+    ("AWS::ApiGateway::Account", {"CloudWatchRoleArn": f"arn:aws:iam::{ACCOUNT}:role/logs"}, "iam:PassRole"),
+    ("AWS::ApiGateway::RestApi", {"Name": "calls"}, "apigateway:POST"),
+    ("AWS::CloudWatch::Dashboard", {"DashboardBody": "{}"}, "cloudwatch:PutDashboard"),
+    ("AWS::Events::Rule", {"ScheduleExpression": "rate(1 day)"}, "events:ListTargetsByRule"),
+    ("AWS::Glue::Crawler", {"Role": "nobody", "Targets": {}, "DatabaseName": "none"}, "glue:CreateCrawler"),
+    ("AWS::Glue::Job", {"Role": "nobody", "Command": {"Name": "glueetl"}}, "iam:GetRole"),
+    ("AWS::KMS::Key", {"KeyPolicy": {"Version": "2012-10-17", "Statement": []}}, "kms:GetKeyRotationStatus"),
+    ("AWS::Logs::LogGroup", {"RetentionInDays": 1}, "logs:PutRetentionPolicy"),
+    ("AWS::SQS::Queue", {}, "sqs:GetQueueAttributes"),
+]
+
+
+@pytest.mark.parametrize(("type_", "properties", "action"), CALLS, ids=[action for *_, action in CALLS])
+def test_a_stack_needs_each_call_of_a_handler(
+    actor: Actor, local_cloud: Cloud, type_: str, properties: Json, action: str
+) -> None:
+    """Given a caller who may do everything but one call of a resource's handlers, then the stack fails with that call."""
+    template = json.dumps({"Resources": {"Thing": {"Type": type_, "Properties": properties}}})
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    actor.with_statements(everything, {"Effect": "Deny", "Action": action, "Resource": "*"})
+    name = f"handler-{uuid.uuid4().hex[:8]}"
+    made = actor.client("cloudformation").create_stack(StackName=name, TemplateBody=template)["StackId"]
+    assert local_cloud.settled(made)["StackStatus"].startswith("ROLLBACK")
+    events = local_cloud.client("cloudformation").describe_stack_events(StackName=made)["StackEvents"]
+    assert f"is not authorized to perform: {action} on" in str([e.get("ResourceStatusReason") for e in events])
+
+
+def test_a_changed_resource_needs_what_changes_it(actor: Actor, local_cloud: Cloud) -> None:
+    """Given a role whose trust changes, and a group whose retention goes, then each needs the call for that, by the caller."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]}}
+    changed = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{**trust, "Sid": "Glue"}]}}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    stacks, name = actor.client("cloudformation"), f"changed-{uuid.uuid4().hex[:8]}"
+
+    def body(role: Json, group: Json) -> str:
+        resources = {
+            "Trusted": {"Type": "AWS::IAM::Role", "Properties": role},
+            "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name, **group}},
+        }
+        return json.dumps({"Resources": resources})
+
+    actor.with_statements(everything)
+    capabilities = ["CAPABILITY_IAM"]
+    made = stacks.create_stack(
+        StackName=name, TemplateBody=body(role, {"RetentionInDays": 1}), Capabilities=capabilities
+    )
+    assert local_cloud.settled(made["StackId"])["StackStatus"] == "CREATE_COMPLETE"
+    for action, template in {
+        "iam:UpdateAssumeRolePolicy": body(changed, {"RetentionInDays": 1}),
+        "logs:DeleteRetentionPolicy": body(role, {}),
+    }.items():
+        actor.with_statements(everything, {"Effect": "Deny", "Action": action, "Resource": "*"})
+        stacks.update_stack(StackName=name, TemplateBody=template, Capabilities=capabilities)
+        assert local_cloud.settled(made["StackId"])["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+        events = local_cloud.client("cloudformation").describe_stack_events(StackName=name)["StackEvents"]
+        assert f"is not authorized to perform: {action} on" in str([e.get("ResourceStatusReason") for e in events])
+
+
+def test_deleting_a_database_is_judged_on_what_it_holds(actor: Actor, local_cloud: Cloud) -> None:
+    """Given a database, then who deletes it needs the right to its tables and functions as well, by a stack or not."""
+    name = f"held_{uuid.uuid4().hex[:8]}"
+    properties = {"CatalogId": ACCOUNT, "DatabaseInput": {"Name": name}}
+    template = json.dumps({"Resources": {"Held": {"Type": "AWS::Glue::Database", "Properties": properties}}})
+    itself = [arn("glue", "catalog"), arn("glue", f"database/{name}")]
+    held = [arn("glue", f"{kind}/{name}/*") for kind in ("table", "userDefinedFunction")]
+    stack = local_cloud.client("cloudformation").create_stack(StackName=name.replace("_", "-"), TemplateBody=template)
+    assert local_cloud.settled(stack["StackId"])["StackStatus"] == "CREATE_COMPLETE"
+    stacks, rights = actor.client("cloudformation"), {"cloudformation:*": "*", "lakeformation:*": "*"}
+    for missing in held:
+        actor.allowed({**rights, "glue:*": [place for place in [*itself, *held] if place != missing]})
+        assert not actor.may(lambda: actor.client("glue").delete_database(Name=name)), missing
+        stacks.delete_stack(StackName=stack["StackId"])
+        failed = local_cloud.settled(stack["StackId"])
+        assert failed["StackStatus"] == "DELETE_FAILED", missing
+        assert local_cloud.client("glue").get_database(Name=name)["Database"]["Name"] == name
+    actor.allowed({**rights, "glue:*": [*itself, *held]})
+    stacks.delete_stack(StackName=stack["StackId"])
+    assert local_cloud.settled(stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+
+
 def test_nobody_in_particular_may_do_nothing(local_cloud: Cloud, vault: str) -> None:
     """Given a request without credentials, or with unknown ones, then it is refused."""
     unsigned = boto3.client(

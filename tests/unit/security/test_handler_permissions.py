@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from handler_permissions import FILE, from_schemas, load_handler_permissions
+from repository import ROOT
 from template_model import all_resources
 
+from deployer.local.cloudformation.resource_calls import KINDS
+from deployer.project.templates import load_template
 from deployer.security.iam_policy import Role, own_actions
 from deployer.security.resource_actions import ACTIONS
 
@@ -139,6 +142,19 @@ def test_what_a_handler_calls_is_granted_or_explained(type_: str) -> None:
 def test_nothing_is_granted_that_no_handler_calls(type_: str) -> None:
     """Given a resource type, when what it grants is read, then a handler lists it, or a reason stands here."""
     assert set(ACTIONS[type_]) - handler_actions(type_) == explained(BESIDES, type_)
+
+
+@pytest.mark.parametrize("type_", sorted(TYPES))
+def test_the_local_cloud_judges_what_a_handler_calls(type_: str) -> None:
+    """Given a resource type, when it is deployed locally, then the caller is asked for every action that is granted for it."""
+    asked = {*KINDS[type_].actions(), *KINDS[type_].roles.split()}
+    assert not set(ACTIONS[type_]) - asked
+
+
+def test_the_local_cloud_judges_every_type_of_the_templates() -> None:
+    """Given the templates, the pipeline's roles included, then each type is one whose calls the local cloud judges."""
+    files = [load_template(path) for path in ROOT.glob("templates/**/*.yaml")]
+    assert {resource.type for template in files for resource in template.resources.values()} == set(KINDS)
 
 
 @pytest.mark.parametrize("type_", sorted(TYPES - WITHOUT_HANDLERS))
