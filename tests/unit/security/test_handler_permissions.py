@@ -151,6 +151,12 @@ def test_the_local_cloud_judges_what_a_handler_calls(type_: str) -> None:
     assert not set(ACTIONS[type_]) - asked
 
 
+@pytest.mark.parametrize("type_", sorted(WITHOUT_HANDLERS))
+def test_two_lists_agree_where_the_registry_has_none(type_: str) -> None:
+    """Given a type without handlers in the registry, then the pipeline is granted exactly what the local cloud asks for."""
+    assert set(KINDS[type_].actions()) == set(ACTIONS[type_]) - {"iam:PassRole"}
+
+
 def test_the_local_cloud_judges_every_type_of_the_templates() -> None:
     """Given the templates, the pipeline's roles included, then each type is one whose calls the local cloud judges."""
     files = [load_template(path) for path in ROOT.glob("templates/**/*.yaml")]
