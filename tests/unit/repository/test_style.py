@@ -29,3 +29,15 @@ def test_answers_of_the_architecture_page_exist() -> None:
     answers = re.findall(r"`((?:deployer|glue|functions)/[\w/]+\.py)`", page)
     assert len(answers) >= 10
     assert [path for path in answers if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(("folder", "modules"), [("deployer", 14), ("glue/refunds_lake", 4)])
+def test_new_code_goes_into_a_room(folder: str, modules: int) -> None:
+    """Given a package that is divided into rooms, then only so many modules stand outside of them."""
+    assert len(list((ROOT / folder).glob("*.py"))) <= modules
+
+
+def test_the_jobs_library_stays_one_that_can_be_read() -> None:
+    """Given the job's library, when its lines are counted, then they are at most 4,500: who adds some finds what can go."""
+    files = (ROOT / "glue" / "refunds_lake").rglob("*.py")
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) <= 4500
