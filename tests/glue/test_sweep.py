@@ -58,7 +58,7 @@ def test_a_run_says_how_far_it_is(lakehouse: Lakehouse) -> None:
     lakehouse.deliver("d.xyz", "")
     lakehouse.run()
     assert [said for said in lakehouse.said if "of 3" not in said or said.startswith("read 3")] == [
-        "3 objects to read, 1 that cannot be read",
+        "3 objects to read, 1 cannot be read",
         "read 3 of 3 objects",
         "writing purchase (1 months)",
         "checking what was written",
