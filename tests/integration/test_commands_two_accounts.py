@@ -280,7 +280,7 @@ def test_status_says_who_holds_the_lock(dataops: Operator) -> None:
     with lock.held("20261101T000000Z-somebody"):
         assert dataops.result("status --env uat")["lock"]["run"] == "20261101T000000Z-somebody"
         dataops("status --env uat")
-    assert "run 20261101T000000Z-somebody" in dataops.printed.splitlines()[-1]
+    assert "run 20261101T000000Z-somebody, for" in dataops.printed
     dataops("status --env uat")
     assert "locked" not in dataops.printed
 
