@@ -8,7 +8,7 @@ import click
 
 from deployer.composition.environment import deployed_release, lake_of
 from deployer.documents import as_document
-from deployer.errors import DataopsError, UsageError
+from deployer.errors import DataopsError, Refused, UsageError
 from deployer.lake.daily_check import checks_of
 from deployer.lake.refund_report import checked_month
 from deployer.lake.statement_text import changes_text, statement_text, summary_line
@@ -80,6 +80,9 @@ def issue_command(app: App, env_name: str, month: str | None, override: str | No
     if override is not None and not override.strip():
         raise UsageError("--override needs a reason", hint="it is stored with the statement")
     month = checked_month(month) if month is not None else None
+    if app.environment(env_name).parameters.get("IssueStatements") == "false":
+        hint = "IssueStatements in dataops.yml is for environments whose data is the business's own"
+        raise Refused(f"environment {env_name} issues no statements", hint=hint)
     checks = checks_of(app.project().directory)
     session = app.connect(env_name)
     release = deployed_release(session) or "not-recorded"

@@ -53,8 +53,8 @@ def dataops(
     monkeypatch.setattr(statements, "utc_now", lambda: lake.now)
     monkeypatch.setattr(statements, "getpass", SimpleNamespace(getuser=lambda: "finn"))
 
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = run(["--project-dir", str(ROOT), "statement", *arguments, "--env", "local"])
+    def call(*arguments: str, env: str = "local") -> tuple[int, str, str]:
+        code = run(["--project-dir", str(ROOT), "statement", *arguments, "--env", env])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -83,6 +83,14 @@ def test_a_month_is_issued_and_shown(dataops: Run, lake: MonthEnd) -> None:
     ]
     assert err == "2026-10  2026-12-05 06:00 UTC  2 customers, 12.60 in total, adjustments +7.00\n"
     assert dataops("show", "--month", "2026-10")[1] == dataops("show")[1] == out
+
+
+def test_uat_issues_no_statements(dataops: Run, lake: MonthEnd) -> None:
+    """Given an environment with IssueStatements "false", when a month is to be issued by hand, then that is refused."""
+    code, _, err = dataops("issue", "--month", "2026-10", env="uat")
+    assert (code, err.splitlines()[0]) == (6, "error: environment uat issues no statements")
+    assert "IssueStatements in dataops.yml" in err
+    assert dataops("list")[1] == ""
 
 
 def test_people_are_told_of_what_was_issued(
