@@ -12,7 +12,5 @@ in which a run passes through them; each may import from the rooms below it, nev
 `schema/`      The record contract, columns, months, hashes of ids. Values and pure functions alone.
 `spark/`       How the session is set, and how tasks run in Python workers.
 
-On the ground stands `log_lines`: how the job speaks, for whoever shows its log.
-`base_tables.py` beside this package reads the arguments, makes the clients and runs. Nothing here reads an argument or
-makes a client by itself.
+`log_lines` is how the job speaks. Arguments and clients come from `base_tables.py` beside this package, never from here.
 """

@@ -44,6 +44,17 @@ def refused(lakehouse: Lakehouse, says: str, kind: RunKind = RunKind.INCREMENT, 
     assert published(lakehouse) == before
 
 
+def test_a_published_month_whose_files_are_gone_is_named(lakehouse: Lakehouse) -> None:
+    """Given a month whose files somebody deleted, when a run needs it, then it publishes nothing and names the month."""
+    lakehouse.deliver("a.json", [purchase("p1"), refund("r1", "p1")])
+    lakehouse.run()
+    gone = [each.key for each in lakehouse.base.listing("base/purchase/")]
+    lakehouse.base.delete(gone)
+    lakehouse.deliver("b.json", [refund("r2", "p1")], at=NOW + timedelta(seconds=9))
+    refused(lakehouse, r"base/purchase/month=2026-09/.* is published, and its files are gone")
+    lakehouse.run(RunKind.FULL_REFRESH)
+
+
 def test_a_run_that_disagrees_or_does_not_add_up_publishes_nothing(
     lakehouse: Lakehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,7 @@ def test_the_readme_shows_what_the_commands_print(lakehouse: Lakehouse) -> None:
     ):
         (shown,) = re.findall(rf"^\$ dataops {verb} [^\n]*\n(.*?)(?=^$|^```)", page, re.MULTILINE | re.DOTALL)
         assert without_figures(said) == without_figures(shown)
-    (ending,) = re.findall(r"## What the first command ends with\n```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (ending,) = re.findall(r"## The end of the first command's output\n```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     shown, said = without_figures(ending), without_figures(lakehouse.deploy)
     assert [line for line in shown if line not in said] == []
 
