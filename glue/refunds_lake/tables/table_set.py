@@ -97,7 +97,9 @@ class TableSet:
     def _place(self, table: str, month: str) -> Place:
         prefix = self.live[table][month].location.removeprefix(self.store.uri(""))
         if prefix not in self.objects:
-            raise CheckFailed(f"{prefix} is published, and its files are gone: docs/operations.md#everything-except-raw-is-lost")
+            raise CheckFailed(
+                f"{prefix} is published, and its files are gone: docs/operations.md#everything-except-raw-is-lost"
+            )
         return Place(month, prefix, tuple(parquet_files(self.objects[prefix])))
 
     @cached_property
