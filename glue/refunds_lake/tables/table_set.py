@@ -98,7 +98,7 @@ class TableSet:
         prefix = self.live[table][month].location.removeprefix(self.store.uri(""))
         if prefix not in self.objects:
             raise CheckFailed(
-                f"{prefix} is published, and its files are gone: docs/operations.md#everything-except-raw-is-lost"
+                f"{prefix} is published and has no files: docs/operations.md#everything-except-raw-is-lost"
             )
         return Place(month, prefix, tuple(parquet_files(self.objects[prefix])))
 
