@@ -97,9 +97,7 @@ class TableSet:
     def _place(self, table: str, month: str) -> Place:
         prefix = self.live[table][month].location.removeprefix(self.store.uri(""))
         if prefix not in self.objects:
-            raise CheckFailed(
-                f"{prefix} is published and has no files: docs/operations.md#everything-except-raw-is-lost"
-            )
+            raise CheckFailed(f"{prefix} is published, without files: docs/operations.md#everything-except-raw-is-lost")
         return Place(month, prefix, tuple(parquet_files(self.objects[prefix])))
 
     @cached_property
