@@ -26,7 +26,7 @@ def test_broken_files_are_named_and_the_others_are_read(lakehouse: Lakehouse) ->
     names = {
         lakehouse.deliver(name, body): reason
         for name, body, reason in [
-            ("cut.json.gz", whole[: len(whole) // 2], "breaks off"),
+            ("cut.json.gz", whole[: len(whole) // 2], "the gzip file is truncated"),
             ("corrupt.json.gz", bytes(corrupt), "corrupt"),
             ("plain.csv.gz", b"id,type,timestamp,amount\n", "the gzip file is corrupt"),
             ("empty.json", b"", "empty"),

@@ -20,7 +20,7 @@ from repository import ROOT
 class Forbidden(DirectoryStore):
     """A bucket whose objects can be listed but not read in full."""
 
-    def chunks(self, key: str, *, etag: str) -> Iterator[bytes]:
+    def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
         raise PermissionError(f"AccessDenied: {key}")
 
 

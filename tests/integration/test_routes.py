@@ -150,7 +150,7 @@ def test_two_files_of_one_name_do_not_meet_in_one_call(tmp_path: Path, outputs: 
     """Given two files of one name, when they are delivered in one call, then none is: the second would hide the first."""
     (tmp_path / "b").mkdir()
     files = [*files_of(tmp_path, a_csv=b"one"), *files_of(tmp_path / "b", a_csv=b"two")]
-    with pytest.raises(BadFiles, match="has the name a.csv"):
+    with pytest.raises(BadFiles, match="is also called a.csv"):
         deliver(deliver_third_party, session_of(), outputs, files, silent)
     assert raw_objects() == {}
 

@@ -97,7 +97,7 @@ def test_the_address_stands_nowhere(project: LocalProject, webhook: Webhook) -> 
     logs = project.client("logs")
     groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
     said = json.dumps([logs.filter_log_events(logGroupName=group)["events"] for group in groups])
-    assert '\\"told\\"' in said and CANARY not in said
+    assert '\\"sent\\"' in said and CANARY not in said
     for command in (("history",), ("status",), ("drift",), ("logs", "--notify")):
         done = project.dataops("--output", "json", *command, "--env", "local", check=False)
         assert CANARY not in done.stdout + done.stderr

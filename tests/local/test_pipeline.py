@@ -413,7 +413,7 @@ def test_a_wrong_answer_stops_the_pipeline(stopped: Stopped) -> None:
     last = stopped.main.last()
     assert "dataops --output json deploy --env uat" in last.script
     assert last.code == 4, str(last)
-    assert "refunds.sql gives other rows than the answer" in last.err
+    assert "the rows of refunds.sql differ from the answer" in last.err
     assert stopped.main.outputs == {}
     assert stopped.main.summaries == []
 
@@ -423,7 +423,7 @@ def test_the_wrong_release_is_not_promoted_by_hand_either(stopped: Stopped) -> N
     refused = stopped.by_hand.last()
     assert f'--release "{stopped.release}"' in refused.script
     assert refused.code == 6, str(refused)
-    assert "its smoke test in uat ended as wrong answer: refunds.sql gives other rows" in refused.err
+    assert "its smoke test in uat ended as wrong answer: the rows of refunds.sql differ" in refused.err
 
 
 def test_another_release_than_that_of_uat_is_refused(stopped: Stopped, released: Released) -> None:

@@ -223,7 +223,7 @@ def test_the_command_uploads_what_is_new(project: LocalProject) -> None:
     assert (sent["delivered"], again["delivered"]) == (True, False)
     assert sent["target"].rpartition("/")[2] in keys(project, "trial")
     refused = project.dataops(*arguments, "--user", "acme", "--key", str(key_of(project, "trial")), check=False)
-    assert refused.returncode == 1 and "does not let user acme in" in refused.stderr
+    assert refused.returncode == 1 and "rejects user acme" in refused.stderr
 
 
 def test_the_job_reads_what_is_complete_and_lists_what_waits(project: LocalProject) -> None:

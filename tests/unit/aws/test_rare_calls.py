@@ -92,7 +92,6 @@ def test_a_data_rollback_moves_makes_and_drops_partitions() -> None:
         "GetPartitions",
         "GetTable",
         "BatchUpdatePartition",
-        "GetTable",
         "BatchCreatePartition",
         "DeletePartition",
     ]
