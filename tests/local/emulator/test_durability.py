@@ -209,11 +209,19 @@ def handle(event, context):
 """
 
 
+def reported(cloud: Cloud, group: str) -> bool:
+    """Whether an invocation has come to its end."""
+    events = cloud.client("logs").filter_log_events(logGroupName=group)["events"]
+    return any(event["message"].startswith("REPORT") for event in events)
+
+
 def test_an_accepted_invocation_outlives_a_kill(own_cloud: Cloud) -> None:
     """Given a function at work and one whose first attempt has failed, when the process is killed, then the first is invoked
     again, the other as often as is left, and then its event is in the queue.
     """
     bucket, arn = own_cloud.bucket(), own_cloud.function(TELLS_ITS_ATTEMPTS)
+    group = f"/aws/lambda/{arn.rpartition(':')[2]}"
+    own_cloud.client("logs").create_log_group(logGroupName=group)
     sqs, sns = own_cloud.client("sqs"), own_cloud.client("sns")
     queue = sqs.create_queue(QueueName="outlived")["QueueUrl"]
     dead = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -230,7 +238,8 @@ def test_an_accepted_invocation_outlives_a_kill(own_cloud: Cloud) -> None:
     eventually(lambda: attempts("slow") == 1, seconds=10)
     sns.publish(TopicArn=topic, Message=json.dumps({"name": "fails", "bucket": bucket}))
     eventually(lambda: attempts("fails") == 1, seconds=10)
-    time.sleep(0.4)  # it has failed, and waits a second for its second attempt
+    eventually(lambda: reported(own_cloud, group), seconds=10)
+    time.sleep(0.2)  # it has failed, and waits a second for its second attempt
 
     own_cloud.kill()
     own_cloud.restart()
