@@ -17,7 +17,7 @@ cloudformation/  Resource types, buckets, the caller's rights and refusals, insi
 athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
 api_gateway/     REST APIs as their templates say: validators, models, access logs, limits, an address that answers here.
 events/          Automatic events: schedules, rules, topics, alarms, and the dead-letter queues.
-firehose.py      Records as objects of S3, compressed and delimited as the stream is configured.
+firehose/        Records as objects of S3, compressed and delimited as the stream is configured.
 transfer/        The SFTP server: files that are closed are objects of S3, put with the rights of their user. One user
                  is there without being asked; a client makes its key (trial_user).
 lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.

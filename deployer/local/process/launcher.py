@@ -42,7 +42,7 @@ COMPLETIONS = (
     "deployer.local.glue.job_runs",
     "deployer.local.glue.crawlers",
     "deployer.local.athena.service",
-    "deployer.local.firehose",
+    "deployer.local.firehose.delivery",
     "deployer.local.log_events",
     "deployer.local.events.invocations",
     "deployer.local.events.deliveries",

@@ -174,9 +174,9 @@ def test_every_file_of_the_local_cloud_counts(tmp_path: Path, monkeypatch: pytes
     for file in sorted(package.rglob("*.py")):
         file.write_text(file.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
         seen.append(endpoint.code_fingerprint())
-    (package / "firehose.py").rename(package / "glue" / "firehose.py")
+    (package / "slack.py").rename(package / "glue" / "slack.py")
     seen.append(endpoint.code_fingerprint())
-    (package / "glue" / "firehose.py").unlink()
+    (package / "glue" / "slack.py").unlink()
     seen.append(endpoint.code_fingerprint())
     assert len(set(seen)) == len(seen)
 

@@ -24,7 +24,7 @@ from deployer.local.rights.entails import of_stream
 from deployer.local.rights.judging import Denied
 from deployer.local.rights.objects import ObjectRights
 from deployer.local.rights.roles import Role, taken_by
-from deployer.local.stream_reader import Record, StreamReader
+from deployer.local.firehose.stream_reader import Record, StreamReader
 
 Data = dict[str, Any]
 LARGEST_RECORD_BYTES = 1000 * 1024
