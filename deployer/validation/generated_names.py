@@ -41,7 +41,7 @@ def names_cut(project: str, environment: Environment, templates: Mapping[str, Te
             f"iam-policy` prints go by '{prefix}'"
         )
         hint = f"'{project}' and the environment's name may have {room - 2} characters together"
-        file, line, column = environment.where.split(":")
+        file, line, column = environment.where.rsplit(":", 2)
         yield Finding.at(Location(file, int(line), int(column)), Level.ERROR, "name-cut", message, hint)
 
 

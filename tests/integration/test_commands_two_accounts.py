@@ -280,7 +280,8 @@ def test_status_says_who_holds_the_lock(dataops: Operator) -> None:
     with lock.held("20261101T000000Z-somebody"):
         assert dataops.result("status --env uat")["lock"]["run"] == "20261101T000000Z-somebody"
         dataops("status --env uat")
-    assert "run 20261101T000000Z-somebody, for" in dataops.printed
+    (told,) = (line for line in dataops.printed.splitlines() if line.startswith("locked by "))
+    assert "run 20261101T000000Z-somebody, for" in told
     dataops("status --env uat")
     assert "locked" not in dataops.printed
 
