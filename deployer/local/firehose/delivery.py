@@ -20,11 +20,11 @@ from typing import Any
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import EmulatorChanged, load, replace, require
+from deployer.local.firehose.stream_reader import Record, StreamReader
 from deployer.local.rights.entails import of_stream
 from deployer.local.rights.judging import Denied
 from deployer.local.rights.objects import ObjectRights
 from deployer.local.rights.roles import Role, taken_by
-from deployer.local.firehose.stream_reader import Record, StreamReader
 
 Data = dict[str, Any]
 LARGEST_RECORD_BYTES = 1000 * 1024
