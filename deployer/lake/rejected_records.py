@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from refunds_lake.schema.contract import CSV_MALFORMED, LINE_TOO_LONG, NOT_JSON, RULES
+from refunds_statements.calendar import previous_month
 
 from deployer.errors import UsageError
 from deployer.lake.deployed_lake import Lake
@@ -75,8 +76,9 @@ def _conditions(reason: str | None, since: datetime | None) -> str:
     if reason is not None:
         wanted.append(f"contains(rejected.reasons, {quoted(checked_reason(reason))})")
     if since is not None:
-        # The partition is the month of arrival: earlier months are not read.
-        wanted.append(f"rejected.month >= {quoted(f'{since:%Y-%m}')}")
+        # The partition is the month of arrival in the reporting time zone, which may still be the month before the moment's in
+        # UTC. Earlier months are not read.
+        wanted.append(f"rejected.month >= {quoted(previous_month(f'{since:%Y-%m}'))}")
         wanted.append(f"rejected.ingested_at >= timestamp {quoted(f'{since:%Y-%m-%d %H:%M:%S}')}")
     return " and ".join(wanted) or "true"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fake_aws import FakeAthena, FakeSession
+from refunds_lake.schema.months import Months
+from sql_harness import Lake as Tables
 
 from deployer import pauses
 from deployer.errors import UsageError
@@ -47,14 +49,31 @@ def test_since_what_is_no_moment(text: str) -> None:
     assert caught.value.hint is not None and "7d" in caught.value.hint
 
 
-def test_the_month_of_arrival_keeps_earlier_months_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a reason and a moment, when records are fetched, then the query names both, and the partition."""
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(pauses.time, "sleep", lambda seconds: None)
-    session: Any = FakeSession(athena=FakeAthena())
+    return FakeSession(athena=FakeAthena())
+
+
+def test_the_month_of_arrival_keeps_earlier_months_unread(session: Any) -> None:
+    """Given a reason and a moment, when records are fetched, then the query names both, and the partitions from a month before."""
     fetch_rejected(session.lake, reason="id_missing", since=NOW, limit=5)
     sql = session.athena.started[0]["QueryString"]
-    assert "contains(rejected.reasons, 'id_missing')" in sql and "rejected.month >= '2026-11'" in sql
+    assert "contains(rejected.reasons, 'id_missing')" in sql and "rejected.month >= '2026-10'" in sql
     assert "ingested_at >= timestamp '2026-11-20 12:00:00'" in sql and sql.endswith("limit 5")
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Pago_Pago", "UTC", "Pacific/Kiritimati"])
+def test_since_is_a_moment_in_every_time_zone(session: Any, zone: str) -> None:
+    """Given records about a month's beginning, when those since then are fetched, then the zone of the partitions does not matter."""
+    begin, tables = datetime(2026, 11, 1, tzinfo=UTC), Tables()
+    for text, hours in (("too early", -1), ("at once", 0), ("later", 9)):
+        arrival = begin + timedelta(hours=hours)
+        month = Months.of(zone).month(arrival)
+        tables.insert("rejected", [(text, ["not_json"], "f", 1, "run", arrival.replace(tzinfo=None), month)])
+    fetch_rejected(session.lake, reason=None, since=begin, limit=5)
+    found = tables.query(session.athena.started[0]["QueryString"])
+    assert [row[0] for row in found] == ["later", "at once"]
 
 
 def test_a_record_is_shown_without_control_characters() -> None:
