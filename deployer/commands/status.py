@@ -119,13 +119,14 @@ def look(session: Session) -> StatusResult:
     evidence, environment = evidence_of(session, 0, None), session.environment.name
     outputs = outputs_of(evidence.states, {stack: spec.outputs for stack, spec in session.project.stacks.items()})
     lake, now, schedule = _lake(session, outputs), utc_now(), outputs.get(SCHEDULE_OUTPUT)
+    runs = recorded_runs(lake, lake.live) if lake else ()
     return StatusResult(
         environment=environment,
         current=evidence.current,
         stacks=tuple(stack_status(stack, state, evidence.current) for stack, state in evidence.states.items()),
         lock=lock_owner(session, evidence),
-        arrivals=arrivals_of(lake, now) if lake else None,
-        last_run=last_run(recorded_runs(lake, lake.live)) if lake else None,
+        arrivals=arrivals_of(lake, runs, now) if lake else None,
+        last_run=last_run(runs),
         validation=last_validation(base_store(lake), now.date()) if lake else None,
         next_run=next_run(session.client("scheduler"), schedule, now) if schedule else None,
         alarms=open_alarms(session.client("cloudwatch"), f"{session.project.name}-{environment}-"),

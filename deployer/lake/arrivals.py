@@ -18,7 +18,6 @@ from refunds_lake.storage.objects import S3ObjectStore, utc_text
 
 from deployer.lake.api_counts import ApiCounts, api_counts
 from deployer.lake.deployed_lake import Lake
-from deployer.lake.run_manifests import recorded_runs
 
 TRANSACTIONS: Final = "transactions/"
 SFTP: Final = f"{TRANSACTIONS}source=sftp/"
@@ -57,9 +56,8 @@ class Arrivals:
     api: ApiCounts | None = None
 
 
-def arrivals_of(lake: Lake, now: datetime) -> Arrivals:
-    """Return what has arrived. Raises ManifestError when the record of runs contradicts itself."""
-    manifests = recorded_runs(lake, lake.live)
+def arrivals_of(lake: Lake, manifests: Sequence[Manifest], now: datetime) -> Arrivals:
+    """Return what has arrived, according to all recorded runs and the raw bucket."""
     return Arrivals(
         tuple(by_route(manifests, waiting_keys(lake, manifests))),
         tuple(unowned_keys(lake)),

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from refunds_lake.publishing.catalog import CatalogError, GlueCatalog
 from refunds_lake.publishing.history import read_history
 from refunds_lake.publishing.maintenance import lock_key, sweepable
-from refunds_lake.publishing.manifests import Manifest, ManifestError
+from refunds_lake.publishing.manifests import Manifest
 from refunds_lake.publishing.publish import Overtaken
 from refunds_lake.storage.lock import GlueJobRuns, IsOver, Lock, LockHeld
 
 from deployer.errors import DataopsError, Locked, Refused
 from deployer.lake import table_history
 from deployer.lake.deployed_lake import Lake
-from deployer.lake.run_manifests import base_store
+from deployer.lake.run_manifests import as_record_errors, base_store
 from deployer.ledger.identity import utc_now
 
 if TYPE_CHECKING:
@@ -60,12 +60,13 @@ def live_tables(lake: Lake) -> Tables:
 def as_dataops_errors(environment: str) -> Iterator[None]:
     """Raise the library's errors as errors of the command line."""
     try:
-        yield
+        with as_record_errors(environment):
+            yield
     except (LockHeld, Overtaken) as error:
         raise Locked(str(error), hint=f"dataops logs --env {environment} --follow") from error
     except table_history.RollbackRefused as error:
         raise Refused(str(error), hint=f"dataops data runs --env {environment}") from error
-    except (CatalogError, ManifestError) as error:
+    except CatalogError as error:
         raise DataopsError(str(error), hint=f"dataops data rebuild-catalog --env {environment}") from error
 
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from refunds_lake.publishing.manifests import ManifestError
-
 from deployer.aws.calls import translated
 from deployer.errors import DataopsError
 from deployer.lake.deployed_lake import Lake
@@ -20,7 +18,7 @@ from deployer.lake.jobs import Watcher, run_when_free
 from deployer.lake.queries import QUERY_TIMEOUT_SECONDS, quoted, run_query
 from deployer.lake.refund_report import MONTH, refund_rows
 from deployer.lake.report_comparison import ReportComparison, totals
-from deployer.lake.run_manifests import manifest_of
+from deployer.lake.run_manifests import RecordUnreadable, manifest_of
 from deployer.ledger.identity import new_run_id, utc_now
 from deployer.ledger.lock import EnvironmentLock
 from deployer.ledger.store import RecordStore
@@ -178,6 +176,6 @@ def _run(lake: Lake, store: RecordStore, code: JobCode, *, say: Say, deadline: D
         )
     try:
         manifest = manifest_of(lake, lake.side, run.id)
-    except ManifestError:  # another release's format
+    except RecordUnreadable:  # another release's format
         return None
     return manifest.counts if manifest else None

@@ -13,7 +13,6 @@ from dataclasses import replace
 from decimal import Decimal
 
 from botocore.exceptions import BotoCoreError, ClientError
-from refunds_lake.publishing.manifests import ManifestError
 
 from deployer.errors import DataopsError
 from deployer.lake.deployed_lake import Lake, MissingOutput
@@ -82,7 +81,7 @@ def _judged(open_lake: Callable[[], Lake], watcher: Watcher, *, release: Release
     except QueryFailed as failed:
         is_wrong = speaks_of_the_query(failed)
         return Verdict(SmokeOutcome.WRONG_ANSWER if is_wrong else SmokeOutcome.INFRASTRUCTURE_ERROR, str(failed))
-    except (NotJudged, DataopsError, ManifestError, ClientError, BotoCoreError) as fault:
+    except (NotJudged, DataopsError, ClientError, BotoCoreError) as fault:
         return Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, str(fault))
 
 

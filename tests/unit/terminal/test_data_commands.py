@@ -149,6 +149,32 @@ def test_report_of_a_month_without_refunds(dataops: Run, session: Any) -> None:
     assert "no customer has refunds of 2020-01" in err
 
 
+def test_no_finance_page_before_any_run(
+    dataops: Run, session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given no run yet, when a finance page is asked for, then there is none, because it could not say where it comes from."""
+    monkeypatch.setattr("deployer.commands.report.deployed_release", lambda session: "release")
+    code, out, err = dataops("report", "--env", "test", "--html", str(tmp_path / "page.html"))
+    assert (code, out, list(tmp_path.iterdir())) == (1, "", [])
+    assert err == "error: no run has loaded anything yet\nhint: dataops run --env test\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "next_step"),
+    [
+        (manifest_key("base/", 2), "the manifest of run gone is missing, but run 2026", "restore its previous version"),
+        ("base/_runs/20261101T000000Z-00000000.json", "recorded by an earlier version", "dataops run --env test, or"),
+    ],
+)
+def test_report_of_runs_that_cannot_be_read(dataops: Run, session: Any, key: str, said: str, next_step: str) -> None:
+    """Given a missing manifest, or those of an earlier version, when an empty report is explained, then it says what to do."""
+    session.athena.results = {}
+    session.s3.objects["base", key] = replace(MANIFEST, number=2, parent="gone").as_json()
+    code, _, err = dataops("report", "--env", "test")
+    assert code == 1 and "Traceback" not in err
+    assert "error: environment test: " in err and said in err and next_step in err.splitlines()[-1]
+
+
 def test_report_that_athena_fails(dataops: Run, session: Any) -> None:
     """Given a failing query, when refunds are reported, then Athena's reason is the error and the exit code is 1."""
     session.athena.results["refunds_base_test", "all time"] = Failure("TABLE_NOT_FOUND: line 3")

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_aws import OUTPUTS, FakeSession
 
 from deployer.cli import run
 from deployer.commands import status
@@ -30,6 +31,21 @@ def test_alarms_and_the_next_run_are_said_with_what_to_do() -> None:
         "the job runs next at 2026-11-29 12:00 UTC (cron(30 4 * * ? *), UTC)",
         "alarm since 2026-11-29 12:00 UTC: No run succeeded, see docs/operations.md#no-run-succeeded",
     ]
+
+
+def test_runs_of_an_earlier_version_are_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a lake of a version before 0.2.0, when it is looked at, then the error says which run carries its record over."""
+    session: Any = FakeSession()
+    session.s3.objects["base", "base/_runs/20261101T000000Z-00000000.json"] = b"{}"
+    session.project.stacks = {}
+    monkeypatch.setattr(App, "connect", lambda self, name, **_: session)
+    monkeypatch.setattr(status, "evidence_of", lambda *_: SimpleNamespace(states={}, current=None))
+    monkeypatch.setattr(status, "outputs_of", lambda *_: OUTPUTS)
+    assert run(["status", "--env", "test"]) == 1
+    assert "recorded by an earlier version" in (err := capsys.readouterr().err)
+    assert "hint: dataops run --env test, or dataops data rebuild-catalog" in err
 
 
 def stack(name: str, drift: str, checked: str | None) -> status.StackStatus:
