@@ -14,7 +14,7 @@ from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.files import require_folder, write_file
 from deployer.lake.deployed_lake import Lake
-from deployer.lake.finance_facts import gather_page
+from deployer.lake.finance_facts import report_with_page
 from deployer.lake.refund_report import RefundReport, checked_month, fetch_report
 from deployer.lake.report_formats import RENDERERS, render, render_csv, summary
 from deployer.lake.run_manifests import recorded_runs
@@ -69,7 +69,10 @@ def report(
     require_folder(html)
     session = app.connect(env_name)
     lake = lake_of(session)
-    found = fetch_report(lake, lake.live, month)
+    if html is None:
+        found = fetch_report(lake, lake.live, month)
+    else:
+        found, page = report_with_page(lake, month, deployed_release(session), utc_now())
     if not found.rows:
         app.say(why_empty(lake, found))
     app.say(summary(found))
@@ -79,7 +82,7 @@ def report(
         write_file(out, text)
         app.say(f"written to {out}")
     if html is not None:
-        write_file(html, render_page(gather_page(lake, found, deployed_release(session), utc_now())))
+        write_file(html, render_page(page))
         app.say(f"page written to {html}")
     if app.output == "json" and form is None:
         result = ReportResult(env_name, month, found.rows, len(found.rows), found.total, found.bytes_scanned)

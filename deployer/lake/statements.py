@@ -22,7 +22,7 @@ from refunds_statements.changes import Changes, NoStatement, changes_since, stat
 from refunds_statements.issuing import AlreadyIssued, ChecksFail, NotIssued, Request, issue
 from refunds_statements.lines import by_customer, total
 from refunds_statements.page import Adjustment
-from refunds_statements.page_facts import adjustments_of
+from refunds_statements.page_facts import UnknownReason, adjustments_of
 from refunds_statements.reasons import reasons_of
 from refunds_statements.register import adjustment_lines, own_lines, read_statements
 from refunds_statements.snapshot import NothingLoaded, Source, Unsettled
@@ -138,6 +138,9 @@ def as_our_errors(environment: str) -> Iterator[None]:
         raise DataopsError(str(error), hint=hint) from error
     except CheckBroken as error:
         raise QueryFailed(str(error), hint="try again; see the query in Athena's history") from error
+    except UnknownReason as error:
+        hint = f"deploy this version, or use the one that is deployed: dataops status --env {environment}"
+        raise DataopsError(str(error), hint=hint) from error
     except StatementDamaged as error:
         raise DataopsError(str(error), hint="restore its previous version from the versioned bucket") from error
 

@@ -5,12 +5,10 @@ Who may override a check, and who is notified, is up to the caller.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from refunds_checks.facts import read_facts
 from refunds_checks.registry import Check, blocking
@@ -23,18 +21,17 @@ from refunds_statements.page_facts import read_groups, statement_page
 from refunds_statements.page_html import render_page
 from refunds_statements.register import IssuedMeanwhile, issued_lines, read_statements, write
 from refunds_statements.snapshot import (
+    PAUSE_SECONDS,
     Snapshot,
     Source,
-    Unsettled,
     changed_months,
     read_lines,
     require_unchanged,
+    settled,
     take_snapshot,
 )
 from refunds_statements.statement import CheckFound, Statement
 
-_ATTEMPTS: Final = 3
-_PAUSE_SECONDS: Final = 5.0
 Clock = Callable[[], datetime]
 
 
@@ -77,17 +74,10 @@ class Request:
 
 
 def issue(
-    source: Source, request: Request, checks: Sequence[Check], *, clock: Clock, pause_seconds: float = _PAUSE_SECONDS
+    source: Source, request: Request, checks: Sequence[Check], *, clock: Clock, pause_seconds: float = PAUSE_SECONDS
 ) -> Statement:
     """Issue a statement. Raise NotIssued, NothingLoaded, and Unsettled if a run publishes at each attempt."""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            return _issue_once(source, request, checks, clock)
-        except Unsettled:
-            if attempt == _ATTEMPTS:
-                raise
-            time.sleep(pause_seconds)
-    raise AssertionError("unreachable")
+    return settled(lambda: _issue_once(source, request, checks, clock), pause_seconds=pause_seconds)
 
 
 def _issue_once(source: Source, request: Request, checks: Sequence[Check], clock: Clock) -> Statement:

@@ -15,6 +15,14 @@ from refunds_statements.lines import ZERO
 TOP_CUSTOMERS: Final = 10
 BANDS: Final = (Decimal(10), Decimal(50), Decimal(100), Decimal(500), Decimal(1000), Decimal(5000))
 """Upper bounds of the distribution's bands, in money; the last band is open."""
+REASONS: Final = {
+    "counted": "Counted",
+    "voided_purchase": "Left out: the purchase was voided",
+    "voided_refund": "Left out: the refund was voided",
+    "same_month": "Left out: in the month of the purchase",
+    "orphan": "Left out: the purchase has not arrived",
+}
+"""What becomes of a refund, in words and in the order of the page: refund_detail gives each exactly one."""
 CustomerTotal = tuple[str, Decimal]
 """A customer and what the customer got back."""
 
@@ -31,7 +39,7 @@ class MonthTotal:
 class RefundGroup:
     """Refunds that are counted, or left out for one reason: how many, and their sum."""
 
-    reason: str  # counted, voided_purchase, voided_refund, same_month, orphan
+    reason: str  # one of REASONS
     refunds: int
     amount: Decimal
 
@@ -47,7 +55,11 @@ class Adjustment:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the figures come from; times are UTC texts."""
+    """Where the figures come from; times are UTC texts.
+
+    `run` is the one in force, which loaded them. `release` was deployed when the page was made: which one the run came from is
+    not recorded.
+    """
 
     environment: str
     run: str

@@ -12,19 +12,12 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from refunds_statements.page import Adjustment, FinancePage, MonthTotal, distribution
+from refunds_statements.page import REASONS, Adjustment, FinancePage, MonthTotal, distribution
 
 CHART_WIDTH: Final = 640.0
 CHART_HEIGHT: Final = 160.0
 MOST_ADJUSTMENTS: Final = 200
 """Rows of adjustments on the page; all of them are in a statement's adjustments.csv."""
-REASONS: Final = {
-    "counted": "Counted",
-    "voided_purchase": "Left out: the purchase was voided",
-    "voided_refund": "Left out: the refund was voided",
-    "same_month": "Left out: in the month of the purchase",
-    "orphan": "Left out: the purchase has not arrived",
-}
 _NUMBER: Final = ' class="n"'
 
 
@@ -212,8 +205,8 @@ def _footer(page: FinancePage) -> str:
     rows = (
         ("Environment", visible(facts.environment)),
         ("Run", f"{visible(facts.run)}, loaded {visible(facts.loaded_at)}"),
-        ("Release", visible(facts.release)),
         ("Issued" if page.is_statement else "Page made", visible(facts.made_at)),
+        ("Release deployed at that time", visible(facts.release)),
     )
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     return f"<footer>\n<h2>Where these figures come from</h2>\n<dl>{listed}</dl>\n</footer>"

@@ -6,11 +6,12 @@ and no newer run has published after.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from refunds_checks.validation import Query
 from refunds_lake.publishing.history import newer_than, read_history
@@ -29,6 +30,9 @@ from refund_detail
 where
     refund_detail.month in ({months})
     and refund_detail.counted"""
+ATTEMPTS: Final = 3
+PAUSE_SECONDS: Final = 5.0
+T = TypeVar("T")
 Months = Callable[[str], Mapping[str, str]]
 """Month -> location of each published month of a table, by the catalog."""
 
@@ -79,6 +83,16 @@ def require_unchanged(source: Source, snapshot: Snapshot) -> None:
     """Raise Unsettled if a run has published since."""
     if newer := newer_than(source.store, source.base_prefix, snapshot.number):
         raise Unsettled(f"run {newer.run_id} published while the tables were read")
+
+
+def settled(attempt: Callable[[], T], *, pause_seconds: float = PAUSE_SECONDS) -> T:
+    """Return what an attempt to read the tables returns; it is made again while runs publish. Raise the last Unsettled."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return attempt()
+        except Unsettled:
+            time.sleep(pause_seconds)
+    return attempt()
 
 
 def changed_months(snapshot: Snapshot, locations: Mapping[str, str], through: str) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import json
 import re
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from month_end import MemoryStore
 from refunds_statements.page import (
+    REASONS,
     Adjustment,
     CustomerTotal,
     FinancePage,
@@ -24,8 +26,9 @@ from refunds_statements.page import (
     Quality,
     distribution,
 )
-from refunds_statements.page_facts import REASONS, last_validation, month_groups, sums, trend
+from refunds_statements.page_facts import COUNTED, UnknownReason, last_validation, month_groups, sums, trend
 from refunds_statements.page_html import MOST_ADJUSTMENTS, render_page
+from repository import ROOT
 
 ROWS = (
     ("anna", Decimal("50.25")),
@@ -71,6 +74,23 @@ def test_what_counts_and_what_does_not_add_up_to_all_refunds() -> None:
     assert "10,000,000,000,000,062.24" in text_of(render_page(page))
 
 
+def test_the_page_has_every_reason_of_the_job() -> None:
+    """Given the reasons of refund_detail, when they are compared with the page's, then each is there, and counted is the other."""
+    source = ast.parse((ROOT / "glue" / "refunds_lake" / "changes" / "refund_detail.py").read_text(encoding="utf-8"))
+    given_by_the_job = {
+        node.value.value
+        for node in source.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Constant)
+    }
+    assert given_by_the_job == REASONS.keys() - {COUNTED}
+
+
+def test_a_reason_that_has_no_line_is_refused() -> None:
+    """Given refunds left out for a reason that the page does not know, when they are read, then it is named and not left away."""
+    with pytest.raises(UnknownReason, match="does not know: chargeback"):
+        month_groups([*GROUPS, ("2026-10", "chargeback", "1", "4.00")])
+
+
 def test_all_time_counts_every_month() -> None:
     """Given the report of all time, when groups are summed, then they hold every month and there is no month before."""
     page = page_of(month=None)
@@ -100,8 +120,8 @@ def test_a_page_for_ten_thousand_customers_is_small() -> None:
 
 
 def test_without_statement_validation_or_month_before() -> None:
-    """Given an empty lake, when the page is written, then nothing is said of what is not known."""
-    page = FinancePage(None, (), (), sums(()), Provenance("uat", "none", "not recorded", "never", "now"))
+    """Given a month without any refund, when the page is written, then nothing is said of what is not known."""
+    page = FinancePage(None, (), (), sums(()), Provenance("uat", "run", "not recorded", "then", "now"))
     text = text_of(render_page(page))
     assert "Adjustments" not in text
     assert "Data quality" not in text
@@ -151,6 +171,14 @@ def test_the_last_validation_is_read_from_its_report() -> None:
         body = json.dumps({"date": day, "errors": errors, "failing": failing}).encode()
         store.put(f"validation/date={day}/report.json", body)
     assert last_validation(store, today) == Quality("2026-10-31", True, ("unusual_volumes",))
+
+
+@pytest.mark.parametrize("is_statement", [True, False])
+def test_the_release_is_said_to_be_the_one_deployed_then(is_statement: bool) -> None:
+    """Given a page, when its source is read, then the release is not taken for the one that loaded the figures."""
+    text = " ".join(text_of(render_page(replace(page_of(), is_statement=is_statement))).split())
+    made = "Issued" if is_statement else "Page made"
+    assert f"loaded yesterday {made} today Release deployed at that time 138ad3093b6d" in text
 
 
 def test_adjustments_are_listed() -> None:
