@@ -113,6 +113,7 @@ class _Month:
         yield "one report of all time and one of a month each day"
         yield "one validation a day, whose checks each read as much as the report of all time reads of three months"
         yield f"a crawl takes {CRAWL_DPUS} DPUs and no longer than the minimum that is billed"
+        yield "the job makes as many requests in each run as in the benchmark, and a record of the stream is one PUT payload unit"
         yield "a FLEX job at the price for Glue up to 5.1"
         yield "metrics of the checks, billed as if sent every hour, and no other metrics"
         yield "no free tier, taxes, data transfer, log ingestion, requests to KMS or runs by hand"
@@ -162,6 +163,10 @@ class _Month:
         yield self._line("S3, raw records", raw / GB, "s3_standard_gb_month")
         yield self._line("S3, base tables", base / GB, "s3_standard_gb_month")
         yield self._line(f"S3, months kept {days} days for a rollback", written * days / GB, "s3_standard_gb_month")
+        yield self._line("S3, PUTs and LISTs of the job", self._figures["batch_puts"] * DAYS / 1000, "s3_thousand_puts")
+        yield self._line("S3, GETs of the job", self._figures["batch_gets"] * DAYS / 1000, "s3_thousand_gets")
+        requests = self._figures["batch_catalog_requests"] * DAYS / MILLION
+        yield self._line("Data Catalog, requests of the job", requests, "glue_catalog_million_requests")
         yield self._line("S3, raw objects written", self._raw_objects / 1000, "s3_thousand_puts")
         yield self._line("S3, raw objects read", self._raw_objects / 1000, "s3_thousand_gets")
 
@@ -190,19 +195,35 @@ class _Month:
 
     def _routes(self) -> Iterator[BillLine]:
         route, has = self._volume.route, self._inventory.has
-        if has("AWS::Kinesis::Stream") and self._inventory.values.get("StreamMode") == "ON_DEMAND":
-            yield self._line("Kinesis stream", HOURS, "kinesis_on_demand_stream_hour")
+        if has("AWS::Kinesis::Stream"):
+            yield self._stream()
         if route in THROUGH_THE_STREAM:
-            yield self._line("Kinesis, records in", self._records * KB / GB, "kinesis_on_demand_gb_in")
-            yield self._line("Kinesis, records out", self._records * KB / GB, "kinesis_on_demand_gb_out")
+            yield from self._streamed()
             yield self._line("Firehose, records in", self._records * 5 * KB / GB, "firehose_gb")
         if route == "api":
-            yield self._line("API, one record a request", self._records / 10**6, "apigateway_rest_million_requests")
-            yield self._line("API's function", self._records / 10**6, "lambda_million_requests")
+            yield self._line("API, one record a request", self._records / MILLION, "apigateway_rest_million_requests")
+            yield self._line("API's function", self._records / MILLION, "lambda_million_requests")
         if has("AWS::Transfer::Server"):
             yield self._line("SFTP server", HOURS, "transfer_server_hour")
         if route == "sftp":
             yield self._line("SFTP, files in", self._records * self._raw_bytes / GB, "transfer_gb")
+
+    @property
+    def _is_provisioned(self) -> bool:
+        return self._inventory.values.get("StreamMode") == "PROVISIONED"
+
+    def _stream(self) -> BillLine:
+        if self._is_provisioned:
+            shards = int(self._inventory.values.get("ShardCount", "1"))
+            return self._line(f"Kinesis stream, shards: {shards}", shards * HOURS, "kinesis_shard_hour")
+        return self._line("Kinesis stream", HOURS, "kinesis_on_demand_stream_hour")
+
+    def _streamed(self) -> Iterator[BillLine]:
+        if self._is_provisioned:  # what is read costs nothing more
+            yield self._line("Kinesis, records in", self._records / MILLION, "kinesis_million_put_units")
+        else:
+            yield self._line("Kinesis, records in", self._records * KB / GB, "kinesis_on_demand_gb_in")
+            yield self._line("Kinesis, records out", self._records * KB / GB, "kinesis_on_demand_gb_out")
 
     def _standing(self) -> Iterator[BillLine]:
         count = self._inventory.resources.get

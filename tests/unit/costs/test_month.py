@@ -74,16 +74,45 @@ def test_glue_6_costs_thirty_percent_less() -> None:
 
 
 def test_what_is_turned_off_is_not_billed() -> None:
-    """Given prod's templates, when the stream is turned off or provisioned, or the crawls are off, then they are not billed."""
+    """Given prod's templates, when the stream or the crawls are turned off, then they are not billed."""
     prod = PROJECT.environments["prod"]
-    for mode, billed in (("ON_DEMAND", True), ("PROVISIONED", False), ("OFF", False)):
-        environment = replace(prod, parameters={**prod.parameters, "StreamMode": mode})
-        inventory = take_inventory(PROJECT, environment)
-        assert inventory.has("AWS::Kinesis::Stream") is (mode != "OFF")
-        assert (line(bill(inventory), "Kinesis stream") > 0) is billed
+    environment = replace(prod, parameters={**prod.parameters, "StreamMode": "OFF"})
+    assert line(bill(take_inventory(PROJECT, environment)), "Kinesis") == 0
     for state, billed in (("ENABLED", True), ("DISABLED", False)):
         environment = replace(prod, parameters={**prod.parameters, "CrawlScheduleState": state})
         assert (line(bill(take_inventory(PROJECT, environment)), "Crawlers") > 0) is billed
+
+
+@pytest.mark.parametrize(
+    ("parameters", "hour", "million_records"),
+    [
+        ({"StreamMode": "ON_DEMAND"}, Decimal("0.04"), (Decimal("0.08") + Decimal("0.04")) * 10**6 / 2**20),
+        ({"StreamMode": "PROVISIONED", "ShardCount": "1"}, Decimal("0.015"), Decimal("0.014")),
+        ({"StreamMode": "PROVISIONED", "ShardCount": "3"}, Decimal("0.015") * 3, Decimal("0.014")),
+    ],
+)
+def test_a_stream_is_billed_by_its_mode(parameters: dict[str, str], hour: Decimal, million_records: Decimal) -> None:
+    """Given a stream of either mode, when it is reckoned, then hours and records have the prices of that mode, shard by shard."""
+    prod = PROJECT.environments["prod"]
+    inventory = take_inventory(PROJECT, replace(prod, parameters={**prod.parameters, **parameters}))
+    found = bill(inventory, route="stream")
+    assert line(found, "Kinesis stream") == 730 * hour
+    assert line(found, "Kinesis, records") == pytest.approx(million_records * Decimal(730) / 24 / 10)
+
+
+def test_the_requests_of_the_job_are_billed() -> None:
+    """Given one run a day, when it is reckoned, then its requests to S3 and the Data Catalog are those of the benchmark."""
+    row = next(each for each in BENCHMARKS.splitlines() if each.startswith("| 20,000,000 | 1 per table |"))
+    head = next(each for each in BENCHMARKS.splitlines() if each.startswith("| history | months written |"))
+    measured = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    catalog = sum(int(count) for name, count in measured.items() if name.startswith("Glue "))
+    gets, writes = int(measured["S3 GetObject"]), int(measured["S3 PutObject"])
+    lists = int(measured["S3 ListObjectsV2"]) + int(measured["S3 ListObjectVersions"])
+    found = bill()
+    days, thousand = Decimal(730) / 24, Decimal(1000)
+    assert line(found, "S3, GETs of the job") == pytest.approx(gets * days / thousand * Decimal("0.0004"))
+    assert line(found, "S3, PUTs and LISTs") == pytest.approx((writes + lists) * days / thousand * Decimal("0.005"))
+    assert line(found, "Data Catalog, requests of the job") == pytest.approx(catalog * days / thousand**2)
 
 
 def test_checks_and_crawlers_are_billed_as_they_are() -> None:
