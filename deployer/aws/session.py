@@ -1,4 +1,4 @@
-"""The only way to AWS or to the local cloud: every client of the deployer is made here, guarded and recorded.
+"""The only way to AWS or to the local cloud: every client of the deployer is made here and guarded.
 
 What the calls are and mean is left to their callers.
 """
@@ -63,16 +63,12 @@ class Access:
 
 
 class Session:
-    """Clients of one account and region. The first client proves who it is before anything else is called.
-
-    `calls` lists every API call made, in order, as ("cloudformation", "DescribeStacks").
-    """
+    """Clients of one account and region. The first client proves who it is before anything else is called."""
 
     def __init__(self, project: Project, environment: Environment, access: Access) -> None:
         self.project = project
         self.environment = environment
         self.command = ""  # what runs, for the log of calls
-        self.calls: list[tuple[str, str]] = []
         self._access = access
         self._clients: dict[str, Any] = {}
         self._lock = threading.RLock()
@@ -185,7 +181,7 @@ class Session:
             profile_name=access.profile,
             region_name=self.region,
         )
-        session.events.register("before-call", self._record)
+        session.events.register("before-call", self._log_call)
         if access.is_on_this_machine:
             session.events.register("needs-retry", self._give_up_on_who_has_ended)
         return session
@@ -197,8 +193,7 @@ class Session:
             if self._is_endpoint_gone:
                 raise caught_exception
 
-    def _record(self, model: Any, **_: Any) -> None:
-        self.calls.append((model.service_model.service_name, model.name))
+    def _log_call(self, model: Any, **_: Any) -> None:
         _log.debug("%s: %s %s", self.command or "-", model.service_model.service_name, model.name)
 
 

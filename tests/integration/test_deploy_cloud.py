@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import Stubber
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
+from session_calls import calls_of
 
 from deployer.aws.cloudformation import AwsCloud
 from deployer.aws.session import Session
@@ -53,9 +54,10 @@ def test_a_deployment_without_changes_makes_seven_calls_and_no_write(project: Pa
     """Given five deployed stacks, when they are deployed again, then: one identity, five stacks, one ledger, nothing else."""
     assert deploy(session_of(project)).outcome is DeployOutcome.DONE
     session = session_of(project)
+    calls = calls_of(session)
     session.verify_identity()
     assert deploy(session).outcome is DeployOutcome.UNCHANGED
-    assert Counter(name for _, name in session.calls) == {"GetCallerIdentity": 1, "DescribeStacks": 5, "GetObject": 1}
+    assert Counter(name for _, name in calls) == {"GetCallerIdentity": 1, "DescribeStacks": 5, "GetObject": 1}
 
 
 def test_an_outside_update_defeats_the_skip(project: Path) -> None:

@@ -55,7 +55,7 @@ class _Watcher(MetaPathFinder):
 
 def watch(module: ModuleType) -> None:
     """Record the calls of all sessions of the module, but for those of somebody else, whose rights are not ours."""
-    ours, others = module.Session._record, ("as_account", "as_role")
+    ours, others = module.Session._log_call, ("as_account", "as_role")
 
     def recorded(session: Any, model: Any, **rest: Any) -> None:
         ours(session, model, **rest)
@@ -70,7 +70,7 @@ def watch(module: ModuleType) -> None:
 
         return somebody_else
 
-    module.Session._record = recorded
+    module.Session._log_call = recorded
     for name in others:
         setattr(module.Session, name, marked(getattr(module.Session, name)))
 

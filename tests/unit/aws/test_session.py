@@ -1,4 +1,4 @@
-"""A session proves whose account it is before anything else is called, and records every call."""
+"""A session proves whose account it is before anything else is called."""
 
 from __future__ import annotations
 
@@ -24,11 +24,15 @@ KEYS = Access(access_key_id="AKIAEXAMPLE", secret_access_key="x")
 
 
 class Cloud:
-    """Answers every request of a session in place of AWS, and keeps what it was asked."""
+    """Answers every request of the sessions in place of AWS, and keeps what it was asked: calls, and their requests."""
 
     def __init__(self, account: str) -> None:
         self.account = account
+        self.calls: list[tuple[str, str]] = []
         self.requests: list[Any] = []
+
+    def note(self, model: Any, **_: Any) -> None:
+        self.calls.append((model.service_model.service_name, model.name))
 
     def answer(self, request: Any, **_: Any) -> AWSResponse:
         self.requests.append(request)
@@ -58,6 +62,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
 
     def answered(*arguments: Any, **named: Any) -> boto3.Session:
         session = made(*arguments, **named)
+        session.events.register("before-call", answers.note)
         session.events.register("before-send", answers.answer)
         return session
 
@@ -75,7 +80,7 @@ def test_the_identity_is_asked_once_and_first(cloud: Cloud) -> None:
     used.client("cloudformation").describe_stacks()
     used.client("cloudformation").describe_stacks()
     assert used.verify_identity() == "111111111111"
-    assert used.calls == [
+    assert cloud.calls == [
         ("sts", "GetCallerIdentity"),
         ("cloudformation", "DescribeStacks"),
         ("cloudformation", "DescribeStacks"),
@@ -92,7 +97,7 @@ def test_another_account_is_refused_before_any_other_call(cloud: Cloud) -> None:
     ) as why:
         used.client("cloudformation")
     assert why.value.exit_code == 6
-    assert used.calls == [("sts", "GetCallerIdentity")]
+    assert cloud.calls == [("sts", "GetCallerIdentity")]
 
 
 @pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
@@ -111,7 +116,7 @@ def test_without_a_declared_account_nobody_is_asked(cloud: Cloud) -> None:
     """Given an environment without an account, when a client is used, then the identity costs no call unless asked for."""
     used = session(Environment("local", region="eu-west-1"))
     used.client("cloudformation").describe_stacks()
-    assert used.calls == [("cloudformation", "DescribeStacks")]
+    assert cloud.calls == [("cloudformation", "DescribeStacks")]
     assert cloud.requests[0].url.startswith("https://cloudformation.eu-west-1.")
 
 
@@ -235,8 +240,8 @@ def test_the_partner_has_credentials_of_its_own(cloud: Cloud) -> None:
     theirs = ours.as_partner()
     cloud.account = "999999999999"
     assert theirs.verify_identity() == "999999999999"
-    assert b"999999999999" in cloud.requests[-1].headers["Authorization"]
-    assert ours.calls == []
+    (request,) = cloud.requests
+    assert b"999999999999" in request.headers["Authorization"]
 
 
 @pytest.mark.parametrize("key", ["partner", "third_party"])

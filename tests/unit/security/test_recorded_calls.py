@@ -75,7 +75,7 @@ class Model:
 ours = Session(Project("p", Path(), {}, {}, {}), Environment("uat", region="eu-west-1"), Access())
 ours.command = "show"
 others = ours.as_account("1" * 12, None)
-code = "for session in (ours, others): session._record(Model)"
+code = "for session in (ours, others): session._log_call(Model)"
 exec(code, {"__name__": "deployer.something", "ours": ours, "others": others, "Model": Model})
 """
 
