@@ -112,10 +112,8 @@ def test_a_verb_has_the_options_that_dataops_has(arguments: list[str]) -> None:
     context = cli.cli.make_context("dataops", list(arguments))
     rest = [*context._protected_args, *context.args]
     name = rest[0]
-    if name not in cli.COMMANDS or find_spec(cli.COMMANDS[name][0]) is None:
-        pytest.skip(f"dataops {name} is not built yet")
     command = cli.cli.get_command(context, name)
-    assert command is not None
+    assert command is not None, f"there is no dataops {name}"
     command.make_context(name, rest[1:], parent=context)
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -37,7 +36,6 @@ FORBIDDEN = (
     "ministack",
     "s3transfer",
 )
-THERE = [name for name, (module, _, _) in cli.COMMANDS.items() if find_spec(module) is not None]
 
 
 def python(code: str, *arguments: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -68,7 +66,7 @@ print(json.dumps(found), file=sys.stderr)
 
 def test_help_and_version_import_nothing_heavy() -> None:
     """Given a question about dataops or one of its commands, when it is answered, then no heavy package is imported."""
-    command_lines = [["--help"], ["--version"], ["nonsense"], *([name, "--help"] for name in THERE)]
+    command_lines = [["--help"], ["--version"], ["nonsense"], *([name, "--help"] for name in cli.COMMANDS)]
     run = python(IMPORTED, json.dumps([FORBIDDEN, command_lines, []]))
     assert json.loads(run.stderr.splitlines()[-1]) == []
 
@@ -112,14 +110,14 @@ def help_of(capfd: pytest.CaptureFixture[str], *path: str) -> str:
     return capfd.readouterr().out
 
 
-def test_help_lists_the_commands_that_are_there_and_the_exit_codes(capfd: pytest.CaptureFixture[str]) -> None:
-    """Given the table of commands, when help is asked, then those with a module are listed, the others not."""
+def test_help_lists_the_commands_and_the_exit_codes(capfd: pytest.CaptureFixture[str]) -> None:
+    """Given the table of commands, when help is asked, then each is listed, and the exit codes are."""
     text = help_of(capfd)
-    assert re.findall(r"^  ([a-z-]+) {2,}[A-Z]", text.partition("Commands:")[2], re.MULTILINE) == THERE
+    assert re.findall(r"^  ([a-z-]+) {2,}[A-Z]", text.partition("Commands:")[2], re.MULTILINE) == list(cli.COMMANDS)
     assert "3 changes pending" in text
 
 
-@pytest.mark.parametrize("name", THERE)
+@pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_shows_examples(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     """Given a command, when its help is asked, then it shows examples that start with `dataops`."""
     command = cli.cli.get_command(click.Context(cli.cli), name)
@@ -129,6 +127,13 @@ def test_every_command_shows_examples(name: str, capfd: pytest.CaptureFixture[st
         assert re.search(r"Examples:\n\s+dataops ", text), (
             f"{' '.join(path)} needs deployer.terminal.options.examples\n{text}"
         )
+
+
+def test_a_command_that_is_not_installed_is_loud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an installation that lacks a command's module, when the command is used, then the module is named."""
+    monkeypatch.setitem(cli.COMMANDS, "probe", ("deployer_absent", "probe", "Probe."))
+    with pytest.raises(ModuleNotFoundError, match="deployer_absent"):
+        cli.run(["probe"])
 
 
 # How a run ends.
@@ -146,7 +151,7 @@ def ends_with(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[App], Any]
             return act(app)
 
         module = ModuleType("deployer_probe")
-        module.__dict__.update(probe=probe, __spec__=find_spec("json"))
+        module.__dict__.update(probe=probe)
         monkeypatch.setitem(sys.modules, "deployer_probe", module)
         monkeypatch.setitem(cli.COMMANDS, "probe", ("deployer_probe", "probe", "Probe."))
 
@@ -331,7 +336,6 @@ SLEEPER = """
 import signal, sys, time, click
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell has it ignored
 from types import ModuleType
-from importlib.util import find_spec
 from deployer import cli
 
 @click.command()
@@ -343,7 +347,7 @@ def probe():
         print("cleaned up", flush=True)
 
 module = ModuleType("deployer_probe")
-module.__dict__.update(probe=probe, __spec__=find_spec("json"))
+module.__dict__.update(probe=probe)
 sys.modules["deployer_probe"] = module
 cli.COMMANDS["probe"] = ("deployer_probe", "probe", "Probe.")
 sys.argv = ["dataops", "probe"]

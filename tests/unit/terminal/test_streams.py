@@ -13,7 +13,6 @@ from repository import ROOT
 
 PROGRAM = """
 import sys
-from importlib.util import find_spec
 from types import ModuleType
 
 import click
@@ -33,7 +32,7 @@ def probe(app, follow):
 
 
 module = ModuleType("deployer_probe")
-module.__dict__.update(probe=probe, __spec__=find_spec("json"))
+module.__dict__.update(probe=probe)
 sys.modules["deployer_probe"] = module
 cli.COMMANDS["probe"] = ("deployer_probe", "probe", "Probe.")
 sys.argv[0] = "dataops"
