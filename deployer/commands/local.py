@@ -15,7 +15,7 @@ from deployer import local
 from deployer.documents import as_document
 from deployer.local import Endpoint
 from deployer.local.paths import LocalPaths
-from deployer.project.config import Environment, Project
+from deployer.project.config import LOCAL, Environment, Project
 from deployer.terminal.app import App
 from deployer.terminal.options import examples, yes_option
 
@@ -65,29 +65,25 @@ def local_group() -> None:
 @click.pass_obj
 def status(app: App) -> None:
     """Show whether the local cloud is running, and its URL, region, credentials and ports."""
-    found = local_status(app.project_dir)
+    found = local_status(app)
     app.emit(as_document(found), status_text(found))
 
 
-def local_status(project_dir: Path) -> LocalStatus:
+def local_status(app: App) -> LocalStatus:
     """Return how to reach the local cloud of a checkout."""
-    endpoint, state = local.find(project_dir), LocalPaths.of(project_dir).root
+    endpoint, state = local.find(app.project_dir), LocalPaths.of(app.project_dir).root
     if endpoint is None:
         return LocalStatus(running=False, state=state)
-    known = {**vars(endpoint), "api_url": api_url(project_dir, endpoint)}
+    known = {**vars(endpoint), "api_url": api_url(app, endpoint)}
     slack = f"{endpoint.url}{local.SLACK_PAGE}"
     return LocalStatus(running=True, state=state, ministack_version=known.pop("version"), slack=slack, **known)
 
 
-def api_url(project_dir: Path, endpoint: Endpoint) -> str | None:
+def api_url(app: App, endpoint: Endpoint) -> str | None:
     """Return the address of the API; None if none is deployed."""
-    from deployer.aws.session import Access, Session  # here, and not above: no other part of this needs boto3
-
-    session = Session(
-        Project("local", project_dir, {}, {}, {}),
-        Environment("local", region=endpoint.region),
-        Access(endpoint.url, endpoint.access_key_id, endpoint.secret_access_key),
-    )
+    project = Project("local", app.project_dir, {}, {}, {})
+    environment = Environment("local", region=endpoint.region, endpoint=LOCAL)
+    session = app.connect_to(project, environment, start_local=False)
     pages = session.client("cloudformation").get_paginator("describe_stacks").paginate()
     outputs = (each for page in pages for stack in page["Stacks"] for each in stack.get("Outputs", ()))
     return next((str(each["OutputValue"]) for each in outputs if each["OutputKey"] == "ApiUrl"), None)

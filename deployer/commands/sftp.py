@@ -10,6 +10,8 @@ import click
 from deployer.documents import as_document
 from deployer.errors import UsageError
 from deployer.files import write_file
+from deployer.project.config import CONFIG_FILE
+from deployer.project.edit import with_sftp_user
 from deployer.project.ssh_keys import problem_of_key
 from deployer.terminal.app import App
 from deployer.terminal.options import env_option, examples
@@ -39,9 +41,6 @@ def add_user(app: App, env_name: str, key: Path, name: str) -> None:
 
     The key's comment is left out. A user that already exists gets an additional key.
     """
-    from deployer.project.config import CONFIG_FILE
-    from deployer.project.edit import with_sftp_user
-
     app.environment(env_name)
     line = read_key(key)
     file = app.project_dir / CONFIG_FILE

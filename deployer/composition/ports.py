@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from deployer.composition.environment import cloud_of, store_of
+from deployer.composition.examination import examination
 from deployer.deploying.events import Doing, Progress, Said
 from deployer.deploying.request import Ports, Smoke
 from deployer.lake.deployed_lake import Lake, lake_from
 from deployer.lake.jobs import Watcher
 from deployer.lake.smoke.attempts import test_with_retries
+from deployer.lake.smoke.smoke_test import run_smoke_test
 from deployer.ledger.verdict import Verdict
 from deployer.pauses import Pauses
 from deployer.release.release import Release
@@ -36,8 +38,6 @@ def ports_of(session: Session, progress: Progress, pauses: Pauses, *, with_smoke
 
 
 def _blockers(session: Session, target: Target) -> list[str]:
-    from deployer.composition.examination import examination  # for the first deployment only
-
     return [f"{check}: {check.advice}" for check in examination(session, target)() if check.is_blocker]
 
 
@@ -45,10 +45,6 @@ def _smoke_of(session: Session, progress: Progress, pauses: Pauses) -> Smoke:
     watcher = Watcher(lambda text: progress(Said(text)), lambda text, seconds: progress(Doing(text, seconds)))
 
     def run(outputs: Mapping[str, str], release: Release) -> Verdict:
-        from deployer.lake.smoke.smoke_test import (
-            run_smoke_test,  # with botocore behind it, which a command's help does without
-        )
-
         def open_lake() -> Lake:
             return lake_from(session.environment.name, outputs, session.client)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import yaml
+from typing import TYPE_CHECKING
 
 from deployer.errors import ConfigError, UsageError
 from deployer.project.config import CONFIG_FILE, parse_project
-from deployer.project.yaml_reader import compose, is_mapping
+from deployer.project.yaml_reader import compose, is_mapping, is_sequence
+
+if TYPE_CHECKING:
+    import yaml
 
 USERS = "sftp_users"
 
@@ -25,7 +27,7 @@ def with_sftp_user(text: str, environment: str, user: str, key: str) -> str:
     known = _below(users, user)
     if known is not None and any(item.value.split()[:2] == key.split()[:2] for item in known.value):
         return text
-    if any(isinstance(node, yaml.CollectionNode) and node.flow_style for node in (section, users, known)):
+    if any(_is_in_braces(node) for node in (section, users, known)):
         raise UsageError(
             f"environment {environment} is written in braces, so no lines can be added to it",
             hint=f"write {USERS} under it, one entry per line",
@@ -56,10 +58,14 @@ def _below(node: yaml.Node | None, name: str) -> yaml.Node | None:
     return next((value for key, value in node.value if key.value == name), None)
 
 
+def _is_in_braces(node: yaml.Node | None) -> bool:
+    return node is not None and (is_mapping(node) or is_sequence(node)) and bool(node.flow_style)
+
+
 def _last_line(node: yaml.Node) -> int:
     """Return the last line of a node; a block's own end is after the blank lines below it."""
-    if isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
+    if is_mapping(node) and node.value and not node.flow_style:
         return _last_line(node.value[-1][1])
-    if isinstance(node, yaml.SequenceNode) and node.value and not node.flow_style:
+    if is_sequence(node) and node.value and not node.flow_style:
         return _last_line(node.value[-1])
     return node.end_mark.line + (1 if node.end_mark.column else 0)

@@ -52,12 +52,15 @@ class App:
 
     def connect(self, env_name: str, *, start_local: bool = True) -> Session:
         """Return a session of an environment; start the local cloud if the environment lives there."""
-        environment = self.environment(env_name)
-        from deployer.aws.session import connect  # imports boto3
-
-        session = connect(self.project(), environment, start_local=start_local, say=self.say)
+        session = self.connect_to(self.project(), self.environment(env_name), start_local=start_local)
         session.command = self.command
         return session
+
+    def connect_to(self, project: Project, environment: Environment, *, start_local: bool) -> Session:
+        """Return a session of an environment that dataops.yml need not declare."""
+        from deployer.aws.session import connect  # imports boto3
+
+        return connect(project, environment, start_local=start_local, say=self.say)
 
     def say(self, text: str) -> None:
         """Write progress to stderr."""

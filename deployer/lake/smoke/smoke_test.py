@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from deployer.aws.translation import explain
 from deployer.errors import DataopsError
 from deployer.lake.deployed_lake import Lake, MissingOutput
 from deployer.lake.job_logs import last_lines
@@ -81,7 +80,9 @@ def _judged(open_lake: Callable[[], Lake], watcher: Watcher, *, release: Release
     except QueryFailed as failed:
         is_wrong = speaks_of_the_query(failed)
         return Verdict(SmokeOutcome.WRONG_ANSWER if is_wrong else SmokeOutcome.INFRASTRUCTURE_ERROR, str(failed))
-    except (NotJudged, DataopsError, ClientError, BotoCoreError) as fault:
+    except Exception as fault:
+        if not isinstance(fault, NotJudged | DataopsError) and explain(fault) is None:
+            raise
         return Verdict(SmokeOutcome.INFRASTRUCTURE_ERROR, str(fault))
 
 

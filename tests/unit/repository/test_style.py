@@ -1,5 +1,6 @@
 """The linters of the project pass: style, types, SQL and YAML; the rooms import what they may."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -21,6 +22,19 @@ def test_linter_finds_nothing(name: str) -> None:
 def test_rooms_import_only_what_they_may() -> None:
     """Given the contracts of .importlinter, when all imports are read, then each contract is kept."""
     assert lint_imports(config_filename=str(ROOT / ".importlinter"), no_cache=True) == 0
+
+
+def test_a_command_imports_at_the_top_of_its_file() -> None:
+    """Given the modules of commands, when they are read, then no function imports: what is heavy is behind App."""
+    imports = [
+        f"{file.name}:{node.lineno}"
+        for file in (ROOT / "deployer" / "commands").glob("*.py")
+        for function in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert imports == []
 
 
 def test_answers_of_the_architecture_page_exist() -> None:
