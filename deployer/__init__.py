@@ -22,8 +22,8 @@ those above; `aws/` and `local/` stand behind ports. Import contracts in .import
 `lake/`            Everyday work with the deployed lake: deliveries, job runs, queries, the report, samples, the smoke test.
 `costs/`           What it costs: AWS's list prices, and a month's bill. Calls no service.
 `aws/`             The boto3 adapters behind the ports, and what AWS's errors mean. The only room beside `lake/` with boto3.
-`local/`           The local cloud: an endpoint on this machine that answers as AWS does. Nothing else imports it but what
-                   starts, stops and shows it.
+`local/`           The local cloud: an endpoint on this machine that answers as AWS does. Only `aws/session.py`, which
+                   starts it, and `commands/local.py`, which shows and stops it, import it.
 
 `deploying/`, `planning/`, `release/`, `ledger/`, `cloudformation/` and `project/` are the core: no boto3, no click, no
 screen. On the ground stand modules that every room may use: `errors`, `pauses`, `files`, `documents`, `refunds`,

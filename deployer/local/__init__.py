@@ -1,7 +1,7 @@
 """The local cloud: the environment ``local`` on this machine.
 
-MiniStack runs as a background process, unmodified on disk; the modules here complete it in its own process. The
-deployer knows nothing else of it than the URL at which it answers. A call passes through the rooms in this order:
+MiniStack runs as a background process, unmodified on disk; the modules here complete it in its own process. To the
+deployer it is a URL; aws/session.py starts it and adds its SFTP user. A call passes through the rooms in this order:
 
 process/         A client starts the background process and finds it again (control); the process takes the state's
                  lock and a port, installs the completions and serves (launcher); the guard refuses what a browser sends.
