@@ -9,12 +9,8 @@ from typing import NamedTuple
 class RefundRow(NamedTuple):
     """What one customer got back."""
 
-    customer_id: str
-    total_refund: Decimal
-
-    def document(self) -> dict[str, str]:
-        """Return the row in the form of the JSON output."""
-        return {"customer_id": self.customer_id, "total_refund": money(self.total_refund)}
+    customer_id: str  #: the customer
+    total_refund: Decimal  #: the customer's total refund
 
 
 def money(amount: Decimal) -> str:

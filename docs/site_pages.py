@@ -51,12 +51,13 @@ def commands_page() -> str:
 
     root = click.Context(cli, info_name="dataops", max_content_width=HELP_WIDTH, terminal_width=HELP_WIDTH)
     lines = ["# Commands", "What `--help` says of each, from the code.", ""]
-    for context in _contexts(root):
+    for context in contexts(root):
         lines += [f"## {context.command_path}", "```text", context.get_help(), "```", ""]
     return "\n".join(lines)
 
 
-def _contexts(context: Any) -> Iterator[Any]:
+def contexts(context: Any) -> Iterator[Any]:
+    """Yield the context of every command below one, in the order of `--help`, a group before its commands."""
     import click
 
     yield context
@@ -65,7 +66,7 @@ def _contexts(context: Any) -> Iterator[Any]:
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             if command is not None:
-                yield from _contexts(type(context)(command, info_name=name, parent=context))
+                yield from contexts(type(context)(command, info_name=name, parent=context))
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

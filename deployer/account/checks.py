@@ -19,12 +19,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One finding; `advice` says what to do, and is empty where nothing is to be done."""
+    """One finding."""
 
-    subject: str
-    level: Level
-    finding: str
-    advice: str = ""
+    subject: str  #: what was checked
+    level: Level  #: what it means for the deployment
+    finding: str  #: what was found
+    advice: str = ""  #: what to do; empty when nothing is to be done
 
     @property
     def is_blocker(self) -> bool:

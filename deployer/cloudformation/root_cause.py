@@ -74,12 +74,12 @@ _FIXES = (
 class Cause:
     """What failed first."""
 
-    logical_id: str
-    type: str
-    reason: str
-    property: str = ""
-    where: str = ""
-    fix: str = ""
+    logical_id: str  #: the resource's name in the template
+    type: str  #: the resource's type
+    reason: str  #: CloudFormation's reason
+    property: str = ""  #: which property; empty where CloudFormation names none
+    where: str = ""  #: file and line in the template, where they are known
+    fix: str = ""  #: what is likely to help; empty where nothing is known
 
     def __str__(self) -> str:
         subject = f"{self.logical_id}.{self.property}" if self.property else self.logical_id

@@ -32,16 +32,16 @@ from deployer.terminal.options import env_option, examples, timeout_option, yes_
 
 @dataclass(frozen=True)
 class BootstrapResult:
-    """The pipeline's roles in an account, and what has to be done in Azure DevOps; `outcome` is a stack's or `declined`."""
+    """The pipeline's roles in an account, and what has to be done in Azure DevOps."""
 
-    environment: str
-    outcome: str
-    stack: str
-    deploy_role_arn: str | None
-    review_role_arn: str | None
-    issuer: str
-    subject: str
-    remaining: tuple[str, ...]
+    environment: str  #: the environment
+    outcome: str  #: `done`, `unchanged` or `declined`
+    stack: str  #: the stack of the roles
+    deploy_role_arn: str | None  #: the role that deploys
+    review_role_arn: str | None  #: the role for reviews and plans
+    issuer: str  #: whose tokens the roles trust
+    subject: str  #: the service connection that deploys
+    remaining: tuple[str, ...]  #: what remains to be set up in Azure DevOps
 
 
 @click.command(

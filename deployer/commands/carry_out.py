@@ -13,6 +13,7 @@ from deployer.composition.ports import ports_of, stoppable
 from deployer.deploying.deployment import Deployment
 from deployer.deploying.request import DeployRequest, Ports
 from deployer.deploying.results import DeployOutcome, DeployResult
+from deployer.documents import as_document
 from deployer.errors import DataopsError
 from deployer.pauses import Deadline, Pauses
 from deployer.planning.plan import Plan
@@ -86,9 +87,9 @@ def _in_short(plan: Plan) -> str:
 def tell(app: App, result: DeployResult, *, events: bool) -> int:
     """Print the result and return the exit code; failures are raised, so that their last line is the root cause."""
     if events:
-        sys.stdout.write(json.dumps({"version": 1, "event": "Result", **result.document()}) + "\n")
+        sys.stdout.write(json.dumps({"version": 1, "event": "Result", **as_document(result)}) + "\n")
     else:
-        app.emit(result.document(), result_text(result))
+        app.emit(as_document(result), result_text(result))
     if error := failure_of(result):
         raise error
     return 6 if result.outcome is DeployOutcome.DECLINED else 0

@@ -18,15 +18,15 @@ from deployer.terminal.options import env_option, examples
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What the checks found, in the order of their table."""
+    """What the checks found."""
 
-    env: str
-    date: str
-    started_at: dt.datetime
-    finished_at: dt.datetime
-    errors: tuple[str, ...]
-    failing: tuple[str, ...]
-    checks: tuple[ReportLine, ...]
+    env: str  #: the environment
+    date: str  #: the day of arrival that is validated
+    started_at: dt.datetime  #: when the checks began
+    finished_at: dt.datetime  #: when they ended
+    errors: tuple[str, ...]  #: checks of severity error that have rows, and checks that could not be run
+    failing: tuple[str, ...]  #: all checks that have rows or could not be run
+    checks: tuple[ReportLine, ...]  #: every check, in the order of their table
 
 
 @click.command(

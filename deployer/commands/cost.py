@@ -21,26 +21,26 @@ DEFAULT_MONTHS = 24
 class CostLine:
     """One line of the bill; quantities and prices are decimal text, as exact as they were reckoned."""
 
-    item: str
-    quantity: str
-    unit: str
-    usd_per_unit: str
-    usd: str
+    item: str  #: for what
+    quantity: str  #: how much, a decimal number
+    unit: str  #: of what
+    usd_per_unit: str  #: the list price, in US dollars
+    usd: str  #: quantity times price
 
 
 @dataclass(frozen=True)
 class CostResult:
     """A month's bill at list prices."""
 
-    env: str
-    records_per_day: int
-    route: str
-    history_months: int
-    prices_region: str
-    prices_compared: str
-    lines: tuple[CostLine, ...]
-    assumptions: tuple[str, ...]
-    total_usd: str
+    env: str  #: the environment
+    records_per_day: int  #: how many records arrive a day
+    route: str  #: the route
+    history_months: int  #: how many months of records there are
+    prices_region: str  #: the region of the list prices
+    prices_compared: str  #: the day on which the list prices were compared with public pages
+    lines: tuple[CostLine, ...]  #: what is billed
+    assumptions: tuple[str, ...]  #: the assumptions behind the bill
+    total_usd: str  #: the sum, in US dollars
 
 
 @click.command(

@@ -22,58 +22,58 @@ KEEP_DAYS = 30
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """One run of the record, rollbacks among them; `in_force` says whether its effect stands."""
+    """One run of the record, rollbacks among them."""
 
-    run_id: str
-    kind: str
-    started_at: datetime
-    finished_at: datetime
-    files: int
-    counts: Mapping[str, int]
-    note: str
-    in_force: bool
+    run_id: str  #: its id
+    kind: str  #: as in `dataops run`, or `rollback`
+    started_at: datetime  #: when it began
+    finished_at: datetime  #: when it ended
+    files: int  #: raw objects read
+    counts: Mapping[str, int]  #: as in `dataops run`
+    note: str  #: what a rollback undid
+    in_force: bool  #: false: a rollback has undone it
 
 
 @dataclass(frozen=True)
 class RunsResult:
-    """The recorded runs, newest first."""
+    """The recorded runs."""
 
-    env: str
-    runs: tuple[RecordedRun, ...]
+    env: str  #: the environment
+    runs: tuple[RecordedRun, ...]  #: newest first
 
 
 @dataclass(frozen=True)
 class CatalogResult:
-    """How many months of each table the catalog shows, and which databases and tables had to be created."""
+    """The catalog after its repair."""
 
-    env: str
-    created: tuple[str, ...]
-    months: Mapping[str, int]
+    env: str  #: the environment
+    created: tuple[str, ...]  #: databases and tables (`database.table`) that were missing
+    months: Mapping[str, int]  #: how many months of each table are in the catalog
 
 
 @dataclass(frozen=True)
 class RollbackResult:
     """The run that records the rollback; without one, nothing was changed."""
 
-    env: str
-    rolled_back: bool
-    run_id: str | None = None
-    kind: str | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-    files: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
-    note: str = ""
-    undone: tuple[str, ...] = ()
+    env: str  #: the environment
+    rolled_back: bool  #: false: nothing was changed
+    run_id: str | None = None  #: the run that records the rollback
+    kind: str | None = None  #: `rollback`
+    started_at: datetime | None = None  #: when it began
+    finished_at: datetime | None = None  #: when it ended
+    files: int = 0  #: 0: a rollback reads no raw objects
+    counts: Mapping[str, int] = field(default_factory=dict)  #: 0 of each
+    note: str = ""  #: what it undid
+    undone: tuple[str, ...] = ()  #: the runs that are no longer in force
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The files that are superseded for long enough, and whether they were deleted."""
+    """The files that were superseded for long enough."""
 
-    env: str
-    deleted: bool
-    keys: tuple[str, ...]
+    env: str  #: the environment
+    deleted: bool  #: false: they were only listed
+    keys: tuple[str, ...]  #: files that nothing reads any more
 
 
 @click.group()

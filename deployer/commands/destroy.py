@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DestroyResult:
-    """What became of an environment: its stacks that were deleted, and the resources that outlive theirs."""
+    """What became of an environment."""
 
-    environment: str
-    deleted: tuple[str, ...]
-    kept: tuple[Thing, ...]
-    ledger_kept: bool
-    declined: bool = False
+    environment: str  #: the environment
+    deleted: tuple[str, ...]  #: stacks that were deleted
+    kept: tuple[Thing, ...]  #: resources that outlive their stacks
+    ledger_kept: bool  #: the artifacts bucket with the ledger stays
+    declined: bool = False  #: the answer was no
 
 
 @click.command(epilog=examples("dataops destroy --env local", "dataops destroy --env local --yes"))

@@ -24,11 +24,11 @@ from deployer.terminal.options import env_option, examples
 class DiffResult:
     """Two releases, and the files that differ."""
 
-    environment: str
-    before: str
-    after: str
-    settings_differ: bool
-    files: tuple[ChangedFile, ...]
+    environment: str  #: the environment
+    before: str  #: the earlier release's id
+    after: str  #: the later one's
+    settings_differ: bool  #: stacks or artifacts of dataops.yml differ
+    files: tuple[ChangedFile, ...]  #: the files that differ, in order of their paths
 
 
 @click.command(epilog=examples("dataops diff --env prod 3f1c09aa", "dataops diff --env uat 3f1c09aa 77d2e410"))

@@ -17,11 +17,11 @@ from deployer.terminal.options import env_option, examples
 
 @dataclass(frozen=True)
 class DoctorResult:
-    """What is known of an environment's account; `ready` if there is no blocker."""
+    """What is known of an environment's account."""
 
-    environment: str
-    ready: bool
-    checks: tuple[Check, ...]
+    environment: str  #: the environment
+    ready: bool  #: nothing prevents its first deployment
+    checks: tuple[Check, ...]  #: every finding, in the order of the checks
 
 
 @click.command(epilog=examples("dataops doctor --env uat", "dataops doctor --env prod --output json"))

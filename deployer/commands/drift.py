@@ -21,11 +21,11 @@ DRIFTED = 3
 
 @dataclass(frozen=True)
 class DriftResult:
-    """The differences of an environment; it has drifted when one of them is not known."""
+    """The differences of an environment."""
 
-    environment: str
-    drifted: bool
-    findings: tuple[DriftFinding, ...]
+    environment: str  #: the environment
+    drifted: bool  #: there is a difference that is not known
+    findings: tuple[DriftFinding, ...]  #: every difference, known ones too
 
 
 @click.command(epilog=examples("dataops drift --env prod", "dataops drift --env prod --output json"))

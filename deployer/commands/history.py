@@ -18,9 +18,11 @@ from deployer.terminal.options import env_option, examples
 
 @dataclass(frozen=True)
 class HistoryResult:
-    """The recorded deployments, newest first, each as it was recorded."""
+    """The recorded deployments."""
 
-    environment: str
+    environment: str  #: the environment
+    #: newest first, each as it was recorded: the start's fields (`command`, `release`, `who`, `commit`, ...), `run`,
+    #: `outcome`, and `end`, which is null for a run that is active or was killed
     runs: tuple[Mapping[str, Any], ...]
 
 

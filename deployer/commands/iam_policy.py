@@ -23,9 +23,9 @@ from deployer.terminal.options import env_option, examples
 class PolicyResult:
     """The least-privilege policy of a role in an environment, in IAM's form."""
 
-    environment: str
-    role: Role
-    policy: Mapping[str, Any]
+    environment: str  #: the environment
+    role: Role  #: whose policy it is
+    policy: Mapping[str, Any]  #: a policy document for IAM
 
 
 @click.command(

@@ -25,9 +25,9 @@ from deployer.terminal.options import env_option, examples
 class IngestResult:
     """What became of each file."""
 
-    env: str
-    route: str
-    files: tuple[Delivery, ...]
+    env: str  #: the environment
+    route: str  #: the route
+    files: tuple[Delivery, ...]  #: in the order of delivery
 
 
 @click.command(

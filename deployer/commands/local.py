@@ -22,38 +22,35 @@ from deployer.terminal.options import examples, yes_option
 
 @dataclass(frozen=True)
 class LocalStatus:
-    """Whether the local cloud is running, where its state is, and how to reach it; null if it is not running.
+    """How to reach the local cloud; all fields but `running` and `state` are null while it is not running."""
 
-    `slack` is the page of the messages that Slack would have got.
-    """
-
-    running: bool
-    state: Path
-    ministack_version: str | None = None
-    url: str | None = None
-    pid: int | None = None
-    region: str | None = None
-    access_key_id: str | None = None
-    secret_access_key: str | None = None
-    ports: Mapping[str, int] | None = None
-    api_url: str | None = None
-    instance: str | None = None
-    code: str | None = None
-    slack: str | None = None
+    running: bool  #: it answers
+    state: Path  #: the directory of its state
+    ministack_version: str | None = None  #: the emulator's version
+    url: str | None = None  #: where it answers
+    pid: int | None = None  #: its process
+    region: str | None = None  #: of every request
+    access_key_id: str | None = None  #: what to sign requests with
+    secret_access_key: str | None = None  #: what to sign requests with
+    ports: Mapping[str, int] | None = None  #: every port that it may listen on, by name
+    api_url: str | None = None  #: where the API answers; null where none is deployed
+    instance: str | None = None  #: identifies this start
+    code: str | None = None  #: fingerprint of its code
+    slack: str | None = None  #: the page with the messages that would have gone to Slack
 
 
 @dataclass(frozen=True)
 class LocalStop:
-    """Whether it ran."""
+    """Whether the local cloud was stopped."""
 
-    stopped: bool
+    stopped: bool  #: false: it was not running
 
 
 @dataclass(frozen=True)
 class LocalReset:
-    """Whether everything was deleted."""
+    """Whether everything in the local cloud was deleted."""
 
-    reset: bool
+    reset: bool  #: false: nothing was deleted
 
 
 @click.group("local")

@@ -29,16 +29,13 @@ DEFAULT_SINCE = "1h"
 
 @dataclass(frozen=True)
 class LogResult:
-    """The lines of a log; `run` is null when the job has not run yet, and where the lines are of no single run.
+    """The lines of a log."""
 
-    `since` is null for a run, whose lines are all here.
-    """
-
-    env: str
-    run: str | None
-    lines: tuple[str, ...]
-    part: str
-    since: datetime | None
+    env: str  #: the environment
+    run: str | None  #: Glue's id of the run; null before the first run, and when the lines belong to no single run
+    lines: tuple[str, ...]  #: in order of time; lines that belong to no single run begin with their time
+    part: str  #: `job`, `api`, `validate`, `notify`, `sftp`, `statement` or `crawlers`
+    since: datetime | None  #: since when; null for a run, whose lines are all here
 
 
 @click.command(

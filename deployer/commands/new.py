@@ -37,9 +37,9 @@ The accounts of uat and prod in `dataops.yml` are made up: put yours there, then
 class NewResult:
     """The project that was made."""
 
-    directory: Path
-    project: str
-    files: int
+    directory: Path  #: where the project is
+    project: str  #: its name in dataops.yml
+    files: int  #: how many files were copied
 
 
 @click.command(epilog=examples("dataops new refunds", "dataops new refunds --name acme-refunds"))

@@ -9,6 +9,7 @@ import click
 
 from deployer.composition.deployments import plan_target
 from deployer.composition.environment import built_target, stored_target
+from deployer.documents import as_document
 from deployer.files import require_folder, write_file
 from deployer.pauses import Deadline
 from deployer.planning.plan import Options
@@ -56,8 +57,8 @@ def plan(
     options = Options(frozenset(recreate), frozenset(allow_replace), revert_drift)
     made = plan_target(session, target, options, say=app.say, deadline=Deadline(timeout))
     if out:
-        write_file(out, json.dumps(made.document(), indent=1) + "\n")
-    app.emit(made.document(), plan_text(made))
+        write_file(out, json.dumps(as_document(made), indent=1) + "\n")
+    app.emit(as_document(made), plan_text(made))
     if made.risks or made.blocked:
         return 6
     return CHANGES_PENDING if made.has_changes else 0

@@ -8,6 +8,7 @@ from deployer.commands.carry_out import carry_out
 from deployer.composition.environment import artifacts_store, evidence_of, release_target
 from deployer.deploying.promotion import refusals
 from deployer.deploying.request import DeployRequest
+from deployer.documents import as_document
 from deployer.errors import Refused, UsageError
 from deployer.release.artifacts import fetch_release
 from deployer.release.release import short
@@ -55,7 +56,7 @@ def promote(app: App, /, env_name: str, source: str | None, release: str | None,
             "account": account,
             "region": session.region,
             "promoted_from": source,
-            "proof": {"run": current.run, "smoke": current.smoke.document()},
+            "proof": {"run": current.run, "smoke": as_document(current.smoke)},
         },
         commit=lambda: current.commit,
     )

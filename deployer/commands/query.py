@@ -27,22 +27,22 @@ FREE_STATEMENTS = frozenset({"DDL", "UTILITY"})
 
 @dataclass(frozen=True)
 class QueryColumn:
-    """A column of a query's result; `type` is Athena's word."""
+    """A column of a query's result."""
 
-    name: str
-    type: str
+    name: str  #: its name
+    type: str  #: Athena's name of its type
 
 
 @dataclass(frozen=True)
 class QueryOutput:
-    """The rows of a query, each value as text; `cost_usd` is what AWS charges for it."""
+    """The rows of a query. `--format json` prints them alone, as a list with one object a row."""
 
-    env: str
-    query_id: str
-    columns: tuple[QueryColumn, ...]
-    rows: tuple[tuple[str | None, ...], ...]
-    bytes_scanned: int
-    cost_usd: str
+    env: str  #: the environment
+    query_id: str  #: Athena's id of the query
+    columns: tuple[QueryColumn, ...]  #: in order
+    rows: tuple[tuple[str | None, ...], ...]  #: values as Athena writes them; null is null
+    bytes_scanned: int  #: what Athena read
+    cost_usd: str  #: what that costs, in US dollars, at the list prices of [costs](costs.md)
 
 
 @click.command(

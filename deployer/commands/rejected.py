@@ -28,14 +28,14 @@ DEFAULT_LIMIT = 100
 
 @dataclass(frozen=True)
 class RejectedResult:
-    """The newest of the requested rejected records; `total` also counts those that are not shown."""
+    """The newest of the requested rejected records."""
 
-    env: str
-    reason: str | None
-    since: datetime | None
-    total: int
-    records: tuple[RejectedRecord, ...]
-    bytes_scanned: int
+    env: str  #: the environment
+    reason: str | None  #: the requested reason
+    since: datetime | None  #: the requested earliest arrival
+    total: int  #: how many such records there are, with those that are not shown
+    records: tuple[RejectedRecord, ...]  #: the newest of them, newest arrivals first
+    bytes_scanned: int  #: what Athena read
 
 
 @click.command(

@@ -49,10 +49,10 @@ def replay(app: App, env_name: str, reason: str | None, delivery_errors: bool) -
 
 @dataclass(frozen=True)
 class ReplayedDeliveries:
-    """What was delivered again, by object of delivery-errors/."""
+    """What is on the stream again, after Firehose could not deliver it."""
 
-    env: str
-    objects: tuple[Redelivery, ...]
+    env: str  #: the environment
+    objects: tuple[Redelivery, ...]  #: each object that was delivered again
 
 
 def redelivery_text(result: ReplayedDeliveries) -> str:

@@ -27,14 +27,14 @@ from deployer.terminal.output import write_result
 
 @dataclass(frozen=True)
 class ReportResult:
-    """The refund report, in customer order."""
+    """The refund report. `--format json` prints its rows alone, as a list without an envelope."""
 
-    env: str
-    month: str | None
-    rows: tuple[RefundRow, ...]
-    customers: int
-    total_refund: Decimal
-    bytes_scanned: int
+    env: str  #: the environment
+    month: str | None  #: YYYY-MM; null for all time
+    rows: tuple[RefundRow, ...]  #: in customer order
+    customers: int  #: how many rows there are
+    total_refund: Decimal  #: of all customers
+    bytes_scanned: int  #: what Athena read
 
 
 @click.command(

@@ -22,14 +22,14 @@ from deployer.terminal.progress import progress_of
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """The files that were deleted since a moment, whether they were restored, and how many cannot be restored."""
+    """The files that were deleted since a moment."""
 
-    env: str
-    prefix: str
-    since: datetime
-    restored: bool
-    files: tuple[str, ...]
-    lost: int
+    env: str  #: the environment
+    prefix: str  #: the prefix of the searched files
+    since: datetime  #: the earliest deletion
+    restored: bool  #: false: they were only listed
+    files: tuple[str, ...]  #: keys of the raw files that were deleted
+    lost: int  #: the number of files without any version left
 
 
 @click.command(

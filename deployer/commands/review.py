@@ -25,29 +25,29 @@ from deployer.terminal.options import env_option, examples, timeout_option
 
 @dataclass(frozen=True)
 class RebuiltMonth:
-    """One month rebuilt by both jobs: customers that differ, and what each job counted; `why_not` says why not."""
+    """One month rebuilt by both jobs."""
 
-    month: str | None
-    why_not: str | None
-    differences: tuple[CustomerDifference, ...]
-    counts: tuple[Mapping[str, int] | None, ...]
+    month: str | None  #: which month; null when none was rebuilt
+    why_not: str | None  #: why none was rebuilt
+    differences: tuple[CustomerDifference, ...]  #: customers whose month differs after both jobs
+    counts: tuple[Mapping[str, int] | None, ...]  #: what each of the two jobs counted, the deployed one first
 
 
 @dataclass(frozen=True)
 class ReviewResult:
-    """What is on the page."""
+    """What is on the page for the person who approves a release."""
 
-    environment: str
-    against: str
-    release: str
-    deployed_release: str | None
-    refusals: tuple[str, ...]
-    files: tuple[ChangedFile, ...]
-    plan: Plan
-    smoke: Verdict | None
-    validation: tuple[str, ...] | None
-    differences: tuple[CustomerDifference, ...]
-    rebuilt: RebuiltMonth
+    environment: str  #: where the release is
+    against: str  #: where it would go
+    release: str  #: its id
+    deployed_release: str | None  #: what is there now
+    refusals: tuple[str, ...]  #: why it cannot be promoted; empty when it can
+    files: tuple[ChangedFile, ...]  #: the files that differ
+    plan: Plan  #: what would change there
+    smoke: Verdict | None  #: the verdict of its smoke test; null if none was run
+    validation: tuple[str, ...] | None  #: findings about the checkout; null when it is not the release
+    differences: tuple[CustomerDifference, ...]  #: customers whose report differs under both releases' SQL
+    rebuilt: RebuiltMonth  #: one month rebuilt by both releases' jobs
 
 
 @click.command(

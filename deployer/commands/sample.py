@@ -18,12 +18,13 @@ from deployer.terminal.options import examples
 
 @dataclass(frozen=True)
 class SampleResult:
-    """Where the raw files are, how many, and what the job must count; the known answer is in a separate file."""
+    """The raw files, and what they must lead to."""
 
-    folder: Path
+    folder: Path  #: where the raw files are
+    #: the file with the known answer: `total` and `monthly` as in `dataops report`, `months`, `counts` and more
     answer: Path
-    files: int
-    counts: Mapping[str, int]
+    files: int  #: how many raw files there are
+    counts: Mapping[str, int]  #: what the job must count, as in `dataops run`
 
 
 @click.command(

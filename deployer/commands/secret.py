@@ -16,12 +16,12 @@ from deployer.terminal.options import env_option, examples
 
 @dataclass(frozen=True)
 class SecretSet:
-    """The secret that has a new value, and the version that holds it."""
+    """The secret that has a new value."""
 
-    env: str
-    secret: str
-    arn: str
-    secret_version: str
+    env: str  #: the environment
+    secret: str  #: its name, as given
+    arn: str  #: its ARN in Secrets Manager
+    secret_version: str  #: the version with the new value; the value itself is never shown
 
 
 @click.group("secret")

@@ -19,11 +19,11 @@ from deployer.terminal.options import env_option, examples
 
 @dataclass(frozen=True)
 class SftpUserAdded:
-    """What was written into dataops.yml; false: the user had this key already."""
+    """A user of the SFTP route in dataops.yml."""
 
-    env: str
-    user: str
-    added: bool
+    env: str  #: the environment
+    user: str  #: the user
+    added: bool  #: false: the user had this key already
 
 
 @click.group("sftp")

@@ -22,11 +22,11 @@ from deployer.terminal.options import env_option, examples
 class ShowResult:
     """One release: its manifest, and the runs that deployed it here."""
 
-    environment: str
-    release: str
-    is_live: bool
-    manifest: Mapping[str, Any]
-    runs: tuple[Mapping[str, Any], ...]
+    environment: str  #: the environment
+    release: str  #: its whole id
+    is_live: bool  #: it is recorded as deployed
+    manifest: Mapping[str, Any]  #: the release's manifest: every file with its SHA-256
+    runs: tuple[Mapping[str, Any], ...]  #: the runs that deployed it here, as in `dataops history`
 
 
 @click.command(epilog=examples("dataops show --env prod", "dataops show --env prod 3f1c09aa"))

@@ -30,7 +30,7 @@ from deployer.terminal.options import env_option, examples
 class OfEnvironment:
     """What all results of this command have."""
 
-    env: str
+    env: str  #: the environment
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class StatementResult(WholeStatement, OfEnvironment):
 
 @dataclass(frozen=True)
 class StatementsResult(OfEnvironment):
-    """All statements, newest first."""
+    """All statements."""
 
-    statements: tuple[StatementLine, ...]
+    statements: tuple[StatementLine, ...]  #: newest first
 
 
 @dataclass(frozen=True)

@@ -49,39 +49,35 @@ WAITING_SHOWN = 5
 
 @dataclass(frozen=True)
 class StackStatus:
-    """One stack now. Not as recorded: it was changed since the last deployment, or never deployed.
+    """One stack now."""
 
-    `drift` is CloudFormation's word of its last detection, which `drift_checked` is the time of.
-    """
-
-    stack: str
-    name: str | None
-    status: str
-    last_updated: str | None
-    reason: str
-    as_recorded: bool
-    way_out: str
+    stack: str  #: its name in dataops.yml
+    name: str | None  #: its name in CloudFormation; null when it is not deployed
+    status: str  #: CloudFormation's status, or `not deployed`
+    last_updated: str | None  #: when it last changed, in ISO 8601
+    reason: str  #: why it has this status
+    as_recorded: bool  #: nothing was changed since the last deployment; false if there was none
+    way_out: str  #: what to do about a stuck stack
+    #: CloudFormation's result of the last drift detection, such as `IN_SYNC` or `DRIFTED`; empty if the stack is not
+    #: deployed
     drift: str = ""
-    drift_checked: str | None = None
+    drift_checked: str | None = None  #: when that was, in ISO 8601; null before the first
 
 
 @dataclass(frozen=True)
 class StatusResult:
-    """An environment now: what is recorded as deployed, its stacks, who holds its lock, what has arrived, what watches it.
+    """An environment now: what is recorded as deployed, its stacks, who holds its lock, what has arrived, what watches it."""
 
-    `arrivals`, `last_run` and `validation` are null where the lake is not deployed as a whole, or where there is none yet;
-    `next_run` is null where no schedule is deployed.
-    """
-
-    environment: str
-    current: Current | None
-    stacks: tuple[StackStatus, ...]
-    lock: Owner | None
-    arrivals: Arrivals | None
-    last_run: LastRun | None
+    environment: str  #: the environment
+    current: Current | None  #: what is recorded as deployed; null before the first deployment
+    stacks: tuple[StackStatus, ...]  #: in the order of dataops.yml
+    lock: Owner | None  #: who holds the environment's lock; null if nobody does
+    arrivals: Arrivals | None  #: what has arrived; null where the lake is not deployed as a whole
+    last_run: LastRun | None  #: the newest run that published; null before the first
+    #: the newest report of the daily validation; null where there is none of the last 40 days
     validation: LastValidation | None
-    next_run: NextRun | None
-    alarms: tuple[OpenAlarm, ...]
+    next_run: NextRun | None  #: when the schedule runs the job; null where none is deployed
+    alarms: tuple[OpenAlarm, ...]  #: the active alarms, oldest first
 
 
 @click.command(epilog=examples("dataops status --env local", "dataops status --env prod --watch 10"))

@@ -17,12 +17,12 @@ from deployer.terminal.options import env_option, examples, yes_option
 
 @dataclass(frozen=True)
 class UnlockResult:
-    """Whether a lock was removed, and of which run; `run` is None when none was."""
+    """What became of an environment's lock."""
 
-    environment: str
-    unlocked: bool = False
-    declined: bool = False
-    run: str | None = None
+    environment: str  #: the environment
+    unlocked: bool = False  #: a lock was removed
+    declined: bool = False  #: the answer was no
+    run: str | None = None  #: the run whose lock was removed; null if none was
 
 
 @click.command(epilog=examples("dataops unlock --env uat", "dataops unlock --env uat --yes"))

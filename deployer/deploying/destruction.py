@@ -28,10 +28,10 @@ from deployer.release.target import Target
 class Thing:
     """One resource of a stack that goes."""
 
-    stack: str
-    logical_id: str
-    type: str
-    physical_id: str
+    stack: str  #: its name in dataops.yml
+    logical_id: str  #: in the template
+    type: str  #: the resource's type
+    physical_id: str  #: its name in the account
 
     def __str__(self) -> str:
         return f"{self.stack}/{self.logical_id}  {self.type}  {self.physical_id}".rstrip()

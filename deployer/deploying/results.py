@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from deployer.cloudformation.port import StackState
 from deployer.errors import DataopsError
@@ -24,6 +23,17 @@ class StackOutcome(enum.Enum):
     REFUSED = "refused"
     LEFT_RUNNING = "left running"
     NOT_STARTED = "not started"
+
+
+@dataclass(frozen=True)
+class StackDocument:
+    """One stack after the run, in JSON."""
+
+    stack: str  #: its name in dataops.yml
+    outcome: StackOutcome  #: what happened to the stack
+    seconds: float  #: how long it took
+    status: str | None  #: CloudFormation's status
+    error: str | None  #: why it failed or was refused
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,14 @@ class StackResult:
     def is_good(self) -> bool:
         return self.outcome in (StackOutcome.DONE, StackOutcome.UNCHANGED)
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "stack": self.stack,
-            "outcome": self.outcome.value,
-            "seconds": round(self.seconds, 2),
-            "status": self.state.status if self.state else None,
-            "error": str(self.error) if self.error else None,
-        }
+    def document(self) -> StackDocument:
+        return StackDocument(
+            stack=self.stack,
+            outcome=self.outcome,
+            seconds=round(self.seconds, 2),
+            status=self.state.status if self.state else None,
+            error=str(self.error) if self.error else None,
+        )
 
 
 class DeployOutcome(enum.Enum):
@@ -68,6 +78,21 @@ class DeployOutcome(enum.Enum):
     DECLINED = "declined"
     INTERRUPTED = "interrupted"
     SMOKE_FAILED = "smoke-failed"
+
+
+@dataclass(frozen=True)
+class DeployDocument:
+    """A deployment after its end, as it is printed and kept in the ledger."""
+
+    environment: str  #: the environment
+    release: str  #: the release's id
+    outcome: DeployOutcome  #: how it ended
+    run: str  #: the run's id in the ledger
+    stacks: tuple[StackResult, ...]  #: each stack, in the order of the plan; empty if it was not carried out
+    smoke: Verdict | None  #: the verdict of the smoke test, the recorded one if nothing changed; null if there is none
+    uploaded_bytes: int  #: size of the artifacts that had to be uploaded
+    seconds: float  #: how long it took
+    error: str | None  #: the first failure
 
 
 @dataclass(frozen=True)
@@ -96,18 +121,18 @@ class DeployResult:
         """Stacks that CloudFormation is still changing."""
         return tuple(stack.stack for stack in self.stacks if stack.outcome is StackOutcome.LEFT_RUNNING)
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "environment": self.environment,
-            "release": self.release,
-            "outcome": self.outcome.value,
-            "run": self.run,
-            "stacks": [stack.document() for stack in self.stacks],
-            "smoke": self.smoke.document() if self.smoke else None,
-            "uploaded_bytes": self.uploaded_bytes,
-            "seconds": round(self.seconds, 2),
-            "error": str(self.error) if self.error else None,
-        }
+    def document(self) -> DeployDocument:
+        return DeployDocument(
+            environment=self.environment,
+            release=self.release,
+            outcome=self.outcome,
+            run=self.run,
+            stacks=self.stacks,
+            smoke=self.smoke,
+            uploaded_bytes=self.uploaded_bytes,
+            seconds=round(self.seconds, 2),
+            error=str(self.error) if self.error else None,
+        )
 
 
 def interruption_of(stacks: Iterable[StackResult]) -> Interrupted | None:

@@ -13,6 +13,7 @@ from typing import Any
 from deployer.deploying.events import Said
 from deployer.deploying.request import DeployRequest, Ports
 from deployer.deploying.results import DeployOutcome, DeployResult
+from deployer.documents import as_document
 from deployer.errors import DataopsError
 from deployer.ledger.ledger import Current, Ledger
 from deployer.ledger.lock import this_owner
@@ -51,7 +52,7 @@ class RunRecord:
             raise
 
     def end(self, result: DeployResult) -> None:
-        self._ledger.end(self._run, {"finished_at": self._now(), **result.document()})
+        self._ledger.end(self._run, {"finished_at": self._now(), **as_document(result)})
 
     def set_deployed(self, facts: Facts, result: DeployResult) -> Current:
         """Record what is deployed from now on: stacks of this run as it left them, the others as they were recorded."""

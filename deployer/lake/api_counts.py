@@ -25,17 +25,14 @@ _METRICS: Final = {
 
 @dataclass(frozen=True)
 class ApiCounts:
-    """Calls and records of the last days. Calls that the gateway refuses never reach the function, and are not among them.
+    """Calls and records of the last days."""
 
-    `refused_records` are the bad ones of refused calls, `failed_calls` those that the stream did not take in time.
-    """
-
-    days: int
-    accepted_calls: int
-    accepted_records: int
-    refused_calls: int
-    refused_records: int
-    failed_calls: int
+    days: int  #: the number of days covered, up to now
+    accepted_calls: int  #: calls that were answered 202
+    accepted_records: int  #: records in them, which are among those of `stream` once they are read
+    refused_calls: int  #: calls that the function refused; what the gateway refuses is only in its log
+    refused_records: int  #: bad records in them
+    failed_calls: int  #: good calls that the stream did not accept in time
 
 
 @translated

@@ -29,31 +29,28 @@ _OWNED: Final = {TRANSACTIONS, DELIVERY_ERRORS, "smoke/"}
 
 @dataclass(frozen=True)
 class RouteArrivals:
-    """What the job has read of one route; `last_arrival` is when its latest object came.
+    """What the job has read of one route."""
 
-    `waiting` are the keys of objects that nobody reads until their senders rename them.
-    """
-
-    route: str
-    files: int
-    records: int
-    rejected: int
-    last_arrival: str | None
+    route: str  #: the folder below `transactions/` without `source=`; `unknown` without one
+    files: int  #: objects that the job has read
+    records: int  #: records in them
+    rejected: int  #: of which were rejected
+    last_arrival: str | None  #: when the latest of these objects arrived
+    #: keys of objects that are not read until their senders rename them: for `sftp` as they are now, for other routes
+    #: as of the newest run
     waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Arrivals:
-    """`unowned`: objects, or folders with a slash at their end, that lie where no route writes.
+    """What has arrived, and what needs attention."""
 
-    `delivery_errors`: objects of records that Firehose could not deliver and that have not been delivered since. `api` is null if
-    no API is deployed.
-    """
-
+    #: `s3`, `sftp`, `stream` (with what the API took), `third-party`, and others that the job has read
     routes: tuple[RouteArrivals, ...]
+    #: objects of the raw bucket, and folders with a slash at their end, that belong to no route
     unowned: tuple[str, ...]
-    delivery_errors: int
-    api: ApiCounts | None = None
+    delivery_errors: int  #: objects with records that Firehose could not deliver and that have not been delivered since
+    api: ApiCounts | None = None  #: the counts of the API's function; null if no API is deployed
 
 
 def arrivals_of(lake: Lake, manifests: Sequence[Manifest], now: datetime) -> Arrivals:

@@ -32,23 +32,22 @@ class LoadFailed(DataopsError):
 
 @dataclass(frozen=True)
 class Load:
-    """A load that succeeded. With nothing new to read it recorded no run, and counted nothing.
+    """A load that succeeded."""
 
-    `problems` are the raw objects that could not be read, `waiting` those that wait until their senders rename them.
-    """
-
-    env: str
-    job_run_id: str
-    state: str
-    seconds: float
-    nothing_new: bool
-    problems: tuple[Problem, ...] = ()
-    waiting: tuple[str, ...] = ()
-    run_id: str | None = None
-    kind: str | None = None
-    files: int = 0
+    env: str  #: the environment
+    job_run_id: str  #: Glue's id of the run
+    state: str  #: how it ended in Glue
+    seconds: float  #: how long it took
+    nothing_new: bool  #: there was nothing to read, or to read again: no run was recorded, and nothing counted
+    problems: tuple[Problem, ...] = ()  #: raw objects that could not be read
+    waiting: tuple[str, ...] = ()  #: raw objects that wait until their senders rename them
+    run_id: str | None = None  #: the id of the recorded run
+    kind: str | None = None  #: `increment`, `full_refresh`, `backfill` or `replay`
+    files: int = 0  #: raw objects read
+    #: `read` = `kept` + `duplicate` + `superseded` + `rejected`; after a replay, records that are no longer rejected
+    #: count against `rejected`
     counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
-    months: tuple[str, ...] = ()
+    months: tuple[str, ...] = ()  #: months of transactions that were published
 
 
 def load_arguments(*, full_refresh: bool, from_month: str | None, to_month: str | None) -> dict[str, str]:

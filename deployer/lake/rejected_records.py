@@ -39,14 +39,14 @@ limit {limit}"""
 
 @dataclass(frozen=True)
 class RejectedRecord:
-    """One record that became no row; `file` is the key of its raw object, `line` its line there, from 1."""
+    """One record that became no row."""
 
-    raw_text: str
-    reasons: tuple[str, ...]
-    file: str
-    line: int | None
-    run: str
-    ingested_at: datetime
+    raw_text: str  #: the record as it was delivered
+    reasons: tuple[str, ...]  #: why it was rejected, every reason
+    file: str  #: key of the raw object
+    line: int | None  #: its line or row there, from 1
+    run: str  #: the recorded run that rejected it
+    ingested_at: datetime  #: when the raw object arrived
 
 
 @dataclass(frozen=True)

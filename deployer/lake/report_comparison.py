@@ -19,9 +19,9 @@ NOTHING = Decimal("0.00")
 class CustomerDifference:
     """A customer whom two reports disagree about; a report without the customer counts as 0.00."""
 
-    customer_id: str
-    before: Decimal
-    after: Decimal
+    customer_id: str  #: the customer
+    before: Decimal  #: the customer's total with the deployed release
+    after: Decimal  #: the customer's total with the release that would be deployed
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def render_json(rows: Sequence[RefundRow]) -> str:
     """Write a JSON list, one customer a line."""
     if not rows:
         return "[]\n"
-    lines = (json.dumps(row.document(), ensure_ascii=False) for row in rows)
+    documents = ({**row._asdict(), "total_refund": money(row.total_refund)} for row in rows)
+    lines = (json.dumps(each, ensure_ascii=False) for each in documents)
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
 

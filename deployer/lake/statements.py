@@ -42,66 +42,65 @@ TIMEOUT_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class StatementLine:
-    """A statement as a list shows it. `location` is where its documents lie."""
+    """A statement as a list shows it."""
 
-    month: str
-    number: int
-    issued_at: dt.datetime
-    issued_by: str
-    run: str
-    release: str
-    customers: int
-    total_refund: Decimal
-    adjustments_total: Decimal
-    override: str
-    location: str
+    month: str  #: YYYY-MM
+    number: int  #: 1 for the first statement; each month has the next one
+    issued_at: dt.datetime  #: when it was issued
+    issued_by: str  #: who issued it: a person's user name, or `month end` for the schedule
+    run: str  #: the run of the job that published its tables
+    release: str  #: the release that was deployed
+    customers: int  #: customers with a refund in the month
+    total_refund: Decimal  #: of the month, as issued
+    adjustments_total: Decimal  #: the change in earlier months since the previous statement
+    override: str  #: why it was issued although checks failed; empty if none failed
+    location: str  #: the prefix of its documents in the base bucket
 
 
 @dataclass(frozen=True)
 class WholeStatement(StatementLine):
     """A statement with what the checks said when it was issued, and what it says of each customer, in order."""
 
-    checks: tuple[CheckFound, ...]
-    refunds: tuple[RefundRow, ...]
-    adjustments: tuple[Adjustment, ...]
+    checks: tuple[CheckFound, ...]  #: the blocking checks
+    refunds: tuple[RefundRow, ...]  #: the report of the month, in customer order
+    adjustments: tuple[Adjustment, ...]  #: in order of month and customer
 
 
 @dataclass(frozen=True)
 class CustomerChange:
     """By how much a customer's refunds changed."""
 
-    customer_id: str
-    amount: Decimal
+    customer_id: str  #: the customer
+    amount: Decimal  #: by how much, with its sign
 
 
 @dataclass(frozen=True)
 class TransactionChange:
     """A refund that did it: by how much, and what the tables say of it now."""
 
-    month: str
-    customer_id: str
-    refund_id: str
-    amount: Decimal
+    month: str  #: the month that changed
+    customer_id: str  #: the customer
+    refund_id: str  #: the refund
+    amount: Decimal  #: by how much, with its sign
+    #: what is true of it now: `counted`; `voided_purchase`, `voided_refund`, `same_month` or `orphan`, and so left
+    #: out; `other_month` or `other_customer`, where it counts instead; `gone`
     reason: str
-    voids: tuple[str, ...]
+    voids: tuple[str, ...]  #: the voids that name it or its purchase
 
 
 @dataclass(frozen=True)
 class StatementChanges:
-    """What changed since a statement was issued, in all months up to its own.
+    """What changed since a statement was issued, in all months up to its own."""
 
-    `carried_total` is what later statements carried of it, `pending_total` what the next one will.
-    """
-
-    month: str
-    issued_at: dt.datetime
-    issued_run: str
-    run: str
-    total: Decimal
-    carried_total: Decimal
-    pending_total: Decimal
-    customers: tuple[CustomerChange, ...]
-    transactions: tuple[TransactionChange, ...]
+    month: str  #: the month of the statement
+    issued_at: dt.datetime  #: when it was issued
+    issued_run: str  #: the run of the job that published its tables
+    run: str  #: the run that is compared with it
+    total: Decimal  #: by how much all months up to the statement's changed since
+    carried_total: Decimal  #: what later statements carried of it as adjustments
+    pending_total: Decimal  #: what the next statement will carry
+    customers: tuple[CustomerChange, ...]  #: in order; a customer whose changes cancel out is left out
+    transactions: tuple[TransactionChange, ...]  #: the refunds behind the changes, in order of month, customer and id
 
 
 def source_of(lake: Lake) -> Source:

@@ -22,44 +22,44 @@ _RUNBOOK: Final = re.compile(r"\s*\((docs/operations\.md#[\w-]+)\)\.?\s*$")
 
 @dataclass(frozen=True)
 class LastRun:
-    """The newest run that published, and what it counted."""
+    """The newest run that published."""
 
-    run_id: str
-    kind: str
-    finished_at: dt.datetime
-    counts: Mapping[str, int]
+    run_id: str  #: its id
+    kind: str  #: as in `dataops run`, or `rollback`
+    finished_at: dt.datetime  #: when it ended
+    counts: Mapping[str, int]  #: as in `dataops run`
 
 
 @dataclass(frozen=True)
 class LastValidation:
-    """The newest report of the daily validation: the day that it covers, and the checks that fail."""
+    """The newest report of the daily validation."""
 
-    date: str
-    finished_at: dt.datetime
-    errors: tuple[str, ...]
-    failing: tuple[str, ...]
+    date: str  #: the day that it covers
+    finished_at: dt.datetime  #: when it ended
+    errors: tuple[str, ...]  #: failing checks that make the figures doubtful
+    failing: tuple[str, ...]  #: all checks that fail
 
 
 @dataclass(frozen=True)
 class OpenAlarm:
-    """An alarm that is on: what it says, since when, and the section of the runbook, "" where it names none."""
+    """An alarm that is on."""
 
-    alarm: str
-    says: str
-    since: dt.datetime
-    reason: str
-    runbook: str
+    alarm: str  #: its name
+    says: str  #: what it means
+    since: dt.datetime  #: since when
+    reason: str  #: the figures, as CloudWatch gives them
+    runbook: str  #: what to do, a section of docs/operations.md; empty where it names none
 
 
 @dataclass(frozen=True)
 class NextRun:
-    """The schedule of the job. `at` is null while it is disabled, and where nothing is due any more."""
+    """The schedule of the job."""
 
-    schedule: str
-    expression: str
-    time_zone: str
-    enabled: bool
-    at: dt.datetime | None
+    schedule: str  #: its name
+    expression: str  #: as it is deployed
+    time_zone: str  #: in which the expression is read
+    enabled: bool  #: false: the job runs only when it is started by hand
+    at: dt.datetime | None  #: when it is due next; null while it is disabled, and where nothing is due any more
 
 
 def last_run(manifests: Sequence[Manifest]) -> LastRun | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deployer.cloudformation.port import StackState
+from deployer.documents import as_document
 from deployer.errors import DataopsError
 from deployer.ledger.store import RecordStore, readable
 from deployer.ledger.verdict import Verdict
@@ -23,10 +24,10 @@ VERSION = 1
 class StackRecord:
     """A stack as our last deploy left it. Any change from outside shows in one of the first three."""
 
-    stack_id: str
-    status: str
-    last_updated: str
-    digest: str
+    stack_id: str  #: its ARN
+    status: str  #: CloudFormation's status
+    last_updated: str  #: when it last changed, in ISO 8601
+    digest: str  #: of template, parameters and tags
 
     def matches(self, state: StackState | None, digest: str) -> bool:
         return state is not None and self == StackRecord(state.stack_id, state.status, state.last_updated, digest)
@@ -36,20 +37,17 @@ class StackRecord:
 class Current:
     """What is deployed in an environment now."""
 
-    release: str
-    run: str
-    deployed_at: str
-    commit: str = ""
-    outcome: str = "done"
+    version: int = field(default=VERSION, kw_only=True)  #: of the record's format
+    release: str  #: the release's id
+    run: str  #: the run that deployed it
+    deployed_at: str  #: when, in ISO 8601
+    commit: str = ""  #: from which commit it was built
+    outcome: str = "done"  #: how that run ended
+    #: by their names, each as our last deployment left it
     stacks: Mapping[str, StackRecord] = field(default_factory=dict)
-    smoke: Verdict | None = None
-    promoted_from: str = ""
+    smoke: Verdict | None = None  #: the verdict of the smoke test; null if none was run
+    promoted_from: str = ""  #: the environment that it came from; empty if it was built here
     etag: str | None = field(default=None, compare=False)
-
-    def document(self) -> dict[str, Any]:
-        document = {"version": VERSION, **asdict(self), "smoke": self.smoke.document() if self.smoke else None}
-        del document["etag"]
-        return document
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Ledger:
 
     def set_current(self, current: Current) -> Current:
         """Replace the version that `current` was made from; refuse if another run has written since."""
-        key, body = f"{self._prefix}current.json", readable(current.document())
+        key, body = f"{self._prefix}current.json", readable(as_document(current))
         etag = self._store.create(key, body) if current.etag is None else self._store.replace(key, body, current.etag)
         if etag is None:
             raise DataopsError(

@@ -30,13 +30,13 @@ RIGHTS_SECONDS = 300.0
 class Owner:
     """Who holds a lock. `machine` and `pid` let a run on the same machine see that the owner is dead."""
 
-    run: str
-    who: str
-    machine: str
-    pid: int
-    since: float
-    expires: float
-    url: str = ""
+    run: str  #: the run
+    who: str  #: the person or the pipeline
+    machine: str  #: the machine on which the run is active
+    pid: int  #: its process there
+    since: float  #: since when, in seconds since 1970
+    expires: float  #: when it expires without a heartbeat
+    url: str = ""  #: the page of the pipeline's run; empty for a person
 
     def describe(self, now: float) -> str:
         left = f"expires in {self.expires - now:.0f} s without a heartbeat" if self.expires > now else "has expired"

@@ -34,15 +34,15 @@ class SmokeOutcome(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """The end of a smoke test; rows are those of the smoke report, differences are lines for people."""
+    """The end of a smoke test."""
 
-    outcome: SmokeOutcome
-    message: str
-    attempts: int = 1
-    seconds: float = 0.0
-    bytes_scanned: int = 0
-    differences: tuple[str, ...] = ()
-    rows: tuple[RefundRow, ...] = ()
+    outcome: SmokeOutcome  #: how it ended
+    message: str  #: in one sentence
+    attempts: int = 1  #: how many tries it took
+    seconds: float = 0.0  #: how long the last one took
+    bytes_scanned: int = 0  #: what Athena read
+    differences: tuple[str, ...] = ()  #: what differs from the known answer, as lines for people
+    rows: tuple[RefundRow, ...] = ()  #: the refund report of the side tables
 
     @property
     def passed(self) -> bool:
@@ -56,18 +56,6 @@ class Verdict:
 
     def __str__(self) -> str:
         return f"{self.outcome} ({self.message})" if self.message else str(self.outcome)
-
-    def document(self) -> dict[str, Any]:
-        """Return the verdict in the form of the ledger and the JSON output."""
-        return {
-            "outcome": self.outcome.value,
-            "message": self.message,
-            "attempts": self.attempts,
-            "seconds": round(self.seconds, 2),
-            "bytes_scanned": self.bytes_scanned,
-            "differences": list(self.differences),
-            "rows": [row.document() for row in self.rows],
-        }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:

@@ -31,10 +31,10 @@ STATEFUL_TYPES = frozenset(
 class DataRisk:
     """One resource that would be lost, or left behind by its replacement."""
 
-    stack: str
-    logical_id: str
-    type: str
-    what: str
+    stack: str  #: its stack in dataops.yml
+    logical_id: str  #: its name in the template
+    type: str  #: the resource's type
+    what: str  #: what would become of it and its data
 
     def __str__(self) -> str:
         return f"{self.stack}/{self.logical_id} ({self.type}) {self.what}"

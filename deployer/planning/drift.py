@@ -27,15 +27,15 @@ _UNDETECTED = ("not support", "no resources", "not eligible")
 
 @dataclass(frozen=True)
 class DriftFinding:
-    """One difference. `ignored` is the reason why it is known."""
+    """One difference."""
 
-    stack: str
-    logical_id: str
-    what: str  # modified | deleted | script | code | table | ledger | not checked
-    property: str = ""
-    expected: str = ""
-    actual: str = ""
-    ignored: str = ""
+    stack: str  #: its name in dataops.yml
+    logical_id: str  #: the resource
+    what: str  #: `modified`, `deleted`, `script`, `code` (of a function), `table`, `ledger` or `not checked`
+    property: str = ""  #: which property
+    expected: str = ""  #: as it was deployed
+    actual: str = ""  #: as it is
+    ignored: str = ""  #: why it is known; empty when it is not
 
     def __str__(self) -> str:
         place = f"{self.stack}/{self.logical_id}" if self.logical_id else self.stack

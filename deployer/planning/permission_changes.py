@@ -31,12 +31,12 @@ _DOCUMENTS = {
 class Permission:
     """The smallest unit: one principal, one action, one resource, one condition."""
 
-    owner: str
-    effect: str
-    principal: str
-    action: str
-    resource: str
-    condition: str = ""
+    owner: str  #: the resource that has the policy, by its name in the template
+    effect: str  #: `Allow` or `Deny`
+    principal: str  #: to whom
+    action: str  #: what
+    resource: str  #: on what
+    condition: str = ""  #: under which condition; empty without one
 
     def covers(self, other: Permission) -> bool:
         """Return whether this one already says all that the other says."""
@@ -50,6 +50,14 @@ class Permission:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PermissionDocument(Permission):
+    """One permission that comes or goes, in JSON."""
+
+    added: bool  #: false: it is removed
+    broadening: bool  #: more is allowed with this change than without it
+
+
 @dataclass(frozen=True, order=True)
 class PermissionChange:
     """One permission that comes or goes."""
@@ -57,6 +65,9 @@ class PermissionChange:
     permission: Permission
     is_added: bool
     is_broadening: bool
+
+    def document(self) -> PermissionDocument:
+        return PermissionDocument(**vars(self.permission), added=self.is_added, broadening=self.is_broadening)
 
     def __str__(self) -> str:
         p = self.permission

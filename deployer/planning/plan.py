@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from deployer.cloudformation.port import StackState
 from deployer.cloudformation.root_cause import Cause
 from deployer.cloudformation.statuses import Handling, row_of
+from deployer.documents import as_document
 from deployer.errors import Refused
 from deployer.ledger.store import canonical
 from deployer.planning.data_guard import DataRisk
@@ -49,9 +49,28 @@ class Options:
 class PlannedFrom:
     """The stack as the plan saw it."""
 
-    stack_id: str
-    status: str
-    last_updated: str
+    stack_id: str  #: its ARN
+    status: str  #: CloudFormation's status
+    last_updated: str  #: when it last changed, in ISO 8601
+
+
+@dataclass(frozen=True)
+class StepDocument:
+    """One stack of a plan, in JSON."""
+
+    stack: str  #: its name in dataops.yml
+    stack_name: str  #: its name in CloudFormation
+    #: `nothing`, `create`, `update`, `roll_back`, `continue_rollback`, `recreate`, `wait` or `blocked`
+    action: str
+    parents: tuple[str, ...]  #: stacks whose outputs it takes
+    base: PlannedFrom | None  #: the state that it was planned from; null if the stack does not exist
+    digest: str | None  #: of template, parameters and tags; null while a parameter is known after apply only
+    changes: tuple[ResourceChange, ...]  #: resources that change
+    iam: tuple[PermissionChange, ...]  #: permissions that change
+    data_risks: tuple[DataRisk, ...]  #: data-holding resources that would be replaced or removed
+    warnings: tuple[Cause, ...]  #: the warnings of CloudFormation's validation, which stop nothing
+    known_after_apply: tuple[str, ...]  #: parameters whose values come from stacks that do not exist yet
+    note: str  #: a remark about the step
 
 
 @dataclass(frozen=True)
@@ -76,23 +95,34 @@ class Step:
     def acts(self) -> bool:
         return self.kind is not StepKind.NOTHING
 
-    def document(self) -> dict[str, Any]:
-        return {
-            "stack": self.stack,
-            "stack_name": self.stack_name,
-            "action": self.kind.name.lower(),
-            "parents": list(self.parents),
-            "base": asdict(self.base) if self.base else None,
-            "digest": self.digest,
-            "changes": [change.document() for change in self.changes],
-            "iam": [
-                {**asdict(p.permission), "added": p.is_added, "broadening": p.is_broadening} for p in self.permissions
-            ],
-            "data_risks": [asdict(risk) for risk in self.risks],
-            "warnings": [asdict(warning) for warning in self.warnings],
-            "known_after_apply": list(self.unknown),
-            "note": self.note,
-        }
+    def document(self) -> StepDocument:
+        return StepDocument(
+            stack=self.stack,
+            stack_name=self.stack_name,
+            action=self.kind.name.lower(),
+            parents=self.parents,
+            base=self.base,
+            digest=self.digest,
+            changes=self.changes,
+            iam=self.permissions,
+            data_risks=self.risks,
+            warnings=self.warnings,
+            known_after_apply=self.unknown,
+            note=self.note,
+        )
+
+
+@dataclass(frozen=True)
+class PlanDocument:
+    """What a deployment would do, as it is printed and saved."""
+
+    version: int  #: of the plan's format
+    environment: str  #: the environment
+    release: str  #: the release that would be deployed
+    deployed_release: str | None  #: what is deployed now
+    has_changes: bool  #: at least one stack would change
+    reverts_drift: bool  #: the plan reverts changes that were made by hand
+    steps: tuple[Step, ...]  #: one for each stack, in the order in which they may start
 
 
 @dataclass(frozen=True)
@@ -125,25 +155,20 @@ class Plan:
     def step(self, stack: str) -> Step:
         return next(step for step in self.steps if step.stack == stack)
 
-    def document(self) -> dict[str, Any]:
-        """Return plain JSON values, so that a saved plan equals the plan that was saved."""
-        document: dict[str, Any] = json.loads(json.dumps(self._document()))
-        return document
-
-    def _document(self) -> dict[str, Any]:
-        return {
-            "version": VERSION,
-            "environment": self.environment,
-            "release": self.release,
-            "deployed_release": self.deployed_release,
-            "has_changes": self.has_changes,
-            "reverts_drift": self.reverts_drift,
-            "steps": [step.document() for step in self.steps],
-        }
+    def document(self) -> PlanDocument:
+        return PlanDocument(
+            version=VERSION,
+            environment=self.environment,
+            release=self.release,
+            deployed_release=self.deployed_release,
+            has_changes=self.has_changes,
+            reverts_drift=self.reverts_drift,
+            steps=self.steps,
+        )
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(canonical(self.document())).hexdigest()
+        return hashlib.sha256(canonical(as_document(self))).hexdigest()
 
 
 def planned_from(state: StackState | None) -> PlannedFrom | None:
@@ -211,7 +236,7 @@ def _stale_step(planned: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def require_allowed(plan: Plan, saved_plan: Mapping[str, Any] | None) -> None:
     """Raise Refused for a plan that is not the saved one any more, is blocked, or would lose data. Nothing was changed yet."""
-    if saved_plan is not None and (why := staleness(saved_plan, plan.document())):
+    if saved_plan is not None and (why := staleness(saved_plan, as_document(plan))):
         raise Refused("the plan is stale: " + "; ".join(why), hint="make a new plan with dataops plan --out FILE")
     if plan.blocked:
         step = plan.blocked[0]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.planning.render import KNOWN_AFTER_APPLY, MASK, RenderedResource
@@ -33,32 +33,32 @@ class Replacement(enum.Enum):
 
 @dataclass(frozen=True)
 class PropertyChange:
-    """One property of a modified resource. None: absent on that side, or not known."""
+    """One property of a modified resource."""
 
-    path: str
-    before: str | None = None
-    after: str | None = None
-    recreation: str = "Never"
-    cause: str = ""
-    is_drifted: bool = False  # changed by hand: `deployed` is what the last deployment wrote, `live` what is there
-    deployed: str | None = None
-    live: str | None = None
+    path: str  #: its place below the resource's properties
+    before: str | None = None  #: the value before; null where it is absent or not known
+    after: str | None = None  #: the value after; null where it is absent or not known
+    recreation: str = "Never"  #: whether the resource is replaced for it: `Never`, `Conditionally` or `Always`
+    cause: str = ""  #: what changes it, such as a parameter; empty if the template does
+    is_drifted: bool = False  #: it was changed by hand
+    deployed: str | None = None  #: of such a one, what the last deployment wrote
+    live: str | None = None  #: of such a one, what is there
 
 
 @dataclass(frozen=True)
 class ResourceChange:
     """One resource of one stack."""
 
-    action: Action
-    logical_id: str
-    type: str
-    physical_id: str = ""
-    replacement: Replacement = Replacement.NO
-    policy_action: str = ""
-    properties: tuple[PropertyChange, ...] = field(default=())
-    deletion_policy: str = "Delete"
-    update_replace_policy: str = "Delete"
-    drift: str = ""  # MODIFIED, DELETED, ... in a change set that reverts drift
+    action: Action  #: what happens to it, in CloudFormation's words
+    logical_id: str  #: its name in the template
+    type: str  #: the resource's type
+    physical_id: str = ""  #: its name in the account; empty before it is created
+    replacement: Replacement = Replacement.NO  #: whether it is replaced
+    policy_action: str = ""  #: what becomes of the resource that is replaced or removed, in CloudFormation's words
+    properties: tuple[PropertyChange, ...] = field(default=())  #: the properties that change
+    deletion_policy: str = "Delete"  #: its DeletionPolicy in the template
+    update_replace_policy: str = "Delete"  #: its UpdateReplacePolicy there
+    drift: str = ""  #: how it has drifted, such as `MODIFIED` or `DELETED`, where the plan reverts drift
 
     @property
     def may_replace(self) -> bool:
@@ -68,9 +68,6 @@ class ResourceChange:
     def causes(self) -> tuple[str, ...]:
         """Properties that make it a replacement."""
         return tuple(p.path for p in self.properties if p.recreation != "Never")
-
-    def document(self) -> dict[str, Any]:
-        return {**asdict(self), "action": self.action.value, "replacement": self.replacement.value}
 
 
 Resources = Mapping[str, RenderedResource]

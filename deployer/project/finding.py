@@ -18,15 +18,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something at a place (1-based). `rule` is cfn-lint's id, or a name of our own."""
+    """Something at a place."""
 
-    file: str
-    line: int
-    column: int | None
-    level: Level
-    rule: str
-    message: str
-    hint: str | None = None
+    file: str  #: its path, relative to the project
+    line: int  #: the first line is 1
+    column: int | None  #: the first column is 1; null where only the line is known
+    level: Level  #: how bad it is
+    rule: str  #: cfn-lint's id, or the project's own name of the rule
+    message: str  #: what is wrong
+    hint: str | None = None  #: what to do
 
     @classmethod
     def at(cls, place: Location, level: Level, rule: str, message: str, hint: str | None = None) -> Finding:

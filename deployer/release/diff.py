@@ -19,11 +19,11 @@ class FileChange(enum.Enum):
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """One file; `diff` is a unified diff, line by line, empty for a zip."""
+    """A file that differs between two releases."""
 
-    path: str
-    change: FileChange
-    diff: tuple[str, ...] = ()
+    path: str  #: its path, relative to the project
+    change: FileChange  #: what happened to it
+    diff: tuple[str, ...] = ()  #: a unified diff, line by line; empty for a zip
 
 
 Manifest = Mapping[str, Any]

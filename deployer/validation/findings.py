@@ -60,21 +60,21 @@ def _sum(checks: Sequence[Check]) -> str:
 
 @dataclass(frozen=True)
 class CheckOutcome:
-    """How one check ended: passed, failed or skipped; `skipped` says why."""
+    """How one check ended."""
 
-    name: str
-    subject: str
-    outcome: str
-    skipped: str | None
+    name: str  #: what was checked
+    subject: str  #: of which file or environment
+    outcome: str  #: `passed`, `failed` or `skipped`
+    skipped: str | None  #: why it was not made
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """Everything that was checked; ok is a validation without an error."""
+    """Everything that was checked."""
 
-    ok: bool
-    findings: tuple[Finding, ...]
-    checks: tuple[CheckOutcome, ...]
+    ok: bool  #: no finding is an error
+    findings: tuple[Finding, ...]  #: what is wrong, in the order of the checks
+    checks: tuple[CheckOutcome, ...]  #: every check, made or not
 
 
 def validation_result(checks: Sequence[Check]) -> ValidationResult:

@@ -58,19 +58,19 @@ Query = Callable[[str], Answer]
 class ReportLine:
     """A check and its result, in the form of the report."""
 
-    name: str
-    promise: str
-    severity: Severity
-    verdict: Verdict
-    rows: int
-    threshold: float | None
-    unit: str
-    blocking: bool
-    runbook: str
-    note: str
-    columns: tuple[str, ...]
-    examples: tuple[tuple[Any, ...], ...]
-    bytes_scanned: int
+    name: str  #: its name
+    promise: str  #: what is true when the check returns no rows
+    severity: Severity  #: how much it matters when it fails
+    verdict: Verdict  #: how it ended, `broken` if it could not be run
+    rows: int  #: how many rows break the promise
+    threshold: float | None  #: what it compares with
+    unit: str  #: of the threshold
+    blocking: bool  #: a month end requires it to pass
+    runbook: str  #: what to do, a section of docs/operations.md
+    note: str  #: why it was skipped or broken
+    columns: tuple[str, ...]  #: names of the columns of its rows
+    examples: tuple[tuple[Any, ...], ...]  #: up to 100 of the rows
+    bytes_scanned: int  #: what Athena read
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,9 @@ class RefundGroup:
 class Adjustment:
     """What changed for one customer in months whose statement was issued already."""
 
-    month: str
-    customer_id: str
-    amount: Decimal
+    month: str  #: the month that changed
+    customer_id: str  #: the customer
+    amount: Decimal  #: by how much, with its sign
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,10 @@ class Document:
 class CheckFound:
     """What a blocking check found when the statement was issued."""
 
-    name: str
-    verdict: str
-    rows: int
-    note: str = ""
+    name: str  #: its name
+    verdict: str  #: what became of it, as in `dataops check`
+    rows: int  #: how many rows broke its promise
+    note: str = ""  #: why it was skipped or broken
 
 
 @dataclass(frozen=True)

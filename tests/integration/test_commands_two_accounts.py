@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from five_stacks import NAMES, bare_emulator, session_of, write_project
+from printed_json import hold_to_the_page
 
 from deployer.cli import run
 from deployer.composition import ports as assembly
@@ -65,6 +66,7 @@ def dataops(
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(variable, raising=False)
+    hold_to_the_page(monkeypatch)
     operator = Operator(directory, capsys)
     monkeypatch.setattr(assembly, "_smoke_of", lambda *_: lambda outputs, release: Verdict(operator.verdict, ""))
     return operator

@@ -16,6 +16,7 @@ from deployer.deploying.deployment import Deployment
 from deployer.deploying.events import Said
 from deployer.deploying.request import DeployRequest
 from deployer.deploying.results import DeployOutcome
+from deployer.documents import as_document
 from deployer.errors import Locked
 from deployer.ledger.lock import EnvironmentLock
 from deployer.pauses import Deadline, Interrupted, Pauses, TimeIsUp
@@ -164,7 +165,7 @@ def test_an_interrupted_smoke_test_leaves_nothing_behind_in_cloudformation(tmp_p
     error = failure_of(result)
     assert error is not None and error.exit_code == 130
     assert str(error) == "interrupted; CloudFormation has nothing left to do"
-    assert result.document()["outcome"] == "interrupted"
+    assert as_document(result)["outcome"] == "interrupted"
 
 
 def test_the_wait_for_the_lock_ends_with_a_signal(tmp_path: Path) -> None:

@@ -21,33 +21,30 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a line was refused; the field is None when the line as a whole is meant."""
+    """Why a line was refused."""
 
-    field: str | None
-    reason: str
+    field: str | None  #: the field; null when the reason concerns the whole line
+    reason: str  #: as docs/ingestion/api.md lists them
 
 
 @dataclass(frozen=True)
 class RefusedLine:
     """A line of a file that was not taken, with every reason."""
 
-    line: int
-    reasons: tuple[Reason, ...]
+    line: int  #: its number in the file, from 1
+    reasons: tuple[Reason, ...]  #: every reason
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one file; not delivered is one whose content was there already.
+    """What became of one file."""
 
-    Stream and API count records; the API lists the lines that it refuses.
-    """
-
-    file: Path
-    target: str
-    delivered: bool
-    bytes: int
-    records: int | None = None
-    refused: tuple[RefusedLine, ...] = ()
+    file: Path  #: its path here; with `--from` its key there
+    target: str  #: the object's key, or the stream's name
+    delivered: bool  #: false: the same content had been delivered before
+    bytes: int  #: its size
+    records: int | None = None  #: records put onto the stream, or accepted by the API; null for other routes
+    refused: tuple[RefusedLine, ...] = ()  #: lines that the API did not accept; empty for other routes
 
 
 # A route takes the session as well as the lake: its sender may be another account with its own permissions.

@@ -24,8 +24,8 @@ from deployer.lake.deployed_lake import Lake
 class Redelivery:
     """One object of delivery-errors/ and the records in it that are on the stream again."""
 
-    key: str
-    records: int
+    key: str  #: the object below `delivery-errors/`
+    records: int  #: its records, which are on the stream again
 
 
 def deliver_again(lake: Lake, say: Callable[[str], None]) -> list[Redelivery]:

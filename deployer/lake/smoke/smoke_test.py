@@ -59,7 +59,7 @@ def run_smoke_test(
     """
     started = time.monotonic()
     verdict = _judged(open_lake, watcher, release=release, deadline=deadline or Deadline())
-    return replace(verdict, seconds=time.monotonic() - started)
+    return replace(verdict, seconds=round(time.monotonic() - started, 2))
 
 
 def _run_name(release_id: str) -> str:

@@ -51,8 +51,8 @@ class InputObject(StoredObject):
 class Problem:
     """A raw object that was not read, and why."""
 
-    key: str
-    reason: str
+    key: str  #: which object
+    reason: str  #: why
 
 
 @dataclasses.dataclass(frozen=True)

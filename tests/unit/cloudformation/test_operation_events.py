@@ -17,6 +17,7 @@ from deployer.aws.cloudformation import AwsCloud
 from deployer.cloudformation.failures import Ended, change_set_failed, change_set_warnings, stack_failed
 from deployer.cloudformation.port import OperationError, StackRequest
 from deployer.deploying.results import DeployOutcome
+from deployer.documents import as_document
 from deployer.errors import DataopsError, Refused
 from deployer.planning.plan import Options
 from deployer.planning.plan_text import plan_text
@@ -320,7 +321,7 @@ def test_the_plan_shows_what_cloudformation_warns_of(tmp_path: Path) -> None:
     lines = plan_text(plan).splitlines()
     title = "WARNINGS of CloudFormation's validation (they stop nothing):"
     assert lines[lines.index(title) + 1] == f"  {NAMES_TEXT}"
-    steps = {step["stack"]: step["warnings"] for step in plan.document()["steps"]}
+    steps = {step["stack"]: step["warnings"] for step in as_document(plan)["steps"]}
     (warning,) = steps.pop("job")
     assert (warning["logical_id"], warning["where"]) == ("Job", "templates/job.yaml:5")
     assert set(map(tuple, steps.values())) == {()}
@@ -349,9 +350,9 @@ def test_stacks_without_changes_are_not_asked_about_warnings(tmp_path: Path) -> 
 def test_a_new_warning_makes_a_saved_plan_stale_and_one_that_is_gone_does_not(tmp_path: Path) -> None:
     """Given a saved plan, when CloudFormation warns of something that nobody saw in it, then it is refused, else not."""
     world = warned(tmp_path)
-    with_warning = world.plan().document()
+    with_warning = as_document(world.plan())
     world.cloud.told.clear()
-    without = world.plan().document()
+    without = as_document(world.plan())
     world.cloud.told["shop-uat-job"] = [NAMES]
     with pytest.raises(Refused, match=r"CloudFormation now warns about stack job: not our style \(Guard::Names\)"):
         world.deploy(saved_plan=without)
@@ -477,7 +478,7 @@ def test_drift_is_reverted_although_the_ledger_sees_no_change(tmp_path: Path) ->
 def test_a_saved_plan_that_reverts_drift_is_another_plan(tmp_path: Path) -> None:
     """Given a plan made with the wish, when it is carried out without, then it is stale, and why is said."""
     world = drifted(tmp_path)
-    saved = world.plan(options=WISH).document()
+    saved = as_document(world.plan(options=WISH))
     with pytest.raises(Refused, match="it was made with --revert-drift"):
         world.deploy(saved_plan=saved)
     assert world.deploy(saved_plan=saved, options=WISH).outcome is DeployOutcome.DONE

@@ -12,6 +12,7 @@ from deployer.deploying.deployment import Deployment
 from deployer.deploying.events import Said, StackEnded, StackStarted
 from deployer.deploying.request import DeployRequest, IfBusy
 from deployer.deploying.results import DeployOutcome, StackOutcome
+from deployer.documents import as_document
 from deployer.errors import DataopsError, Denied, Locked, Refused
 from deployer.ledger.lock import EnvironmentLock
 from deployer.ledger.verdict import SmokeOutcome
@@ -121,7 +122,7 @@ def test_a_deployment_without_changes_reports_the_recorded_verdict(deployed: Wor
     report = deployed.deploy()
     assert report.smoke == PASSED
     recorded = {"outcome": "pass", "message": "2 rows", "attempts": 1, "seconds": 0.1}
-    assert report.document()["smoke"] == {**recorded, "bytes_scanned": 0, "differences": [], "rows": []}
+    assert as_document(report)["smoke"] == {**recorded, "bytes_scanned": 0, "differences": [], "rows": []}
 
 
 def test_a_release_that_was_not_tested_is_tested_by_the_next_deployment(world: World) -> None:

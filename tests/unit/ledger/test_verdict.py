@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from deployer.documents import as_document
 from deployer.ledger.verdict import SmokeOutcome, Verdict
 from deployer.refunds import RefundRow
 
@@ -34,7 +35,7 @@ def test_the_error_says_what_to_do(outcome: SmokeOutcome, words: str) -> None:
 
 def test_the_ledger_keeps_every_part_of_it() -> None:
     """Given a verdict, when it is written and read, then it is the same one, under the names that it always had."""
-    document = json.loads(json.dumps(WRONG.document()))
+    document = json.loads(json.dumps(as_document(WRONG)))
     assert Verdict.from_document(document) == WRONG
     assert document == {
         "outcome": "wrong_answer",

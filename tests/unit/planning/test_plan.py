@@ -11,6 +11,7 @@ from deployments import TEMPLATES, World
 
 from deployer.cloudformation.port import StackRequest
 from deployer.deploying.results import DeployOutcome
+from deployer.documents import as_document
 from deployer.errors import DataopsError, Refused
 from deployer.pauses import Interrupted, Pauses
 from deployer.planning.plan import Plan, Step, StepKind
@@ -27,7 +28,7 @@ def deployed(tmp_path: Path) -> World:
 
 
 def saved(world: World) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(json.dumps(world.plan().document()))
+    document: dict[str, Any] = json.loads(json.dumps(as_document(world.plan())))
     return document
 
 

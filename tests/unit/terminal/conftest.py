@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 from fake_aws import OUTPUTS, ROOT
+from printed_json import hold_to_the_page
 
 from deployer import pauses
 from deployer.cli import run
 from deployer.composition import environment
 from deployer.terminal.app import App
+
+
+@pytest.fixture(autouse=True)
+def _printed_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold_to_the_page(monkeypatch)
 
 
 @pytest.fixture

@@ -1,183 +1,121 @@
-"""docs/json-output.md is the contract of --output json: it lists the fields that the commands' results have, and no other."""
+"""docs/json-output.md is the contract of --output json: it is made from the results of the commands, and says all of them."""
 
 from __future__ import annotations
 
 import datetime as dt
-import re
-import types
-from collections.abc import Iterator, Mapping
-from dataclasses import is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import json_reference as reference
 import pytest
 from deployments import World, passing
-from repository import ROOT
 
-from deployer import cli
-from deployer.commands import (
-    bootstrap,
-    check,
-    cost,
-    data,
-    destroy,
-    diff,
-    doctor,
-    drift,
-    history,
-    iam_policy,
-    ingest,
-    local,
-    logs,
-    new,
-    query,
-    rejected,
-    replay,
-    report,
-    restore,
-    review,
-    sample,
-    secret,
-    sftp,
-    show,
-    statement,
-    status,
-    unlock,
-)
+from deployer.commands import report
 from deployer.documents import as_document
-from deployer.lake.loads import Load
-from deployer.ledger.ledger import Current, Ledger
-from deployer.ledger.verdict import Verdict
-from deployer.planning.plan import Plan
+from deployer.ledger.ledger import Ledger
 from deployer.refunds import RefundRow
-from deployer.validation.findings import ValidationResult
-
-PAGE = (ROOT / "docs" / "json-output.md").read_text(encoding="utf-8")
-RESULTS: dict[str, type] = {
-    "new": new.NewResult,
-    "validate": ValidationResult,
-    "history": history.HistoryResult,
-    "show": show.ShowResult,
-    "diff": diff.DiffResult,
-    "status": status.StatusResult,
-    "doctor": doctor.DoctorResult,
-    "drift": drift.DriftResult,
-    "destroy": destroy.DestroyResult,
-    "unlock": unlock.UnlockResult,
-    "review": review.ReviewResult,
-    "ingest": ingest.IngestResult,
-    "sftp": sftp.SftpUserAdded,
-    "run": Load,
-    "replay": Load,
-    "replay --delivery-errors": replay.ReplayedDeliveries,
-    "report": report.ReportResult,
-    "query": query.QueryOutput,
-    "rejected": rejected.RejectedResult,
-    "check": check.CheckResult,
-    "statement issue": statement.StatementResult,
-    "statement list": statement.StatementsResult,
-    "statement show": statement.StatementResult,
-    "statement changes": statement.ChangesResult,
-    "logs": logs.LogResult,
-    "cost": cost.CostResult,
-    "data runs": data.RunsResult,
-    "data rebuild-catalog": data.CatalogResult,
-    "data rollback": data.RollbackResult,
-    "data sweep": data.SweepResult,
-    "restore": restore.RestoreResult,
-    "sample": sample.SampleResult,
-    "secret set": secret.SecretSet,
-    "local status": local.LocalStatus,
-    "local stop": local.LocalStop,
-    "local reset": local.LocalReset,
-    "bootstrap": bootstrap.BootstrapResult,
-    "iam-policy": iam_policy.PolicyResult,
-}
-KEPT = {Current, Plan, Verdict}  # values that are kept in files too, under tables of their own
-SCALARS = {
-    str: "text", Path: "text", int: "integer", float: "number", bool: "true or false", Decimal: "amount",
-    dt.datetime: "moment", type(None): "null",
-}  # fmt: skip
 
 
-def form(hint: Any) -> str:
-    """What a type is in JSON, as the page writes it."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(form(each) for each in get_args(hint))
-    if get_origin(hint) is tuple:
-        return "list of " + form(get_args(hint)[0])
-    if get_origin(hint) is not None and issubclass(get_origin(hint), Mapping):
-        name = form(get_args(hint)[1]) if get_args(hint)[1] is not Any else ""
-        return f"object of {name}" if name else "object"
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return "text"
-    return SCALARS.get(hint, "object")
+def test_the_page_is_what_the_code_says() -> None:
+    """Given the page, when it is made anew, then it is the same: names, forms and meanings are those of the code."""
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "python docs/json_reference.py"
 
 
-def fields_of(kind: type, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Each field with its path, nested ones below theirs; a value that documents itself is an object on the page."""
-    for name, hint in get_type_hints(kind).items():
-        yield prefix + name, form(hint)
-        for part in (hint, *get_args(hint)):
-            is_record = isinstance(part, type) and (is_dataclass(part) or part is RefundRow)
-            if is_record and part not in KEPT:
-                is_list = get_origin(hint) is tuple
-                yield from fields_of(part, f"{prefix}{name}{'[]' if is_list else ''}.")
+def test_every_command_has_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the commands that are there, then each has a section, and no other has; without one no page is made."""
+    assert sorted(reference.titles_in_order()) == sorted(reference.RESULTS)
+    monkeypatch.delitem(reference.RESULTS, "data sweep")
+    with pytest.raises(LookupError, match="dataops data sweep"):
+        reference.page()
 
 
-def documented(command: str) -> list[tuple[str, str]]:
-    """The rows of a command's table on the page."""
-    section = re.search(rf"^### {re.escape(command)}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    assert section, f"docs/json-output.md has no section {command}"
-    return re.findall(r"^\| `([^`]+)` \| ([^|]+) \| [^|]+ \|$", section.group(1), re.MULTILINE)
+# How a page is made.
 
 
-@pytest.mark.parametrize("command", RESULTS)
-def test_the_page_lists_the_fields_of_the_result(command: str) -> None:
-    """Given a command's frozen result, when its fields are compared with the page, then names, forms and order agree."""
-    assert documented(command) == list(fields_of(RESULTS[command]))
+class Colour(Enum):
+    RED = "red"
+    DEEP_BLUE = "deep blue"
 
 
-# Commands whose documents are also kept in files: their fields are read from a real deployment, or from the command.
+@dataclass(frozen=True)
+class Leaf:
+    colour: Colour  #: its colour
 
 
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Any]]:
-    """The documents of a deployment of a small project, by the sections of the page."""
-    world = World(tmp_path_factory.mktemp("shop"))
+@dataclass(frozen=True)
+class Leaves:
+    """What hangs on a tree. Some fall."""
+
+    #: those that hang, in the order in which
+    #: they grew
+    hanging: tuple[Leaf, ...]
+    fallen: Mapping[str, Leaf] = field(default_factory=dict)  #: by the day
+    seen_by: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Tree(Leaves):
+    """A tree."""
+
+    rows: tuple[RefundRow, ...] = ()  #: what it cost
+    height: float | None = None  #: in metres
+
+
+def test_a_field_has_its_form_and_its_meaning() -> None:
+    """Given a result, then each field is said with its comment, behind it or above it, and those of its objects below it."""
+    places = reference.places_of({"tree grow": Tree, "leaves": Leaves})
+    assert reference.section("tree grow", Tree, places).splitlines() == [
+        "### tree grow",
+        "A tree.",
+        "",
+        "| field | form | meaning |",
+        "|---|---|---|",
+        "| `hanging` | list of [leaf](#leaf) | those that hang, in the order in which they grew |",
+        "| `fallen` | object of [leaf](#leaf) | by the day |",
+        "| `rows` | list of object | what it cost |",
+        "| `rows[].customer_id` | text | the customer |",
+        "| `rows[].total_refund` | amount | the customer's total refund |",
+        "| `height` | number or null | in metres |",
+    ]
+    assert "What hangs on a tree.\nSome fall.\n" in reference.section("leaves", Leaves, places)
+    assert "| `colour` | text | its colour: `red` or `deep blue` |" in reference.section("leaf", Leaf, places)
+
+
+def test_a_result_of_two_commands_is_described_once() -> None:
+    """Given two commands with the same result, then the second one's section is a link to the first one's."""
+    places = reference.places_of({"tree grow": Tree, "tree fell": Tree})
+    assert reference.section("tree fell", Tree, places) == "### tree fell\nThe same as [tree grow](#tree-grow).\n"
+
+
+def test_a_field_without_a_meaning_is_named() -> None:
+    """Given a field without a comment, when the page is made, then that fails and names the field."""
+
+    @dataclass(frozen=True)
+    class Bare:
+        said: str  #: this one is
+        unsaid: str
+
+    with pytest.raises(LookupError, match="Bare: unsaid has no meaning"):
+        reference.fields_of(Bare)
+
+
+# What is printed.
+
+
+def test_a_deployment_prints_what_the_page_describes(tmp_path: Path) -> None:
+    """Given a deployment, when its values become JSON, then they have the fields that are described, in that order."""
+    world = World(tmp_path)
     world.smoke = passing
-    plan, result = world.plan().document(), world.deploy().document()
+    plan, result = world.plan(), world.deploy()
     current = Ledger(world.store, "uat").current()
     assert current is not None and current.smoke is not None
-    return {
-        "deploy, promote, rollback": result,
-        "stack of a deployment": result["stacks"][0],
-        "plan": plan,
-        "step of a plan": plan["steps"][0],
-        "verdict": current.smoke.document(),
-        "current": current.document(),
-    }
-
-
-SECTIONS = ["deploy, promote, rollback", "stack of a deployment", "plan", "step of a plan", "verdict", "current"]
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_the_page_lists_what_a_deployment_says(kept: Mapping[str, Mapping[str, Any]], section: str) -> None:
-    """Given a deployment, when its documents are compared with the page, then they have the same fields."""
-    envelope = {"version"} if section != "plan" else set()
-    assert [name for name, _ in documented(section)] == [name for name in kept[section] if name not in envelope]
-
-
-def test_every_command_is_on_the_page() -> None:
-    """Given the commands that are there, when the page is searched, then each has a section."""
-    named = set(re.findall(r"^### (.+)$", PAGE, re.MULTILINE))
-    on_page = {command.split()[0] for section in named for command in section.split(", ")}
-    there = {name for name in cli.COMMANDS if find_spec(cli.COMMANDS[name][0]) is not None}
-    assert there <= on_page
+    change = plan.steps[0].changes[0]
+    values = [plan, plan.steps[0], change, result, result.stacks[0], current, current.stacks["base"], current.smoke]
+    for value in values:
+        assert [each.name for each in reference.fields_of(type(value))] == list(as_document(value)), type(value)
 
 
 def test_a_result_becomes_its_fields() -> None:
@@ -192,5 +130,6 @@ def test_a_result_becomes_its_fields() -> None:
         "bytes_scanned": 10,
     }
     assert as_document((Path("a"), dt.datetime(2026, 1, 1, tzinfo=dt.UTC))) == ["a", "2026-01-01T00:00:00+00:00"]
+    assert as_document(Leaves((Leaf(Colour.RED),), seen_by="ann")) == {"hanging": [{"colour": "red"}], "fallen": {}}
     with pytest.raises(TypeError):
         as_document(object())
