@@ -1,34 +1,43 @@
-"""The local cloud: the environment ``local`` on this machine.
+"""The local cloud: an endpoint on this machine that answers as AWS does.
 
-MiniStack runs as a background process, unmodified on disk; the modules here complete it in its own process. To the
-deployer it is a URL; aws/session.py starts it and adds its SFTP user. A call passes through the rooms in this order:
+A background process runs MiniStack, called the emulator here. Its files stay as they were installed: when the process
+starts, the modules below, called completions, replace or wrap parts of it in memory. To the deployer it is a URL;
+aws/session.py starts it and adds its SFTP user.
 
-process/         A client starts the background process and finds it again (control); the process takes the state's
-                 lock and a port, installs the completions and serves (launcher); the guard refuses what a browser sends.
-                 It knows the completions by name only, and nothing of any service.
-glue/            What running jobs have written becomes objects in S3 before the call is answered. StartJobRun runs the
-                 deployed script on Spark; the catalog has the calls that the emulator lacks.
-rights/          Every call is evaluated against the policies in the account before it is carried out, and whoever uses a role
-                 asks here what the role may do. It changes nothing.
-state/           No response leaves before the state that it shows is on disk. It writes what the services hold and
-                 decides nothing for them, but how an operation ends that a kill has cut off.
-emulator/        The one door to MiniStack's private parts, for one version of it. It changes nothing itself.
-cloudformation/  Resource types, buckets, the caller's rights and refusals, inside the emulator's own operations.
-athena/          Queries with Athena's rules, on the catalog's registered files. It changes no data.
-api_gateway/     REST APIs as their templates say: validators, models, access logs, limits, an address that answers here.
-events/          Automatic events: schedules, rules, topics, alarms, and the dead-letter queues.
-firehose/        Records as objects of S3, compressed and delimited as the stream is configured.
-transfer/        The SFTP server: files that are closed are objects of S3, put with the rights of their user. One user
-                 is there without being asked; a client makes its key (trial_user).
-lambda_workers.py  Functions run with their code, the runtime's boto3 and variables of their own, and nothing of this machine.
-log_events.py    Events of logs have ids, and are found by the prefix of their streams.
-account.py       What is asked of an account as a whole: Lake Formation's defaults, quotas, what a policy allows.
-slack.py         Takes the messages that Slack would have got, and shows them on a page.
+Around every request, from the outside inwards:
 
-completion.py says what a completion is and what it may know of the process; paths.py names every file.
-Nothing here imports from the rest of the deployer but its errors and schedule_times; the rest imports what is
-named below, and paths.py.
-A completion imports no other but rights/, and athena/ the mounts of glue/; import-linter holds it.
+`process/`           Starts, finds and stops the background process; its guard refuses what a browser sends. Knows the
+                     completions by their names only, and no service.
+`slack.py`           Receives the messages that are meant for Slack, and shows them on a page.
+`glue/`              Runs the deployed script on Spark, crawls, and adds the catalog calls that the emulator lacks.
+                     Whatever a running job has finished writing is in S3 before the request is answered.
+`account.py`         Answers questions about the account as a whole: Lake Formation, quotas, what a policy allows.
+`state/`             Saves the state that a response shows before the response leaves, so a kill loses nothing that was
+                     acknowledged. Decides nothing for the services, except how an interrupted operation ends.
+
+Inside the emulator, one subject each:
+
+`rights/`            Evaluates each call against the account's policies before the emulator carries it out, and answers
+                     what the role of a service may do. Changes nothing.
+`cloudformation/`    Adds resource types and properties, refuses what AWS refuses, and checks the caller's permissions.
+`athena/`            Runs queries by Athena's rules, on the files of the partitions in the catalog. Changes no data.
+`firehose/`          Delivers records to S3 in batches, compressed and delimited as the stream is configured.
+`transfer/`          Serves SFTP: each closed file is an S3 object, written with its user's permissions. Every local
+                     environment has one user from the start, the trial user.
+`api_gateway/`       Makes REST APIs do what their templates say: validators, models, limits, access logs.
+`events/`            Runs what happens by itself: schedules, rules, topics, metrics, alarms, dead-letter queues.
+`lambda_workers.py`  Gives a function its code, the runtime's boto3 and Lambda's variables, and nothing of this machine.
+`log_events.py`      Gives each log event an id, and finds events by the prefix of their streams.
+
+On the ground:
+
+`emulator/`          The only door to MiniStack's private names, for exactly one version. Changes nothing itself.
+`completion.py`      What a completion is, and what it may know of the process.
+`paths.py`           Where every file of the local cloud is.
+
+`process/launcher.py` lists the completions. A completion may use `rights/` and the ground, but no other completion;
+only `athena/` also uses the mounts of `glue/`. Of the rest of the deployer, the local cloud imports only `errors` and
+`schedule_times`; the rest imports only `paths` and the names below. Contracts in .importlinter keep the rooms apart.
 """
 
 from deployer.local.process.control import find, reset, start, stop

@@ -1,7 +1,7 @@
-"""A completion is a module with ``install(cloud)``, and with ``middleware(cloud, app)`` if it handles requests first.
+"""A completion: a module that replaces or wraps a part of the emulator.
 
-`install` takes hold of the emulator's names, once, before it serves; `middleware` wraps the application that answers.
-Which completions there are, and their order, is process/launcher.py's list.
+It has ``install(cloud)``, which is called once, before the emulator serves. If it handles requests before the emulator
+does, it also has ``middleware(cloud, app)``. process/launcher.py lists the completions in their order.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class LocalCloud:
 
     paths: LocalPaths
     ports: dict[str, int]
-    #: What a completion wants done when the process ends in an orderly way, before the state is saved for the last time.
+    #: Called when the process ends in an orderly way, before the state is saved for the last time.
     at_end: list[Callable[[], None]] = field(default_factory=list)
-    #: What puts changes on disk. Filled by durability; an answer that is no response of HTTP needs it before it leaves.
+    #: Write changes to disk; filled by state/durability.py. Whoever answers without HTTP (SFTP) calls `save` first.
     savers: list[Callable[[], None]] = field(default_factory=list)
 
     def save(self) -> None:
-        """Put on disk what has changed; raises when that fails."""
+        """Write all changes to disk; raise when that fails."""
         for saver in self.savers:
             saver()
 

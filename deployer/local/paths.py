@@ -1,6 +1,6 @@
-"""Where the local cloud keeps its files: one directory per checkout, never outside of it.
+"""Where the local cloud keeps its files: one directory per checkout, inside it.
 
-This module only names paths; who creates, reads and removes them is said at each of them.
+This module only names the paths; it creates and removes nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file for `open` so that only its owner can read it."""
+    """Open a file, as an opener for `open`, so that only its owner can read it."""
     return os.open(path, flags, mode=0o600)
 
 
@@ -27,7 +27,7 @@ class LocalPaths:
 
     @property
     def endpoint(self) -> Path:
-        """Who serves and where (JSON); written by the launcher when it is ready."""
+        """The address and the process that serves it (JSON); the launcher writes it when it is ready."""
         return self.root / "endpoint.json"
 
     @property
@@ -36,17 +36,17 @@ class LocalPaths:
 
     @property
     def start_lock(self) -> Path:
-        """Held by a client while it starts the launcher, so that two clients start one."""
+        """Held by a client while it starts the launcher, so that two clients do not start two."""
         return self.root / "start.lock"
 
     @property
     def serve_lock(self) -> Path:
-        """Held by the launcher for its whole life, so that one process owns the state."""
+        """Held by the launcher for its whole life, so that only one process owns the state."""
         return self.root / "serve.lock"
 
     @property
     def sftp_key(self) -> Path:
-        """Private key of the trial user of the SFTP server; the public one is beside it, with the suffix .pub."""
+        """Private key of the SFTP server's trial user; the public key is beside it, with the suffix .pub."""
         return self.root / "sftp" / "trial_ed25519"
 
     @property
@@ -56,12 +56,12 @@ class LocalPaths:
 
     @property
     def slack(self) -> Path:
-        """The messages that Slack would have got, one JSON document a line."""
+        """The messages that would have gone to Slack, one JSON document per line."""
         return self.root / "slack.jsonl"
 
     @property
     def issuers(self) -> Path:
-        """Issuers of web identity tokens with their public keys (JSON Web Key Sets); written by whoever is one, a test."""
+        """Issuers of web identity tokens with their public keys (JSON Web Key Sets); written by a test that issues."""
         return self.root / "issuers.json"
 
     @property
@@ -75,7 +75,7 @@ class LocalPaths:
 
     @property
     def runs(self) -> Path:
-        """Scratch space of Glue job runs; on the objects' file system, so that links work."""
+        """Scratch space of Glue job runs, on the file system of the objects so that hard links work."""
         return self.root / "runs"
 
     @property

@@ -1,7 +1,7 @@
-"""An error of the local cloud itself, in the protocol of the service that was called.
+"""Errors of the local cloud itself, in the protocol of the called service.
 
-An SDK shows an error's code and message only where it can parse them: S3 answers in XML, services of the query
-protocol in XML of another shape, all others here in JSON. Which one it is, is read from the request.
+An SDK shows an error's code and message only if it can parse them: S3 answers in XML, services of the query protocol in
+XML of another shape, all others here in JSON. The request shows which of them it expects.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def send_answer(send: Send, status: int, content_type: str, body: bytes) -
 
 
 def error(headers: Mapping[str, list[str]], code: str, message: str) -> tuple[str, bytes]:
-    """Return content type and body of an error in the form of the service that the request is for."""
+    """Return the content type and body of an error in the protocol of the service that the request is for."""
     xml = f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
     if any(_SIGNED_FOR_S3.search(value) for value in headers.get("authorization", [])):
         return "application/xml", xml.encode()

@@ -1,7 +1,7 @@
-"""Running a function where the emulator's handlers run: on its event loop.
+"""Runs a function where the emulator's handlers run: on its event loop.
 
-The emulator's S3 keeps its records without locks because one thread serves them; whoever works in
-another thread (a job run, a query) steps onto that thread through here.
+The emulator's S3 keeps its records without locks, because one thread serves them all. Code in another thread (a job
+run, a query) reaches that thread through `on_loop`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The only access to the emulator's private names.
 
-MiniStack has no plug-in interface, so the completions replace private names of exactly one version.
-`require` is how they take hold of such a name: it fails loudly when the name, or the parameters
-it is called with, are not the ones that a completion was written against.
+MiniStack has no plug-in interface, so the completions replace private names of exactly one version. They get each name
+through `require`, which fails loudly if the name is gone or takes other parameters than the completion expects.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class UnknownState(Exception):
 
 
 def check_version() -> None:
-    """Raise `EmulatorChanged` unless exactly the version we were written against is installed."""
+    """Raise `EmulatorChanged` unless exactly the version that the completions were written against is installed."""
     try:
         installed = version("ministack")
     except PackageNotFoundError as error:
@@ -45,7 +44,7 @@ def load(name: str) -> ModuleType:
 
 
 def require(module: ModuleType, name: str, parameters: Sequence[str] | None = None) -> Any:
-    """Return the attribute `name` of `module`; with `parameters`, a callable with exactly these parameter names."""
+    """Return the attribute `name` of `module`; given `parameters`, it must be a callable with exactly these names."""
     found = getattr(module, name, None)
     if found is None:
         raise EmulatorChanged(f"{module.__name__} has no {name!r} any more")
@@ -57,7 +56,7 @@ def require(module: ModuleType, name: str, parameters: Sequence[str] | None = No
 
 
 def replace(module: ModuleType, name: str, replacement: Any) -> Any:
-    """Put `replacement` where a callable of the same parameters stood; return the original."""
+    """Replace a callable by one with the same parameters; return the original."""
     original = require(module, name, tuple(inspect.signature(replacement).parameters))
     setattr(module, name, replacement)
     return original

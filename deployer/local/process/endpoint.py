@@ -1,6 +1,6 @@
-"""What a client needs to know to reach a local cloud, and how it is stored and found again.
+"""What a client must know to reach a local cloud, and the file that stores it.
 
-The launcher writes the file when it serves; whether it still serves is asked, never assumed.
+The launcher writes the file once it serves. A client never assumes that it still serves, but asks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A local cloud that answers. `ports` names every port it may listen on, all on 127.0.0.1."""
+    """The address and the identity of a local cloud. `ports` are all the ports that it may listen on, on 127.0.0.1."""
 
     url: str
     region: str
@@ -70,7 +70,7 @@ def write(path: Path, endpoint: Endpoint) -> None:
 
 
 def read(path: Path) -> Endpoint | None:
-    """Return what the last launcher wrote, or None if there is nothing that a launcher could have written."""
+    """Return what the last launcher wrote, or None if there is no file, or one that no launcher can have written."""
     try:
         found = Endpoint(**json.loads(path.read_text(encoding="utf-8")))
         written = describe(found.pid, found.ports, found.version, found.instance, found.code)
@@ -81,13 +81,14 @@ def read(path: Path) -> Endpoint | None:
 
 
 def health(endpoint: Endpoint, root: Path) -> dict[str, str | int]:
-    """Return how a launcher identifies itself: who it is, and whose state it serves."""
+    """Return how a launcher identifies itself: its instance, its process and the directory that it serves."""
     return {"instance": endpoint.instance, "pid": endpoint.pid, "root": str(root)}
 
 
 def answers(endpoint: Endpoint, root: Path, *, timeout_seconds: float = 2.0) -> bool:
-    """Return whether this very launcher answers there and serves `root`: not another program that got its port, and not the
-    local cloud of the checkout of which this one is a copy.
+    """Return whether this very launcher answers and serves `root`.
+
+    Another program may have its port by now, and a copied checkout still has the address of the original's local cloud.
     """
     request = urllib.request.Request(endpoint.url + HEALTH_PATH)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -1,7 +1,7 @@
 """The environment variables of the local cloud's processes, built from nothing.
 
-The launcher and the jobs it starts must never see real AWS credentials, so nothing is inherited
-but what names the machine; everything that begins with ``AWS_`` is ours.
+The launcher and the jobs that it starts must never see real AWS credentials, so they inherit only what describes the
+machine; every variable that begins with ``AWS_`` is set here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DEFAULT_ACCOUNT = "000000000000"
 DEFAULT_REGION = "ap-southeast-2"
 SECRET_ACCESS_KEY = "local"
 
-#: What a child may know of the user's shell. Proxies are left out on purpose: all traffic is loopback.
+#: The only variables that come from the user's shell. Proxies are left out on purpose: all traffic is on loopback.
 INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "XDG_CACHE_HOME", "VIRTUAL_ENV")
 
 
@@ -27,7 +27,7 @@ def base_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, s
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "TZ": "UTC",
-        # No profile, no instance metadata: a client without our endpoint must fail, not reach an account.
+        # No profile, no instance metadata: a client without our endpoint must fail instead of reaching an account.
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -35,9 +35,9 @@ def base_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, s
 
 
 def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[str, str]:
-    """Return what MiniStack reads at import; the launcher adds its ports.
+    """Return the variables that MiniStack reads when it is imported; the launcher adds its ports.
 
-    Where it writes is named from the launcher's working directory, which goes along when the checkout is moved.
+    Their paths are relative to the launcher's working directory, so that a checkout can be moved while it serves.
     """
     return {
         **base_environment(outer, paths),
@@ -45,7 +45,7 @@ def launcher_environment(outer: Mapping[str, str], paths: LocalPaths) -> dict[st
         "SFTP_HOST": "127.0.0.1",
         "MINISTACK_HOST": "localhost",
         "IOT_MTLS_ENABLED": "0",
-        "AUTH": "true",  # policies are evaluated: deployer/local/rights
+        "AUTH": "true",  # evaluates policies; see deployer/local/rights
         "MINISTACK_REGION": DEFAULT_REGION,
         "MINISTACK_ACCOUNT_ID": DEFAULT_ACCOUNT,
         "S3_PERSIST": "1",

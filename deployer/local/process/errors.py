@@ -21,7 +21,7 @@ class MissingExtra(LocalCloudError):
 
 
 class UnusablePath(LocalCloudError):
-    """A directory has a name that Spark cannot work in."""
+    """The path of a directory has a character that Spark does not allow."""
 
 
 class PortTaken(LocalCloudError):
@@ -29,4 +29,4 @@ class PortTaken(LocalCloudError):
 
 
 class NoDiskSpace(LocalCloudError):
-    """Too little room for the state to be safe."""
+    """The disk has too little room for the state to be safe."""

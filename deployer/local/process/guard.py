@@ -1,9 +1,9 @@
-"""Keeps other web pages out of the local cloud.
+"""Keeps web pages out of the local cloud.
 
-Loopback is no protection from a browser on the same machine: any page may send requests to
-127.0.0.1, and a foreign name may resolve to it. AWS SDKs never send what browsers must send, so
-the guard refuses it, on every path (the emulator's own admin paths included) and for WebSockets.
-It does not authenticate anyone: whoever runs programs on this machine may use the local cloud.
+Loopback is no protection from a browser on the same machine: any page may send requests to 127.0.0.1, and a foreign
+name may resolve to it. Browsers must send headers that AWS SDKs never send. The guard refuses requests with these
+headers on every path, including the emulator's own admin paths, and WebSockets as well. It authenticates no one:
+whoever runs programs on this machine may use the local cloud.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_own_host(host: str, port: int) -> bool:
 
 
 class Guard:
-    """ASGI middleware: answers the health question, refuses what `refusal` refuses, passes on the rest."""
+    """ASGI middleware that refuses what `refusal` refuses, answers the health check, and passes on the rest."""
 
     def __init__(self, app: App, *, port: int, health: dict[str, Any]) -> None:
         self._app = app

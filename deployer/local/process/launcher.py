@@ -1,7 +1,7 @@
 """The background process of the local cloud: ``python -m deployer.local.process.launcher <root>``.
 
-It takes the state's lock and a port, completes the emulator in-process (one module per completion,
-listed in `COMPLETIONS`) and serves until SIGTERM. Starting, finding and stopping it is control.py's work.
+It locks the state, listens on a port, installs the completions and serves until SIGTERM. control.py starts, finds and
+stops it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from deployer.local.process import endpoint as endpoints
 from deployer.local.process.guard import Guard
 from deployer.local.process.leftovers import end_processes_of
 
-#: Modules with ``install(cloud)``, in the order in which they take hold of the emulator.
+#: The completions in the order of their installation; the middleware of a later one wraps that of the earlier.
 COMPLETIONS = (
     "deployer.local.state.durability",
     "deployer.local.account",
@@ -59,14 +59,14 @@ COMPLETIONS = (
 KEEP_LOG_BYTES = 10 << 20
 #: How long open connections may take to finish when the local cloud is stopped.
 GRACE_SECONDS = 3.0
-#: How long jobs may then take to end, and the state to be saved.
+#: How long it may then take to end the jobs and to save the state.
 ENDING_SECONDS = 8.0
 
 
 def main(root: Path) -> None:
-    """Serve the local cloud of `root` until SIGTERM; one line on stderr and status 1 when that is impossible."""
+    """Serve the local cloud of `root` until SIGTERM; if that is impossible, exit with 1 and one line on stderr."""
     paths = LocalPaths(root)
-    os.umask(0o077)  # what is made here, by the emulator and by jobs, is the owner's alone
+    os.umask(0o077)  # only the owner can read what this process, the emulator and the jobs write
     try:
         lock = take_state(paths)
         listener, ports = take_ports(paths)
@@ -80,14 +80,14 @@ def main(root: Path) -> None:
     guarded = Guard(app, port=ports["gateway"], health=endpoints.health(endpoint, paths.root))
     living = around_life(guarded, started=lambda: endpoints.write(paths.endpoint, endpoint), ending=cloud.at_end)
     asyncio.run(serve(living, listener))
-    end_processes_of(paths.temporary)  # functions that are at work
+    end_processes_of(paths.temporary)  # running functions
     lock.close()
     # Worker threads of the emulator may still run and would keep the process alive; the state is saved.
     os._exit(0)
 
 
 def around_life(app: App, *, started: Callable[[], None], ending: Sequence[Callable[[], None]]) -> App:
-    """Wrap `app` with something to do after it has started and before it ends (in another thread: it may need the loop)."""
+    """Wrap `app`: call `started` after its start, and `ending` before its end, in a thread since it may need the loop."""
 
     async def living(scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_later() -> MutableMapping[str, Any]:
@@ -111,7 +111,7 @@ def around_life(app: App, *, started: Callable[[], None], ending: Sequence[Calla
 
 
 def take_state(paths: LocalPaths) -> IO[str]:
-    """Become the one process that owns the state; the lock ends with the process, however it ends."""
+    """Lock the state for this process, however the process ends, and remove what the last one left in scratch space."""
     for directory in (paths.root, paths.objects, paths.state):
         directory.mkdir(parents=True, exist_ok=True)
     lock = paths.serve_lock.open("a+", encoding="ascii")
@@ -132,7 +132,7 @@ def take_state(paths: LocalPaths) -> IO[str]:
 
 
 def take_ports(paths: LocalPaths) -> tuple[socket.socket, dict[str, int]]:
-    """Listen where the last launcher did, or at any free port; only ever on loopback."""
+    """Listen on the port of the last launcher, or on any free one; always on loopback."""
     known = endpoints.read(paths.endpoint)
     remembered = dict(known.ports) if known is not None else {}
     asked_for = os.environ.get("DATAOPS_LOCAL_PORT")
@@ -162,7 +162,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def complete(cloud: LocalCloud) -> App:
-    """Import the emulator and install every completion; raise `EmulatorChanged` when one does not fit."""
+    """Import the emulator and install every completion; raise `EmulatorChanged` if one does not fit."""
     from ministack.app import app
 
     wrapped: App = app

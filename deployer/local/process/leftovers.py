@@ -1,8 +1,8 @@
-"""Ending processes that belong to a directory: what a job or a function has started, also what left its group or outlived
-a kill.
+"""Ends the processes that belong to a directory: all that a job or a function started, even if a process left its group
+or outlived a kill.
 
-A job's processes have their TMPDIR in the scratch space of its run, those of functions in the launcher's. On systems without /proc
-nothing is found; there the processes end by themselves when the pipe to their parent closes.
+The TMPDIR of a job's processes is in the scratch space of its run, that of a function's processes in the launcher's. On
+systems without /proc none are found; there they end by themselves when the pipe to their parent closes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def processes_of(directory: Path) -> Iterator[int]:
     """Yield the ids of the other processes whose TMPDIR is `directory` or below it."""
     wanted = os.fsencode(directory)
     for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile, or is another user's
+        with suppress(OSError):  # it has ended, or belongs to another user
             for variable in (entry / "environ").read_bytes().split(b"\0"):
                 name, _, value = variable.partition(b"=")
                 is_below = value == wanted or value.startswith(wanted + b"/")
