@@ -2,10 +2,10 @@
 
 service     executions as the API shows them, their results and pages; the workgroup's rules (workgroups)
 sql         Athena's SQL into DuckDB's: names, arithmetic, what is refused
-tables      what the catalog says a table is: registered (or projected, projection) partitions and their files
+tables      a table as the catalog has it: its registered partitions, or projected ones (projection), and their files
 types       the catalog's types in DuckDB, and values as Athena writes them
 engine      one query: bytes counted from footers, the cut-off, and a connection that can open these files only
-utility     statements that are no queries: SHOW, and the tables that one creates or drops
+utility     statements other than queries: SHOW, and creating or dropping a table
 results     rows as CSV and as pages
 errors      failures in Athena's words
 

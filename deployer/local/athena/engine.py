@@ -1,6 +1,7 @@
-"""Runs one query: resolve its tables, count the bytes it needs, execute it in a DuckDB that sees nothing else.
+"""Runs one query: resolves its tables, counts the bytes that it needs, executes it in a DuckDB that sees nothing else.
 
-It reads what its caller may read. A connection lives for one query. It may open exactly the data files of the query's tables: no other file, no network.
+A query reads only what its caller may read. Its connection lives as long as the query, and can open only the data files
+of the query's tables: no other file, no network.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Result:
 
 
 class Query:
-    """One query on its way; `cancel` from any thread."""
+    """A query while it runs; any thread may call `cancel`."""
 
     def __init__(
         self, sql: str, database: str, parameters: Sequence[str], cutoff_bytes: int | None, principal: Any

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-#: Athena's numeric type of an error, where it is documented or was reported; 2 is the category "user".
+#: Athena's numeric types of errors, as far as they are documented or were reported; their category is 2, "user".
 ERROR_TYPES = {"SYNTAX_ERROR": 1006, "TABLE_NOT_FOUND": 1006, "COLUMN_NOT_FOUND": 1006, "SCHEMA_NOT_FOUND": 1006}
 
 
@@ -27,15 +27,15 @@ class QueryError(Exception):
 
 
 class MalformedQuery(Exception):
-    """The text is no SQL at all: StartQueryExecution refuses it."""
+    """The text is not SQL at all, so StartQueryExecution refuses it."""
 
 
 class Cancelled(Exception):
-    """The query was stopped, or stopped itself; the message is the StateChangeReason."""
+    """A caller or a limit stopped the query; the message is the StateChangeReason."""
 
 
 def from_duckdb(message: str) -> QueryError:
-    """Return a run-time error of DuckDB in Athena's words; unknown ones keep DuckDB's words."""
+    """Return a run-time error of DuckDB in Athena's words; an unknown error keeps DuckDB's words."""
     first = message.strip().splitlines()[0]
     kind, _, rest = first.partition(": ")
     text = rest or kind

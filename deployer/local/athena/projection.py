@@ -1,6 +1,6 @@
 """Partition projection: the partitions that a table's properties describe instead of the catalog.
 
-Pure. Types enum, integer and date (days or months); anything else is refused by name.
+Pure. Supports the types enum, integer and date (days or months), and refuses any other by name.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Results as Athena leaves them in S3 and hands them out in pages.
 
-Pure: text in, text out. Athena's CSV quotes every value and leaves null empty, so that the two differ.
+Pure: text in, text out. Athena's CSV quotes every value and leaves null empty, so null differs from an empty value.
 """
 
 from __future__ import annotations

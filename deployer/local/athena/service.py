@@ -1,7 +1,7 @@
 """Athena's query API over the local engine: executions, workgroups' rules, results and their pages.
 
-The records are the emulator's (so that its persistence keeps them); rows live in S3 only, as on AWS. What a query
-means is engine.py's work. Workgroup and named-query CRUD stays the emulator's.
+The records of executions are the emulator's, so that they are saved with its state; rows are only in S3, as on AWS.
+engine.py runs a query. The calls for workgroups and named queries stay the emulator's.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class Queries:
                 state, reason = "CANCELLED", str(stopped)
             except QueryError as failure:
                 state, reason, error = "FAILED", str(failure), failure
-            except Exception as failure:  # a query must end in a state, whatever happens to its machinery
+            except Exception as failure:  # a query must end in a state, whatever fails here
                 self._athena.logger.exception("query %s could not be run", execution["QueryExecutionId"])
                 state, reason = "FAILED", f"GENERIC_INTERNAL_ERROR: {type(failure).__name__}: {failure}"
             milliseconds = round((time.monotonic() - begun) * 1000)
@@ -213,7 +213,7 @@ class Queries:
             raise QueryError("OUTPUT_LOCATION", f"cannot write s3://{bucket}/{key}: {answer!r}")
 
     def _require(self, check: Callable[[ObjectRights], None], location: str) -> None:
-        """Raise `QueryError` unless the caller may do this where the results go."""
+        """Raise `QueryError` unless the caller passes `check` at the location of the results."""
         try:
             on_loop(check, ObjectRights(caller()))
         except Denied as denied:
@@ -249,7 +249,7 @@ class Queries:
 
 
 def new_execution(sql: str, kind: str, rules: Rules, data: Data) -> Data:
-    """Return the record of a query that waits; private members begin with an underscore."""
+    """Return the record of a queued query; private members begin with an underscore."""
     query_id = str(uuid.uuid4())
     suffix = "csv" if kind == "DML" else "txt"
     result: Data = {"OutputLocation": f"{rules.output_location.rstrip('/')}/{query_id}.{suffix}"}

@@ -1,6 +1,6 @@
 """Translates Athena's SQL to DuckDB's: parses it, checks it against the catalog, and finds what it reads.
 
-Pure: the catalog comes in as a mapping. Which files a table has and how the query runs is left to others.
+Pure: the catalog comes in as a lookup function. Other modules find a table's files and run the query.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from deployer.local.athena.errors import MalformedQuery, QueryError
 Columns = Mapping[str, str]
 Lookup = Callable[[str, str], Columns | None]
 Node = exp.Expr
-#: Comparisons that are false for null, so that they prune also the optional side of an outer join.
+#: Comparisons that are never true for null, so that they also prune the optional side of an outer join.
 NULL_REJECTING = (exp.EQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.In, exp.Between, exp.Like)
 TEXT, NUMBER, MOMENT = exp.DataType.TEXT_TYPES, exp.DataType.NUMERIC_TYPES, exp.DataType.TEMPORAL_TYPES
 WHOLE = exp.DataType.INTEGER_TYPES
@@ -33,7 +33,7 @@ WHOLE = exp.DataType.INTEGER_TYPES
 
 @dataclass(frozen=True)
 class TableRead:
-    """One reference to a table: the columns it needs, and the conditions on it alone (DuckDB SQL) that all must hold."""
+    """One reference to a table: the columns it needs, and the conditions (DuckDB SQL) on it alone; all must hold."""
 
     database: str
     table: str
@@ -69,7 +69,7 @@ def _syntax_message(error: ParseError | TokenError) -> str:
 
 
 def bind(tree: Node, parameters: Sequence[str]) -> Node:
-    """Put the execution parameters (SQL expressions, so strings are quoted) where the question marks stand."""
+    """Replace the question marks by the execution parameters, which are SQL expressions: strings are quoted."""
     marks = list(tree.find_all(exp.Placeholder, bfs=False))
     if len(marks) != len(parameters):
         raise QueryError(

@@ -23,7 +23,7 @@ from deployer.local.rights.objects import ObjectRights
 
 @dataclass(frozen=True)
 class Partition:
-    """The values of the partition columns and the data files (empty values: the table is not partitioned)."""
+    """The values of the partition columns, empty if the table is not partitioned, and the data files."""
 
     values: tuple[str, ...]
     files: tuple[str, ...]
@@ -55,8 +55,8 @@ class Footer:
 def read_tables(names: Sequence[tuple[str, str]], principal: Any) -> dict[tuple[str, str], Table]:
     """Return those of `names` that the catalog has, with their files, as far as `principal` may see and read them.
 
-    Partitions are read first, then what running jobs have finished is imported, then files are listed: a partition
-    that a job has registered therefore always shows the files it was registered with.
+    Partitions are read first, then what running jobs have finished is imported, then files are listed. So a partition
+    that a job has registered always shows the files with which it was registered.
     """
     glue = load("services.glue")
     found = {}
@@ -73,7 +73,7 @@ def read_tables(names: Sequence[tuple[str, str]], principal: Any) -> dict[tuple[
 
 
 def require_catalog(principal: Any, database: str, name: str) -> None:
-    """Raise `QueryError` unless the caller may look the table up; a call on it is evaluated on all three resources.
+    """Raise `QueryError` unless the caller may look up the table; catalog, database and table must all allow it.
 
     https://docs.aws.amazon.com/athena/latest/ug/fine-grained-access-to-glue-resources.html
     """
@@ -179,7 +179,7 @@ def _keys(location: str, listings: Mapping[str, Sequence[str]]) -> Iterator[str]
 
 
 class Footers:
-    """Parquet footers by file, kept because data files never change under their name, size and time."""
+    """Parquet footers by file, kept because a data file of the same name, size and time is the same file."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int, int], Footer] = {}

@@ -17,7 +17,7 @@ from deployer.local.emulator.private_parts import load
 NAME = r"[`\"]?(?:(?P<database>\w+)[`\"]?\.[`\"]?)?(?P<table>\w+)[`\"]?"
 
 
-#: With these words a statement that is no query may begin.
+#: The words with which a statement other than a query may begin.
 FIRST_WORDS = frozenset(
     (
         "alter",
@@ -40,7 +40,7 @@ FIRST_WORDS = frozenset(
 
 
 def check(sql: str) -> None:
-    """Raise `MalformedQuery` for a text that begins like no statement."""
+    """Raise `MalformedQuery` for a text that does not begin like a statement."""
     first = (sql.split() or ["<EOF>"])[0]
     if first.lower() not in FIRST_WORDS:
         raise MalformedQuery(

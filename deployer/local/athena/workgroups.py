@@ -16,7 +16,7 @@ NO_LOCATION = (
 
 
 class Unusable(Exception):
-    """StartQueryExecution refuses; the message is AWS's."""
+    """StartQueryExecution refuses the query; the message is AWS's."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def rules_of(workgroups: Any, data: Mapping[str, Any]) -> Rules:
     configuration = workgroup.get("Configuration") or {}
     own = configuration.get("ResultConfiguration") or {}
     given = data.get("ResultConfiguration") or {}
-    # The client's settings count only where the workgroup does not enforce its own; enforcing is the default.
+    # The client's settings count only if the workgroup does not enforce its own, which it does by default.
     enforced = str(configuration.get("EnforceWorkGroupConfiguration", name != "primary")).lower() == "true"
     used = own if enforced else {**own, **given}
     if not used.get("OutputLocation"):

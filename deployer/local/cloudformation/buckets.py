@@ -1,7 +1,8 @@
 """Completes AWS::S3::Bucket: the properties that the emulator drops, and buckets that still hold data.
 
 BucketEncryption, LifecycleConfiguration, LoggingConfiguration, OwnershipControls, ReplicationConfiguration and Tags are
-put through the emulator's own S3 calls, as their XML. Deleting or replacing a bucket with objects or versions in it fails as on AWS.
+sent to the emulator's own S3 calls, as XML. Deleting or replacing a bucket that holds objects or versions fails, as on
+AWS.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CloudFormation acts on behalf of its caller: what the caller may not do to a resource fails the stack, as on AWS.
+"""CloudFormation acts on behalf of its caller: if the caller lacks a permission on a resource, the stack fails.
 
 Every call of AWS's handlers that creates, reads, changes or deletes a resource is evaluated, with the resource's tags, and
 so is PassRole. A stack has no service role here.
@@ -18,12 +18,12 @@ from deployer.local.rights.entails import PASSED_TO, passed_roles
 from deployer.local.rights.judging import Check
 
 Properties = Mapping[str, Any]
-#: Properties whose values are policies of a role: each is evaluated with its own ARN.
+#: Properties that attach policies to roles; each policy is evaluated with its own ARN.
 _ATTACHED = ("ManagedPolicyArns", "Roles")
 
 
 def install(cloud: LocalCloud) -> None:
-    """Ask before a resource is made, changed or deleted."""
+    """Check the caller's permissions before a resource is created, changed or deleted."""
     stacks = load("services.cloudformation.stacks")
     create = require(stacks, "_provision_resource", ("resource_type", "logical_id", "props", "stack_name"))
     update = require(stacks, "_update_resource")
@@ -147,7 +147,7 @@ class Places:
         return self.filled(((self._kind.made_at if made else "") or self._kind.arn, *self._kind.also))
 
     def filled(self, templates: tuple[str, ...]) -> list[str]:
-        """Return ARNs of the table for this resource; none for a key that it does not have."""
+        """Return the ARNs of these templates for this resource; a key that the resource does not have gives none."""
         found = [
             name if name.startswith("arn:") and "{name}" in template else template.format(**self._known, name=name)
             for template in templates
@@ -179,7 +179,7 @@ def _tags(props: Properties) -> dict[str, Any]:
     named = {name: str(value) for name, value in pairs}
     return {
         **{f"aws:requesttag/{name}".lower(): value for name, value in named.items()},
-        # A resource that is being created is evaluated with the tags that it is created with.
+        # A new resource is evaluated with the tags that it is created with.
         **{f"aws:resourcetag/{name}".lower(): value for name, value in named.items()},
         "aws:tagkeys": list(named) or None,
     }

@@ -1,7 +1,8 @@
-"""Replication between buckets: ReplicationConfiguration of a template, and replicas that only the right role writes.
+"""Replication between buckets: the template's ReplicationConfiguration, and the permissions that a replica needs.
 
-The emulator copies a matching object at once, and asks the destination's bucket policy. What it leaves out is added:
-the role's trust and rights, keys at both ends, and the key that the rule names. A replica keeps its original's time.
+The emulator copies a matching object at once, and evaluates the destination's bucket policy. This module adds the
+role's trust policy and permissions, the keys on both sides, and the key that the rule names. A replica has its
+original's time.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from deployer.local.rights.roles import taken_by
 
 Rule = Mapping[str, Any]
 KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
-#: What the role needs of the bucket, and of its objects.
+#: What the role needs on the bucket, and on its objects.
 #: https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html
 LOOKING = ("s3:GetReplicationConfiguration", "s3:ListBucket")
 READING = ("s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging")
 
 
 def install(cloud: LocalCloud) -> None:
-    """Stand before each replica."""
+    """Check each replica before the emulator writes it."""
     s3 = load("services.s3")
     for name in ("_replication_rule_for", "_bucket_owner_account", "_bucket_replication"):
         require(s3, name)
@@ -65,7 +66,7 @@ def may_replicate(s3: Any, bucket: str, key: str, obj: Mapping[str, Any], rule: 
         asked.append(("s3:ObjectOwnerOverrideToBucketOwner", f"{there}/{key}", {}))
     if own_key:
         if not target_key:
-            return False  # an encrypted object is replicated only where the rule names a key
+            return False  # an encrypted object is replicated only if the rule names a key
         asked += [("kms:Decrypt", own_key, through_s3), ("kms:Encrypt", target_key, through_s3)]
     try:
         taken = taken_by("s3.amazonaws.com", role, "s3-replication")
@@ -75,7 +76,7 @@ def may_replicate(s3: Any, bucket: str, key: str, obj: Mapping[str, Any], rule: 
 
 
 def name_key(s3: Any, obj: Mapping[str, Any], key: str, rule: Rule) -> None:
-    """Give the replica the key that the rule names; the emulator leaves the original's."""
+    """Encrypt the replica with the key that the rule names; the emulator leaves the original's key."""
     target_key = (rule["Destination"].get("EncryptionConfiguration") or {}).get("ReplicaKmsKeyID")
     bucket, _, account = obj["_replica"]
     record = s3._buckets.get_scoped(account, None, bucket)

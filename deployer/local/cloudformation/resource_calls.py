@@ -1,7 +1,7 @@
-"""The calls with which CloudFormation creates, changes, deletes and reads a resource, and the ARNs of their evaluation.
+"""The calls with which CloudFormation creates, changes, deletes and reads a resource, and the ARNs to evaluate them on.
 
-A table of the types of our templates, from the handlers in AWS's registry; a test checks it against both. When a call is
-evaluated is the business of caller_rights.py.
+A table of our templates' types, from the handlers in AWS's registry; a test compares it with both. caller_rights.py
+decides when a call is evaluated.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Kind:
-    """A type's calls, several in one text; a call without a service belongs to the ARN's service.
+    """The calls for one type, several in one text; a call without a service belongs to the ARN's service.
 
-    In ARNs `{name}` is the property `named`, else the physical id; the others are properties or come from caller_rights.py.
+    In ARNs, `{name}` is the property `named`, or else the physical id. The other placeholders are properties, or come
+    from caller_rights.py.
     """
 
     arn: str
     creates: str
     deletes: str
     changes: str = ""
-    #: What AWS's handlers read, whatever else they do.
+    #: The calls with which AWS's handlers read, whatever else they do.
     reads: str = ""
     named: str = ""
-    #: Property -> the calls that set it and, after a bar, the calls that remove it, where these differ.
+    #: Property -> the calls that set it and, after a bar, the calls that remove it, if these differ.
     settings: Mapping[str, str] = field(default_factory=dict)
-    #: Property -> the same for what the creating call sets, so that it has calls of its own only later.
+    #: The same for a property that the creating call sets: it has calls of its own only when it changes later.
     alters: Mapping[str, str] = field(default_factory=dict)
-    #: Further ARNs on which each call is evaluated; for a deletion those of `with_deletes` as well.
+    #: Further ARNs on which each call is evaluated; a deletion also on those of `with_deletes`.
     also: tuple[str, ...] = ()
     with_deletes: tuple[str, ...] = ()
-    #: Where the creating call is evaluated instead.
+    #: The ARN on which the creating call is evaluated instead.
     made_at: str = ""
     #: The calls for each role that the properties pass to the service.
     roles: str = "iam:PassRole"

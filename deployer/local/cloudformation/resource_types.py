@@ -1,7 +1,7 @@
 """Resource types and properties that the emulator's CloudFormation lacks and our templates use.
 
-New types are mapped onto the emulator's own service calls; dropped properties are put on its records.
-Buckets have a module of their own (buckets.py), rules about templates another one (template_rules.py).
+New types are mapped onto the emulator's own service calls; dropped properties are added to its records.
+Buckets are in buckets.py, rules about templates in template_rules.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deployer.local.emulator.private_parts import EmulatorChanged, load, require
 Properties = Mapping[str, Any]
 Created = tuple[str, dict[str, Any]]
 
-#: What the emulator drops from AWS::Glue::Job, with what AWS assumes when the template is silent.
+#: The properties of AWS::Glue::Job that the emulator drops, with AWS's defaults.
 JOB_PROPERTIES: dict[str, Any] = {
     "ExecutionProperty": {"MaxConcurrentRuns": 1},
     "ExecutionClass": "STANDARD",
@@ -28,13 +28,13 @@ JOB_PROPERTIES: dict[str, Any] = {
 
 
 def install(cloud: LocalCloud) -> None:
-    """Register the types and widen the handlers."""
+    """Register the new types, and extend the emulator's handlers."""
     provisioners = load("services.cloudformation.provisioners")
     handlers = require(provisioners, "_RESOURCE_HANDLERS")
     replacing = require(provisioners, "_REPLACING_PROPERTIES")
     for name, (handler, create_only) in new_types(provisioners).items():
         if name in handlers:
-            raise EmulatorChanged(f"the emulator has {name} now; remove our handler or prefer ours knowingly")
+            raise EmulatorChanged(f"the emulator has {name} now; remove our handler, or keep it on purpose")
         handlers[name] = handler
         replacing[name] = create_only
     keep_stream_encryption(handlers)
@@ -108,7 +108,7 @@ def new_types(provisioners: Any) -> dict[str, tuple[dict[str, Any], tuple[str, .
 def _replace_only(
     create: Callable[[str, Properties, str], Created], delete: Callable[[str, Properties], None]
 ) -> dict[str, Any]:
-    """Return a handler for a type without in-place updates; the engine replaces it before it would call ``update``."""
+    """Return a handler for a type without in-place updates; the engine replaces the resource instead of updating it."""
 
     def update(physical_id: str, old: Properties, new: Properties, stack_name: str) -> Created:
         raise ValueError(f"{physical_id} cannot be updated in place")
@@ -142,7 +142,7 @@ def keep_stream_encryption(handlers: dict[str, dict[str, Any]]) -> None:
 
 
 def name_log_groups(provisioners: Any, handlers: dict[str, dict[str, Any]]) -> None:
-    """Name an AWS::Logs::LogGroup without a name as AWS does: after its stack, on which policies rest, and for good."""
+    """Name an AWS::Logs::LogGroup without a name as AWS does: after its stack, which policies rely on, and for good."""
     handler = handlers["AWS::Logs::LogGroup"]
     create, update = handler["create"], handler["update"]
     physical_name = require(provisioners, "_physical_name")

@@ -1,8 +1,8 @@
 """What CloudFormation refuses or shows about a template, and the emulator does not.
 
 Undeclared parameters, references to nothing, cycles, missing capabilities and stacks that cannot be updated are
-refused; NoEcho values are masked in change sets; changes of outputs and flipped conditions are changes. It is no
-validator of templates: `dataops validate` is.
+refused; NoEcho values are masked in change sets; changes of outputs and flipped conditions are changes. This module
+does not validate templates; `dataops validate` does.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, require
 
 Template = Mapping[str, Any]
-#: From these a stack can only be deleted, or has to end its operation first.
+#: In these statuses a stack can only be deleted, or must first end its rollback.
 NOT_UPDATABLE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED")
 MASK = "****"
-#: Create-only properties of our types that the emulator would change in place or call "Conditional".
+#: Create-only properties of our types that the emulator would change in place or show as "Conditional".
 CREATE_ONLY = {
     "AWS::S3::Bucket": ("BucketName", "BucketNamePrefix", "BucketNamespace", "ObjectLockEnabled"),
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-glue-table.html
@@ -28,7 +28,7 @@ CREATE_ONLY = {
 
 
 def install(cloud: LocalCloud) -> None:
-    """Put the rules around the emulator's own."""
+    """Wrap the emulator's own rules."""
     engine = load("services.cloudformation.engine")
     changesets = load("services.cloudformation.changesets")
     handlers = load("services.cloudformation.handlers")
@@ -158,7 +158,7 @@ def not_updatable(status: str) -> bool:
 
 
 def complete(change_set: dict[str, Any], stack: Mapping[str, Any]) -> None:
-    """Mask secrets, and see changes of outputs, which the emulator takes for no change."""
+    """Mask secrets, and recognize changes of outputs, which the emulator takes for no change."""
     values = change_set["_resolved_params"]
     for parameter in change_set["Parameters"]:
         if values[parameter["ParameterKey"]].get("NoEcho"):

@@ -1,8 +1,8 @@
 """The Glue catalog calls that the emulator lacks or answers wrongly.
 
 UpdatePartition, BatchDeletePartition, GetPartitions with Expression, Segment and pages, and the errors of partition
-calls on tables that do not exist. Tables and databases themselves are the emulator's, but what they were not given
-is absent when they are shown.
+calls on tables that do not exist. Tables and databases themselves are the emulator's, but an answer leaves out what was
+never set.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.glue.partition_filter import FilterError, matching
 
 Data = dict[str, Any]
-#: What AWS returns per page, and the most that a batch call takes.
+#: The size of AWS's pages, and the most entries that a batch call accepts.
 PAGE_SIZE = 1000
 BATCH_LIMITS = {"BatchCreatePartition": 100, "BatchUpdatePartition": 100, "BatchDeletePartition": 25}
 
@@ -50,7 +50,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def _shown(glue: Any, original: Callable[[Data], Any], key: str) -> Callable[[Data], Any]:
-    """Wrap a read so that its records have no empty texts: AWS leaves out a Description or an Owner that was not given."""
+    """Wrap a read so that its records have no empty texts: AWS leaves out a Description or Owner that was never set."""
 
     def read(data: Data) -> Any:
         answer = original(data)
@@ -89,7 +89,7 @@ def _table(glue: Any, data: Data) -> Any:
 
 
 def update_partition(glue: Any, data: Data) -> Any:
-    """Answer UpdatePartition through the emulator's batch call, which exists."""
+    """Answer UpdatePartition with the emulator's BatchUpdatePartition."""
     entry = {"PartitionValueList": data["PartitionValueList"], "PartitionInput": data["PartitionInput"]}
     response = glue._batch_update_partition({**data, "Entries": [entry]})
     errors = json.loads(response[2])["Errors"]

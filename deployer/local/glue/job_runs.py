@@ -50,7 +50,7 @@ def install(cloud: LocalCloud) -> None:
 def log_group_prefix(job: Mapping[str, Any], arguments: Mapping[str, str], configurations: Mapping[str, Any]) -> str:
     """Return what comes before ``/error`` and ``/output`` in the names of a run's log groups.
 
-    Where the security configuration encrypts logs, Glue adds its name and the role's.
+    If the security configuration encrypts logs, Glue adds its name and the role's.
     https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
     """
     prefix = arguments.get("--custom-logGroup-prefix", DEFAULT_LOG_GROUP_PREFIX)
@@ -83,7 +83,7 @@ class JobRuns:
         self._starting = threading.Lock()
 
     def start(self, data: Data) -> Any:
-        """Answer StartJobRun: refuse an unknown job and one run too many, otherwise answer at once."""
+        """Answer StartJobRun: refuse an unknown job, or a run above the limit, otherwise answer at once."""
         job = self._glue._jobs.get(data.get("JobName"))
         if job is None:
             return self._error("EntityNotFoundException", "Failed to start job run due to missing metadata.")
@@ -139,7 +139,7 @@ class JobRuns:
         return self._glue.json_response({"SuccessfulSubmissions": done, "Errors": errors})
 
     def end_all(self) -> None:
-        """Stop every run and wait until it says so; one that takes too long has failed when the state is loaded again."""
+        """Stop every run and wait for its last state; one that takes too long becomes FAILED at the next start."""
         for process in list(self._processes.values()):
             process.kill()
         deadline = time.monotonic() + END_SECONDS
@@ -190,7 +190,7 @@ class JobRuns:
             return "FAILED", str(failure)
         except subprocess.TimeoutExpired:
             return "TIMEOUT", "Job run exceeded the timeout"
-        except Exception as failure:  # noqa: BLE001 - a run must end in a state, whatever happens to its machinery
+        except Exception as failure:  # noqa: BLE001 - a run must end in a state, whatever fails here
             load("services.glue").logger.exception("run %s could not be run", run["Id"])
             return "FAILED", f"{type(failure).__name__}: {failure}"
         if process.refused:

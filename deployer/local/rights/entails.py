@@ -12,7 +12,7 @@ from deployer.local.emulator.private_parts import load
 from deployer.local.rights.judging import Check
 from deployer.local.rights.resources import Request
 
-#: Whose calls hand a role to the service; the role then must be one that the caller may pass.
+#: The services to which a call can pass a role; its caller must then be allowed to pass it.
 PASSED_TO = {
     name: f"{name}.amazonaws.com"
     for name in ("apigateway", "events", "firehose", "glue", "lambda", "s3", "scheduler", "transfer")
@@ -22,7 +22,7 @@ _PASSING = ("Create", "Put", "Update")
 
 
 def entailed(request: Request, action: str, resource: str) -> Iterator[Check]:
-    """Yield what else the caller needs to be allowed, besides `action` on `resource`."""
+    """Yield what else the caller must be allowed to do, besides `action` on `resource`."""
     service, _, name = action.partition(":")
     match service:
         case "s3":
@@ -65,9 +65,9 @@ def _of_s3(request: Request, name: str, resource: str) -> Iterator[Check]:
 
 
 def of_written_object(bucket: str, key: str, headers: Mapping[str, str], *, in_parts: bool = False) -> Iterator[Check]:
-    """Yield the use of the key that S3 encrypts a new object with: the request's, else the bucket's.
+    """Yield the use of the key with which S3 encrypts a new object: the request's, or else the bucket's.
 
-    Parts are read back when they are joined. https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+    S3 reads parts back to join them. https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
     """
     asked = {name: value for name, value in headers.items() if name.startswith("x-amz-server-side-encryption")}
     encryption = asked or load("services.s3")._bucket_default_sse_headers(bucket)
@@ -76,7 +76,7 @@ def of_written_object(bucket: str, key: str, headers: Mapping[str, str], *, in_p
 
 
 def of_read_object(bucket: str, key: str, *, with_body: bool = True) -> Iterator[Check]:
-    """Yield the use of the object's key; a caller that asks for a missing object needs the permission to list to learn so."""
+    """Yield the use of the object's key; only a caller that may list the bucket learns that an object is missing."""
     record = ((load("services.s3")._buckets.get(bucket) or {}).get("objects") or {}).get(key)
     if record is None:
         yield Check("s3:ListBucket", f"arn:aws:s3:::{bucket}")

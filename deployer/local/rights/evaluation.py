@@ -18,7 +18,7 @@ from deployer.local.emulator.private_parts import load, replace, require
 
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
-#: What no request carries: a statement whose variable has no value matches nothing.
+#: A value that no request has, so that a statement whose variable has no value matches nothing.
 _NOTHING = "\0"
 
 
@@ -47,13 +47,13 @@ def complete() -> None:
         return {**known, **s3_write_keys(iam_action, query_params or {}, headers or {})}
 
     replace(actions, "s3_service_context", s3_service_context)
-    # What the emulator does outside of any request, and every request unless it says otherwise, counts as TLS.
+    # Work outside of a request counts as TLS, and so does every request that does not say otherwise.
     evaluator._request_origin = ContextVar("origin", default=("127.0.0.1", True))  # type: ignore[attr-defined]
     pin = require(app, "pin_request_origin", ("source_ip", "secure_transport"))
     replace(app, "pin_request_origin", lambda source_ip, secure_transport: pin(source_ip, not is_plain.get()))
 
 
-#: Whether the present request says that it came over plain HTTP.
+#: Whether the current request says that it came over plain HTTP.
 is_plain: ContextVar[bool] = ContextVar("is_plain", default=False)
 
 
@@ -103,7 +103,7 @@ def s3_write_keys(action: str, query: Mapping[str, Any], headers: Mapping[str, s
     for name in ("if-none-match", "if-match"):
         if name in headers:
             keys[f"s3:{name}"] = headers[name]
-    # A multipart upload becomes an object when it is completed; encryption is only named when it begins.
+    # A multipart upload becomes an object when it is completed; only the call that begins it names the encryption.
     is_part = "partNumber" in query or "uploads" in query
     keys["s3:ObjectCreationOperation"] = "false" if is_part else "true"
     encryption, key_id = "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"

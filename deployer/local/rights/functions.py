@@ -1,7 +1,7 @@
 """What Lambda does with a function's role besides running it: writes the function's log, and keeps failed events.
 
-The function itself has its role's credentials from the emulator; without these rights its log, and what could not be
-processed, are lost as on AWS.
+The function itself gets its role's credentials from the emulator. Without these permissions, its log and its failed
+events are lost, as on AWS.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deployer.local.rights.roles import SENDS, taken_by
 
 
 def install(cloud: LocalCloud) -> None:
-    """Ask the function's role before its log is written and before a failure is kept."""
+    """Check the function's role before its log is written and before a failed event is kept."""
     functions = load("services.lambda_svc")
     write = require(
         functions,

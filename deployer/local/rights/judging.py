@@ -1,7 +1,7 @@
 """One question to the emulator's evaluator: may this principal do this, on this resource, under these conditions?
 
-Identity policies, the resource's own policy, boundary and session policies are combined as AWS combines them. Who the
-principal is, and what the request is, is determined by requests.py and roles.py.
+Identity policies, the resource's own policy, boundary and session policies are combined as AWS combines them.
+requests.py and roles.py say who the principal is and what the request is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deployer.local.emulator.private_parts import load
 #: Services whose namespace in policies is not the name of the emulator's module.
 _RESOURCE_POLICY_OF = {"execute-api": "apigateway"}
 
-#: The principal of the request that is being answered, and of what it has set off; None for the local cloud itself.
+#: The principal of the current request, and of the work that it has started; None for the local cloud itself.
 _caller: ContextVar[Any] = ContextVar("caller", default=None)
 
 

@@ -16,7 +16,7 @@ Headers = dict[str, str]
 
 @dataclass(frozen=True)
 class ObjectRights:
-    """The rights of one principal (None: the local cloud's own, which are not bounded)."""
+    """The permissions of one principal; None is the local cloud itself, which may do everything."""
 
     principal: Any
 

@@ -1,7 +1,7 @@
 """Evaluates every API call before it is carried out, and refuses it in the protocol of its service.
 
-The emulator evaluates policies when its option AUTH is on (process/environment.py sets it); here it learns on which
-resources (resources.py), what else a call needs (entails.py), and to say in its refusal what was missing.
+The emulator evaluates policies when its option AUTH is on (process/environment.py sets it). This module tells it on
+which resources (resources.py) and what else a call needs (entails.py), and lets its refusal say what was missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _refused: ContextVar[Refusal | None] = ContextVar("refused", default=None)
 
 
 def install(cloud: LocalCloud) -> None:
-    """Complete the evaluator, and what is asked of it."""
+    """Complete the evaluator, and the questions that it is asked."""
     if not load("app").AUTH:
         raise EmulatorChanged("the emulator does not evaluate policies; process/environment.py must set AUTH")
     evaluation.complete()
@@ -34,7 +34,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:
-    """See how a request came, before anything is asked about it."""
+    """Note whether a request came over plain HTTP, and forget the last one's caller, before it is evaluated."""
 
     async def seen(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -109,7 +109,7 @@ def _learn_to_judge(evaluator: Any) -> None:
             if principal is None:
                 principal = _principal(evaluator, service, access_key_id)
                 set_caller(principal)
-            # The emulator asks nothing of the account's root, whom a Deny in a resource's policy binds as well.
+            # The emulator evaluates nothing for the account's root, but a Deny in a resource's policy binds root, too.
             asked = denied is not None or principal.policies is None or principal.type == "Anonymous"
             refused = refusal(principal, Check(iam_action, place, context)) if asked else None
             if refused is not None:
@@ -125,7 +125,7 @@ def _learn_to_judge(evaluator: Any) -> None:
 
 
 def _principal(evaluator: Any, service: str, access_key_id: str) -> Any:
-    """Return the owner of a key. For the emulator, S3 requests without a key are root's; here they are no one's."""
+    """Return the owner of an access key; an S3 request without one, which the emulator takes for root's, is anonymous."""
     if service == "s3" and evaluator._anonymous.get():
         return evaluator.PrincipalInfo(arn="anonymous", type="Anonymous", account="", policies=[])
     return evaluator.resolve_principal(access_key_id or "", load("core.responses").get_account_id())

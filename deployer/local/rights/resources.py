@@ -1,7 +1,7 @@
 """The resources on which a call is evaluated, where the emulator and AWS differ.
 
-Glue's catalog, Athena's workgroups, log streams. A call is allowed when each of its resources is; of alternatives,
-which AWS's own examples use side by side, one is enough.
+Glue's catalog, Athena's workgroups, log streams. A call is allowed if it is allowed on each of its resources. Where
+AWS's own examples use alternative ARNs for a resource, one of them is enough.
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from deployer.local.emulator.private_parts import load
 
-#: Each of the outer resources must be allowed, by one of its alternatives.
+#: Each entry is a resource that must be allowed, by any of its alternative ARNs.
 Resources = list[tuple[str, ...]]
 
 
@@ -128,7 +128,7 @@ def _logs(request: Request, action: str) -> Resources:
 
 
 def _kinesis(request: Request, action: str) -> Resources:
-    """Return the stream, which calls with a shard iterator name inside the iterator."""
+    """Return the stream; calls with a shard iterator name it inside the iterator."""
     iterator = load("services.kinesis")._shard_iterators.get(request.data.get("ShardIterator"))
     return _each(iterator["stream_arn"]) if iterator else []
 
@@ -145,7 +145,7 @@ def _cloudformation(request: Request, action: str) -> Resources:
 
 
 def _iam(request: Request, action: str) -> Resources:
-    """Return the ARN of a policy to be created, and for a simulation that of its principal."""
+    """Return the ARN of a policy to be created, or of a simulation's principal."""
     given = request.parameter("PolicySourceArn" if action == "SimulatePrincipalPolicy" else "PolicyName")
     if given and action == "SimulatePrincipalPolicy":
         return _each(given)

@@ -15,7 +15,7 @@ from typing import Any
 from deployer.local.emulator.private_parts import load
 from deployer.local.rights.judging import Check, Denied, refusal
 
-#: What a role needs for what is sent with it, by the service of the ARN that it is sent to.
+#: Service in a target's ARN -> what a role needs to send to the target.
 #: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 #: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-templated.html
 SENDS = {
@@ -28,7 +28,7 @@ SENDS = {
 
 @dataclass(frozen=True)
 class Role:
-    """A role that a service has taken. Its policies are read at each question, as they are then."""
+    """A role that a service has assumed. Its policies are read anew for each check."""
 
     arn: str
     session: str
@@ -79,8 +79,8 @@ class Role:
 def taken_by(service: str, role_arn: str, session: str, context: Mapping[str, Any] | None = None) -> Role:
     """Assume the role for a service (``glue.amazonaws.com``).
 
-    Raise `Denied` when there is no such role, or its trust policy does not name the service; `context` has what the
-    service gives with its request, beside the account (``sts:ExternalId``).
+    Raise `Denied` if there is no such role, or its trust policy does not name the service. `context` has the condition
+    keys that the service sends besides the account (``sts:ExternalId``).
     """
     role = Role(role_arn, session)
     record = load("services.iam")._roles.get_scoped(role.account, None, role.name) if role_arn.count(":") == 5 else None

@@ -1,8 +1,8 @@
 """AssumeRoleWithWebIdentity checks the token: its provider, audience, subject, expiry and signature.
 
-AWS fetches an issuer's keys from the issuer. Here they are in `issuers.json` beside the state, so that a test
-can be an issuer; a token of any other is refused, as by AWS when an issuer cannot be reached. Whom the role trusts is
-evaluated by the emulator afterwards.
+AWS fetches an issuer's keys from the issuer. Here they are in `issuers.json` beside the state, so that a test can be an
+issuer; a token of any other issuer is refused, as AWS does when it cannot reach an issuer. The emulator evaluates the
+role's trust policy afterwards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Refusal(Exception):
 
 
 def install(cloud: LocalCloud) -> None:
-    """Ask before the emulator asks the role's trust policy."""
+    """Check the token before the emulator evaluates the role's trust policy."""
     sts = load("services.sts")
     require(load("services.iam"), "_oidc_providers")
     trust_denied = require(sts, "_web_identity_trust_denied", ("role_arn", "params", "use_json"))
@@ -45,7 +45,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def check_token(issuers: Path, role_arn: str, token: str) -> None:
-    """Raise Refusal unless the token is its issuer's, for this account, and has not expired."""
+    """Raise `Refusal` unless the token is its issuer's, for this account, and has not expired."""
     header, claims = _part(token, 0), _part(token, 1)
     issuer = str(claims.get("iss", ""))
     provider = _provider(role_arn, issuer)

@@ -1,9 +1,9 @@
 """Durable state: no response is sent before the state that it shows is saved.
 
-The emulator saves when it is shut down and not when it is killed. Here a commit stands before every response: it
-compares the stores that were touched with what is saved (touched.py) and writes the difference in one transaction
-(store.py). Bodies of S3 objects are files that the emulator writes before it answers; a failure to do so
-is an error here, not a line in the log.
+The emulator saves when it is shut down, but not when it is killed. Here a commit precedes every response: it compares
+the stores that were touched (touched.py) with what is saved, and writes the difference in one transaction (store.py).
+The emulator writes the bodies of S3 objects to files before it answers; here a failure to do so is an error, not just a
+line in the log.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ logger = logging.getLogger("dataops.durability")
 BACKGROUND_SECONDS = 1.0
 #: Not state but a second copy of it (for Logs Insights), which is not needed here.
 LEFT_OUT = {("cloudwatch_logs", "log_records")}
-#: What is said of a full disk; S3's own answers have it, too.
+#: The error code for a full disk, also in S3's own answers.
 DISK_FULL = "InsufficientStorage"
 FREE_SOME = "free some space, or `dataops local reset` to delete the local data"
-#: An object that does not fit is written in part; so much is left when it is certain that room was what it lacked.
+#: If less than an object's size and this much is free after a failed write, the disk was full.
 SPARE_BYTES = 1 << 20
 
 _durability: Durability | None = None
@@ -45,7 +45,7 @@ class NotWritten(OSError):
 
 
 def install(cloud: LocalCloud) -> None:
-    """Take over the emulator's saving and loading."""
+    """Replace the emulator's saving and loading."""
     global _durability
     app = load("app")
     for name in ("_build_persistence_save_dict", "_get_module", "_state_map"):
@@ -82,7 +82,7 @@ class Durability:
         self._owners: dict[str, frozenset[int]] = {}
 
     def restore(self) -> None:
-        """Give every service its saved state back, then settle what a killed process left half done."""
+        """Give every service its saved state back, then settle what a killed process left unfinished."""
         saved = self._store.load()
         for key, module in self._app._state_map.items():
             if key in saved:
@@ -91,7 +91,7 @@ class Durability:
         self.commit_everything()
 
     def commit(self, touched: set[int]) -> int:
-        """Save what differs in the touched stores; raises when it cannot be saved."""
+        """Save what differs in the touched stores; raise if that fails."""
         with snapshot():
             return self._store.save(self._stores(touched | self.marks.take()))
 
@@ -109,7 +109,7 @@ class Durability:
             if touched is not None and owned and owned.isdisjoint(touched):
                 continue
             for name, content in (get_state() or {}).items():
-                # A store that get_state computes (without object bodies, say) is compared whenever its service is.
+                # A store that get_state computes (that of S3 without the bodies) is compared whenever its service is.
                 untouched = touched is not None and id(content) in owned and id(content) not in touched
                 if not untouched and (service, name) not in LEFT_OUT:
                     found[service, name] = content
@@ -124,7 +124,7 @@ class Durability:
 
 
 class Committed:
-    """ASGI middleware: commit, then respond; a response that could not be made durable becomes a 500."""
+    """ASGI middleware that commits before it responds; a response whose state cannot be saved becomes an error."""
 
     def __init__(self, app: App, durability: Durability) -> None:
         self._app = app
@@ -164,7 +164,7 @@ class Committed:
 
 
 async def _not_saved(scope: Scope, send: Send, error: Exception) -> None:
-    """Answer a full disk with 507, which no SDK retries, because only a person can help."""
+    """Answer with an error: 507 for a full disk, which no SDK retries, because only a person can help."""
     if is_full(error):
         message = f"the disk of the local cloud is full; {FREE_SOME}"
         await send_error(scope, send, status=507, code=DISK_FULL, message=message)
@@ -174,7 +174,7 @@ async def _not_saved(scope: Scope, send: Send, error: Exception) -> None:
 
 
 def is_full(error: Exception) -> bool:
-    """Return whether the disk has no room, in the words of SQLite or of the system."""
+    """Return whether an error, of SQLite or of the system, means a full disk."""
     match error:
         case sqlite3.OperationalError():
             return error.sqlite_errorcode == sqlite3.SQLITE_FULL
@@ -185,7 +185,7 @@ def is_full(error: Exception) -> bool:
 
 
 def keep_sessions() -> None:
-    """Keep temporary credentials with their account after a restart; the emulator forgets them."""
+    """Keep temporary credentials and their accounts over a restart; the emulator forgets them."""
     sts = load("services.sts")
     sessions = require(sts, "_sessions")
     sts.get_state = lambda: {"sessions": dict(sessions)}  # type: ignore[attr-defined]
@@ -193,7 +193,7 @@ def keep_sessions() -> None:
 
 
 def make_object_failures_loud() -> None:
-    """Fail a request whose object could not be written to disk, and leave what was there before."""
+    """Fail a request whose object could not be written to disk, and restore what was there before."""
     s3 = load("services.s3")
     require(s3, "_object_versions")
     original = require(s3, "_persist_object", ("bucket", "key", "obj"))
@@ -201,7 +201,7 @@ def make_object_failures_loud() -> None:
     def persist(bucket: str, key: str, obj: Any) -> None:
         original(bucket, key, obj)
         if isinstance(obj, dict) and obj.get("body") is not None:
-            # The emulator drops the body from memory once it is written, and only logs when it cannot write.
+            # The emulator drops the body from memory once it is written, and only logs a failed write.
             with suppress(OSError):
                 os.remove(s3._object_disk_path(bucket, key) + ".tmp")
             raise NotWritten(f"s3://{bucket}/{key} could not be written to disk")
@@ -222,7 +222,7 @@ def make_object_failures_loud() -> None:
 
 
 def as_it_is(s3: Any, bucket: str, key: str | None) -> Callable[[], None]:
-    """Return what makes this key's object and versions those that they are now."""
+    """Return a function that restores this key's object and versions as they are now."""
     record = s3._buckets.get(bucket)
     if record is None or not key:
         return lambda: None

@@ -1,7 +1,7 @@
 """Repairs after a kill: unfinished work is set to failed, so that nothing stays RUNNING forever.
 
 Runs, crawls, queries and stack operations end in the state that AWS has for "failed", with a reason; an S3 object whose
-overwrite was cut in two gets the size and ETag of the bytes that are there.
+overwrite was interrupted gets the size and ETag of the bytes on disk.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from deployer.local.emulator.private_parts import load
 
 REASON = "the local cloud was stopped during this operation"
-#: What an operation that was cut off has become.
+#: Status of an interrupted operation -> the status in which it ends.
 STACK_OUTCOMES = {
     "CREATE_IN_PROGRESS": "CREATE_FAILED",
     "UPDATE_IN_PROGRESS": "UPDATE_FAILED",
@@ -75,7 +75,7 @@ def settle_stacks(stacks: dict[Any, dict[str, Any]]) -> None:
 
 
 def settle_objects(s3: Any) -> None:
-    """Update the description of S3 data that is newer than it, as an interrupted overwrite leaves it."""
+    """Update an S3 object's description if its data is newer, as after an interrupted overwrite."""
     for (account, bucket), record in list(s3._buckets._data.items()):
         for key, found in record["objects"].items():
             path = s3._object_disk_path(bucket, key, account)

@@ -1,8 +1,8 @@
 """The state of every service in one SQLite file: changes are written all or nothing.
 
 A store is a mapping of the emulator (`AccountScopedDict`, `AccountRegionScopedDict`) or a plain value. Each of its
-records is one row. Lists that only grow (stream records, log events) are kept item by item, so that a put costs the
-same however much there is. When to save is durability.py's decision.
+records is one row. Lists that only grow (stream records, log events) are stored item by item, so that a put costs the
+same however long the list is. durability.py decides when to save.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from deployer.local.emulator.private_parts import UnknownState
 
-#: To be raised when rows change their meaning.
+#: Increase it when the meaning of rows changes.
 FORMAT = 1
 SCHEMA = """
 create table if not exists record (
@@ -81,7 +81,7 @@ class StateStore:
         self._lists: dict[str, KnownList] = {}
 
     def save(self, stores: Mapping[Key, Any]) -> int:
-        """Bring these (service, store) -> store up to date in one transaction; the number of changed rows."""
+        """Save these (service, store) -> store in one transaction; return the number of changed rows."""
         changes = Changes()
         for key, store in stores.items():
             self._collect(key, store, changes)
@@ -151,7 +151,7 @@ class StateStore:
         position = next((at for at in range(len(items) - 1, -1, -1) if items[at].get(identity) == known.last), -1)
         trimmed = known.count - (position + 1)
         if known.count and (position < 0 or trimmed < 0):
-            # Not the old list with items added: forget it and write it again, after the old positions.
+            # This is not the old list with more items: drop that, and write all items at later positions.
             known, position, trimmed = KnownList(begin=known.begin + known.count), -1, 0
             changes.trims.append((name, known.begin))
         elif trimmed:
@@ -183,7 +183,7 @@ class StateStore:
                     database.execute("delete from item where substr(list, 1, ?) = ?", (len(prefix), prefix))
             database.execute("commit")
         except BaseException:
-            if database.in_transaction:  # SQLite has rolled back by itself where the disk is full
+            if database.in_transaction:  # if the disk is full, SQLite has already rolled back
                 database.execute("rollback")
             raise
         for key, place, fingerprint in changes.prints:
@@ -260,7 +260,7 @@ def decode(text: str) -> Any:
 
 
 def _put_lists(service: str, store: str, scope: str, value: Any, lists: Mapping[str, list[Any]]) -> None:
-    """Fill the growing lists of a loaded record in again."""
+    """Put the items back into the growing lists of a loaded record."""
     if (service, store) in GROWING:
         outer, inner, _ = GROWING[service, store]
         for name, part in value[outer].items():

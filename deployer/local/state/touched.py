@@ -1,8 +1,8 @@
-"""Which of the emulator's stores have been used since when.
+"""Records which of the emulator's stores have been used, and when.
 
-All state of the emulator lives in two dictionary classes. Every access to one of them passes its ``_data``, which is
-made to leave a mark here. A store without a mark cannot have changed what a response shows, so only marked ones are
-compared with what is saved.
+All state of the emulator lives in two dictionary classes. Every access to one of them goes through its ``_data``, which
+leaves a mark here. A response cannot show a change in a store without a mark, so only marked stores are compared with
+what is saved.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from deployer.local.emulator.private_parts import EmulatorChanged, load
 
-#: A thread may hold a record a moment longer than its mark: marks of this age count again.
+#: A thread may change a record a moment after its mark, so marks of this age count once more.
 LINGER_SECONDS = 0.25
 
 _request: ContextVar[set[int] | None] = ContextVar("touched_by_request", default=None)
