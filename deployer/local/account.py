@@ -1,6 +1,6 @@
-"""Questions about an account: Lake Formation's defaults, the catalog's encryption, quotas, and what a policy allows.
+"""Answers questions about an account: Lake Formation's defaults, the catalog's encryption, quotas, effects of policies.
 
-The emulator has no Lake Formation and no Service Quotas, knows no limits of Kinesis, and simulates policies without the
+The emulator has no Lake Formation, no Service Quotas and no limits for Kinesis, and simulates policies without the
 given context. The answers are those of a new account in which nothing has been changed.
 """
 
@@ -26,7 +26,7 @@ _SIGNED_FOR_LAKE_FORMATION = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/lakeforma
 
 
 def install(cloud: LocalCloud) -> None:
-    """Replace the simulation of policies; the other answers are given by `middleware`."""
+    """Replace the simulation of policies; `middleware` gives the other answers."""
     iam, evaluator = load("services.iam"), load("core.iam_evaluator")
     for name, parameters in {
         "_gather_role_policies": ("role_name", "account_id"),
@@ -37,13 +37,13 @@ def install(cloud: LocalCloud) -> None:
     require(iam, "_extract_simulate_params", ("p",))
     actions = require(iam, "_IAM_HANDLERS")
     if "SimulatePrincipalPolicy" not in actions:
-        raise EmulatorChanged("the emulator's IAM simulates no policies any more")
+        raise EmulatorChanged("the emulator's IAM no longer simulates policies")
     actions["SimulatePrincipalPolicy"] = lambda p: simulate(iam, evaluator, p)
     require(load("services.kinesis"), "_streams")
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:
-    """Answer what the emulator knows nothing of."""
+    """Answer the calls that the emulator does not know."""
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
         answer = _answer_to(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
@@ -86,7 +86,7 @@ def _limits_of_kinesis(_: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-#: Kept until the local cloud ends. Nothing here is governed by them.
+#: Lake Formation's settings. They are kept until the local cloud ends, and have no effect.
 _SETTINGS: dict[str, Any] = {
     "DataLakeAdmins": [],
     "CreateDatabaseDefaultPermissions": _EVERYBODY,
@@ -148,7 +148,7 @@ def _result(
 
 
 def _context(iam: Any, p: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entries of a request as the evaluator looks them up: keys in lower case, lists for several values."""
+    """Return the context of a request as the evaluator expects it: keys in lower case, lists for several values."""
     found: dict[str, Any] = {}
     number = 1
     while name := iam._p(p, f"ContextEntries.member.{number}.ContextKeyName"):

@@ -1,8 +1,8 @@
-"""Gives Lambda functions only what Lambda has: their code, the runtime's boto3, and an environment of their own.
+"""Gives Lambda functions only what Lambda has: their code, the runtime's boto3, and Lambda's own variables.
 
-The emulator runs a function with its own interpreter and environment, so one that lacks a package, or reads a variable that
-only this machine has, would pass here and fail on AWS. The worker begins again without both, before it imports the function;
-what the function logs is written as Lambda's own setting (LoggingConfig) says.
+The emulator runs a function with its own interpreter and environment. A function that lacks a package, or reads a
+variable that only this machine has, would work here and fail on AWS. So the worker restarts without these packages and
+variables before it imports the function. What the function logs is written as its LoggingConfig says.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any, Final
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import EmulatorChanged, load, replace, require
 
-#: What `import boto3` needs; Lambda's Python has these beside it as well.
+#: boto3 and the packages that it imports; Lambda's Python has all of them.
 RUNTIME_PACKAGES: Final = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-#: Variables of the launcher that a worker keeps: those that Lambda sets, and where its temporary files lie.
+#: The variables of the launcher that a worker keeps: those that Lambda sets, the emulator's own, and TMPDIR.
 KEPT_VARIABLES: Final = re.compile(r"AWS_\w+|_?LAMBDA_\w+|_MINISTACK_\w+|TMPDIR")
 LAMBDA_VARIABLES: Final = {"LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin", "TZ": ":UTC"}
 
-# The worker's first lines. Isolated (-I): no PYTHON variables, no user packages; without site (-S): no site-packages.
+# The worker's first lines. -I leaves out PYTHON variables and the user's packages, -S leaves out site-packages.
 _PRELUDE: Final = r"""
 import os, re, sys
 if not sys.flags.isolated:
@@ -59,7 +59,7 @@ log_as_lambda()
 
 
 def install(cloud: LocalCloud) -> None:
-    """Let Python's workers begin isolated, and know their function's LoggingConfig."""
+    """Isolate Python's workers, and pass them their function's LoggingConfig."""
     runtime = load("core.lambda_runtime")
     packages = link_packages(cloud.paths.temporary / "lambda-runtime")
     if "import sys, json, importlib" not in require(runtime, "_PYTHON_WORKER_SCRIPT"):
@@ -67,7 +67,7 @@ def install(cloud: LocalCloud) -> None:
     runtime._PYTHON_WORKER_SCRIPT = prelude(packages) + runtime._PYTHON_WORKER_SCRIPT  # type: ignore[attr-defined]
     credentials = require(runtime, "execution_credentials", ("config",))
 
-    # The one call that the worker's environment is made by, and that is given the function's configuration.
+    # Of the calls that build the worker's environment, only this one receives the function's configuration.
     def execution_credentials(config: dict[str, Any]) -> dict[str, str]:
         return {**credentials(config), **logging_variables(config.get("LoggingConfig") or {})}
 
@@ -85,12 +85,12 @@ def prelude(packages: Path) -> str:
 
 
 def link_packages(directory: Path) -> Path:
-    """Make a directory that holds boto3 with what it needs and nothing else of this interpreter's packages."""
+    """Make a directory that holds boto3 and the packages that it needs, and no other package of this interpreter."""
     directory.mkdir(parents=True, exist_ok=True)
     for name in RUNTIME_PACKAGES:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
-            raise EmulatorChanged(f"{name} is not installed, which boto3 needs in the functions of the local cloud")
+            raise EmulatorChanged(f"{name} is not installed; boto3 needs it in the functions of the local cloud")
         source = Path(spec.origin)
         source = source.parent if source.name == "__init__.py" else source
         link = directory / source.name
@@ -100,7 +100,7 @@ def link_packages(directory: Path) -> Path:
 
 
 def logging_variables(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables by which Lambda tells its runtime how to log."""
+    """Return the variables with which Lambda tells its runtime how to log."""
     names = {
         "AWS_LAMBDA_LOG_FORMAT": "LogFormat",
         "AWS_LAMBDA_LOG_GROUP_NAME": "LogGroup",

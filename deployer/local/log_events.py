@@ -1,7 +1,7 @@
 """CloudWatch Logs: every event has an id, and FilterLogEvents reads only the requested streams.
 
-The emulator gives ids to the events of PutLogEvents alone, not to those of functions, and reads all streams of a group
-whatever `logStreamNamePrefix` says: the log of one run would show those of all.
+The emulator gives ids only to the events of PutLogEvents, not to those of functions. It reads all streams of a group
+whatever `logStreamNamePrefix` says, so the log of one run would show the events of every run.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A stand-in for Slack: accepts messages for a webhook, refuses what Slack refuses, and shows them on a page.
 
-The secret of the template holds no address until one is set; here it has that of the receiver. A secret
-without a value that is for something else has none, as on AWS: the emulator would answer with an empty text.
+The template's secret holds no address until somebody sets one; here it then holds the address of this receiver. Any
+other secret without a value has none, as on AWS; the emulator alone would return an empty string.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.paths import private
 
 PAGE_PATH, JSON_PATH, WEBHOOK_PATH = "/_dataops/slack", "/_dataops/slack.json", "/_dataops/slack/webhook"
-#: The tag by which a template says that a secret holds Slack's address.
+#: The tag of a secret that holds Slack's address.
 HOLDS = {"Key": "Holds", "Value": "slack-webhook"}
 SHOWN = 200
 # https://docs.slack.dev/reference/block-kit/blocks
@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 def install(cloud: LocalCloud) -> None:
-    """Let a secret without a value be one."""
+    """Refuse to read a secret without a value, as AWS does; the secret for Slack's address has the receiver's."""
     secrets = load("services.secretsmanager")
     original = require(secrets, "_get_secret_value", ("data",))
     resolve = require(secrets, "_resolve")
@@ -51,7 +51,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:
-    """Answer what is meant for Slack before the emulator takes it for a bucket's name."""
+    """Answer requests that are meant for Slack; the emulator would take their paths for names of buckets."""
 
     async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
         asked = (scope["method"], scope["path"]) if scope["type"] == "http" else None
@@ -98,7 +98,7 @@ def take(file: Path, body: bytes) -> tuple[int, str]:
 
 
 def problems(block: Any) -> bool:
-    """Return whether Slack would refuse a block of the kinds that we send."""
+    """Return whether Slack would refuse a block; a kind of block that we do not send counts as refused."""
     if not isinstance(block, dict):
         return True
     match block:
@@ -129,7 +129,7 @@ def page(received: list[Json]) -> str:
 <style>body {{ font: 15px/1.5 sans-serif; max-width: 50em; margin: 2em auto; padding: 0 1em }}
 article {{ border-left: 4px solid #999; padding: 0 1em; margin: 1.5em 0 }}
 pre {{ white-space: pre-wrap; font: inherit; margin: .3em 0 }} h2 {{ font-size: 1.1em; margin: .3em 0 }}</style></head>
-<body><h1>What Slack would have got</h1>
+<body><h1>What Slack would have received</h1>
 {shown or "<p>Nothing so far.</p>"}
 </body></html>
 """
@@ -152,5 +152,5 @@ def _texts(blocks: Any) -> Iterator[tuple[str, str]]:
 
 
 def _plain(text: str) -> str:
-    """Convert Slack's text for a page: its three escapes are HTML's own, so they are undone before HTML's are applied."""
+    """Return Slack's text as HTML; Slack's three escapes are HTML's own, so undo them first and escape only once."""
     return escape(text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))

@@ -1,6 +1,6 @@
-"""The address of an API in a stack's outputs: on AWS a name of its own, here a path below the local cloud's URL.
+"""The address of an API in a stack's outputs: on AWS a host name of its own, here a path below the local cloud's URL.
 
-It is put in when the outputs are read, because the local cloud may answer at another port after its next start.
+It is filled in when the outputs are read, because the local cloud may listen on another port after its next start.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Calls of a REST API as on AWS: limits of size and time, errors without internals, a log line, metrics.
 
-The emulator shows a function's error to the caller, takes bodies of any size, waits for ever, and logs no call.
+The emulator shows a function's error to the caller, accepts bodies of any size, waits forever, and logs no calls.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from deployer.local.emulator.private_parts import load, replace, require
 
 Answer = tuple[int, dict[str, Any], bytes]
 MOST_BODY_BYTES: Final = 10 * 1024**2
-#: Of what a function is given: the body as a JSON string, with headers and context.
+#: Lambda's limit for the event, in which the body is a JSON string.
 MOST_EVENT_BYTES: Final = 6 * 1024**2
 SERVER_ERROR: Final = "Internal server error"
 LOG_STREAM: Final = "calls"
 _VARIABLE: Final = re.compile(r"\$context\.([A-Za-z]+(?:\.[A-Za-z]+)*)")
 _log = logging.getLogger("dataops.api_gateway")
 
-#: What is known of the call that is being answered, for its log line.
+#: What is known of the current call, for its log line.
 _call: ContextVar[dict[str, str] | None] = ContextVar("api_call", default=None)
 
 
@@ -92,7 +92,7 @@ def _find_in_every_account(apis: Any) -> None:
 
 
 def _refused_stranger(apis: Any, api_id: str, stage_name: str) -> Answer | None:
-    """Refuse a caller from another account: this needs a resource policy, and our APIs have none."""
+    """Refuse a caller from another account: only a resource policy could admit one, and our APIs have none."""
     responses = load("core.responses")
     scope = apis.find_api_scope(api_id)
     if scope is None or scope[0] == responses.get_account_id():
@@ -109,7 +109,7 @@ def _refused_stranger(apis: Any, api_id: str, stage_name: str) -> Answer | None:
 
 
 def _wrap_errors(apis: Any) -> None:
-    """Record the kind and the request id of an answer that the gateway gives itself."""
+    """Record the type of an error that the gateway itself returns, and give the error the request id of the call."""
     original = require(apis, "_gateway_error_response", ("error", "request"))
 
     def gateway_error_response(error: Any, request: Any) -> Any:
@@ -177,7 +177,7 @@ def _event_bytes(body: bytes | None) -> int:
 
 
 def _wrap_proxy_answers(apis: Any) -> None:
-    """Answer 502 when a function fails or gives an invalid proxy answer, without telling the caller why."""
+    """Answer 502 if a function fails or returns an invalid proxy answer, without telling the caller why."""
     original = require(apis, "_lambda_proxy_response", ("result",))
 
     def lambda_proxy_response(result: Any) -> Any:
@@ -193,7 +193,7 @@ def _wrap_proxy_answers(apis: Any) -> None:
 
 
 def is_proxy_answer(answer: Any) -> bool:
-    """Return whether API Gateway can make a response of what a function returned."""
+    """Return whether API Gateway can turn what a function returned into a response."""
     if isinstance(answer, (str, bytes)):
         try:
             answer = json.loads(answer)
@@ -237,12 +237,12 @@ def _account_for(apis: Any, known: Mapping[str, str], status: int) -> None:
 
 
 def log_line(text: str, known: Mapping[str, str]) -> str:
-    """Return the line of a call; a variable without a value is a dash."""
+    """Return the log line of a call; a variable without a value becomes a dash."""
     return _VARIABLE.sub(lambda found: known.get(found[1], "-"), text)
 
 
 def write_line(group_arn: str, line: str) -> None:
-    """Write to a log group, which must be there."""
+    """Write a line to a log group, which must exist."""
     logs = load("services.cloudwatch_logs")
     group = group_arn.split(":log-group:")[-1].removesuffix(":*")
     logs._create_log_stream({"logGroupName": group, "logStreamName": LOG_STREAM})

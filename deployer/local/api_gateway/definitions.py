@@ -1,7 +1,7 @@
 """AWS::ApiGateway::RestApi and ::Stage as their templates say: validators, models, gateway responses, access logs.
 
-The emulator reads paths and integrations from an OpenAPI body and drops the rest, gives a changed body a new id, and takes a
-stage with an access log where the account has no role for logs.
+The emulator reads only paths and integrations from an OpenAPI body, gives an API a new id when its body changes, and
+accepts a stage with an access log even if the account has no role for logs.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from deployer.local.emulator.private_parts import EmulatorChanged, load, replace
 Json = Any
 Properties = Mapping[str, Any]
 SCHEMAS = "#/components/schemas/"
-#: What belongs to one API, by its id.
+#: The stores of what belongs to an API, by the API's id.
 STORES = ("_resources", "_authorizers_v1", "_models", "_gateway_responses", "_request_validators")
 
 
 def install(cloud: LocalCloud) -> None:
-    """Complete the import of bodies and the two handlers."""
+    """Complete the import of OpenAPI bodies, and the handlers of both types."""
     apis, provisioners = load("services.apigateway_v1"), load("services.cloudformation.provisioners")
     for name, parameters in {
         "_create_request_validator": ("api_id", "data"),
@@ -49,7 +49,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def complete(apis: Any, api_id: str, spec: Json) -> None:
-    """Give an imported API what its body says beside paths and integrations."""
+    """Add to an imported API what its body says besides paths and integrations."""
     validators = {
         name: _id(apis._create_request_validator(api_id, {"name": name, **settings}))
         for name, settings in (spec.get("x-amazon-apigateway-request-validators") or {}).items()
@@ -89,7 +89,7 @@ def _complete_method(method: Json, operation: Json, validators: Mapping[str, str
 
 
 def _referring(schema: Json, api_id: str) -> Json:
-    """Return a schema that refers to others as models of this API."""
+    """Return a schema whose references point to the models of this API."""
     if isinstance(schema, dict):
         return {
             name: f"https://apigateway.amazonaws.com/restapis/{api_id}/models/{value.removeprefix(SCHEMAS)}"

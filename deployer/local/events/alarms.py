@@ -1,7 +1,7 @@
 """Evaluates CloudWatch alarms by their own metric, period by period, with or without data, and notifies their topics.
 
-The emulator evaluates an alarm when data of its metric's name arrives, whatever the dimensions, and so never one whose
-data stays away. How many messages wait in a queue is asked of the queue itself.
+The emulator evaluates an alarm when data for its metric's name arrives, whatever the dimensions; so it never evaluates
+an alarm whose data stays away. The depth of a queue is read from the queue itself.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation.html
 """
 
@@ -58,12 +58,12 @@ def _tick_forever(cloudwatch: Any) -> None:
             for account, region in scopes:
                 with request_scope(account, region):
                     on_loop(evaluate_all)
-        except Exception:  # noqa: BLE001 - the clock must go on, and what stopped this tick be seen
+        except Exception:  # noqa: BLE001 - the clock must go on, and the log shows what stopped this tick
             _log.exception("the alarms could not be evaluated")
 
 
 def evaluate(cloudwatch: Any, alarm: Data, now: float) -> None:
-    """Bring an alarm to its state, and tell of a change."""
+    """Set an alarm's state, and notify if it has changed."""
     if alarm.get("ComparisonOperator") not in OPERATORS:
         return
     values = list(period_values(cloudwatch, alarm, now))
@@ -94,7 +94,7 @@ def period_values(cloudwatch: Any, alarm: Data, now: float) -> Iterator[float | 
 
 
 def queue_depth(name: str | None, now: float) -> float | None:
-    """Return how many messages of a queue can be received now, None when there is no such queue."""
+    """Return how many messages of a queue can be received now, or None if there is no such queue."""
     for queue in load("services.sqs")._queues.values():
         if queue["name"] == name:
             return float(sum(message["visible_at"] <= now for message in queue["messages"]))
@@ -102,7 +102,7 @@ def queue_depth(name: str | None, now: float) -> float | None:
 
 
 def state_of(alarm: Mapping[str, Any], values: Sequence[float | None]) -> str:
-    """Return the state that the values of its periods give an alarm."""
+    """Return the state of an alarm for the values of its periods."""
     missing = alarm.get("TreatMissingData") or "missing"
     stand_in = {"breaching": True, "notBreaching": False}.get(missing)
     compare, threshold = OPERATORS[alarm["ComparisonOperator"]], float(alarm["Threshold"])
@@ -115,7 +115,7 @@ def state_of(alarm: Mapping[str, Any], values: Sequence[float | None]) -> str:
 
 
 def reason_of(alarm: Mapping[str, Any], values: Sequence[float | None]) -> str:
-    """Say why, as CloudWatch does."""
+    """Return the reason for the state, as CloudWatch words it."""
     found = [f"{value:g}" for value in values if value is not None]
     if not found:
         said = f"no datapoints were received for {len(values)} period{'' if len(values) == 1 else 's'}"
@@ -156,4 +156,4 @@ def tell(cloudwatch: Any, alarm: Data, old_state: str, new_state: str, reason: s
         if not allows(action, "cloudwatch.amazonaws.com", alarm["AlarmArn"], account):
             _log.warning("alarm %s may not publish to %s", alarm["AlarmName"], action)
         elif publish(action, json.dumps(message), subject) is None:
-            _log.warning("alarm %s: topic %s is not there", alarm["AlarmName"], action)
+            _log.warning("alarm %s: topic %s does not exist", alarm["AlarmName"], action)

@@ -1,7 +1,8 @@
-"""EventBridge and SNS deliver as AWS does: functions are called asynchronously and again when they fail, and what cannot
-be delivered lands in the queue of its rule's target or its subscription.
+"""EventBridge and SNS deliver as on AWS: they call functions asynchronously, retry, and use dead-letter queues for what
+they cannot deliver.
 
-The emulator calls a function once and forgets what came of it; it has no queues for deliveries, and drops a topic's key.
+The emulator calls a function once and ignores the result; it has no queues for failed deliveries, and drops a topic's
+key.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from deployer.local.events.queues import keep_for
 Data = dict[str, Any]
 _log = logging.getLogger(__name__)
 
-#: Seconds before a delivery is tried again, as often as the target's RetryPolicy allows: AWS takes up to a day.
+#: Seconds before each retry of a delivery, as many as the target's RetryPolicy allows; AWS retries for up to a day.
 PAUSES_SECONDS = (0.5, 1.0, 2.0)
 USUAL_ATTEMPTS = 185
 EVENTS = "events.amazonaws.com"
-#: The rule or schedule whose delivery is at work in this context, and what went wrong with it.
+#: The rule or schedule whose event is being delivered in this context, and the failures of the delivery.
 _source: contextvars.ContextVar[str] = contextvars.ContextVar("source", default="")
 _failures: contextvars.ContextVar[list[tuple[str, str]] | None] = contextvars.ContextVar("failures", default=None)
 
 
 def install(cloud: LocalCloud) -> None:
-    """Replace what delivers to functions and topics, and keep a topic's key."""
+    """Replace the deliveries of rules and topics, and keep a topic's key."""
     _deliver_rules(load("services.eventbridge"))
     _deliver_topics(load("services.sns"))
     handlers = require(load("services.cloudformation.provisioners"), "_RESOURCE_HANDLERS")
@@ -41,7 +42,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def call_function(arn: str, event: Any) -> bool:
-    """Call a function asynchronously, as AWS's services do; False when it is not there."""
+    """Call a function asynchronously, as AWS's services do; return False if it does not exist."""
     functions = load("services.lambda_svc")
     function, config, _ = require(functions, "_get_func_record_for_ref")(arn)
     if not function or not config:
@@ -62,7 +63,7 @@ def _deliver_rules(eventbridge: Any) -> None:
 
     def to_lambda(arn: str, payload: str) -> None:
         if not call_function(arn, json.loads(payload)):
-            _failed("NO_PERMISSIONS", f"function {arn} is not there")
+            _failed("NO_PERMISSIONS", f"function {arn} does not exist")
 
     def to_sns(arn: str, payload: str) -> None:
         if not topic_allows(arn, EVENTS, _source.get(), get_account_id()):
@@ -70,13 +71,13 @@ def _deliver_rules(eventbridge: Any) -> None:
             return
         try:
             if publish(arn, payload) is None:
-                _failed("NO_PERMISSIONS", f"topic {arn} is not there")
+                _failed("NO_PERMISSIONS", f"topic {arn} does not exist")
         except refused as error:
             _failed("SDK_CLIENT_ERROR", str(error))
 
     def to_sqs(spec: Any, payload: str, sqs_parameters: Data | None = None) -> None:
         if queue_of(str(spec)) is None:
-            _failed("NO_PERMISSIONS", f"queue {spec} is not there")
+            _failed("NO_PERMISSIONS", f"queue {spec} does not exist")
         else:
             to_queue(spec, payload, sqs_parameters)
 
@@ -94,7 +95,7 @@ def _deliver_rules(eventbridge: Any) -> None:
 
 
 def attempt_delivery(target: Data, event: Data, source: Data) -> list[tuple[str, str]]:
-    """Deliver to a target once, for who tries again by a rule of its own; return what went wrong, code and text."""
+    """Deliver to a target once, for a caller with retries of its own; return the failures as (code, text)."""
     once = load("services.eventbridge")._invoke_target.once
     return _attempt(lambda: once(target, event, source, None), source)
 
@@ -107,7 +108,7 @@ def _failed(code: str, message: str) -> None:
 
 
 def _attempt(deliver: Callable[[], None], source: Data) -> list[tuple[str, str]]:
-    """Deliver, and return what went wrong."""
+    """Deliver, and return the failures."""
     failures: list[tuple[str, str]] = []
     tokens = _failures.set(failures), _source.set(str(source.get("Arn", "")))
     try:
@@ -175,7 +176,7 @@ def _deliver_topics(sns: Any) -> None:
         event = {"Records": [{**record, "Sns": json.loads(envelope)}]}
         if call_function(endpoint, event):
             return
-        _log.warning("topic %s: function %s is not there", topic_arn, endpoint)
+        _log.warning("topic %s: function %s does not exist", topic_arn, endpoint)
         redrive = ((find(topic_arn, sub_arn) or {}).get("attributes") or {}).get("RedrivePolicy")
         if redrive:
             queue, said = json.loads(redrive)["deadLetterTargetArn"], {"ERROR_CODE": "ResourceNotFound"}
@@ -186,7 +187,7 @@ def _deliver_topics(sns: Any) -> None:
 
 
 def _deliver_before_the_answer(sns: Any, to_lambda: Callable[..., None]) -> None:
-    """Lambda has taken what a topic delivers before the publisher hears that it was published; a kill then loses nothing."""
+    """Pass a message to Lambda before its publisher is answered, so that a kill loses nothing that was published."""
     threads = require(sns, "_threading")
 
     def thread(target: Callable[..., Any], args: tuple[Any, ...], daemon: bool) -> Any:

@@ -1,7 +1,7 @@
-"""What Lambda has taken to invoke asynchronously is invoked, whatever becomes of the local cloud meanwhile.
+"""Carries out every asynchronous invocation that Lambda has accepted, whatever happens to the local cloud.
 
-The emulator keeps an invocation and its retries in a thread, so that a kill loses what was acknowledged. Here it is a part of
-the state until the function has succeeded or its failure is kept, and goes on after the next start.
+The emulator keeps an invocation and its retries in a thread, so a kill loses what was acknowledged. Here an invocation
+is part of the state until its function succeeds or its failure is kept, and continues after the next start.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 
 #: Seconds before each retry.
 PAUSES_SECONDS: Final = (1.0, 2.0)
-#: AWS's own pauses, for an invocation that a kill has cut: what the function had claimed elsewhere may stay claimed for as
-#: long. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+#: AWS's own pauses, for an invocation that a kill interrupted: what the function had claimed elsewhere may stay claimed
+#: for that long. https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 PAUSES_AFTER_A_KILL: Final = (60.0, 120.0)
 USUAL_RETRIES: Final = 2
 USUAL_AGE_SECONDS: Final = 21_600
@@ -33,7 +33,7 @@ _invocations: Invocations | None = None
 
 
 def install(cloud: LocalCloud) -> None:
-    """Replace what invokes, and let Lambda's state hold what is still to be invoked."""
+    """Replace asynchronous invocation, and add the pending invocations to Lambda's state."""
     global _invocations
     functions, responses = load("services.lambda_svc"), load("core.responses")
     for name in (
@@ -62,7 +62,7 @@ def install(cloud: LocalCloud) -> None:
 
 
 def middleware(cloud: LocalCloud, app: App) -> App:
-    """Go on with what the last process has left, as soon as this one has its state."""
+    """Continue the invocations that the last process left, as soon as this one has its state."""
 
     async def starting(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_and_go_on(message: MutableMapping[str, Any]) -> None:
@@ -76,7 +76,7 @@ def middleware(cloud: LocalCloud, app: App) -> App:
 
 
 class Invocations:
-    """The invocations that have not come to their end. Records are replaced, on the loop, and never changed."""
+    """The invocations that have not ended. A record is never changed, but replaced, on the loop."""
 
     def __init__(self, functions: Any, pending: Any) -> None:
         self._functions, self._pending = functions, pending
@@ -93,7 +93,7 @@ class Invocations:
             self._begin(name)
 
     def go_on(self) -> None:
-        """Begin again with those of the last process; one that was running then has been cut."""
+        """Continue the invocations of the last process; mark those that were running as cut."""
         for (account, region, name), call in list(self._pending._data.items()):
             with self._responses.request_scope(account, region):
                 self._put(name, {**call, "running": False, "cut": call["cut"] or call["running"]})
@@ -112,7 +112,7 @@ class Invocations:
         while True:
             function, config, _ = on_loop(self._functions._get_func_record_for_ref, call["function"])
             if not function or not config:
-                _log.warning("function %s is not there any more", call["function"])
+                _log.warning("function %s no longer exists", call["function"])
                 on_loop(self._pending.pop, name, None)
                 return
             on_loop(self._put, name, {**call, "running": True})
@@ -134,7 +134,7 @@ class Invocations:
             time.sleep(pause)
 
     def _give_up(self, name: str, config: Data, settings: Data, result: Data) -> None:
-        """Keep what failed where the function says, and forget the invocation, in one step."""
+        """Send the event where the function wants its failures, and forget the invocation, in one step."""
         destination = ((settings.get("DestinationConfig") or {}).get("OnFailure") or {}).get("Destination")
         target = destination or (config.get("DeadLetterConfig") or {}).get("TargetArn")
         if target:
@@ -144,7 +144,7 @@ class Invocations:
 
 
 def pause_before_retry(call: Data, settings: Data, now: float) -> float | None:
-    """Return how long to wait before the next attempt, None when there is none."""
+    """Return the seconds to wait before the next attempt, or None if there is none."""
     retries = settings.get("MaximumRetryAttempts")
     if call["failed"] > (USUAL_RETRIES if retries is None else int(retries)):
         return None

@@ -1,6 +1,6 @@
-"""Metrics in logs: what a function prints in the embedded format, and what metric filters find, is counted.
+"""Counts the metrics in logs: those that a function prints in the embedded format, and those that metric filters find.
 
-The emulator keeps such lines as text. Patterns of filters are the emulator's own.
+The emulator only stores these lines. It does match the patterns of filters.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def install(cloud: LocalCloud) -> None:
-    """Look at every line that reaches a log group, whoever wrote it."""
+    """Count the metrics of every line that reaches a log group, whoever wrote it."""
     logs, cloudwatch = load("services.cloudwatch_logs"), load("services.cloudwatch")
     forward = require(logs, "_fanout_to_subscription_filters", ("group_name", "stream_name", "events"))
     record = require(cloudwatch, "record_metric", ("namespace", "metric_name", "value", "unit", "dimensions"))
@@ -58,7 +58,7 @@ def embedded(text: str) -> Iterator[Point]:
 
 
 def filtered(filters: Sequence[Data], text: str, matcher: Any) -> Iterator[Point]:
-    """Yield what metric filters make of a line."""
+    """Yield the metrics that metric filters find in a line."""
     for each in filters:
         pattern = each.get("filterPattern") or ""
         if pattern and not matcher(pattern)(text):
@@ -70,7 +70,7 @@ def filtered(filters: Sequence[Data], text: str, matcher: Any) -> Iterator[Point
 
 
 def _value(text: str, line: str) -> float | None:
-    """Return a number, or the field of the line that `$.name` means."""
+    """Return a number, or the field of the line that `$.name` refers to."""
     if not text.startswith("$."):
         return float(text)
     found: Any = _document(line)

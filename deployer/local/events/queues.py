@@ -11,24 +11,24 @@ _log = logging.getLogger(__name__)
 
 
 def keep_for(service: str, source_arn: str, queue_arn: str, body: str, reasons: Mapping[str, str]) -> None:
-    """Put a message into a queue for a service, where the queue's policy lets it write for this source.
+    """Put a message into a queue for a service, if the queue's policy lets the service write for this source.
 
-    One that may not be written loses the message, as on AWS.
+    If it does not, the message is lost, as on AWS.
     """
     allows = require(load("services.sqs"), "queue_policy_allows")
     if allows(queue_arn, service, source_arn, load("core.responses").get_account_id()):
         keep(queue_arn, body, reasons)
     else:
-        _log.warning("%s may not write into %s for %s: lost is %s", service, queue_arn, source_arn, dict(reasons))
+        _log.warning("%s may not write to %s for %s; lost: %s", service, queue_arn, source_arn, dict(reasons))
 
 
 def keep(queue_arn: str, body: str, reasons: Mapping[str, str]) -> None:
-    """Put a message into a queue of the caller's account and region; one that is not there loses it, as on AWS."""
+    """Put a message into a queue of the caller's account and region; without such a queue it is lost, as on AWS."""
     sqs = load("services.sqs")
     dispatch = require(load("services.eventbridge"), "_dispatch_to_sqs", ("spec", "payload", "sqs_parameters"))
     queue = require(sqs, "_queue_by_arn", ("arn",))(queue_arn)
     if queue is None:
-        _log.warning("there is no queue %s for what failed: %s", queue_arn, dict(reasons))
+        _log.warning("queue %s does not exist; lost: %s", queue_arn, dict(reasons))
         return
     attributes = {name: {"DataType": "String", "StringValue": value[:1000]} for name, value in reasons.items()}
     dispatch(load("core.arn").parse_arn(queue_arn), body)

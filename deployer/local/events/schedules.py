@@ -1,7 +1,8 @@
 """EventBridge Scheduler's schedules: on time in their time zone, with their role's permissions, retries, and a queue.
 
-The emulator runs functions and queues by UTC, refuses no expression, ignores role, retries and queue, and calls no API by
-itself. A schedule's next time is counted from the start of the local cloud: what was due while it did not run is left out.
+The emulator calls only functions and queues, in UTC, refuses no expression, and ignores the role, the retries and the
+dead-letter queue. A schedule's next time is computed when the local cloud starts: runs that were due while it was
+stopped are skipped.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Data = dict[str, Any]
 _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-#: Seconds before an invocation is tried again, as often as the RetryPolicy allows: AWS takes up to a day.
+#: Seconds before each retry of an invocation, as many as the RetryPolicy allows; AWS retries for up to a day.
 PAUSES_SECONDS = (1.0, 2.0, 4.0)
 #: https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html
 UNIVERSAL = re.compile(r"arn:[^:]+:scheduler:::aws-sdk:(?P<service>[a-z0-9]+):(?P<action>[a-zA-Z0-9]+)")
@@ -42,7 +43,7 @@ KEPT_PROPERTIES = ("ScheduleExpressionTimezone", "KmsKeyArn", "StartDate", "EndD
 
 
 class NotInvoked(Exception):
-    """A target could not be invoked: the error's code and what it says."""
+    """A target could not be invoked; has the error's code, and whether a retry may help."""
 
     def __init__(self, code: str, message: str, *, again: bool = True) -> None:
         super().__init__(message)
@@ -50,7 +51,7 @@ class NotInvoked(Exception):
 
 
 def install(cloud: LocalCloud) -> None:
-    """Check schedules when they are made, keep what CloudFormation says of them, and run them."""
+    """Check schedules when they are created or updated, keep all their properties, and run them."""
     scheduler = load("services.scheduler")
     require(scheduler, "_SCHEDULE_TICK_INTERVAL")
     scheduler._SCHEDULE_TICK_INTERVAL = TICK_SECONDS  # type: ignore[attr-defined]
@@ -77,7 +78,7 @@ def problem(schedule: Mapping[str, Any]) -> str | None:
 
 
 def operation_of(service: str, action: str) -> str | None:
-    """Return the API operation of a universal target, None when there is none."""
+    """Return the API operation of a universal target, or None if there is no such operation."""
     name = action[0].upper() + action[1:]
     session = botocore.session.get_session()
     if service not in session.get_available_services():
@@ -99,7 +100,7 @@ def _check(scheduler: Any, name: str) -> None:
 
 
 def keep_properties(scheduler: Any, handler: Data) -> None:
-    """Let zone, key and dates of AWS::Scheduler::Schedule reach GetSchedule; what AWS refuses fails the resource."""
+    """Let zone, key and dates of AWS::Scheduler::Schedule reach GetSchedule; fail a resource that AWS would refuse."""
     create, update = handler["create"], handler["update"]
 
     def apply(created: tuple[str, Data], props: Mapping[str, Any]) -> tuple[str, Data]:
@@ -123,7 +124,7 @@ def keep_properties(scheduler: Any, handler: Data) -> None:
 
 
 class Clock:
-    """Remembers when each schedule was last checked, and invokes what has become due since."""
+    """Remembers when each schedule was last checked, and invokes those that have become due since."""
 
     def __init__(self, scheduler: Any, cloud: LocalCloud) -> None:
         self._scheduler, self._cloud = scheduler, cloud
@@ -158,7 +159,7 @@ class Invocation:
         self._id = load("core.responses").new_uuid()
 
     def run(self) -> None:
-        """Invoke the target, again when that fails, and leave what failed in the queue."""
+        """Invoke the target, retry if that fails, and in the end send the failed invocation to the queue."""
         attempts = int((self._target.get("RetryPolicy") or {}).get("MaximumRetryAttempts", USUAL_ATTEMPTS))
         pauses = [0.0, *PAUSES_SECONDS[:attempts]]
         for number, pause in enumerate(pauses):
@@ -186,7 +187,7 @@ class Invocation:
             raise NotInvoked(*failures[-1])
 
     def _call(self, service: str, operation: str, text: str) -> None:
-        """Call an API with the rights of the schedule's role; botocore checks the input against the API's own model."""
+        """Call an API with the schedule's role; botocore checks the input against the API's own model."""
         client = self._client(service)
         try:
             getattr(client, xform_name(operation))(**json.loads(text))
@@ -202,7 +203,7 @@ class Invocation:
             raise NotInvoked("AccessDeniedException", str(error)) from error
 
     def _role(self) -> Role:
-        """Assume the schedule's role. Raise NotInvoked."""
+        """Assume the schedule's role; raise `NotInvoked` if Scheduler may not assume it."""
         try:
             return on_loop(taken_by, "scheduler.amazonaws.com", self._target["RoleArn"], self._schedule["Name"])
         except Denied as error:
@@ -251,7 +252,7 @@ class Invocation:
         """Send a failed invocation to the queue: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html"""
         queue = (self._target.get("DeadLetterConfig") or {}).get("Arn")
         if not queue:
-            _log.warning("schedule %s has no queue: its invocation of %s is lost", self._schedule["Name"], self._due)
+            _log.warning("schedule %s has no queue; its invocation of %s is lost", self._schedule["Name"], self._due)
             return
         said = {
             "ERROR_CODE": failure.code,
@@ -265,6 +266,6 @@ class Invocation:
         try:
             self._require("sqs:SendMessage", queue)
         except NotInvoked as denied:
-            _log.warning("schedule %s: what failed is lost: %s", self._schedule["Name"], denied)
+            _log.warning("schedule %s: its failed invocation is lost: %s", self._schedule["Name"], denied)
             return
         on_loop(keep, queue, self._input(retries + 1), said)

@@ -1,8 +1,8 @@
 """Firehose to S3 as configured: compression, delimiters, extension, encryption, and batches instead of single records.
 
-The records of one PutRecord(Batch) or Kinesis PutRecords call become one object, written before the call is answered; what
-of a Kinesis stream could not be, stream_reader.py tries again. Format conversion and dynamic partitioning stay the
-emulator's, record by record.
+The records of one PutRecord(Batch) or Kinesis PutRecords call become one object, which is written before the call is
+answered. stream_reader.py retries records of a Kinesis stream that could not be delivered. Format conversion and
+dynamic partitioning stay the emulator's, record by record.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXTENSIONS = {"GZIP": ".gz", "UNCOMPRESSED": ""}
 
 
 def install(cloud: LocalCloud) -> None:
-    """Replace what delivers and what accepts records."""
+    """Replace the calls that accept records, and what delivers them."""
     firehose = load("services.firehose")
     for name, parameters in {
         "_apply_lambda_processors": ("stream", "dest", "records", "metadata_sink", "partition_sink"),
@@ -51,7 +51,7 @@ def install(cloud: LocalCloud) -> None:
     actions = require(firehose, "_HANDLERS")
     for action, call in {"PutRecord": put_record, "PutRecordBatch": put_record_batch}.items():
         if action not in actions:
-            raise EmulatorChanged(f"the emulator's Firehose has no action {action} any more")
+            raise EmulatorChanged(f"the emulator's Firehose no longer has the action {action}")
         actions[action] = functools.partial(call, firehose, delivery)
     reader = StreamReader(firehose, delivery.deliver_everywhere)
     replace(firehose, "ingest_from_kinesis_source", lambda stream_arn, records: reader.read(stream_arn))
@@ -136,7 +136,7 @@ def put_record(firehose: Any, delivery: Delivery, data: Data) -> Any:
 
 
 def put_record_batch(firehose: Any, delivery: Delivery, data: Data) -> Any:
-    """Answer PutRecordBatch; the records have been delivered by then."""
+    """Answer PutRecordBatch, after an attempt to deliver the records."""
     given = data.get("Records", [])
     if not 1 <= len(given) <= 500:
         return firehose._invalid("A batch has 1 to 500 records.")
@@ -165,7 +165,7 @@ def put_record_batch(firehose: Any, delivery: Delivery, data: Data) -> Any:
 
 
 def delimiter(config: Mapping[str, Any]) -> bytes:
-    r"""Return what AppendDelimiterToRecord puts behind each record; the parameter is written ``\n``."""
+    r"""Return what AppendDelimiterToRecord appends to each record; its parameter spells a line feed as ``\n``."""
     processing = config.get("ProcessingConfiguration") or {}
     if str(processing.get("Enabled", False)).lower() == "true":
         for processor in processing.get("Processors", []):
@@ -177,7 +177,7 @@ def delimiter(config: Mapping[str, Any]) -> bytes:
 
 
 def encryption_headers(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the SSE headers of the destination's own encryption; without one the bucket's default applies."""
+    """Return the SSE headers for the destination's own key; without one, the bucket's default applies."""
     key = ((config.get("EncryptionConfiguration") or {}).get("KMSEncryptionConfig") or {}).get("AWSKMSKeyARN")
     if not key:
         return {}
@@ -185,7 +185,7 @@ def encryption_headers(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def take_role(config: Mapping[str, Any]) -> Role:
-    """Return the destination's role; raise `Denied` unless Firehose may assume it.
+    """Assume the destination's role; raise `Denied` if Firehose may not.
 
     https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#firehose-assume-role
     """
@@ -195,7 +195,7 @@ def take_role(config: Mapping[str, Any]) -> Role:
 
 
 def require_rights(role: Role, stream: Data, bucket: str, key: str, headers: Mapping[str, str]) -> None:
-    """Raise `Denied` unless the role may read the source, and write this object; AWS's list of both.
+    """Raise `Denied` unless the role has all that AWS lists for reading the source and writing this object.
 
     https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
     """
@@ -221,7 +221,7 @@ def put_object(bucket: str, key: str, body: bytes, headers: Mapping[str, str]) -
 
 
 def report(config: Mapping[str, Any], role: Role, message: str) -> None:
-    """Tell the destination's error log, as CloudWatchLoggingOptions asks, if the role may."""
+    """Write to the destination's error log, if CloudWatchLoggingOptions asks for it and the role may."""
     options = config.get("CloudWatchLoggingOptions") or {}
     responses = load("core.responses")
     log = f"{options.get('LogGroupName')}:log-stream:{options.get('LogStreamName')}"

@@ -1,7 +1,7 @@
-"""What delivery streams read of Kinesis streams: each remembers how far it has come, so nothing that a stream took is lost.
+"""Reads Kinesis streams for delivery streams: each remembers its position, so nothing that a stream accepted is lost.
 
-What cannot be delivered when it is put (the role may not, the disk is full, a kill) stays where it is, and is tried again
-every few seconds, as long as the Kinesis stream keeps it. The emulator hands records on once and forgets what failed.
+A record that cannot be delivered at once (a missing permission, a full disk, a kill) stays in the Kinesis stream and is
+retried every few seconds for as long as the stream keeps it. The emulator passes records on once and forgets failures.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ Data = dict[str, Any]
 #: Record id and content.
 Record = tuple[str, bytes]
 _log = logging.getLogger(__name__)
-#: How often it is looked for what could not be delivered.
+#: How often undelivered records are retried.
 TICK_SECONDS = 3.0
-#: Member of a delivery stream: shard of its Kinesis stream -> number of the last record that was delivered of it.
+#: Member of a delivery stream: shard of its Kinesis stream -> sequence number of the last delivered record.
 DELIVERED = "delivered"
 
 
 class StreamReader:
-    """Passes records on Kinesis streams to `deliver`, which takes a delivery stream with records, and says whether it did."""
+    """Passes records of Kinesis streams to `deliver`, which returns whether a delivery stream has delivered them."""
 
     def __init__(self, firehose: Any, deliver: Callable[[Data, Sequence[Record]], bool]) -> None:
         self._firehose, self._deliver = firehose, deliver
         self._sources = require(load("services.kinesis"), "_streams")
 
     def read(self, arn: str) -> None:
-        """Deliver what a Kinesis stream has for the delivery streams that read it."""
+        """Deliver the new records of a Kinesis stream through each delivery stream that reads it."""
         source = next((each for each in self._sources.values() if each["StreamARN"] == arn), None)
         for stream in self._firehose._streams.values():
             if source is not None and source_of(stream) == arn and stream.get("status") == "ACTIVE":
@@ -51,7 +51,7 @@ class StreamReader:
             delivered.update({shard: some[-1]["SequenceNumber"] for shard, some in shards.items() if some})
 
     def read_forever(self) -> None:
-        """Try again what could not be delivered."""
+        """Retry what could not be delivered, every few seconds."""
         request_scope = load("core.responses").request_scope
         while True:
             time.sleep(TICK_SECONDS)
@@ -59,8 +59,8 @@ class StreamReader:
                 for account, region in {key[:2] for key in list(self._firehose._streams._data)}:
                     with request_scope(account, region):
                         on_loop(self._read_all)
-            except Exception:  # noqa: BLE001 - the clock must go on, and what stopped this tick be seen
-                _log.exception("the delivery streams could not be looked at")
+            except Exception:  # noqa: BLE001 - the clock must go on, and the log shows what stopped this tick
+                _log.exception("undelivered records could not be retried")
 
     def _read_all(self) -> None:
         for arn in {arn for stream in self._firehose._streams.values() if (arn := source_of(stream))}:
@@ -74,7 +74,7 @@ def source_of(stream: Data) -> str | None:
 
 
 def waiting(stream: Data, shard: str, records: Sequence[Data]) -> Iterator[Data]:
-    """Yield the records of a shard behind the last delivered one; without one, those since the delivery stream was made."""
+    """Yield a shard's records after the last delivered one, or else those since the delivery stream was created."""
     last, start = stream[DELIVERED].get(shard), len(records)
     while start and records[start - 1]["SequenceNumber"] != last:
         start -= 1

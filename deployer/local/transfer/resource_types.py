@@ -1,4 +1,4 @@
-"""AWS::Transfer::Server and AWS::Transfer::User of CloudFormation, put through the emulator's own records."""
+"""CloudFormation's AWS::Transfer::Server and AWS::Transfer::User, kept as the emulator's own records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployer.local.emulator.private_parts import EmulatorChanged, load, require
 Properties = Mapping[str, Any]
 Created = tuple[str, dict[str, Any]]
 
-#: Properties of a server that the emulator has no place for.
+#: The properties of a server that the emulator does not keep.
 KEPT = ("LoggingRole", "ProtocolDetails", "SecurityPolicyName", "StructuredLogDestinations")
 POLICY_CHARACTERS = 2048
 CREATE_ONLY = {
@@ -34,13 +34,13 @@ def register() -> None:
     }
     for name, handler in ours.items():
         if name in handlers:
-            raise EmulatorChanged(f"the emulator has {name} now; remove our handler or prefer ours knowingly")
+            raise EmulatorChanged(f"the emulator has {name} now; remove our handler, or keep it on purpose")
         handlers[name] = handler
         replacing[name] = CREATE_ONLY[name]
 
 
 def create_server(logical_id: str, props: Properties, stack_name: str) -> Created:
-    """Return a server that answers as soon as the loop, on which this runs, comes to it."""
+    """Create a server; it answers as soon as the event loop, on which this runs, has started it."""
     transfer = load("services.transfer")
     server_id = transfer._server_id()
     transfer._servers[server_id] = {
@@ -88,7 +88,7 @@ def _server(server_id: str) -> Created:
 
 
 def create_user(logical_id: str, props: Properties, stack_name: str) -> Created:
-    """Return a user with its keys; a key that cannot be read, or a policy that is too long, fails the stack as on AWS."""
+    """Create a user with its keys; an unreadable key, or a policy that is too long, fails the stack as on AWS."""
     transfer = load("services.transfer")
     keys = [_checked_key(key) for key in props.get("SshPublicKeys", [])]
     policy = _checked_policy(props)
@@ -114,7 +114,7 @@ def delete_user(physical_id: str, props: Properties) -> None:
 
 
 def _checked_key(text: str) -> str:
-    import asyncssh  # here, and not above: most local clouds never see a key
+    import asyncssh  # imported late: most local clouds never see a key
 
     try:
         asyncssh.import_public_key(text)

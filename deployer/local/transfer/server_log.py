@@ -1,4 +1,4 @@
-"""The SFTP server's structured log: a line of JSON for what a user does, in the groups that the server names."""
+"""The SFTP server's structured log: a line of JSON for each action of a user, in the groups that the server names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The emulator's SFTP server uses our files, and DescribeServer returns what AWS returns.
 
-MiniStack's own sessions write around S3: without a file on disk, a version, a key or a right of the user.
+MiniStack's own sessions bypass S3: they write no file, version or key, and ignore the user's permissions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deployer.local.transfer.resource_types import KEPT, register
 
 
 def install(cloud: LocalCloud) -> None:
-    """Register the types, and take hold of the server before it starts."""
+    """Register the types, and replace the server's sessions before it starts."""
     transfer = load("services.transfer")
     for name in ("_servers", "_users", "_sftp_normalize_virtual_path", "_sftp_resolve_s3_target", "sftp_start"):
         require(transfer, name)
@@ -26,9 +26,9 @@ def install(cloud: LocalCloud) -> None:
 
     def build_ours() -> None:
         build_runtime()
-        from deployer.local.transfer.sftp_files import SftpFiles  # with asyncssh behind it: when a server starts
+        from deployer.local.transfer.sftp_files import SftpFiles  # imports asyncssh, so only when a server starts
 
-        # Per-server ports are off: whom a key belongs to decides which server it is.
+        # The servers have no ports of their own: the owner of a key decides which server the client reaches.
         transfer._MiniStackSFTPServer = lambda channel, restrict_to_server_id=None: SftpFiles(channel, cloud.save)  # type: ignore[attr-defined]
 
     replace(transfer, "_ensure_sftp_runtime", build_ours)

@@ -1,7 +1,7 @@
 """Files of an SFTP session as S3 objects: what a client sees and does, with its user's permissions.
 
-A file is put when it is closed, or when its client has gone, whole or not: Transfer Family keeps what it has received,
-too. Whatever changes an object is saved before the client hears that it is done.
+A file is put when its client closes it or disconnects, complete or not: Transfer Family keeps what it has received,
+too. Every change of an object is saved before the client is answered.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class OpenFile:
 
 
 class SftpFiles(asyncssh.SFTPServer):
-    """One session. `save` puts on disk what has changed."""
+    """One session. `save` writes all changes to disk."""
 
     def __init__(self, channel: Any, save: Callable[[], None]) -> None:
         super().__init__(channel)
@@ -64,7 +64,7 @@ class SftpFiles(asyncssh.SFTPServer):
         return str(bucket), str(key)
 
     def _require(self, asked: Callable[[ObjectRights], None], operation: str, path: str) -> None:
-        """Let the user's rights be asked; a denial is in the server's log, and the client hears no more than that."""
+        """Check the user's permissions; the reason for a denial is in the server's log, and the client is not told it."""
         try:
             asked(rights_of(self._user))
         except Denied as error:
@@ -97,7 +97,7 @@ class SftpFiles(asyncssh.SFTPServer):
         objects: Mapping[str, Any] = record["objects"]
         return objects
 
-    # Looking.
+    # Attributes and directories.
 
     def realpath(self, path: bytes) -> bytes:
         normalized: str = load("services.transfer")._sftp_normalize_virtual_path(path.decode("utf-8", "replace"))
@@ -169,7 +169,7 @@ class SftpFiles(asyncssh.SFTPServer):
         self._finish(_opened(file_obj), "CLOSE")
 
     def exit(self) -> None:
-        """Keep what a client has sent of its open files when it disconnects."""
+        """Put what a client has sent of its open files when it disconnects."""
         for each in list(self._open):
             self._finish(each, "PARTIAL_CLOSE")
 
@@ -195,7 +195,7 @@ class SftpFiles(asyncssh.SFTPServer):
     def fstat(self, file_obj: object) -> SFTPAttrs:
         return _attributes(FILEXFER_TYPE_REGULAR, 0o100644, _opened(file_obj).size(), time.time())
 
-    # Names.
+    # Renaming and deleting.
 
     def rename(self, oldpath: bytes, newpath: bytes) -> None:
         _, key = self._place(newpath)

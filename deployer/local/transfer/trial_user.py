@@ -1,6 +1,6 @@
-"""The SFTP user that every local environment has without being asked: its name, and a key pair below .dataops/local.
+"""The SFTP user that every local environment has from the start: its name, and a key pair below .dataops/local.
 
-The key is created on first use, by the environment that declares the user or by an upload as this user.
+The key is created on first use: when an environment declares the user, or when somebody uploads as this user.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class SftpUser:
 
 
 def trial_user(project_dir: Path) -> SftpUser:
-    """Return the trial user of a checkout's local cloud; its key is made once, and goes with `local reset`."""
+    """Return the trial user of a checkout's local cloud; its key is created once, and deleted by `local reset`."""
     path = LocalPaths.of(project_dir).sftp_key
     public = path.with_suffix(".pub")
     if not path.exists() or not public.exists():

@@ -15,7 +15,7 @@ SERVICE = "transfer.amazonaws.com"
 
 
 def rights_of(user: Mapping[str, Any]) -> ObjectRights:
-    """Return the rights of the user's session. Raise Denied when the role does not trust Transfer Family with this user."""
+    """Return the permissions of the user's session; raise `Denied` if the role does not trust Transfer Family."""
     if not user.get("Role"):
         raise Denied(f"user {user['UserName']} has no role")
     role = taken_by(SERVICE, str(user["Role"]), str(user["UserName"]), {"aws:SourceArn": user["Arn"]})
