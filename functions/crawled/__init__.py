@@ -1,4 +1,4 @@
 """Compares what a crawler found with what was known: new fields of sources, and tables that are not as deployed.
 
-Standard library and the runtime's boto3 alone.
+Only the standard library and the runtime's boto3.
 """

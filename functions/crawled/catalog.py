@@ -31,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class NewField:
-    """A field that a table's newer folders have and its first one had not."""
+    """A field that newer folders of a table have and its first folder does not."""
 
     table: str
     name: str
@@ -83,7 +83,7 @@ def with_fields(table: Table, fields: Iterable[NewField]) -> dict[str, Any]:
 
 
 TABLE_INPUT = ("Name", "Description", "Parameters", "PartitionKeys", "StorageDescriptor", "TableType")
-"""What UpdateTable takes of what GetTable gives."""
+"""The members of GetTable's answer that UpdateTable accepts."""
 
 
 def differences(deployed: Iterable[Table], crawled: Iterable[Table]) -> list[str]:

@@ -1,7 +1,7 @@
 """The records of a call, each with the caller's own text; a call without a valid envelope is refused as a whole.
 
-The text goes onto the stream as it is: raw keeps what was sent, number for number. What a record must be is for
-`refunds_lake.schema` to say.
+The text goes onto the stream as it is: raw keeps what was sent, number for number. `refunds_lake.schema` says what a
+record must be.
 """
 
 from __future__ import annotations

@@ -85,8 +85,9 @@ _RULES: Final[Mapping[str | None, tuple[tuple[Callable[[Cleaned, str], bool], Ru
 }
 
 
-# Most records look like this, and then nothing else need be asked: ids of ASCII letters without blanks at their ends, an
-# amount with a digit that counts, a timestamp of UTC in seconds. One pattern over all fields costs least.
+# Most records look like this and need no further check: ids of printable ASCII without blanks at either end, an amount
+# whose last digit before the point is not 0, a UTC timestamp in seconds. One pattern over all fields is the cheapest
+# test.
 _USUAL_ID: Final = rf"[!-~](?:[ -~]{{0,{ID_LENGTH - 2}}}[!-~])?\n"
 _USUAL_REST: Final = (
     r"[0-9]{0,15}[1-9](?:\.[0-9]{1,2})?\n2[0-9]{3}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z"
@@ -102,13 +103,13 @@ _NO_RULES: Final[tuple[Rule, ...]] = ()
 
 
 def _is_usual(record: Mapping[str, Any], too_late: datetime) -> bool:
-    """Return whether a record certainly breaks no rule; False leaves it open."""
+    """Return whether a record certainly breaks no rule; if False, it may or may not."""
     try:
         ids_of, matches = _USUAL[record["type"]]
         ids, others = ids_of(record), _AMOUNT_AND_TIMESTAMP(record)
         return (
             matches("\n".join(ids + others)) is not None
-            and set(map(type, ids)) == _STRINGS  # a number is a text here, but no id
+            and set(map(type, ids)) == _STRINGS  # a Number is a str, too, but not an id
             and datetime.fromisoformat(others[1]) < too_late
             and (record["type"] in CHILD or "parent_id" not in record)
         )

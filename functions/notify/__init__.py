@@ -1,4 +1,4 @@
 """Posts to Slack what is published to the alert topic: our own messages, ended job runs, and alarms.
 
-Standard library and the runtime's boto3 alone.
+Only the standard library and the runtime's boto3.
 """

@@ -60,7 +60,7 @@ def _read(content: Mapping[str, Any], region: str, run_error: RunError) -> Messa
 
 
 def _as_it_is(notification: Notification) -> Message:
-    title = notification.subject or "Somebody published something else than a message"
+    title = notification.subject or "Somebody published something other than a message"
     return Message("unknown", title, (notification.text[:2000],), anchor="alerts")
 
 

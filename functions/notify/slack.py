@@ -1,6 +1,6 @@
 """A message in Slack's blocks, and its delivery: with a timeout, waiting as long as Slack asks, failing loudly.
 
-Nothing here says or logs the address: whoever has it may write into the channel.
+Nothing here shows or logs the address: whoever has it can write to the channel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from refunds_alerts.message import TITLE_CHARACTERS, Message, State
 TIMEOUT_SECONDS: Final = 5.0
 USUAL_WAIT_SECONDS: Final = 1.0
 SECTION_CHARACTERS: Final = 3000
-"""What a section of Slack holds. https://docs.slack.dev/reference/block-kit/blocks/section-block/"""
+"""The longest text of a section in Slack. https://docs.slack.dev/reference/block-kit/blocks/section-block/"""
 _MARKS: Final = {State.PROBLEM: ":red_circle:", State.RECOVERED: ":large_green_circle:", State.NEWS: ":white_circle:"}
 
 Blocks = dict[str, Any]

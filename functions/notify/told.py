@@ -1,7 +1,7 @@
 """What was sent before: each occurrence is claimed before it is sent, and each open problem is remembered.
 
-The records are small objects in S3, written under a condition: of two deliveries of one message one sends it. A message
-is sent twice only when a function dies between Slack's answer and the record of it.
+The records are small objects in S3 with conditional writes: of two deliveries of one message, only one sends it. A
+message is sent twice only if a function dies between Slack's answer and the record of it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from refunds_alerts.message import Message, State
 from refunds_lake.storage.objects import ObjectMissing, ObjectStore, PreconditionFailed, utc_moment, utc_text
 
 LEASE_SECONDS: Final = 90
-"""A claim has expired by then: the function that made it is stopped earlier by its own timeout."""
+"""After this a claim has expired: its function's own timeout has stopped the function before."""
 TOLD_PREFIX, OPEN_PREFIX = "alerts/told/", "alerts/open/"
 _TOLD, _SENDING, _FREE = "told", "sending", "free"
 
 
 class BeingTold(Exception):
-    """Another delivery of the message is at work; this one comes again and sees how it ended."""
+    """Another delivery is sending the message; Lambda retries this one, which then sees how the other ended."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Told:
 
     @contextmanager
     def once(self, message: Message) -> Iterator[bool]:
-        """Claim the one delivery to send; if the block ends without an error, the message counts as sent. Raise BeingTold."""
+        """Claim a message; yield whether to send it. If the block ends without error, it is sent. Raise BeingTold."""
         key = f"{TOLD_PREFIX}{_name(message.id)}.json"
         etag = self._claim(key, message)
         if etag is None:

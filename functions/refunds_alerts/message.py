@@ -10,7 +10,7 @@ from typing import Any, Final
 
 FORMAT: Final = 1
 TITLE_CHARACTERS: Final = 150
-"""What a header of Slack holds."""
+"""The longest header in Slack."""
 
 
 class State(StrEnum):

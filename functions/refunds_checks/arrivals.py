@@ -18,7 +18,7 @@ from refunds_checks.facts import WEEKS_OF_HISTORY, Facts, Volume
 DAYS_BEFORE_A_BAND: Final = 28
 """A route has no usual volume before it has delivered for four weeks."""
 _LEAST_SPREAD: Final = 0.1
-"""Of the median: deliveries that are alike to the record would otherwise have a band without width."""
+"""A share of the median: deliveries of always the same size would otherwise have a band without width."""
 
 Cadences = Mapping[str, float]
 """Route -> hours within which it is expected to deliver."""

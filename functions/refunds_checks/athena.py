@@ -1,7 +1,7 @@
 """Runs SQL in an Athena workgroup, all of it within one deadline.
 
-For what a function and the command line both do: it needs boto3 and nothing else. A person's own query, with parameters and
-a limit of bytes, is the business of the command line.
+For queries that a function and the command line both run: it needs only boto3. The command line runs a person's own
+queries, with parameters and a limit of bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the run manifests say about a day: arrivals by route, the months written, the rows of every live month.
 
-SQL sees none of it.
+SQL cannot see any of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from refunds_lake.storage.objects import ObjectStore
 WEEKS_OF_HISTORY: Final = 8
 """The number of earlier days of the same weekday."""
 ROUTES: Final = ("s3", "sftp", "stream", "third-party")
-"""Folders below transactions/source= that a route owns; what the API takes rides on the stream."""
+"""Folders below transactions/source= that a route owns; records of the API arrive by the stream."""
 _ROUTE: Final = re.compile(r"source=([^/]+)/")
 
 

@@ -1,6 +1,6 @@
 """The table of checks: athena/checks/checks.json and the SQL beside it, as frozen values.
 
-What the columns mean is explained in docs/sql.md; running a check is `validation`'s business.
+docs/sql.md explains the columns; `validation` runs the checks.
 """
 
 from __future__ import annotations

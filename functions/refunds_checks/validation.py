@@ -1,6 +1,6 @@
 """One validation: runs every check and reports its result. Pure except for the query function that it is given.
 
-How a query runs, where the report goes and who is notified is left to the function and to `dataops check`.
+The function and `dataops check` decide how a query runs, where the report goes and who is notified.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ QUERIES_AT_ONCE: Final = 4
 RUNBOOK: Final = "docs/operations.md"
 REPORTS: Final = "validation/"
 DAYS_OF_REPORTS: Final = 40
-"""Older ones are not looked for: an alarm says long before that none is made."""
+"""Older reports are not looked for: long before that, an alarm says that there are no new ones."""
 
 
 class Verdict(StrEnum):
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 
 class CheckBroken(Exception):
-    """A query did not come to its end, be it a check's or another; the message says why."""
+    """A query, of a check or another, did not succeed; the message says why."""
 
 
 @dataclass(frozen=True)

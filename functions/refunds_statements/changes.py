@@ -12,7 +12,7 @@ from refunds_statements.statement import Statement
 
 
 class NoStatement(Exception):
-    """A month has no statement; the message says which have."""
+    """A month has no statement; the message says which months have one."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A statement as files for programs: report and adjustments as CSV, all of it as JSON, and the lines behind it. Pure.
 
-CSV is RFC 4180 with lines that end in LF; ids stand there exactly as they are.
+CSV is RFC 4180 with lines that end in LF; ids are written exactly as they are.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Issues the statement of a month: in order, once, checked, and from the tables of one run.
 
-Who may override a check, and who is notified, is up to the caller.
+The caller decides who may override a check, and who is notified.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class ChecksFail(NotIssued):
 
 @dataclass(frozen=True)
 class Request:
-    """Whose statement of which month. `override` says why failing checks are to be passed over; empty where they are not."""
+    """Whose statement of which month. `override` says why to issue despite failing checks; empty: do not."""
 
     environment: str
     month: str | None

@@ -1,6 +1,6 @@
 """The content of the finance page: a report or a statement, with its trend, what was left out, and its source.
 
-Pure values. How they are gathered is `page_facts`' business, how they look `page_html`'s.
+Pure values: `page_facts` gathers them, `page_html` renders them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Quality:
 class FinancePage:
     """Everything on the page; `rows` are in customer order, and all time has no month.
 
-    `adjustments` and `quality` are None where they are not known; then nothing is said of them.
+    `adjustments` and `quality` are None if they are not known; the page then does not mention them.
     """
 
     month: str | None

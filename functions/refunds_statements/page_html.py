@@ -87,7 +87,7 @@ def _section(name: str, title: str, content: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, foot: Sequence[str] = ()) -> str:
-    """Write a table whose first column is text and whose last is a number; the heads decide about those between."""
+    """Write a table; the first column is text, and the headings in `_NUMBER_HEADS` are those of numbers."""
     numbers = [head in _NUMBER_HEADS for head in heads]
     head = "".join(
         f'<th scope="col"{_NUMBER * is_number}>{head}</th>' for head, is_number in zip(heads, numbers, strict=True)

@@ -12,7 +12,7 @@ from refunds_checks.validation import Query
 from refunds_statements.lines import Line
 
 _IDS_IN_A_QUERY: Final = 400
-"""Each occurs in it twice, and a query has at most 262,144 bytes: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html"""
+"""Each id occurs twice in a query, which has at most 262,144 bytes: https://docs.aws.amazon.com/athena/latest/ug/service-limits.html"""
 REASONS_SQL: Final = """with
 changed as (
     select
@@ -51,8 +51,8 @@ where refund_detail.refund_id in ({ids})"""
 class Reason:
     """What is true of a changed refund now.
 
-    `says` is `counted`, the reason why it is left out, `other_month` or `other_customer` where it counts elsewhere, or
-    `gone` where the tables have it no more.
+    `says` is `counted`, the reason why it is left out, `other_month` or `other_customer` if it counts elsewhere, or
+    `gone` if the tables no longer have it.
     """
 
     says: str

@@ -1,8 +1,8 @@
 """The issued statements, below statements/ of the base bucket.
 
 A statement is issued when its record is written: under the next number, if that number is free. Its documents are
-written before, each once, under a prefix that names month, run, release and moment; an attempt that died leaves documents
-that no record names.
+written before that, each once, under a prefix that names month, run, release and moment; an attempt that dies leaves
+documents that no record names.
 """
 
 from __future__ import annotations
@@ -85,5 +85,5 @@ def own_lines(store: ObjectStore, statement: Statement) -> Iterator[Line]:
 
 
 def adjustment_lines(store: ObjectStore, statement: Statement) -> Iterator[Line]:
-    """Return the lines by which a statement adjusts earlier months."""
+    """Return the lines with which a statement adjusts earlier months."""
     return parse_lines(read_document(store, statement, ADJUSTMENTS))

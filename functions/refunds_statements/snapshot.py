@@ -1,7 +1,7 @@
 """The current content of the tables, from exactly one run.
 
-A run may publish while the tables are read: what is read counts only where the catalog showed one run's months before,
-and no newer run has published after.
+A run may publish while the tables are read: what was read counts only if the catalog showed the months of one run
+before, and no newer run has published since.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Unsettled(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """The live tables: the bucket and the prefix of their files, their catalog, and who answers questions."""
+    """The live tables: the bucket and prefix of their files, their months in the catalog, and a way to query them."""
 
     store: ObjectStore
     base_prefix: str
@@ -57,7 +57,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The newest run, and where it says that the months of refund_detail lie."""
+    """The newest run, and the locations that it gives to the months of refund_detail."""
 
     number: int
     run: str

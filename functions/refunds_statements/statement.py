@@ -1,6 +1,6 @@
 """The record of an issued statement, and its form in JSON. It is written once and never changed.
 
-Where records and documents lie is `register`'s business.
+`register` knows where records and documents are.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Statement:
     """The change in earlier months since the previous statement; for the first statement, all earlier months."""
     checks: tuple[CheckFound, ...] = ()
     override: str = ""
-    """Why it was issued although a blocking check had rows; empty where none had."""
+    """Why it was issued although a blocking check had rows; empty if none had."""
     locations: Mapping[str, str] = field(default_factory=dict)
     """Month -> location of refund_detail. A month that still has it has not changed."""
     lines: Mapping[str, int] = field(default_factory=dict)

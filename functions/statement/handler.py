@@ -1,6 +1,6 @@
 """Issues every statement that is due, and announces it: each statement once, and a refused one every day.
 
-Which months are due, and what a statement holds, is the business of refunds_statements; who hears of it is that of notify.
+refunds_statements decides which months are due and what a statement holds; notify decides who is notified.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def run(
 ) -> dict[str, Any]:
     """Issue the months that are due, one after the other, and announce each statement of the last days.
 
-    No message is sent twice, so this also announces a statement that was issued by hand, and
-    one whose function died before it could tell.
+    No message is sent twice, so this also announces a statement that was issued by hand, and one whose function died
+    before it could announce it.
     """
     issued: list[str] = []
     refused, month = "", None

@@ -99,7 +99,7 @@ def run(
 def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict[str, Any]:
     """Return the rows of each check, and how many checks fail, in CloudWatch's embedded metric format.
 
-    `unowned_records` were read that day from where no route writes.
+    `unowned_records` were read that day from folders that no route owns.
     """
     values = {
         **{each.check.name: each.rows for each in report.results if each.verdict in (Verdict.PASSED, Verdict.FAILED)},
