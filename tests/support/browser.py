@@ -1,6 +1,6 @@
-"""A real browser for tests of pages, headless, and axe-core, which judges their accessibility.
+"""A real headless browser for tests of pages, and axe-core, which checks their accessibility.
 
-Neither comes from pip: tests are skipped with the reason where one is missing, unless the variable says that they must run,
+Neither comes from pip: without them the tests are skipped with the reason, unless the variable says that they must run,
 as in the pipeline.
 """
 
@@ -23,12 +23,12 @@ needs_browser = pytest.mark.skipif(
 )
 needs_axe = pytest.mark.skipif(
     (CHROMIUM is None or not AXE.exists()) and not IS_REQUIRED,
-    reason="chromium or axe-core is not installed (npm install --no-save axe-core): accessibility is not judged",
+    reason="chromium or axe-core is not installed (npm install --no-save axe-core): accessibility is not checked",
 )
 
 
 def browse(folder: Path, page: str, *options: str) -> str:
-    """What a browser prints that opens a page; what it keeps goes into the folder."""
+    """What a browser prints when it opens a page; its files go into the folder."""
     assert CHROMIUM is not None, "chromium is not installed"
     (folder / "probe.html").write_text(page, encoding="utf-8")
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", *options]
@@ -42,7 +42,7 @@ def browse(folder: Path, page: str, *options: str) -> str:
 
 
 def dom_of(folder: Path, page: str, *options: str) -> str:
-    """What a browser has made of a page."""
+    """The document into which a browser turns a page."""
     return browse(folder, page, "--dump-dom", *options)
 
 

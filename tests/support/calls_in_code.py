@@ -1,6 +1,6 @@
-"""The AWS calls that the deployer's code can make, read from its source: a second witness beside the recorded calls.
+"""The AWS calls that the deployer's code can make, read from its source: a second source besides the recorded calls.
 
-botocore's method names are distinctive enough: what looks like `client.describe_stacks` is one.
+botocore's method names are distinctive enough: whatever looks like `client.describe_stacks` is such a call.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ SERVICES = (
     ),
     *("scheduler", "secretsmanager", "service-quotas", "sts", "transfer"),
 )
-NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud stands on the other side
-# Logs, Lambda and Athena have one, too.
+NOT_THE_DEPLOYER = {"local", "local.py"}  # the local cloud answers calls
+# Logs, Lambda and Athena have a method of this name, too.
 AMBIGUOUS = {"get_query_results": "athena", "list_aliases": "kms", "get_database": "glue"}
 
 
 def operations() -> dict[str, list[tuple[str, str]]]:
-    """What each Python method may be: method -> (service, operation)."""
+    """Python method -> each (service, operation) that it may be."""
     session = botocore.session.get_session()
     methods: dict[str, list[tuple[str, str]]] = {}
     for service in SERVICES:
@@ -62,7 +62,7 @@ def source_files() -> Iterator[Path]:
 
 
 def _methods(tree: ast.AST) -> Iterator[str]:
-    """Names of attributes, and the names that paginators and waiters are asked for."""
+    """Names of attributes, and the names of paginators and waiters."""
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(attr=name):

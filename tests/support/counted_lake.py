@@ -11,7 +11,7 @@ from wire import Wire
 
 
 class CountedStore(DirectoryStore):
-    """A bucket in a directory, which Spark knows by its path."""
+    """A bucket in a directory, which Spark reads by its path."""
 
     def __init__(self, root: Path, wire: Wire) -> None:
         super().__init__("counted", root, wire)

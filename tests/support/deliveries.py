@@ -1,4 +1,4 @@
-"""Random deliveries: raw objects in every format, with few ids, so that versions, moves, orphans and voids abound."""
+"""Random deliveries: raw objects in every format, with so few ids that versions, moves, orphans and voids are frequent."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TIMES = [
 ]
 
 HEADERS = [[*FIELDS, "note"], ["note", *reversed(FIELDS)]]
-"""Two orders of columns: Spark plans each one separately."""
+"""Only two orders of columns, because Spark plans each order separately."""
 
 
 def record(random: Random) -> dict[str, Any]:
-    """A transaction out of a small world, now and then a bad one."""
+    """A transaction with few possible ids, now and then an invalid one."""
     kind = random.choice(["purchase", "purchase", "refund", "refund", "void"])
     moment = random.choice(TIMES)
     fields: dict[str, Any] = {

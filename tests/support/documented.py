@@ -1,4 +1,4 @@
-"""What docs/operations.md shows of a command, held against what the command prints."""
+"""What docs/operations.md shows of a command, to be compared with what the command prints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from repository import ROOT
 
-#: What is another one in each run, and what stands for it.
+#: Pattern of what differs in each run -> the word that replaces it.
 VARIABLE = {
     r"\d{8}T\d{6}Z-\w{8}": "RUN",
     r"\d{8}T\d{6}Z": "MOMENT",
@@ -19,7 +19,7 @@ VARIABLE = {
 
 
 def masked(text: str, **more: str) -> str:
-    """The text without what is another one in each run; `more` are names and the patterns that they stand for."""
+    """The text without what differs in each run; `more` are further words and the patterns that they replace."""
     for pattern, name in {**{pattern: name for name, pattern in more.items()}, **VARIABLE}.items():
         text = re.sub(pattern, name, text)
     return text

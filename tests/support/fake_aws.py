@@ -1,6 +1,6 @@
 """In-memory stand-ins for Athena, Glue, CloudWatch Logs and S3, with words for what a test wants to happen.
 
-They know just what the deployer calls; how AWS itself answers is what the local cloud's tests are for.
+They know only what the deployer calls; the tests of the local cloud check how AWS itself answers.
 """
 
 import io
@@ -34,11 +34,11 @@ OUTPUTS = {
 
 
 class EntityNotFound(ClientError):
-    """Glue knows no such thing."""
+    """Glue does not have it."""
 
 
 class ConcurrentRuns(ClientError):
-    """The job runs already."""
+    """The job is already running."""
 
 
 class InvalidRequest(ClientError):
@@ -135,9 +135,9 @@ class FakeAthena:
 
 @dataclass
 class FakeGlue:
-    """Glue with whatever jobs are named; `ends` is what the next runs come to, one after the other.
+    """Glue with any job that is named; `ends` are the outcomes of the next runs, one after the other.
 
-    `frees_late` is how often it refuses a start although no run is active any more.
+    `frees_late` is how often it refuses a start although no run is active.
     """
 
     ends: list[dict[str, Any]] = field(default_factory=list)
@@ -155,7 +155,7 @@ class FakeGlue:
     )
 
     def is_running_already(self, run_id: str) -> None:
-        """Let a run be active that somebody else has started."""
+        """Make a run active that somebody else has started."""
         self.runs.append({"Id": run_id, "JobRunState": "RUNNING", "StartedOn": "0", "polls": 1, "end": {}})
 
     def start_job_run(self, JobName: str, Arguments: Mapping[str, str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """An in-memory CloudFormation and an in-memory bucket for unit tests, with a vocabulary of their own.
 
-Stacks change at once; what AWS does slowly, wrongly or not at all is asked for: `fails`, `declare_stack`, `stale_reads`.
+Stacks change at once; a test asks for what AWS does slowly, wrongly or not at all: `fails`, `declare_stack`,
+`stale_reads`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class _ChangeSet:
 
 
 class FakeCloud(Cloud):
-    """`calls` are the names of all calls in order; `writes` those that change something."""
+    """The fake; `calls` are the names of all calls in order, `writes` those that change something."""
 
     READS = frozenset(
         {
@@ -68,8 +69,8 @@ class FakeCloud(Cloud):
         self.after_call: Callable[[str], None] = lambda name: None
         self.stale_reads = 0
         self.reverting: list[str] = []  # stacks whose change sets revert drift
-        self.live_changes: dict[str, list[dict[str, object]]] = {}  # what a change set that reverts drift finds
-        self.told: dict[str, list[OperationError]] = {}  # events of operations, by stack's name
+        self.live_changes: dict[str, list[dict[str, object]]] = {}  # the changes of a change set that reverts drift
+        self.told: dict[str, list[OperationError]] = {}  # events of operations, by the stack's name
         self.physical_ids: dict[str, str] = {}  # by logical id, where they matter
         self.detection = ("DETECTION_COMPLETE", "")
         self.drifted: dict[str, list[Drift]] = {}
@@ -94,7 +95,7 @@ class FakeCloud(Cloud):
         body: str | None = None,
         protected: bool = False,
     ) -> StackState:
-        """There is such a stack."""
+        """Let such a stack exist."""
         state = StackState(
             name, f"arn:{name}", status, last_updated=self._now(), outputs=outputs or {}, is_protected=protected
         )
@@ -104,22 +105,22 @@ class FakeCloud(Cloud):
         return state
 
     def fails(self, name: str, *, resource: str, reason: str, type: str = "AWS::SNS::Topic") -> None:
-        """The next operations of that stack fail at this resource."""
+        """Let the next operations of that stack fail at this resource."""
         self._failures[name] = (resource, type, reason)
 
     def heals(self, name: str) -> None:
         self._failures.pop(name, None)
 
     def refuses(self, name: str, reason: str) -> None:
-        """Change sets of that stack end as FAILED."""
+        """Let change sets of that stack end as FAILED."""
         self._refusals[name] = reason
 
     def replaces(self, name: str, logical_id: str) -> None:
-        """The change set of that stack replaces a resource."""
+        """Let the change set of that stack replace a resource."""
         self._replacements[name] = logical_id
 
     def touch(self, name: str) -> None:
-        """Somebody updates the stack by hand."""
+        """Update the stack by hand, as somebody might."""
         stack = self._stacks[name]
         stack.state = replace(stack.state, status="UPDATE_COMPLETE", last_updated=self._now())
 
@@ -370,7 +371,7 @@ UPDATABLE = {
 
 
 class FakeStore(RecordStore):
-    """One bucket; `puts` are the keys written, `bytes_written` what they held."""
+    """One bucket; `puts` are the written keys."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}

@@ -26,7 +26,7 @@ NAMES = ("base", "ingest", "glue", "catalog", "athena")
 
 
 def write_project(directory: Path, url: str = "http://127.0.0.1:1") -> None:
-    """base > ingest > glue > catalog > athena, each a setting and a topic; base also makes the artifacts bucket."""
+    """base > ingest > glue > catalog > athena, each with a setting and a topic; base also has the artifacts bucket."""
     (directory / "templates").mkdir(parents=True)
     for before, name in zip((None, *NAMES), NAMES, strict=False):
         (directory / "templates" / f"{name}.yaml").write_text(_template(name, before), encoding="utf-8")
@@ -75,7 +75,7 @@ def _template(name: str, before: str | None) -> str:
 
 @contextmanager
 def bare_emulator(directory: Path) -> Iterator[str]:
-    """MiniStack as it comes, on loopback and a free port, with nothing of this process's AWS settings."""
+    """MiniStack without completions, on loopback and a free port, with none of this process's AWS settings."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

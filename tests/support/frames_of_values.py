@@ -1,4 +1,4 @@
-"""Small DataFrames from values of a test; `createDataFrame` would start Python workers for them."""
+"""Small DataFrames from the values of a test, without the Python workers that `createDataFrame` would start."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Damaged files of every format, read between two sound ones: a program of its own, so that each can be held to a bound.
+"""Damaged files of every format, read between two sound ones: a program of its own, so that its resources can be limited.
 
     python tests/support/fuzzed_files.py SEED COUNT
 
-Reads COUNT files that follow from SEED and prints a line for each before it is read; the last line counts what became of
-them. It ends at the first file that stops the others, takes more than 512 MiB, or 10 seconds of the processor.
+Reads COUNT files that follow from SEED and prints a line for each before it is read; the last line counts the outcomes.
+It ends at the first file that harms the others, takes more than 512 MiB, or 10 seconds of processor time.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ KIB: Final = 512 << 10
 OBJECT_BYTES: Final = 1 << 20
 SOUND: Final = b'{"id":"a","type":"void","timestamp":"2026-09-05T10:00:00Z","amount":"1","parent_id":"p"}\n'
 FOOTER_END: Final = 8
-"""Bytes behind a footer: its length, and the magic bytes."""
+"""Bytes after a footer: its length, and the magic bytes."""
 
 
 def damaged_file(seed: int) -> tuple[str, bytes]:
-    """Name and body of a file, of at most OBJECT_BYTES."""
+    """The name and the body of a file of at most OBJECT_BYTES."""
     random = Random(seed)
     suffix, body = random.choice(KINDS)(random)
     for _ in range(random.choice([0, 1, 1, 2, 5])):
@@ -59,7 +59,7 @@ def _parquet(random: Random) -> tuple[str, bytes]:
 
 
 def _long_parquet(random: Random) -> tuple[str, bytes]:
-    """Few bytes that are many rows: one value, repeated."""
+    """A few bytes that are many rows: one value, repeated."""
     rows = random.choice([1_000, 100_000, 2_000_000])
     columns = {name: pa.array(["x"] * rows) for name in ("id", "type", "timestamp", "amount")}
     sink = io.BytesIO()
@@ -68,7 +68,7 @@ def _long_parquet(random: Random) -> tuple[str, bytes]:
 
 
 def _bomb(random: Random) -> tuple[str, bytes]:
-    """A gzip of much the same."""
+    """A gzip of much repeated text."""
     line = random.choice([b"\n", b" " * 99 + b"\n", b"{}\n" * 9, b'{"id":"' + b"x" * 4000, SOUND])
     return random.choice([".json.gz", ".csv.gz"]), gzip.compress(line * (random.choice([1, 4]) * 500_000 // len(line)))
 
@@ -87,7 +87,7 @@ def _flip(random: Random, body: bytes) -> bytes:
 
 
 def _flip_footer(random: Random, body: bytes) -> bytes:
-    """Flip bits of the footer, where there is one."""
+    """Flip bits of the footer, if there is one."""
     at = len(body) - FOOTER_END - _footer_bytes(body)
     return body[:at] + _flip(random, body[at:]) if at >= 0 else _flip(random, body)
 
@@ -103,7 +103,7 @@ def _splice(random: Random, body: bytes) -> bytes:
 
 
 def _other_footer(random: Random, body: bytes) -> bytes:
-    """The footer of nothing in particular, or of another file, or one that announces a long list."""
+    """A random footer, or that of another file, or one that announces a long list."""
     lists = bytes([random.choice([0x15, 0x19, 0x1C, 0x29, 0x48]), random.randrange(0xF0, 0x100)])
     footer = random.choice(
         [
@@ -132,14 +132,14 @@ ACCIDENTS: Final = [_flip, _flip_footer, _flip_footer, _cut, _splice, _other_foo
 
 
 class Sink(MemoryStore):
-    """A bucket that forgets what is put: the bound is for the reader, not for what it has read."""
+    """A bucket that forgets what is put: the limit is for the reader, not for what it has read."""
 
     def put(self, key: str, body: bytes, **_: Any) -> str:
         return ""
 
 
 def outcome(name: str, body: bytes) -> str:
-    """What became of a damaged file; raises AssertionError where it did harm to the sound ones."""
+    """What became of a damaged file; raises AssertionError if it harmed the sound ones."""
     store: Any = MemoryStore(1 << 20)
     store.objects |= {"0.json": SOUND * 3, f"1-{name}": body, "2.json": SOUND * 2}
     files, problems = inspect(store.listing(""))
@@ -157,7 +157,7 @@ def outcome(name: str, body: bytes) -> str:
 
 
 def main() -> None:
-    """Read the files; SIGPROF, which nothing catches, ends what takes too long."""
+    """Read the files; SIGPROF, which nothing catches, ends a file that takes too long."""
     seed, count = int(sys.argv[1]), int(sys.argv[2])
     outcome("warm.parquet", b"")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + KIB

@@ -1,4 +1,4 @@
-"""What AWS's own schemas say that CloudFormation calls for each resource type of the templates: a stored copy.
+"""The calls that CloudFormation makes for each resource type of the templates, by AWS's own schemas: a stored copy.
 
 To renew it: fetch https://schema.cloudformation.ap-southeast-2.amazonaws.com/CloudformationSchema.zip, unpack it, and
 run ``python tests/support/handler_permissions.py FOLDER YYYY-MM-DD``. (`aws cloudformation describe-type` shows the same
@@ -19,13 +19,13 @@ Permissions = Mapping[str, Mapping[str, list[str]]]
 
 
 def load_handler_permissions() -> Permissions:
-    """Resource type -> handler -> actions. A type without handlers is one that the registry knows by its schema only."""
+    """Resource type -> handler -> actions. Of a type without handlers, the registry has only the schema."""
     types: Permissions = json.loads(FILE.read_text(encoding="utf-8"))["types"]
     return types
 
 
 def from_schemas(folder: Path, types: Iterable[str]) -> dict[str, dict[str, list[str]]]:
-    """The same from a folder of schemas, as AWS publishes them."""
+    """The same as `load_handler_permissions`, from a folder of schemas as AWS publishes them."""
     return {type_: _handlers(folder / f"{type_.lower().replace('::', '-')}.json") for type_ in sorted(types)}
 
 
@@ -35,7 +35,7 @@ def _handlers(path: Path) -> dict[str, list[str]]:
 
 
 def _actions(names: Iterable[str]) -> list[str]:
-    """Services in lower case, as IAM reads them anyway."""
+    """Actions with their service in lower case, because IAM ignores its case."""
     return sorted({f"{service.lower()}:{action}" for service, _, action in (name.partition(":") for name in names)})
 
 

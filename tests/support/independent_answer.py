@@ -40,7 +40,7 @@ class Transaction:
 
 
 def raw_records(path: Path) -> Iterator[dict[str, Any] | None]:
-    """Yield each record of a JSON Lines or CSV file, plain or gzip; None for a line that is no JSON object."""
+    """Yield each record of a JSON Lines or CSV file, plain or gzip; None for a line that is not a JSON object."""
     data = path.read_bytes()
     text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
     if path.name.endswith(CSV_SUFFIXES):
@@ -61,7 +61,7 @@ def parsed_line(line: str) -> dict[str, Any] | None:
 
 
 def parsed_timestamp(text: str, today: datetime) -> datetime | None:
-    """Return the moment in UTC, or None where the contract rejects it."""
+    """Return the moment in UTC, or None if the contract rejects it."""
     match = TIMESTAMP.fullmatch(text)
     if match is None:
         return None
@@ -150,7 +150,7 @@ def answer(files: Sequence[Path], zone: str = "UTC", today: datetime | None = No
                 counts["rejected"] += 1
             else:
                 valid.append(typed)
-        # Within one object the content decides which version is the last, not the line.
+        # Within one object, the content decides which version is the last one, not the line.
         for typed in sorted(valid):
             key = (typed.type, typed.id)
             known = current.get(key)

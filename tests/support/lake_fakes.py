@@ -16,7 +16,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class DirectoryStore:
-    """A bucket that is a directory; what was written over lies in another one beside it."""
+    """A bucket that is a directory; replaced files are in another directory beside it."""
 
     def __init__(self, root: Path) -> None:
         self.root, self._former = root, root.with_name(f"{root.name}-former")
@@ -102,11 +102,11 @@ class MemoryCatalog:
         return dict(self.tables[table])
 
     def create(self, table: str, locations: Mapping[str, str]) -> None:
-        assert not locations.keys() & self.tables[table].keys(), "a partition that is there cannot be created"
+        assert not locations.keys() & self.tables[table].keys(), "an existing partition cannot be created"
         self.tables[table].update(locations)
 
     def update(self, table: str, locations: Mapping[str, str]) -> None:
-        assert locations.keys() <= self.tables[table].keys(), "a partition that is not there cannot be updated"
+        assert locations.keys() <= self.tables[table].keys(), "a missing partition cannot be updated"
         self.tables[table].update(locations)
 
     def drop(self, table: str, months: Iterable[str]) -> None:

@@ -53,7 +53,7 @@ class Lakehouse:
     # -- whens
 
     def run(self, kind: RunKind = RunKind.INCREMENT, **settings: Any) -> JobOutcome:
-        """Run the job; a job run that this one finds at work is over."""
+        """Run the job; any other job run that it finds at work counts as ended."""
         self._runs += 1
         self.now += timedelta(minutes=1)
         defaults = JobSettings("transactions/", "base/", "UTC", f"jr_{self._runs:08d}", kind)
@@ -73,7 +73,7 @@ class Lakehouse:
     # -- thens
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """What a reader of the catalog sees, in a fixed order, month included."""
+        """What a reader of the catalog sees, in a fixed order, with the month."""
         found: list[dict[str, Any]] = []
         for month, location in sorted(self.catalog.tables[table].items()):
             for path in sorted(Path(location.removeprefix("file:")).glob("*.parquet")):
@@ -81,7 +81,7 @@ class Lakehouse:
         return sorted(found, key=lambda row: [str(value) for value in row.values()])
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """All tables; the run that rejected a record is left out, it is no property of the raw objects."""
+        """All tables, without the run that rejected a record, which does not depend on the raw objects."""
         return {
             table: [{name: value for name, value in row.items() if name != "run_id"} for row in self.rows(table)]
             for table in TABLES
@@ -153,7 +153,7 @@ class Worlds:
 
 
 def normal(tables: dict[str, list[dict[str, Any]]]) -> dict[str, Counter[str]]:
-    """Tables as multisets of rows; the order of reasons means nothing."""
+    """Tables as multisets of rows; the order of reasons does not matter."""
     return {
         table: Counter(
             str(sorted((k, sorted(v) if isinstance(v, list) else v.isoformat() if hasattr(v, "isoformat") else v) for k, v in row.items()))

@@ -1,4 +1,4 @@
-"""A running local cloud, and the vocabulary of the tests about it: clients, buckets, stacks, lakes, jobs.
+"""A running local cloud, with a vocabulary for its tests: clients, buckets, stacks, lakes, jobs.
 
 The fixtures that start and stop it are in tests/local/conftest.py.
 """
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Cloud:
-    """A running local cloud, and the vocabulary of the tests about it."""
+    """A running local cloud, and the vocabulary of its tests."""
 
     project_dir: Path
     endpoint: Endpoint
@@ -49,14 +49,14 @@ class Cloud:
         )
 
     def bucket(self, name: str = "") -> str:
-        """A new bucket's name."""
+        """The name of a new bucket."""
         bucket = f"{name or 'bucket'}-{uuid.uuid4().hex[:8]}"
         location = {"LocationConstraint": self.endpoint.region}
         self.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
         return bucket
 
     def role(self, *services: str, allow: Json | None = None, accounts: tuple[str, ...] = ()) -> str:
-        """The ARN of a new role that services (``glue``) or accounts may take; `allow` (action -> resource) or all."""
+        """The ARN of a new role that services (``glue``) or accounts may assume; `allow`: action -> resource, or all."""
         iam, name = self.client("iam"), f"role-{uuid.uuid4().hex[:8]}"
         principal = {
             **({"Service": [f"{service}.amazonaws.com" for service in services]} if services else {}),
@@ -68,7 +68,7 @@ class Cloud:
         return str(arn)
 
     def allow(self, role_arn: str, actions: Json) -> None:
-        """Let a role do this (action -> resource) and nothing else."""
+        """Allow a role these actions (action -> resource) and no others."""
         allowed = [{"Effect": "Allow", "Action": action, "Resource": place} for action, place in actions.items()]
         policy = json.dumps({"Version": "2012-10-17", "Statement": allowed})
         name = role_arn.rpartition("/")[2]
@@ -88,7 +88,7 @@ class Cloud:
     def deploy(
         self, resources: Json, *, name: str = "", parameters: Mapping[str, str] | None = None, **sections: Any
     ) -> Json:
-        """Create or update a stack directly; the stack when it has come to rest."""
+        """Create or update a stack directly; the stack once the operation has ended."""
         cloudformation = self.client("cloudformation")
         stack_name = name or f"stack-{uuid.uuid4().hex[:8]}"
         arguments: Json = {
@@ -102,7 +102,7 @@ class Cloud:
         return self.settled(stack_name)
 
     def settled(self, stack_name: str) -> Json:
-        """The stack, once its operation has ended."""
+        """The stack once its operation has ended."""
         cloudformation = self.client("cloudformation")
 
         def stack() -> Json | None:
@@ -115,7 +115,7 @@ class Cloud:
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
     def kill(self) -> None:
-        """End the launcher the hard way."""
+        """Kill the launcher with SIGKILL."""
         os.kill(self.endpoint.pid, signal.SIGKILL)
         eventually(lambda: local.find(self.project_dir) is None, seconds=10)
 
@@ -124,7 +124,7 @@ class Cloud:
 
 
 def eventually(get: Callable[[], Any], *, seconds: float) -> Any:
-    """What `get` returns once that is true."""
+    """The first true value that `get` returns."""
     deadline = time.monotonic() + seconds
     while not (found := get()):
         assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
@@ -133,7 +133,7 @@ def eventually(get: Callable[[], Any], *, seconds: float) -> Any:
 
 
 def settled(get: Callable[[], Any], wanted: Any, *, seconds: float = 30, quiet_seconds: float = 3) -> None:
-    """Wait until `get` returns what is wanted, and then whether it stays so."""
+    """Wait until `get` returns what is wanted, and check that it stays so."""
     eventually(lambda: get() == wanted, seconds=seconds)
     time.sleep(quiet_seconds)
     assert get() == wanted
@@ -141,7 +141,7 @@ def settled(get: Callable[[], Any], wanted: Any, *, seconds: float = 30, quiet_s
 
 @dataclass
 class Lake:
-    """A database with one table whose partitions lie where nobody would guess."""
+    """A database with one table whose partitions have unusual locations."""
 
     cloud: Cloud
     database: str
@@ -163,20 +163,20 @@ class Lake:
         return eventually(execution, seconds=30)
 
     def run(self, sql: str, *parameters: str, **arguments: Any) -> Json:
-        """The execution of a query that has ended."""
+        """The execution of a query once it has ended."""
         if parameters:
             arguments["ExecutionParameters"] = list(parameters)
         return self.finished(self.start(sql, **arguments))
 
     def rows(self, sql: str, *parameters: str) -> list[list[str | None]]:
-        """The values of a query that has succeeded, without the header."""
+        """The values of a query, which must succeed, without the header."""
         execution = self.run(sql, *parameters)
         assert execution["Status"]["State"] == "SUCCEEDED", execution["Status"]
         answer = self.cloud.client("athena").get_query_results(QueryExecutionId=execution["QueryExecutionId"])
         return [[value.get("VarCharValue") for value in row["Data"]] for row in answer["ResultSet"]["Rows"][1:]]
 
     def reason(self, sql: str, *parameters: str) -> str:
-        """Why a query has failed."""
+        """The reason why a query fails."""
         status = self.run(sql, *parameters)["Status"]
         assert status["State"] == "FAILED", status
         assert status["AthenaError"]["ErrorMessage"] == status["StateChangeReason"]
@@ -184,7 +184,7 @@ class Lake:
 
 
 class Jobs:
-    """Jobs made of plain scripts."""
+    """Jobs with plain scripts."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud

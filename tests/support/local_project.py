@@ -1,6 +1,6 @@
-"""A copy of the project in a folder of its own, and the command line in it: what a person does who tries it out.
+"""A copy of the project in a folder of its own, with its command line: what a person who tries the project does.
 
-A lake is deployed once for all tests that want one; each gets a copy of that checkout, which is a checkout of its own.
+A lake is deployed once for all tests that want one; each test gets a copy of that checkout, a checkout of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PARTS = ("templates", "glue", "athena", "functions")
 
 @dataclass(frozen=True)
 class LocalProject:
-    """A project directory; its local cloud is started by the first command that needs it."""
+    """A project directory; the first command that needs its local cloud starts it."""
 
     directory: Path
     command: str = DATAOPS
@@ -42,7 +42,7 @@ class LocalProject:
 
     @classmethod
     def deployed(cls, tmp_path_factory: pytest.TempPathFactory, name: str) -> Self:
-        """A project with a deployed lake in which nothing has happened yet, running."""
+        """A project with a running local cloud and a deployed lake in which nothing has happened yet."""
         directory = tmp_path_factory.mktemp(name) / "project"
         copy_deployed(tmp_path_factory, directory)
         local.start(directory, say=lambda text: None)
@@ -51,7 +51,7 @@ class LocalProject:
     def dataops(
         self, *arguments: str, check: bool = True, keys: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command, with these AWS variables and no others if given; with `check`, the test fails unless it succeeds."""
+        """Run a command, with no AWS variables but `keys` if given; with `check`, fail the test if the command fails."""
         environment = None
         if keys is not None:
             outer = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -70,7 +70,7 @@ class LocalProject:
         return run
 
     def document(self, *arguments: str) -> Any:
-        """The JSON document of a command that succeeds."""
+        """The JSON document of a command, which must succeed."""
         return json.loads(self.dataops("--output", "json", *arguments).stdout)
 
     def deliver(self, name: str, lines: Iterable[str]) -> None:
@@ -80,14 +80,14 @@ class LocalProject:
         self.dataops("run", "--env", "local")
 
     def set_webhook(self, address: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Give the environment an address for Slack, as a person does: by stdin."""
+        """Set the environment's address of Slack as a person does: on stdin."""
         command = [self.command, "secret", "set", "--env", "local", "slack-webhook", *options]
         return subprocess.run(
             command, cwd=self.directory, input=address, capture_output=True, text=True, timeout=60, check=False
         )
 
     def client(self, service: str, *, account: str | None = None) -> Any:
-        """A boto3 client of the local cloud, as its own account or another one."""
+        """A boto3 client of the local cloud, for its own account or another one."""
         status = self.document("local", "status")
         return boto3.client(
             service,
@@ -104,7 +104,7 @@ class LocalProject:
 
 
 def copy_deployed(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> None:
-    """Copy a checkout with a deployed lake, whose local cloud is stopped, to where nothing is; deploy it if nobody has."""
+    """Copy a checkout with a deployed lake and a stopped local cloud to an empty place; deploy the lake if nobody has."""
     shared = tmp_path_factory.getbasetemp()
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
     with (shared / "deployed.lock").open("w") as lock:

@@ -69,7 +69,7 @@ class MemoryStore:
 
 @dataclass
 class MonthEnd:
-    """The live tables and what was issued of them. `found` are rows of the blocking check, or why it breaks."""
+    """The live tables and what was issued of them. `found` are the rows of the blocking check, or why it is broken."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
     refunds: dict[str, Refund] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class MonthEnd:
         return Source(self.store, "base/", lambda table: self.catalog, self.query)
 
     def load(self, refunds: Mapping[str, Refund | None]) -> None:
-        """Let a run publish refunds by id; None for one that counts no longer."""
+        """Let a run publish refunds by id; None for one that no longer counts."""
         before = self.refunds
         self.refunds = {key: value for key, value in {**before, **refunds}.items() if value is not None}
         touched = {value[0] for key in refunds for value in (before.get(key), refunds[key]) if value is not None}
@@ -143,7 +143,7 @@ class MonthEnd:
         return issue(self.source, request, CHECKS, clock=lambda: self.now, pause_seconds=0)
 
     def total(self, through: str) -> Decimal:
-        """What history says now of all months up to one."""
+        """The total of all months up to one, by the tables as they are now."""
         return sum((amount for month, _, amount in self.refunds.values() if month <= through), Decimal(0))
 
 

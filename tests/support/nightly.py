@@ -7,9 +7,9 @@ from typing import Final
 
 VARIABLE: Final = "DATAOPS_NIGHTLY_TESTS"
 TIMES: Final = 20
-"""How many times as many examples are tried at night."""
+"""How many times more examples are tried at night."""
 
 
 def examples(count: int) -> int:
-    """How many examples to try, where the suite of every day tries `count`."""
+    """How many examples to try if the daily suite tries `count`."""
     return count * TIMES if os.environ.get(VARIABLE) else count

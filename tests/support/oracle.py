@@ -1,7 +1,7 @@
-"""The job's contract once more, in plain Python and without Spark: what must be in the tables, given the raw objects.
+"""The job's contract a second time, in plain Python without Spark: what must be in the tables, given the raw objects.
 
-Written from the design, not from the code: files are split and parsed by hand, and the tables are a plain function of all
-objects at once. Slow and simple on purpose.
+It is written from the design, not from the code: files are split and parsed by hand, and the tables are a plain
+function of all objects at once. Slow and simple on purpose.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Raw:
 
 
 class Number(str):
-    """A JSON number, as it is written."""
+    """A JSON number as it was written."""
 
 
 def judge(fields: dict[str, Any], modified: datetime) -> tuple[dict[str, Any] | None, list[str]]:
-    """The transaction that the fields are, or every reason why they are none."""
+    """The transaction that the fields make up, or every reason why they do not."""
     reasons = []
 
     def unreadable(*names: str) -> bool:
@@ -134,7 +134,7 @@ def judge_amount(value: Any) -> tuple[Decimal | None, str | None]:
 
 
 def encodable(text: str) -> bool:
-    """Whether a text is one: without the traces of bytes that are no UTF-8, and of halves of surrogate pairs."""
+    """Whether a text is valid: without traces of bytes that are not UTF-8, and of halves of surrogate pairs."""
     return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
@@ -148,7 +148,7 @@ ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 def unescaped(text: str) -> str:
-    """The text that the inside of a JSON string means; only escapes that stand together make a surrogate pair."""
+    """The text that the inside of a JSON string means; only adjacent escapes make a surrogate pair."""
 
     def letters(match: re.Match[str]) -> str:
         if match[2]:
@@ -217,7 +217,7 @@ def parse_json(text: str) -> Any:
 
 
 def json_fields(line: str) -> dict[str, Any] | None:
-    """The fields of a JSON line; None for what is no JSON object."""
+    """The fields of a JSON line; None if it is not a JSON object."""
     try:
         value = parse_json(line.strip(BLANKS))
     except ValueError:
@@ -226,7 +226,7 @@ def json_fields(line: str) -> dict[str, Any] | None:
 
 
 def csv_values(line: str) -> list[str] | None:
-    """The fields of a line of CSV by RFC 4180, but that the line cannot go on; None for what is none."""
+    """The fields of a line of CSV by RFC 4180, except that a record cannot span lines; None if it is not CSV."""
     values, rest = [], "," + line
     while rest:
         field = re.match(r',(?:"((?:[^"]|"")*)"|([^",\r]*))(?=,|\Z)', rest)
@@ -238,7 +238,7 @@ def csv_values(line: str) -> list[str] | None:
 
 
 def lines_of(raw: Raw) -> Iterable[tuple[int, str, str, int]]:
-    """Number, text, raw text and bytes of each line that is not blank; LF and CRLF end a line."""
+    """The number, text, raw text and size in bytes of each line that is not blank; LF and CRLF end a line."""
     body = gzip.decompress(raw.body) if raw.key.endswith(".gz") else raw.body
     for number, line in enumerate(body.split(b"\n"), 1):
         line = line.removesuffix(b"\r")
@@ -248,7 +248,7 @@ def lines_of(raw: Raw) -> Iterable[tuple[int, str, str, int]]:
 
 
 def records(raw: Raw) -> Iterable[tuple[int, str, dict[str, Any] | None, str]]:
-    """Line number, raw text, fields (None: there are none) and what is wrong with a line without fields."""
+    """Line number, raw text, fields or None, and what is wrong with a line without fields."""
     is_csv, header, names = ".csv" in raw.key, None, list[str]()
     for number, text, raw_text, size in lines_of(raw):
         if is_csv and header is None:

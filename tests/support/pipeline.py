@@ -1,6 +1,6 @@
 """azure-pipelines.yml and .ci/rollback.yml as data: stages, script steps in order, and what their expressions mean.
 
-Running the steps is the business of tests/support/pipeline_agent.py.
+tests/support/pipeline_agent.py runs the steps.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _steps_of(job: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def holds(condition: str, variables: Mapping[str, str], *, succeeded: bool) -> bool:
-    """Whether a condition of the file is true; `succeeded`: all that it waited for did. Raises for unknown functions.
+    """Whether a condition of the file is true; `succeeded`: all that it depends on did. Raises for unknown functions.
 
     https://learn.microsoft.com/azure/devops/pipelines/process/expressions
     """
@@ -99,13 +99,13 @@ def environments(stage: str, file: Path = FILE) -> list[str]:
 
 
 def chosen(text: str, file: Path, given: Mapping[str, str]) -> str:
-    """A text with the parameters of the run, `${{ parameters.name }}`: what was given, or the default."""
+    """A text with the run's parameters, `${{ parameters.name }}`, replaced by what was given or the default."""
     values = {each["name"]: each["default"] for each in document(file).get("parameters", ())} | dict(given)
     return re.sub(r"\$\{\{ parameters\.(\w+) \}\}", lambda found: values[found.group(1)], text)
 
 
 def expanded(text: str, variables: Mapping[str, str]) -> str:
-    """A text with its macros, `$(name)`, replaced. A name that nobody sets is an error here; Azure would leave it."""
+    """A text with its macros, `$(name)`, replaced. A name that is not set is an error here; Azure would leave it."""
     return re.sub(r"\$\(([A-Za-z][\w.]*)\)", lambda macro: variables[macro.group(1)], text)
 
 
@@ -134,9 +134,9 @@ def no_token(connection_id: str) -> str:
 
 @contextmanager
 def azure_devops(issue: Callable[[str], str | None] = no_token) -> Iterator[tuple[dict[str, str], list[Comment]]]:
-    """A server that takes comments of pull request 7: the variables that a run of it has, and the comments.
+    """A server that accepts comments on pull request 7; yields the variables of a run for it, and the comments.
 
-    `issue` makes the token of a service connection, by the connection's id; None is an answer without one.
+    `issue` makes the token of a service connection from the connection's id; None makes an answer without a token.
     """
     posted: list[Comment] = []
 

@@ -1,8 +1,8 @@
 """Runs azure-pipelines.yml as Azure's agents do: each job in a fresh checkout, with the variables of the run.
 
-Interpreted here: dependencies and conditions of stages and steps, variable groups, parameters, macros, output variables,
-summaries, and what the approval of an environment decides. Left out: tasks that are no scripts, and the settings of Azure
-DevOps themselves.
+Interpreted here: dependencies and conditions of stages and steps, variable groups, parameters, macros, output
+variables, summaries, and the approval of environments. Left out: tasks other than scripts, and the settings of Azure
+DevOps itself.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from pipeline import (
 __all__ = ["ROLLBACK", "ROOT", "Comment", "Run", "azure_devops", "repository_files", "scripts", "write_agent_python"]
 
 SUCCEEDED, FAILED, SKIPPED = "succeeded", "failed", "skipped"
-REJECTED = "rejected"  # by a check, so nothing of the stage is executed
+REJECTED = "rejected"  # by a check, so that no step of the stage is executed
 STEP_TIMEOUT_SECONDS = 600
-NOT_INHERITED = ("AWS_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH", "GIT_")  # an agent has nothing of ours
+NOT_INHERITED = ("AWS_", "PYTEST_", "VIRTUAL_ENV", "PYTHONPATH", "GIT_")  # an agent has none of our variables
 # Variables that the agent's image sets: https://learn.microsoft.com/azure/devops/pipelines/agents/hosted
 AGENT_VARIABLES = {
     "JAVA_HOME_17_X64": "/usr/lib/jvm/temurin-17-jdk-amd64",
@@ -53,7 +53,7 @@ UPLOAD_SUMMARY = re.compile(r"^##vso\[task\.uploadsummary\](.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Ran:
-    """A step that was executed: its script as bash got it, and how it ended."""
+    """An executed step: its script as bash received it, and how it ended."""
 
     step: Step
     script: str
@@ -67,18 +67,18 @@ class Ran:
 
 @dataclass
 class Run:
-    """One run of the pipeline. `variables` are those that Azure sets, `results` is by stage."""
+    """One run of the pipeline. `variables` are those that Azure sets; `results` are by stage."""
 
     checkout: Path
     variables: Mapping[str, str]
     groups: Mapping[str, Mapping[str, str]]
-    programs: Path  # found first by the scripts; holds the agent's `python`
+    programs: Path  # first on the scripts' PATH; holds the agent's `python`
     prepare: Callable[[str], None] = lambda stage: None  # called when a job of the stage has its checkout
     file: Path = FILE
-    parameters: Mapping[str, str] = field(default_factory=dict)  # what a person typed who started the run
+    parameters: Mapping[str, str] = field(default_factory=dict)  # what the person who started the run typed
     refused: frozenset[str] = frozenset()  # environments whose approval a person refuses
-    asked: list[str] = field(default_factory=list)  # environments whose approval was waited for
-    left_out: frozenset[str] = frozenset()  # titles of steps that take long and that another run executes
+    asked: list[str] = field(default_factory=list)  # environments whose approval the run waited for
+    left_out: frozenset[str] = frozenset()  # titles of slow steps that another run executes
     endpoint: str = ""  # where AWS is
     outputs: dict[tuple[str, str, str], str] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Run:
         return self
 
     def stage(self, name: str) -> str:
-        """Run the jobs of a stage, whatever was before it, once the checks of all its environments have passed.
+        """Run the jobs of a stage, whatever ran before it, once the checks of all its environments have passed.
 
         https://learn.microsoft.com/azure/devops/pipelines/process/approvals
         """
@@ -114,7 +114,7 @@ class Run:
         return self.ran[-1]
 
     def fresh_checkout(self) -> None:
-        """Nothing is handed from job to job but output variables. .dataops is the cloud, which belongs to no job."""
+        """Remove what the last job left: jobs share only output variables. .dataops is the cloud, which is of no job."""
         for command in (["checkout", "--quiet", "--", "."], ["clean", "-xdfq", "-e", ".dataops"]):
             subprocess.run(["git", *command], cwd=self.checkout, check=True)
 
@@ -136,8 +136,8 @@ class Run:
         given = {name: chosen(value, self.file, self.parameters) for name, value in step.variables.items()}
         environment |= {name: expanded(value, variables) for name, value in given.items()}
         environment |= {"PATH": f"{self.programs}:{os.environ['PATH']}", "PYTEST_ADDOPTS": "--collect-only"}
-        environment |= {"PYTHONPATH": str(RECORDING)}  # the AWS calls of its programs are written down
-        environment |= {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}  # where tokens are brought
+        environment |= {"PYTHONPATH": str(RECORDING)}  # records the AWS calls of its programs
+        environment |= {"AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}  # where tokens are exchanged
         done = subprocess.run(
             ["bash", "--noprofile", "--norc", "-c", script],
             cwd=self.checkout,
@@ -163,7 +163,7 @@ class Run:
         return declared
 
     def _hear(self, step: Step, said: str) -> None:
-        """Logging commands; a deployment job's output variables have the job's name in front."""
+        """Obey logging commands; a deployment job's output variables begin with the job's name."""
         for name, value in SET_OUTPUT.findall(said):
             prefix = f"{step.job}." if step.is_deployment else ""
             self.outputs[step.stage, step.job, f"{prefix}{step.name}.{name}"] = value
@@ -171,7 +171,7 @@ class Run:
 
 
 def repository_files(root: Path) -> Iterator[Path]:
-    """The files of the work tree that git has or would take, relative to its root."""
+    """The files of the work tree that git has or would add, relative to its root."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=root, capture_output=True, check=True).stdout.decode().split("\0")
     yield from (Path(name) for name in names if name and (root / name).is_file())

@@ -11,7 +11,7 @@ from deployer.project.templates import Template, parse_template
 
 ENVIRONMENT = 'uat: {account: "111111111111", region: ap-southeast-2}'
 STACKS = "a: {template: a.yaml}"
-# Every key of a dataops.yml, but `endpoint`.
+# Every key of a dataops.yml except `endpoint`.
 FULL = """\
 project: lake
 environments:

@@ -1,4 +1,4 @@
-"""Random raw files: transactions in many spellings, and texts that went wrong in many ways."""
+"""Random raw files: transactions in many spellings, and texts that are wrong in many ways."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def usual_moment(random: Random) -> str:
 
 
 def value(random: Random, name: str) -> str:
-    """A JSON value of a field, perhaps one that is none."""
+    """A JSON value of a field, perhaps an invalid one."""
     if random.random() < 0.15:
         return random.choice(VALUES)
     if name == "amount":
@@ -78,7 +78,7 @@ def value(random: Random, name: str) -> str:
 
 
 def json_line(random: Random) -> bytes:
-    """A line of JSON, or of what once was JSON."""
+    """A line of JSON, or of damaged JSON."""
     fields = [*random.choice([PURCHASE, CHILD]).items()]
     for _ in range(random.choice([0, 0, 1, 1, 2, 4])):
         name = random.choice(oracle.FIELDS)
@@ -146,7 +146,7 @@ def csv_line(random: Random, names: Sequence[str]) -> bytes:
 
 
 def text_file(random: Random, lines: list[bytes]) -> bytes:
-    """Lines, blank ones and repeated ones among them, with line ends of all kinds."""
+    """Lines with all kinds of line ends, some of them blank, some repeated."""
     body = bytearray(random.choice([b"", b"", b"\xef\xbb\xbf"]))
     ends = random.choice(
         [[b"\n"], [b"\r\n"], [b"\n", b"\r\n", b"\r\r\n", b"\n\n", b"\n \t\r\n", b"\n\xef\xbb\xbf", b"\n\xc2\xa0\n"]]
@@ -186,12 +186,12 @@ MICROS = [0, 946_684_800_000_000, 946_684_799_999_999, 1_788_000_000_123_456, 1_
 PER_SECOND = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 ZONES = [None, "UTC", "Australia/Sydney", "+05:30", "Nowhere/Known"]
 TEXTS = [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()]
-if int(pa.__version__.partition(".")[0]) >= 22:  # of Glue 5.1; older ones write no Parquet of these
+if int(pa.__version__.partition(".")[0]) >= 22:  # that of Glue 5.1; older ones cannot write these to Parquet
     TEXTS += [pa.string_view(), pa.binary_view()]
 
 
 def texts(random: Random, cells: list[str | None]) -> pa.Array:
-    """Texts, some of them perhaps no UTF-8, in one of the types for texts."""
+    """Texts, perhaps some that are not UTF-8, in one of the types for texts."""
     encoded = [None if cell is None else cell.encode("utf-8", "surrogateescape") for cell in cells]
     wanted = random.choice(TEXTS)
     same_layout = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
@@ -201,7 +201,7 @@ def texts(random: Random, cells: list[str | None]) -> pa.Array:
 
 
 def parquet_file(random: Random) -> tuple[bytes, list[dict[str, Any]]]:
-    """A Parquet file, and its rows as the oracle takes them."""
+    """A Parquet file, and its rows as the oracle reads them."""
     size = random.randrange(1, 30)
     columns: dict[str, pa.Array] = {}
     meant: dict[str, list[Any]] = {}
@@ -265,7 +265,7 @@ def amounts(random: Random, size: int) -> tuple[pa.Array, list[Any]]:
 
 
 def money_text(value: Decimal) -> str:
-    """A decimal without the zeros behind its last digit."""
+    """A decimal without trailing zeros."""
     text = f"{value:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text

@@ -60,7 +60,7 @@ def staged(
     raw: MemoryStore | None = None,
     base: MemoryStore | None = None,
 ) -> tuple[list[Row], dict[str, str]]:
-    """The records of some objects in order, each with file (its place among the objects) and kind; and the problems."""
+    """The records of some objects in order, each with its kind and its file's position among the objects; the problems."""
     store: Any = MemoryStore(chunk_bytes)
     store.objects.update(objects)
     stored = [StoredObject(key, hashlib.md5(body).hexdigest(), NOW, len(body)) for key, body in objects.items()]

@@ -1,4 +1,4 @@
-"""Two recorded runs, builders of more, and what a bucket and a catalog show of them."""
+"""Two recorded runs, builders for more, and what a bucket and a catalog show of them."""
 
 from __future__ import annotations
 

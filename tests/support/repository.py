@@ -1,4 +1,4 @@
-"""Where the repository is: tests say it by name, so that they may lie in any folder."""
+"""Where the repository is: tests import it from here, so that they can be in any folder."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 """Runs the SQL of athena/ on small tables in DuckDB, translated from Athena's dialect by sqlglot as the local cloud does.
 
-It leaves cases and answers to the tests.
+The tests bring the cases and the answers.
 """
 
 import atexit
@@ -17,7 +17,7 @@ from repository import ROOT
 
 REFUNDS = (ROOT / "athena" / "refunds.sql").read_text(encoding="utf-8")
 MONTHLY_REFUNDS = (ROOT / "athena" / "monthly_refunds.sql").read_text(encoding="utf-8")
-# The query of the design that must run unchanged on the base tables.
+# The design's query that must run unchanged on the base tables.
 REFERENCE = (
     "select p.customer_id, sum(r.amount) total_refund from refund r join purchase p on p.id = r.parent_id "
     "left join void v on v.parent_id = p.id where v.id is null "
@@ -100,7 +100,7 @@ def detail_rows(transactions: Sequence[Transaction]) -> Rows:
 
 @dataclass
 class Lake:
-    """The tables of one test; the next lake takes their place."""
+    """The tables of one test; the next lake replaces them."""
 
     transactions: Sequence[Transaction] = ()
 
@@ -137,7 +137,7 @@ def base_row(each: Transaction) -> tuple[Any, ...]:
 @cache
 def database() -> Any:
     """Open the one database: a new one for each of hundreds of generated examples would take most of the time."""
-    import duckdb  # here: hypothesis keeps test modules alive, and duckdb's binding then complains at exit, at length
+    import duckdb  # imported late: hypothesis keeps test modules alive, and duckdb then complains at length at exit
 
     connection = duckdb.connect(":memory:", config={"threads": 1})
     connection.execute(SCHEMA)

@@ -1,7 +1,7 @@
 """The templates as the tests see them: every resource with its intrinsics filled in from sample values.
 
-Also a small judge of IAM policies (policy_allows): the operators that our policies use, with IAM's rules for absent keys.
-It knows no more of CloudFormation and IAM than these templates need; what it does not know raises.
+Also a small evaluator of IAM policies (policy_allows): the operators that our policies use, with IAM's rules for absent
+keys. It knows no more of CloudFormation and IAM than these templates need, and raises for anything else.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ Json = Any
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource of a template, its properties with sample values for all intrinsics."""
+    """A resource of a template; its properties have sample values for all intrinsics."""
 
     template: str
     id: str
@@ -94,7 +94,7 @@ REFERRED_TO_BY_ARN = {"AWS::SNS::Topic", "AWS::SecretsManager::Secret"}
 class Filled:
     """One template's sample values: parameters, pseudo parameters, and resources by their logical ids.
 
-    All conditions hold but those in `without`, and what they condition is there.
+    All conditions hold except those in `without`, and all resources and properties that depend on them are there.
     """
 
     def __init__(self, name: str, stack_name: str | None = None, *, without: Collection[str] = ()) -> None:
@@ -170,7 +170,7 @@ def all_resources(*types: str) -> list[Resource]:
 
 
 def one_resource(template: str, logical_id: str, *, without: Collection[str] = ()) -> Resource:
-    """A resource by its id, as it is when some conditions do not hold."""
+    """A resource by its id, as it is if the conditions in `without` do not hold."""
     return next(r for r in Filled(template, without=without).resources() if r.id == logical_id)
 
 
@@ -192,7 +192,7 @@ def statements(resource: Resource) -> list[Mapping[str, Json]]:
 
 
 def role_rights(template: str, role: str) -> list[Mapping[str, Json]]:
-    """The statements of the managed policies that a role lists or that name it, all of which stand in its template."""
+    """The statements of the managed policies that a role lists or that name it, all of them in its template."""
     physical = {Filled(template).value({"Ref": r.id}): r for r in Filled(template).resources()}
     listed = [physical[arn] for arn in one_resource(template, role).properties.get("ManagedPolicyArns", ())]
     naming = [r for r in physical.values() if Filled(template).value({"Ref": role}) in r.properties.get("Roles", ())]
@@ -202,9 +202,9 @@ def role_rights(template: str, role: str) -> list[Mapping[str, Json]]:
 def policy_allows(
     policy: Sequence[Mapping[str, Json]], action: str, resource: str, context: Mapping[str, str] | None = None
 ) -> bool:
-    """What IAM decides: some statement allows it and none denies it. `context` holds the request's condition keys.
+    """Whether IAM allows it: some statement allows it and none denies it. `context` has the request's condition keys.
 
-    A key with several values has one here: ForAnyValue asks no more than that.
+    A key with several values has only one here, which is enough for ForAnyValue.
     """
     effects = {s["Effect"] for s in policy if _applies(s, action, resource, context or {})}
     return effects == {"Allow"}
@@ -230,7 +230,7 @@ def _applies(statement: Mapping[str, Json], action: str, resource: str, context:
 
 
 def _holds(operator: str, key: str, values: list[str], context: Mapping[str, str]) -> bool:
-    """One condition. An absent key fails it, unless the operator is negated, says IfExists, or is Null."""
+    """Whether one condition holds. An absent key fails it, unless the operator is negated, says IfExists, or is Null."""
     present = key in context
     if operator.startswith("ForAnyValue:"):
         return present and _holds(operator.removeprefix("ForAnyValue:"), key, values, context)

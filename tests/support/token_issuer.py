@@ -1,4 +1,4 @@
-"""An issuer of web identity tokens, as Azure DevOps is one: a key, its public half for the local cloud, and tokens."""
+"""An issuer of web identity tokens like Azure DevOps: a key, its public half for the local cloud, and tokens."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Issuer:
         return f"https://{self.host}"
 
     def make_known(self, project_dir: Path) -> None:
-        """Let the local cloud of a project have the public key, which AWS would fetch."""
+        """Give the local cloud of a project the public key, which AWS would fetch."""
         numbers = self.key.public_key().public_numbers()
         n, e = (_encoded(number.to_bytes((number.bit_length() + 7) // 8)) for number in (numbers.n, numbers.e))
         path = LocalPaths.of(project_dir).issuers
@@ -49,7 +49,7 @@ class Issuer:
         path.write_text(json.dumps({**known, self.url: {"keys": [{"kty": "RSA", "kid": "k1", "n": n, "e": e}]}}))
 
     def token(self, connection: str = "refunds-lake-uat", **claims: Any) -> str:
-        """A token of a service connection; `claims` stand in for those that it would have."""
+        """A token of a service connection; `claims` replace those that it would have."""
         now = int(time.time())
         usual = {"iss": self.url, "aud": AUDIENCE, "sub": subject(connection), "iat": now, "exp": now + 3600}
         parts = ({"alg": "RS256", "typ": "JWT", "kid": "k1"}, {**usual, **claims})

@@ -1,7 +1,8 @@
 """The job on two executor processes beside the driver's: `python two_executors.py DIRECTORY SETTINGS`, settings as JSON.
 
-A process of its own, since a process has one Spark. Raw objects come in two runs, then in a full refresh; the tables must be
-what the oracle says. Prints as JSON how many executors tasks ran on, and how many partitions a shuffle has.
+A process of its own, since a process has one Spark. Raw objects are read by two runs, then by a full refresh; the
+tables must be what the oracle says. Prints as JSON on how many executors tasks ran, and how many partitions a shuffle
+has.
 """
 
 from __future__ import annotations

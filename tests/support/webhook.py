@@ -1,4 +1,4 @@
-"""Slack on this machine: a real HTTP server that answers as it is told, and remembers what it took."""
+"""Slack on this machine: a real HTTP server that answers as planned, and remembers the messages that it accepted."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ HANGS = 0
 
 @dataclass
 class Webhook:
-    """What the next requests are answered with (a status, or a status and Retry-After); 200 when nothing is planned.
+    """The planned answers to the next requests: a status, or a status and Retry-After; 200 if nothing is planned.
 
-    With `only`, other requests than those about it are taken at once. `asked` are the times of those that were answered
-    as planned, or about it.
+    With `only`, requests about anything else are accepted at once. `asked` are the times of the other requests.
     """
 
     url: str = ""
@@ -31,7 +30,7 @@ class Webhook:
 
     @property
     def titles(self) -> list[str]:
-        """The headers of the messages that were taken."""
+        """The headers of the accepted messages."""
         return [block["text"]["text"] for body in self.taken for block in body["blocks"] if block["type"] == "header"]
 
 

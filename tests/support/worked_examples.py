@@ -1,4 +1,4 @@
-"""The worked examples of CONTRIBUTING.md: the code blocks of a section, and its changes put into a copy of the project."""
+"""The worked examples of CONTRIBUTING.md: the code blocks of a section, and its changes in a copy of the project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REPORT = Path("athena/channel_refunds.sql")
 
 
 def blocks(heading: str, language: str) -> list[str]:
-    """The code blocks of a section in one language, in order, without the indentation of the list that they stand in."""
+    """The code blocks of a section in one language, in order, without the indentation of the list around them."""
     section = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     assert section, heading
     found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", section[1], re.MULTILINE | re.DOTALL)
@@ -25,13 +25,13 @@ def blocks(heading: str, language: str) -> list[str]:
 
 
 def change(project: Path, changes: Iterable[str]) -> None:
-    """Put diffs into a project, as `git apply` does; one that does not fit is an error."""
+    """Apply diffs to a project, as `git apply` does; a diff that does not fit is an error."""
     patch = "".join(changes)
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(project.parent)}
     done = subprocess.run(
         ["git", "apply", "-"], cwd=project, input=patch, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, f"CONTRIBUTING.md's change does not fit any more: {done.stderr}"
+    assert done.returncode == 0, f"CONTRIBUTING.md's change no longer fits: {done.stderr}"
 
 
 def add_column(project: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whether the AWS calls that were made while tests ran are those of aws_calls.json, from which the policies are written."""
+"""Compares the AWS calls that tests made with aws_calls.json, from which the policies are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COMMAND_ROLES = {command: role for role, commands in COMMANDS.items() for comman
 
 
 def complaints(called: Iterable[tuple[str, str, str]], is_everything: bool) -> list[str]:
-    """What was called and is not listed for the command's role; where everything ran, what is listed and was not called."""
+    """The calls that are not listed for the command's role; if all tests ran, also the listed calls that were not made."""
     made = sorted(called)
     found = [
         f"aws_calls.json: {command} calls {service} {operation}, which is not listed for its role"

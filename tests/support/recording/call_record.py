@@ -1,8 +1,8 @@
-"""Writes down which AWS calls the deployer's code makes while tests run, into the folder that DATAOPS_CALLS_FOLDER names.
+"""Records which AWS calls the deployer's code makes while tests run, in the folder that DATAOPS_CALLS_FOLDER names.
 
-One empty file for each kind of call, named by the command that runs ("-" when none does), service and operation: many
-processes write at once, and names cannot mix as lines do. The deployer knows nothing of it: its sessions are watched,
-in the process of the tests and, by sitecustomize.py, in the programs they start.
+Each kind of call is an empty file, named after the running command ("-" if there is none), the service and the
+operation: many processes write at once, and file names cannot get mixed up as lines can. The deployer knows nothing of
+this: its sessions are watched in the process of the tests and, by sitecustomize.py, in the programs that they start.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ NO_COMMAND = "-"
 SESSION = "deployer.aws.session"
 FOLDER = Path(__file__).parent
 _LIBRARIES = ("boto3", "botocore", "s3transfer", "concurrent", "threading", __name__, SESSION)
-# Made by botocore to have credentials at all: the token is what is judged, and no policy of the caller.
+# botocore makes this call to get credentials; AWS checks the token, and no policy of the caller.
 _OF_NOBODY = {("sts", "AssumeRoleWithWebIdentity")}
 _OURS = ("deployer", "refunds_checks", "refunds_lake", "refunds_statements")
 
 
 def install() -> None:
-    """Watch every session of this process, whether deployer.aws.session has been imported or will be."""
+    """Watch every session of this process, whether deployer.aws.session is already imported or will be."""
     if SESSION in sys.modules:
         watch(sys.modules[SESSION])
     else:
@@ -35,7 +35,7 @@ def install() -> None:
 
 
 class _Watcher(MetaPathFinder):
-    """Waits for the import of the session's module: until then nothing heavy is imported on its behalf."""
+    """Waits for the import of the session's module, and imports nothing heavy before that."""
 
     def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != SESSION:
@@ -54,7 +54,7 @@ class _Watcher(MetaPathFinder):
 
 
 def watch(module: ModuleType) -> None:
-    """Record the calls of all sessions of the module, but for those of somebody else, whose rights are not ours."""
+    """Record the calls of all sessions of the module, except those of somebody else, whose permissions are not ours."""
     ours, others = module.Session._log_call, ("as_account", "as_role")
 
     def recorded(session: Any, model: Any, **rest: Any) -> None:
@@ -76,14 +76,14 @@ def watch(module: ModuleType) -> None:
 
 
 def record(command: str, service: str, operation: str) -> None:
-    """Note a call in the folder; calls that a test makes with a session of ours do not count."""
+    """Record a call in the folder, unless a test makes it with a session of ours."""
     folder = os.environ.get(VARIABLE)
     if folder and (service, operation) not in _OF_NOBODY and _is_ours():
         (Path(folder) / f"{command.partition(' ')[0] or NO_COMMAND} {service} {operation}").touch()
 
 
 def read(folder: Path) -> set[tuple[str, str, str]]:
-    """What was noted: command, service, operation."""
+    """The recorded calls: command, service, operation."""
     return {
         (command, service, operation)
         for command, service, operation in (file.name.split() for file in folder.iterdir())

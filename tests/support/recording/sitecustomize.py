@@ -1,4 +1,4 @@
-"""Python imports this first in every program that a test starts: its AWS calls are written down as well."""
+"""Python imports this first in every program that a test starts, so that the program's AWS calls are recorded, too."""
 
 import call_record
 
