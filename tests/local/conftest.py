@@ -12,7 +12,7 @@ from deployer import local
 
 @pytest.fixture(scope="session")
 def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """The local cloud that the tests of this directory share; what a test makes in it has a name of its own."""
+    """The local cloud that the tests of this directory share; each test uses names of its own in it."""
     project_dir = tmp_path_factory.mktemp("project")
     cloud = Cloud(project_dir, local.start(project_dir, say=lambda text: None))
     yield cloud
@@ -29,6 +29,6 @@ def second_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture
 def own_cloud(second_cloud: Cloud) -> Cloud:
-    """A local cloud, running, for tests that stop, kill or restart it."""
+    """A running local cloud for tests that stop, kill or restart it."""
     second_cloud.restart()
     return second_cloud

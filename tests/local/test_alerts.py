@@ -14,12 +14,12 @@ from local_project import LocalProject
 from webhook import HANGS, Webhook, serve
 
 CANARY = "cAnArY"
-"""Part of the receiver's address: where it turns up, the secret was told."""
+"""Part of the receiver's address: wherever it appears, the secret was revealed."""
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
-    """A deployed lake whose alerts nobody has sent anywhere yet."""
+    """A deployed lake for whose alerts no address is set yet."""
     project = LocalProject.deployed(tmp_path_factory, "alerts")
     try:
         yield project
@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
 
 @pytest.fixture(scope="module")
 def webhook(project: LocalProject) -> Iterator[Webhook]:
-    """The receiver, whose address is the environment's from now on."""
+    """The receiver; from now on its address is set in the environment."""
     with serve() as found:
         done = project.set_webhook(found.url, "-vv")
         assert done.returncode == 0 and CANARY not in done.stdout + done.stderr
@@ -43,7 +43,7 @@ def publish(project: LocalProject, **message: Any) -> None:
 
 
 def test_without_an_address_messages_are_shown_on_a_page(project: LocalProject) -> None:
-    """Given a fresh local cloud, when something is told, then the page that `dataops local status` names shows it."""
+    """Given a fresh local cloud, when a message is published, then the page that `dataops local status` names shows it."""
     publish(project, title="Nobody has set an address")
     page = project.document("local", "status")["slack"]
     assert page in project.dataops("local", "status").stdout
@@ -58,7 +58,7 @@ def read(address: str) -> str:
 
 
 def test_a_troubled_slack_gets_each_message_once(project: LocalProject, webhook: Webhook) -> None:
-    """Given Slack that asks to wait, fails, and hangs, when a message is told, then it arrives once, after the wait."""
+    """Given that Slack asks to wait, fails and hangs, when a message is published, then it arrives once, after the wait."""
     webhook.only, webhook.answers, webhook.asked = "through trouble", [(429, "1"), 500, HANGS], []
     publish(project, title="Told through trouble", id="test/1")
     settled(lambda: webhook.titles.count("Told through trouble"), 1)
@@ -71,7 +71,7 @@ def test_a_troubled_slack_gets_each_message_once(project: LocalProject, webhook:
 
 
 def test_a_stopped_run_is_told_once_and_its_recovery_too(project: LocalProject, webhook: Webhook) -> None:
-    """Given a run that somebody stops, then it is told within 30 seconds, once; the next good run is told as a recovery."""
+    """Given a run that somebody stops, then Slack has one message within 30 s, and one about the next run's recovery."""
     glue, job = project.client("glue"), project.outputs("glue")["BaseTablesJobName"]
     run = glue.start_job_run(JobName=job)["JobRunId"]
     glue.batch_stop_job_run(JobName=job, JobRunIds=[run])
@@ -82,7 +82,7 @@ def test_a_stopped_run_is_told_once_and_its_recovery_too(project: LocalProject, 
 
 
 def test_what_slack_never_takes_waits_in_the_queue(project: LocalProject, webhook: Webhook) -> None:
-    """Given Slack that refuses three times, then the message is in the queue with its text and the reason, not the address."""
+    """Given that Slack refuses three times, then the queue has the message's text and the reason, but not the address."""
     webhook.only, webhook.answers = "Refused", [404, 404, 404]
     publish(project, title="Refused")
     sqs, queue = project.client("sqs"), project.outputs("alerts")["AlertFailuresQueueUrl"]
@@ -93,7 +93,7 @@ def test_what_slack_never_takes_waits_in_the_queue(project: LocalProject, webhoo
 
 
 def test_the_address_stands_nowhere(project: LocalProject, webhook: Webhook) -> None:
-    """Given all that was told, when logs, objects, stacks and history are searched, then the address is in none of them."""
+    """Given all messages, when logs, objects, stacks and history are searched, then the address is in none of them."""
     logs = project.client("logs")
     groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
     said = json.dumps([logs.filter_log_events(logGroupName=group)["events"] for group in groups])
@@ -124,7 +124,7 @@ def files_of(*places: Path) -> Iterator[Path]:
     "value", ["", "http://hooks.slack.com/services/cAnArY", "https://user@host/cAnArY", "cAnArY x"]
 )
 def test_a_wrong_address_is_refused_unseen(project: LocalProject, value: str) -> None:
-    """Given something that is no address for alerts, when it is set, then it is refused, and not repeated."""
+    """Given something that is not an address for alerts, when it is set, then it is refused, and not repeated."""
     done = project.set_webhook(value)
     assert done.returncode == 2
     assert "slack-webhook" in done.stderr and CANARY not in done.stdout + done.stderr

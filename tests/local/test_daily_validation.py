@@ -26,7 +26,7 @@ WARNINGS = ["future_timestamps", "refunds_before_purchases", "oversized_refunds"
 
 
 class Lakehouse(LocalProject):
-    """A project whose local cloud holds the faults."""
+    """A project whose local cloud has the faults."""
 
     def check(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         """Run the validation; its exit code and each check by name."""
@@ -51,7 +51,7 @@ def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
 
 
 def test_planted_faults_are_found(lakehouse: Lakehouse) -> None:
-    """Given faults that arrived today, when the day is checked, then exactly they are found, and errors end it with 1."""
+    """Given faults that arrived today, when the day is checked, then exactly these are found, and the exit code is 1."""
     code, checks = lakehouse.check("--date", TODAY)
     assert {name for name, check in checks.items() if check["verdict"] == "failed"} == {
         "stale_routes",
@@ -99,7 +99,7 @@ def test_the_function_finds_the_same_and_writes_its_report(lakehouse: Lakehouse)
     assert json.loads(stored)["failing"] == found
     events = lakehouse.client("logs").filter_log_events(logGroupName=operations["ValidationLogGroupName"])["events"]
     metrics = [json.loads(event["message"]) for event in events if '"_aws"' in event["message"]]
-    *_, last = (each for each in metrics if "failing_errors" in each)  # others tell of each route
+    *_, last = (each for each in metrics if "failing_errors" in each)  # the others are about a route each
     assert (last["failing_errors"], last["failing_warnings"]) == (2, 4)
 
 

@@ -1,7 +1,7 @@
-"""A whole day of a deployed lake by itself: files come, schedules run job and crawlers, checks fail, and people hear of it.
+"""A whole day of a deployed lake by itself: files arrive, schedules run job and crawlers, checks fail, people are notified.
 
-Slack is a real HTTP server that asks to wait, fails, hangs, and then takes what it is sent; each message arrives once.
-Each test is a step of the day. The day is lived twice: in the second one the local cloud is killed after every step.
+Slack is a real HTTP server that asks to wait, fails, hangs, and then accepts what it is sent; each message arrives
+once. Each test is a step of the day. The day runs twice: the second time, the local cloud is killed after every step.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class Day:
         self.project.dataops("ingest", "--env", "local", "--route", route, name)
 
     def schedule(self, part: str) -> str:
-        """The one schedule in whose name this is."""
+        """The name of the one schedule whose name contains this."""
         (found,) = [each["Name"] for each in self.scheduler.list_schedules()["Schedules"] if part in each["Name"]]
         return str(found)
 
     def let_time_come(self, schedule: str, **target: str) -> None:
-        """Make a schedule due in two seconds, by the clock of its own time zone; `target` is what is new of its target."""
+        """Make a schedule due in two seconds, by the clock of its own time zone; `target` are changes of its target."""
         found = self.scheduler.get_schedule(Name=schedule)
         assert found["State"] == "ENABLED"
         kept = {name: found[name] for name in ("Name", "FlexibleTimeWindow")} | {"Target": found["Target"] | target}
@@ -65,7 +65,7 @@ class Day:
         return found.get("LastCrawl") if found["State"] == "READY" else None
 
     def validate(self, day: str) -> None:
-        """Let the schedule of the validation come, for a day that a test can fill."""
+        """Let the validation's schedule come due, for a day that a test can fill."""
         self.let_time_come(self.schedule("Validation"), Input=json.dumps({"date": day}))
 
     def told(self) -> Counter[str]:
@@ -80,7 +80,7 @@ class Day:
         local.start(self.project.directory, say=lambda text: None)
 
     def end(self) -> dict[str, Any]:
-        """What is left of the day, without what is another one in each run."""
+        """What is left at the end of the day, without what differs in each run."""
         document = self.project.document
         statement = document("statement", "show", "--env", "local", "--month", LAST_MONTH)
         alarms = self.project.client("cloudwatch").describe_alarms()["MetricAlarms"]
@@ -127,7 +127,7 @@ def ends() -> dict[str, dict[str, Any]]:
 
 
 def test_files_arrive_by_two_routes(day: Day) -> None:
-    """Given a lake that has never run, when files come by two routes, then raw has them, and an alarm says that nothing ran."""
+    """Given a lake without a run, when files arrive by two routes, then raw has them, and an alarm says that no run did."""
     status = day.project.document("status", "--env", "local")
     assert "04:30" in status["next_run"]["at"]
     eventually(lambda: any("No run" in alarm["says"] for alarm in open_alarms(day)), seconds=20)
@@ -136,7 +136,7 @@ def test_files_arrive_by_two_routes(day: Day) -> None:
 
 
 def test_the_schedule_starts_the_job_on_what_was_delivered(day: Day) -> None:
-    """Given these files, when the schedule's time comes, then Spark runs once and the end of the alarm is told."""
+    """Given these files, when the schedule's time comes, then Spark runs once, and the alarm's end is reported."""
     day.webhook.answers = [(429, "1"), 500, HANGS] if day.kind == UNDISTURBED else [500]
     day.let_time_come(day.operations["JobScheduleName"])
     (run,) = eventually(lambda: [each for each in day.runs() if each["JobRunState"] == "SUCCEEDED"], seconds=60)
@@ -152,7 +152,7 @@ def open_alarms(day: Day) -> list[Any]:
 
 
 def test_crawlers_run_by_their_schedules_and_change_nothing_of_the_job(day: Day) -> None:
-    """Given the crawlers' time, when it comes, then both catalogs have what lies in the buckets, and nobody hears of drift."""
+    """Given the crawlers' time, when it comes, then both catalogs have what is in the buckets, without drift."""
     before = table_of(day, "refund")
     for schedule in day.scheduler.list_schedules()["Schedules"]:
         if "Crawls" in schedule["Name"]:
@@ -177,7 +177,7 @@ def table_of(day: Day, name: str) -> Any:
 
 
 def test_a_new_field_is_told_once(day: Day) -> None:
-    """Given a source that sends a field more, when it is crawled twice, then the raw catalog has it and one message says so."""
+    """Given a source with a new field, when it is crawled twice, then the raw catalog has it and one message says so."""
     record = json.dumps({**PURCHASE, **PARTIES, "id": "P3", "channel": "web"})
     bucket = day.project.outputs("storage")["RawBucketName"]
     key = f"transactions/source=s3/ingest_date={NOW + timedelta(days=1):%Y-%m-%d}/new.jsonl"
@@ -202,7 +202,7 @@ def test_the_validation_tells_planted_faults(day: Day) -> None:
 
 
 def test_faults_are_told_once_and_so_is_their_end(day: Day) -> None:
-    """Given the same faults, when the day is validated again, then nobody hears of it; that they are over is told once."""
+    """Given the same faults, when the day is validated again, then there is no message until they are over."""
     written = day.project.document("status", "--env", "local")["validation"]["finished_at"]
     day.validate(TODAY)
     eventually(
@@ -215,7 +215,7 @@ def test_faults_are_told_once_and_so_is_their_end(day: Day) -> None:
 
 
 def test_the_month_before_is_issued_by_its_schedule(day: Day) -> None:
-    """Given the day's tables, when month end comes, then the statement has the one refund that counts, and is told once."""
+    """Given the day's tables, when month end comes, then the statement has the one refund that counts, and one message."""
     day.let_time_come(day.schedule("MonthEnd"))
     settled(lambda: day.told()[f"Statement of {LAST_MONTH}"], 1)
     issued = day.project.document("statement", "show", "--env", "local", "--month", LAST_MONTH)
@@ -234,7 +234,7 @@ def test_every_message_of_the_day_came_once_and_nothing_is_left_over(day: Day) -
 
 
 def test_a_day_of_kills_ends_like_one_without(day: Day, ends: dict[str, dict[str, Any]]) -> None:
-    """Given both days, then tables, report, statement, alarms, and all that people were told, are the same at their ends."""
+    """Given both days, then at their ends tables, report, statement, alarms and all messages are the same."""
     ends[day.kind] = day.end()
     if len(ends) == 2:
         assert ends[KILLED] == ends[UNDISTURBED]

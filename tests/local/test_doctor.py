@@ -1,4 +1,4 @@
-"""dataops doctor against an account: an empty one, and one in which something is in the way."""
+"""dataops doctor against an account: an empty one, and one with blockers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REGION = "ap-southeast-2"
 
 
 class Account:
-    """A project whose environment `uat` is an account of a local cloud, asked with the keys of a user in it."""
+    """A project whose environment `uat` is an account of a local cloud, with the keys of a user in it."""
 
     def __init__(self, directory: Path) -> None:
         self.project = LocalProject.copy_to(directory)
@@ -62,7 +62,7 @@ def findings(done: subprocess.CompletedProcess[str], subject: str) -> list[dict[
 
 
 def test_an_empty_account_is_ready(account: Account) -> None:
-    """Given an account in which nothing is, then every line is ok, each question was answered, and the exit code is 0."""
+    """Given an empty account, then every line is ok, each question was answered, and the exit code is 0."""
     done = account.project.dataops("doctor", "--env", "local")
     lines = done.stdout.splitlines()
     assert {line.split()[0] for line in lines[:-1]} == {"ok"}
@@ -71,7 +71,7 @@ def test_an_empty_account_is_ready(account: Account) -> None:
 
 
 def test_the_printed_policy_is_enough(account: Account) -> None:
-    """Given a user with exactly what iam-policy prints, then IAM's simulator finds every statement of it."""
+    """Given a user with exactly the policy that iam-policy prints, then IAM's simulator finds every statement of it."""
     policy = account.printed_policy()
     done = account.dataops(account.user("pipeline", [policy]), "--output", "json", "doctor", "--env", "uat")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -83,7 +83,7 @@ def test_the_printed_policy_is_enough(account: Account) -> None:
 
 
 def test_a_role_is_found_behind_its_session(account: Account) -> None:
-    """Given a session of a role with a path, then it is the role that is judged, and what it lacks is named."""
+    """Given a session of a role with a path, then the role itself is checked, and what it lacks is named."""
     iam, trust = account.client("iam"), {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     arn = iam.create_role(RoleName="deployer", Path="/ci/", AssumeRolePolicyDocument=document)["Role"]["Arn"]
@@ -108,7 +108,7 @@ def test_a_role_is_found_behind_its_session(account: Account) -> None:
 
 
 def test_a_missing_right_stops_the_first_deployment_before_anything_is_made(account: Account) -> None:
-    """Given a user without the right to execute change sets, then doctor and deploy name it with exit code 6."""
+    """Given a user who may not execute change sets, then doctor and deploy name the permission and end with exit code 6."""
     policy = account.printed_policy()
     for statement in policy["Statement"]:
         statement["Action"] = [each for each in statement["Action"] if each != "cloudformation:ExecuteChangeSet"]
@@ -125,7 +125,7 @@ def test_a_missing_right_stops_the_first_deployment_before_anything_is_made(acco
 
 
 def test_a_governed_catalog_is_a_blocker(account: Account) -> None:
-    """Given a landing zone that cleared Lake Formation's defaults, then who must grant what to whom is said."""
+    """Given a landing zone that cleared Lake Formation's defaults, then doctor says who must grant what to whom."""
     lake_formation = account.client("lakeformation")
     before = lake_formation.get_data_lake_settings()["DataLakeSettings"]
     lake_formation.put_data_lake_settings(DataLakeSettings={"CreateDatabaseDefaultPermissions": []})

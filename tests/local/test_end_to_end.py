@@ -19,7 +19,7 @@ TRANSACTIONS, MONTHS = 6000, 14
 
 @dataclass(frozen=True)
 class Lakehouse:
-    """A project whose local cloud holds the ingested sample; what deploy and run said, and what is expected."""
+    """A project whose local cloud has ingested the sample; what deploy and run printed, and what is expected."""
 
     project: LocalProject
     deploy: str
@@ -66,7 +66,7 @@ def test_deploy_ends_with_the_verdict_and_the_report(lakehouse: Lakehouse) -> No
 
 
 def test_the_readme_shows_what_the_commands_print(lakehouse: Lakehouse) -> None:
-    """Given the README's walk, when the same commands are run, then they print its lines, with figures of their own."""
+    """Given the README's commands, when they are run, then they print its lines, with figures of their own."""
     page = (ROOT / "README.md").read_text(encoding="utf-8")
 
     def without_figures(text: str) -> list[str]:
@@ -105,7 +105,7 @@ def test_the_report_agrees_with_an_independent_computation(lakehouse: Lakehouse)
 
 @needs_browser
 def test_a_browser_reads_the_total_of_athena(lakehouse: Lakehouse, tmp_path: Path) -> None:
-    """Given the page for finance, when a browser opens it, then its total is what Athena says of the tables, to the cent."""
+    """Given the finance page, when a browser opens it, then its total equals that of Athena's query, to the cent."""
     page = lakehouse.project.directory / "finance.html"
     lakehouse.project.dataops("report", "--env", "local", "--html", page.name)
     sql = "select sum(amount) as total from refund_detail where counted"
@@ -124,7 +124,7 @@ def test_each_month_agrees_with_an_independent_computation(lakehouse: Lakehouse)
 
 
 def test_deploying_again_changes_nothing(lakehouse: Lakehouse) -> None:
-    """Given a deployed release, when it is deployed again, then nothing changes and that is said."""
+    """Given a deployed release, when it is deployed again, then nothing changes and the command says so."""
     again = lakehouse.project.dataops("deploy", "--env", "local", "--yes")
     assert "nothing to do" in again.stdout
     release = lakehouse.project.document("status", "--env", "local")["current"]["release"]
@@ -163,7 +163,7 @@ def test_the_job_log_reached_cloudwatch(lakehouse: Lakehouse) -> None:
 
 
 def test_a_run_that_fails_says_why_in_the_jobs_own_words(lakehouse: Lakehouse) -> None:
-    """Given tables that somebody is at work on, when the job is run, then its own line of the log is the command's error."""
+    """Given tables that somebody has locked, when the job is run, then its own line of the log is the command's error."""
     base = lakehouse.project.outputs("storage")["BaseBucketName"]
     s3, lock = lakehouse.project.client("s3"), {"holder": "a person", "expires_at": "2099-01-01T00:00:00.000000Z"}
     s3.put_object(Bucket=base, Key=lock_key("base/"), Body=json.dumps(lock).encode())
@@ -175,7 +175,7 @@ def test_a_run_that_fails_says_why_in_the_jobs_own_words(lakehouse: Lakehouse) -
 
 
 def test_drift_finds_what_was_changed_by_hand(lakehouse: Lakehouse) -> None:
-    """Given a deployed release, when somebody suspends a bucket's versioning, then drift names it, and nothing before."""
+    """Given a deployed release without drift, when somebody suspends a bucket's versioning, then drift names it."""
     assert "no drift" in lakehouse.project.dataops("drift", "--env", "local").stdout
     raw = lakehouse.project.outputs("storage")["RawBucketName"]
     s3 = lakehouse.project.client("s3")

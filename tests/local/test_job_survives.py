@@ -1,4 +1,4 @@
-"""The real job on the local cloud, killed with kill -9 while its pointers move and watched through Athena all the time."""
+"""The real job on the local cloud, killed with kill -9 while its pointers move, and watched through Athena all the time."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _after_a_while(change):
 for _name in ("update", "create", "drop"):
     setattr(GlueCatalog, _name, _after_a_while(getattr(GlueCatalog, _name)))
 """
-"""Added to the job's catalog module: publishing takes seconds, so that a test can meet it."""
+"""Added to the job's catalog module: publishing takes seconds, so that a test can interrupt it."""
 Report = tuple[tuple[str | None, ...], ...]
 
 
@@ -125,7 +125,7 @@ class Lakehouse:
         assert run["JobRunState"] == "SUCCEEDED", run
 
     def run_and_kill(self, when: Callable[[], bool]) -> None:
-        """Start a run, stop its processes when it has committed, let them go on by milliseconds, kill -9 them at `when`."""
+        """Start a run, pause its processes once it has committed, resume them in short steps, and kill -9 at `when`."""
         run_id = self.start()
         group = eventually(lambda: process_group(run_id), seconds=60)
         eventually(lambda: self.publishing() == run_id, seconds=400)
@@ -168,7 +168,7 @@ class Lakehouse:
         return found
 
     def expected_rows(self) -> dict[str, Counter[str]]:
-        """The tables that the delivered objects make, computed in plain Python."""
+        """The tables that the delivered objects give, computed in plain Python."""
         raws = [
             oracle.Raw(each.key, self.s3.get_object(Bucket=self.raw, Key=each.key)["Body"].read(), each.last_modified)
             for each in S3ObjectStore(self.s3, self.raw).listing("transactions/")
@@ -177,7 +177,7 @@ class Lakehouse:
 
     @contextmanager
     def watched(self) -> Iterator[list[tuple[str, Report]]]:
-        """Ask for the months' reports in turn, all the time; what was seen."""
+        """Query the months' reports in turn, all the time; yield what was seen."""
         seen: list[tuple[str, Report]] = []
         failures: list[BaseException] = []
         ended = threading.Event()
@@ -207,7 +207,7 @@ def comparable(row: dict[str, Any]) -> str:
 
 
 def process_group(run_id: str) -> int | None:
-    """The process group of a job run: its driver leads it, Java is in it."""
+    """The process group of a job run, with its driver and Java."""
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (directory / "cmdline").read_bytes().split(b"\0")
@@ -219,8 +219,9 @@ def process_group(run_id: str) -> int | None:
 
 
 def test_readers_see_old_or_new_months_while_runs_are_killed_and_repaired(local_cloud: Cloud) -> None:
-    """Given corrections that move and empty months, when runs die at their commit and between two tables, then no reader
-    sees anything but a month as it was or as it will be, and the next runs, which need not wait, end in the tables of the raw objects.
+    """Given corrections that move and empty months, when runs die at their commit and between two tables, then readers
+    see each month only as it was or as it will be, and the next runs, which need not wait, end in the tables of the raw
+    objects.
     """
     lakehouse = Lakehouse(local_cloud)
     lakehouse.deliver("a", FIRST)

@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
 
 
 class Clients:
-    """Callers side by side; what was not acknowledged is sent again until it is."""
+    """Concurrent callers, who send a call again until it is acknowledged."""
 
     def __init__(self, project: LocalProject, prefix: str, records: int) -> None:
         self.status = project.document("local", "status")
@@ -54,7 +54,7 @@ class Clients:
             with ThreadPoolExecutor(CLIENTS) as pool:
                 list(pool.map(self._send, self.calls))
         finally:
-            self.done = len(self.calls)  # whoever waits for a call waits no longer
+            self.done = len(self.calls)  # ends the wait for a number of calls
 
     def _send(self, ids: list[str]) -> None:
         until, waiting = time.monotonic() + SECONDS_FOR_A_CALL, ids
@@ -74,7 +74,7 @@ class Clients:
 
 
 class ApiClients(Clients):
-    """Callers of the API: 202 takes all records of a call, anything else none."""
+    """Callers of the API: 202 acknowledges all records of a call, anything else none."""
 
     def call(self, ids: list[str]) -> list[str]:
         body = json.dumps({"records": [{"id": each, **VOID} for each in ids]}).encode()
@@ -95,7 +95,7 @@ class ApiClients(Clients):
 
 
 class StreamClients(Clients):
-    """Writers of the stream, which may take some records of a call and not others."""
+    """Writers to the stream, which may accept some records of a call and not others."""
 
     def __init__(self, project: LocalProject, prefix: str, records: int) -> None:
         super().__init__(project, prefix, records)
@@ -122,7 +122,7 @@ class StreamClients(Clients):
 
 
 def kill_and_start(project: LocalProject, clients: Clients, moments: list[int]) -> None:
-    """Kill the local cloud when so many calls are done, each time, and start it again where it was."""
+    """Kill the local cloud each time when so many calls are done, and start it again at the same port."""
     for moment in moments:
         while clients.done < moment:
             time.sleep(0.005)
@@ -142,8 +142,8 @@ def rows_of(project: LocalProject, prefix: str) -> Any:
     [pytest.param(1_000, 1, id="short"), pytest.param(10_000, 3, id="long", marks=pytest.mark.nightly)],
 )
 def test_what_was_acknowledged_is_in_base_exactly_once(project: LocalProject, records: int, kills: int) -> None:
-    """Given callers of API and stream side by side, and kills at random moments between their first and last call, when the job
-    has run, then each record that was acknowledged is there once.
+    """Given concurrent callers of API and stream, and kills at random moments between their first and last call, when the
+    job has run, then each acknowledged record is there once.
     """
     seed = int(os.environ.get("DATAOPS_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
     print(f"DATAOPS_TEST_SEED={seed}")

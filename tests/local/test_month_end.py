@@ -31,7 +31,7 @@ FIRST = [
 
 
 def months_due() -> list[str]:
-    """The months from September on that are over now."""
+    """The months from September on that are over by now."""
     due, now = ["2026-09"], f"{datetime.now(UTC):%Y-%m}"
     while next_month(due[-1]) < now:
         due.append(next_month(due[-1]))
@@ -42,13 +42,13 @@ DUE = months_due()
 
 
 class Lakehouse(LocalProject):
-    """A project whose local cloud holds the first arrivals."""
+    """A project whose local cloud has loaded the first arrivals."""
 
     def json(self, *arguments: str) -> Any:
         return self.document(*arguments, "--env", "local")
 
     def page(self, month: str) -> str:
-        """Finance's page about a month."""
+        """The finance page of a month."""
         self.dataops("report", "--env", "local", "--month", month, "--html", "page.html")
         return (self.directory / "page.html").read_text(encoding="utf-8")
 
@@ -61,7 +61,7 @@ class Lakehouse(LocalProject):
         return answer
 
     def slack(self) -> list[str]:
-        """What Slack was told so far, the newest first: the text of each message, and that of its lines."""
+        """The messages in Slack so far, newest first: the text of each, and that of its lines."""
         url = self.document("local", "status")["url"]
         with urllib.request.urlopen(f"{url}/_dataops/slack.json") as answer:
             messages = json.load(answer)["messages"]
@@ -78,7 +78,7 @@ class Lakehouse(LocalProject):
 
 
 def assert_documented(command: str, lakehouse: Lakehouse) -> None:
-    """What a command prints stands in docs/operations.md, but for what is another one in each run."""
+    """Check that docs/operations.md shows what a command prints, except for what differs in each run."""
     assert masked(lakehouse.dataops(*command.split()).stdout) == masked(shown(command))
 
 
@@ -94,7 +94,7 @@ def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
 
 
 def test_a_statement_is_the_report_of_its_month(lakehouse: Lakehouse) -> None:
-    """Given a month that is over, when it is issued, then its documents say what the report says, and where it comes from."""
+    """Given a month that is over, when it is issued, then its documents have the report's figures, and their source."""
     assert_documented("statement issue --env local --month 2026-08", lakehouse)
     statement = lakehouse.json("statement", "show", "--month", "2026-08")
     eventually(lambda: any("Statement of 2026-08" in text for text in lakehouse.slack()), seconds=30)
@@ -127,7 +127,7 @@ def test_nobody_overwrites_or_deletes_a_statement(lakehouse: Lakehouse) -> None:
 
 
 def test_twice_and_out_of_order_are_refused(lakehouse: Lakehouse) -> None:
-    """Given the statement of August, then August, July and October are refused, and the list has August alone."""
+    """Given the statement of August, then August, July and October are refused, and the list has only August."""
     for month in ("2026-08", "2026-07", "2026-10"):
         assert lakehouse.dataops("statement", "issue", "--env", "local", "--month", month, check=False).returncode == 6
     assert [each["month"] for each in lakehouse.json("statement", "list")["statements"]] == ["2026-08"]
@@ -146,7 +146,9 @@ def test_a_blocking_check_refuses_a_month(lakehouse: Lakehouse) -> None:
 
 
 def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehouse) -> None:
-    """Given a void, a correction and a late refund, and old files swept, when the function issues September, then it carries them, and all adds up."""
+    """Given a void, a correction and a late refund, and swept old files, when the function issues September, then its
+    statement carries them, and everything adds up.
+    """
     late = [
         {"id": "V1", "type": "void", "timestamp": "2026-09-04T10:00:00Z", "amount": "5.50", "parent_id": "R3"},
         {"id": "R2", "type": "refund", "timestamp": "2026-08-02T10:00:00Z", "amount": "21.00", "parent_id": "P1"},
@@ -190,7 +192,7 @@ def test_later_arrivals_are_adjustments_of_the_next_statement(lakehouse: Lakehou
 
 
 def test_people_hear_of_each_statement_once(lakehouse: Lakehouse) -> None:
-    """Given the function's second morning, when it issues nothing, then Slack has each statement once and that it recovered."""
+    """Given the function's second morning, when it issues nothing, then Slack has each statement and the recovery once."""
     assert lakehouse.issue_by_function() == {"issued": [], "refused": ""}
     assert (
         f'{{"issued": {json.dumps(DUE)}, "refused": ""}}'

@@ -28,7 +28,7 @@ AFTER = [
 
 @pytest.fixture(scope="module")
 def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
-    """A lake with a month published, then changed as the page says, and records with a channel delivered."""
+    """A lake with a published month, then changed as the page says, and delivered records with a channel."""
     project = LocalProject.deployed(tmp_path_factory, "column")
     try:
         project.deliver("before.jsonl", map(json.dumps, BEFORE))
@@ -62,7 +62,7 @@ def test_the_column_comes_from_the_record_into_the_report(lakehouse: LocalProjec
 
 
 def test_a_channel_that_is_no_text_is_rejected(lakehouse: LocalProject) -> None:
-    """Given a number as the channel, when the job has run, then the record is rejected for it, and told how."""
+    """Given a number as the channel, when the job has run, then the record is rejected, and the reason says why."""
     found = lakehouse.document("rejected", "--env", "local")
     assert [(each["line"], each["reasons"]) for each in found["records"]] == [(4, ["channel_not_text"])]
 

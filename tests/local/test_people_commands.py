@@ -42,7 +42,7 @@ def test_a_query_gives_rows_bytes_and_cost(lakehouse: LocalProject) -> None:
 
 
 def test_a_wrong_query_is_marked_where_it_is_wrong(lakehouse: LocalProject) -> None:
-    """Given SQL with an unknown column, or that is none, when it is asked, then the place is marked in its line."""
+    """Given SQL with an unknown column or a syntax error, when it is run, then the place is marked in its line."""
     for sql, wrong in (("select id,\n  nope from refund", "nope"), ("select id from refund where where", "where")):
         done = lakehouse.dataops("query", "--env", "local", sql, check=False)
         assert (done.returncode, done.stdout) == (1, "")
@@ -57,7 +57,7 @@ def test_the_limit_of_bytes_holds(lakehouse: LocalProject) -> None:
 
 
 def test_rejected_records_are_shown_until_they_are_repaired(lakehouse: LocalProject) -> None:
-    """Given bad records, when they are asked for, then each has its file, line, reasons and escaped text, and the replay."""
+    """Given bad records, when they are asked for, then each has its file, line, reasons, escaped text and replay."""
     done = lakehouse.dataops("rejected", "--env", "local", "--since", "1h")
     lines = done.stdout.splitlines()
     assert lines[0].startswith("transactions/source=s3/") and lines[0].endswith(

@@ -1,4 +1,4 @@
-"""The pipeline, step by step, against the local cloud with two accounts: what passes in uat arrives in prod, nothing else."""
+"""The pipeline, step by step, on the local cloud with two accounts: what passes in uat reaches prod, and nothing else."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SAME_MONTH_RULE = "    where kept_refund.month != kept_purchase.month\n"
 
 @dataclass(frozen=True, repr=False)
 class Account:
-    """What an environment's account holds: its ledger's newest entry, the artifacts' hashes, the manifests, the job."""
+    """What an environment's account has: its ledger's newest entry, the artifacts' hashes, the manifests, the job."""
 
     current: dict[str, Any] | None
     artifacts: dict[str, str]
@@ -77,7 +77,7 @@ class Team:
         write_agent_python(self._programs)
 
     def _write_configuration(self) -> None:
-        """The repository's own, but for where uat and prod are: two accounts at the address of the local cloud."""
+        """Write the repository's own, except that uat and prod are two accounts at the address of the local cloud."""
         file = self.checkout / "dataops.yml"
         project = yaml.safe_load(file.read_text(encoding="utf-8"))
         for name in ("uat", "prod"):
@@ -91,7 +91,7 @@ class Team:
         return endpoint
 
     def bootstrap(self, issuer: Issuer) -> dict[str, dict[str, Any]]:
-        """The one-time step in both accounts, by an administrator with keys of each; what it says."""
+        """Run the one-time step in both accounts, as an administrator with keys of each; what it prints."""
         issuer.make_known(self.checkout)
         keys = self._programs / "administrator.ini"
         secret = self._endpoint().secret_access_key
@@ -116,7 +116,7 @@ class Team:
         self._git("commit", "--quiet", "--no-verify", "--message", message)
 
     def token(self, connection_id: str) -> str:
-        """What Azure DevOps answers to a step that asks for a token of a service connection."""
+        """The token that Azure DevOps gives to a step that asks for one of a service connection."""
         self.tokens.append(connection_id.removeprefix("id-of-"))
         return self.issuer.token(self.tokens[-1])
 
@@ -154,7 +154,7 @@ class Team:
 
 @dataclass(frozen=True, repr=False)
 class Released:
-    """A pull request, the run of main after it that went through to prod, and the night after that."""
+    """A pull request, then the run of main that goes through to prod, and the nightly run after that."""
 
     bootstrapped: dict[str, dict[str, Any]]
     pull_request: Run
@@ -180,7 +180,7 @@ class Stopped:
 
 @dataclass(frozen=True, repr=False)
 class Decided:
-    """What a person decides: the repaired release is refused and then approved, rolling it back likewise; prod after each."""
+    """What a person decides: to refuse and then approve the repaired release, then its rollback; and prod after each."""
 
     refused: Run
     tokens_of_the_refused: list[str]
@@ -204,12 +204,12 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
 
 @pytest.fixture(scope="module")
 def released(team: Team) -> Released:
-    """The runs, one after the other. Lint and tests are those of the pull request: they are not run twice."""
+    """The runs, one after the other. Lint and tests run only for the pull request, not a second time for main."""
     bootstrapped = team.bootstrap(team.issuer)
     pull_request = team.run(PULL_REQUEST).all_stages()
 
     def leave_only_what_promotes(stage: str) -> None:
-        """In prod's checkout nothing is left that could be built: no template, no SQL, no script of the job."""
+        """Remove all that could be built from prod's checkout: no template, no SQL, no script of the job is left."""
         if stage == "prod":
             functions = [
                 path for path in (team.checkout / "functions").iterdir() if not path.name.startswith("refunds_")
@@ -240,7 +240,7 @@ def released(team: Team) -> Released:
 
 @pytest.fixture(scope="module")
 def stopped(team: Team, released: Released) -> Stopped:
-    """The rule of the month is lost. Tests would find that; here the run begins with uat, as if there were none."""
+    """A release without the rule of the month. Tests would find that, so this run begins with uat."""
     sql = team.checkout / "athena" / "refunds.sql"
     team.run(MAIN).fresh_checkout()
     right = sql.read_text(encoding="utf-8")
@@ -260,7 +260,7 @@ def stopped(team: Team, released: Released) -> Stopped:
 
 @pytest.fixture(scope="module")
 def decided(team: Team, stopped: Stopped) -> Decided:
-    """The rule of the month is back, in other bytes than before."""
+    """A release with the rule of the month again, in other bytes than before."""
     team.run(MAIN).fresh_checkout()
     right = team.committed("athena/refunds.sql", "HEAD~1")
     (team.checkout / "athena" / "refunds.sql").write_bytes(right + b"-- The rule of the month is back.\n")
@@ -281,7 +281,7 @@ def decided(team: Team, stopped: Stopped) -> Decided:
 
 
 def test_the_roles_are_made_once_and_the_rest_is_said(released: Released) -> None:
-    """Given two accounts, when each is bootstrapped, then it has the roles of .ci/*.ini, and what remains to be clicked."""
+    """Given two accounts, when each is bootstrapped, then it has the roles of .ci/*.ini, and what remains is named."""
     for name, said in released.bootstrapped.items():
         account = {"uat": "111111111111", "prod": "222222222222"}[name]
         assert said["outcome"] == "done"
@@ -292,7 +292,7 @@ def test_the_roles_are_made_once_and_the_rest_is_said(released: Released) -> Non
 
 
 def test_the_connection_of_uat_cannot_deploy_to_prod(team: Team, released: Released) -> None:
-    """Given a token of uat's service connection, when prod's deploying role is taken with it, then STS refuses."""
+    """Given a token of uat's service connection, when prod's deploying role is assumed with it, then STS refuses."""
     endpoint = local.find(team.checkout)
     assert endpoint is not None
     sts = boto3.client("sts", "ap-southeast-2", endpoint_url=endpoint.url, config=Config(signature_version=UNSIGNED))
@@ -309,7 +309,7 @@ def test_the_connection_of_uat_cannot_deploy_to_prod(team: Team, released: Relea
 
 
 def test_no_token_stays_behind(team: Team, released: Released) -> None:
-    """Given the runs, when they have ended, then no file of theirs holds a token."""
+    """Given the runs, when they have ended, then none of their files has a token."""
     assert not list((team.checkout / ".ci").glob("web-identity-token*"))
 
 
@@ -325,14 +325,14 @@ def test_a_pull_request_ends_with_the_posted_plan(released: Released) -> None:
 
 
 def test_every_step_of_every_stage_was_executed(released: Released) -> None:
-    """Given all runs, when their steps are put together, then they are all the script steps of the file, in order."""
+    """Given all runs, when their steps are taken together, then they are all script steps of the file, in order."""
     ran = [*released.pull_request.ran, *released.main.ran, *released.night.ran]
     assert [each.step for each in ran] == list(scripts())
     assert not [str(each) for each in ran if each.code]
 
 
 def test_the_night_deploys_nothing(released: Released) -> None:
-    """Given the scheduled run, when it has ended, then the night's stage was run, and no environment was touched."""
+    """Given the scheduled run, when it has ended, then the nightly stage has run, and no environment was touched."""
     assert released.night.results["nightly"] == SUCCEEDED
     assert {released.night.results[name] for name in ("plan", "uat", "prod")} == {SKIPPED}
 
@@ -353,7 +353,7 @@ def test_main_goes_through_to_prod(released: Released) -> None:
 
 
 def test_promote_gets_the_release_of_uat_and_nothing_else(released: Released) -> None:
-    """Given the release that uat names, then promote is called with it, and it is the only thing that prod was given."""
+    """Given the release that uat names, then promote is called with it, and prod is given nothing else."""
     id_of_uat = released.main.outputs["uat", "deploy", "deploy.release.id"]
     assert released.uat.current is not None and id_of_uat == released.uat.current["release"]
     (promoted,) = [ran.script for ran in released.main.of("prod") if "dataops" in ran.script]

@@ -1,4 +1,4 @@
-"""Prod's raw files in UAT's raw bucket: replicated as they arrive, with prod's times, by the one role that may."""
+"""Prod's raw files in UAT's raw bucket: replicated as they arrive, with prod's times, by the only role that may."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW = "id,type,timestamp,amount,customer_id,merchant_id\nreplicated,purchase,202
 
 
 class TwoAccounts(LocalProject):
-    """The project with uat and prod in the local cloud, prod's raw replicated into uat's."""
+    """The project with uat and prod in the local cloud; prod's raw bucket is replicated to uat's."""
 
     def configure(self, **parameters: dict[str, str]) -> None:
         """Write dataops.yml with these parameters of the two environments."""
@@ -63,7 +63,7 @@ class TwoAccounts(LocalProject):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoAccounts]:
-    """UAT is deployed first, as a place for replicas; then prod, which sends them there."""
+    """UAT is deployed first, as the destination of replicas; then prod, which sends them there."""
     project = TwoAccounts.copy_to(tmp_path_factory.mktemp("replication"))
     try:
         takes = {"ReplicaSourceAccountId": ACCOUNTS["prod"]}
@@ -94,7 +94,7 @@ def test_a_file_of_prod_is_in_uats_next_run(project: TwoAccounts) -> None:
 
 
 def test_uats_own_files_stay_in_uat(project: TwoAccounts) -> None:
-    """Given a file that arrives in UAT, then prod has nothing of it; a deletion in prod leaves the replica."""
+    """Given a file that arrives in UAT, then prod does not get it; a deletion in prod leaves the replica."""
     key = project.ingest("uat", "own.csv", ROW.replace("replicated", "of-uat"))
     assert key in project.keys("uat") and key not in project.keys("prod")
     shared = project.ingest("prod", "gone.csv", ROW.replace("replicated", "gone"))
@@ -105,7 +105,7 @@ def test_uats_own_files_stay_in_uat(project: TwoAccounts) -> None:
 
 
 def test_without_its_rights_the_role_replicates_nothing(project: TwoAccounts) -> None:
-    """Given a replication role without rights, then prod keeps the file, marked FAILED, and UAT has nothing of it."""
+    """Given a replication role without permissions, then prod keeps the file, marked FAILED, and UAT does not get it."""
     iam = project.client("iam", account=ACCOUNTS["prod"])
     (role,) = [each["RoleName"] for each in iam.list_roles()["Roles"] if "ReplicationRole" in each["RoleName"]]
     (policy,) = iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
@@ -119,7 +119,7 @@ def test_without_its_rights_the_role_replicates_nothing(project: TwoAccounts) ->
 
 
 def test_uat_decides_who_replicates_into_it(project: TwoAccounts) -> None:
-    """Given a UAT that has taken back its consent, then prod's next file does not arrive there."""
+    """Given that UAT has withdrawn its consent, then prod's next file does not arrive there."""
     s3 = project.client("s3", account=ACCOUNTS["uat"])
     bucket = project.storage("uat")["RawBucketName"]
     policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]

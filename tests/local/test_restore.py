@@ -1,6 +1,6 @@
-"""Restore: all tables and the catalog are made of raw again, and raw itself comes back after a mass deletion.
+"""Restore: all tables and the catalog are rebuilt from raw, and raw itself comes back after a mass deletion.
 
-The commands are those of docs/operations.md, and the figures before and after are the same to the cent.
+The commands are those of docs/operations.md; the figures before and after are equal to the cent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Lakehouse(LocalProject):
     """A deployed lake with a sample in it."""
 
     def figures(self) -> dict[str, Any]:
-        """What the tables say: the report of all time, the refunds by month and reason, and what became of the records."""
+        """What the tables have: the report of all time, the refunds by month and reason, and the counts of the records."""
         by_month = "select month, reason, count(*), sum(amount) from refund_detail group by month, reason order by 1, 2"
         rejected = "select source_file, line_number, raw_text from rejected order by 1, 2"
         return {
@@ -30,7 +30,7 @@ class Lakehouse(LocalProject):
         }
 
     def versions(self, bucket: str) -> list[dict[str, str]]:
-        """Every version and every marker of a bucket, as S3 deletes them."""
+        """Every version and delete marker of a bucket, in the form that S3's deletion takes."""
         pages = self.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket)
         found = [each for page in pages for kind in ("Versions", "DeleteMarkers") for each in page.get(kind, ())]
         return [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
@@ -62,8 +62,8 @@ def before(lakehouse: Lakehouse) -> dict[str, Any]:
 
 
 def test_raw_comes_back_after_a_mass_deletion(lakehouse: Lakehouse, before: dict[str, Any]) -> None:
-    """Given that somebody has deleted all raw files, when they are restored, then each is the version that it was, and the job
-    has nothing to read; that they are whole is shown by the rebuild below.
+    """Given that somebody has deleted all raw files, when they are restored, then each is the version that it was, and the
+    job has nothing to read; the rebuild below shows that they are whole.
     """
     raw, s3 = lakehouse.outputs("storage")["RawBucketName"], lakehouse.client("s3")
     files = listed(s3, raw)
@@ -84,8 +84,8 @@ def test_raw_comes_back_after_a_mass_deletion(lakehouse: Lakehouse, before: dict
 
 
 def test_tables_and_catalog_are_made_of_raw_again(lakehouse: Lakehouse, before: dict[str, Any]) -> None:
-    """Given a base bucket and a catalog that somebody has emptied for good, when they are rebuilt, then all figures are those
-    from before, and the statements, which nobody could delete, still agree with them.
+    """Given a base bucket and a catalog that somebody has emptied for good, when they are rebuilt, then all figures are the
+    same as before, and the statements, which nobody could delete, still agree with them.
     """
     s3, glue, base = lakehouse.client("s3"), lakehouse.client("glue"), lakehouse.outputs("storage")["BaseBucketName"]
     lost = [each for each in lakehouse.versions(base) if not each["Key"].startswith("statements/")]
@@ -110,6 +110,6 @@ def test_tables_and_catalog_are_made_of_raw_again(lakehouse: Lakehouse, before: 
 
 
 def listed(s3: Any, bucket: str) -> list[tuple[str, str, Any]]:
-    """The transaction files: key, ETag, and when each has come."""
+    """The transaction files: key, ETag, and time of arrival."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="transactions/")
     return [(each["Key"], each["ETag"], each["LastModified"]) for page in pages for each in page.get("Contents", ())]

@@ -1,7 +1,7 @@
 """The review on real Spark: one month of raw files rebuilt by the jobs of two releases, in two accounts of the local cloud.
 
-Between the two releases the job's limit for ids becomes shorter. A refund, a whole customer and a void are rejected by
-that, so refunds fall, vanish and rise; what is expected is worked out by independent_answer.py, which knows neither job.
+Between the two releases the job's limit for ids becomes shorter, so a refund, a whole customer and a void are rejected:
+refunds fall, vanish and rise. independent_answer.py, which knows neither job, computes what is expected.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RECORDS = [
     child("refund", f"r-cy{LONG}", "p2", "1.25"),
     child("refund", "r-eve", "p3", "7.75"),
     child("void", f"v-eve{LONG}", "p3", "99.99"),
-    child("refund", f"r-fay{LONG}", "p4", "3.00", EARLIER),  # another month: no difference in this one
+    child("refund", f"r-fay{LONG}", "p4", "3.00", EARLIER),  # of another month, so no difference in this one
 ]
 
 
@@ -108,7 +108,7 @@ def written(path: Path, records: Iterable[dict[str, Any]]) -> Path:
 
 @pytest.fixture(scope="module")
 def reviewed(local_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Reviewed:
-    """prod has the repository's release, uat one whose job takes shorter ids; the raw files are those of uat."""
+    """prod has the repository's release, uat one whose job accepts only shorter ids; the raw files are those of uat."""
     accounts, directory = TwoAccounts(local_cloud), tmp_path_factory.mktemp("raw")
     everything = written(directory / "everything.jsonl", RECORDS)
     kept = written(directory / "kept.jsonl", (record for record in RECORDS if len(record["id"]) <= 12))
@@ -123,7 +123,7 @@ def reviewed(local_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Re
 
 
 def test_the_month_differs_exactly_where_the_job_changed(reviewed: Reviewed) -> None:
-    """Given two jobs, when the month is rebuilt by both, then exactly the customers they disagree about are listed."""
+    """Given two jobs, when both rebuild the month, then exactly the customers on whom they differ are listed."""
     before, after = reviewed.expected(reviewed.before), reviewed.expected(reviewed.after)
     expected = [
         {"customer_id": customer, "before": f"{before.get(customer, 0):.2f}", "after": f"{after.get(customer, 0):.2f}"}
@@ -151,7 +151,7 @@ def test_the_page_totals_the_differences(reviewed: Reviewed) -> None:
 
 
 def test_the_page_says_what_became_of_each_record(reviewed: Reviewed) -> None:
-    """Given the same raw files, then the records that the later job rejects are those that it no longer keeps."""
+    """Given the same raw files, then the records that the newer job rejects are those that it no longer keeps."""
     before, after = reviewed.document["rebuilt"]["counts"]
     too_long = len(RECORDS) - reviewed.after["counts"]["read"]
     assert before == reviewed.before["counts"]

@@ -1,6 +1,6 @@
-"""Rights are enforced: the lake is deployed with exactly the printed policy, and each part does what its role allows.
+"""Permissions are enforced: exactly the printed policy deploys the lake, and each part does what its role allows.
 
-One statement is taken out of each role's policy in a copy of the templates; the step that needs it is then refused.
+In a copy of the templates, one statement is removed from each role's policy; the step that needs it is then refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from repository import ROOT
 from deployer import local
 
 Keys = Mapping[str, str]
-#: The statement that is taken out of each role's policy, as the templates have it.
+#: The statement that is removed from each role's policy in the templates.
 FIRST = {"glue": "ReadCode", "ingest": "WriteFiles", "operations": "RunQueries", "drop": "DropNewFiles"}
 SECOND = {
     "glue": "WriteBaseTables",
@@ -33,7 +33,7 @@ SECOND = {
 
 @dataclass
 class Lake:
-    """A project whose environment `local` is reached by its URL, as whoever has the keys."""
+    """A project whose environment `local` is called by its URL, as the user whose keys are given."""
 
     project: LocalProject
     cloud: Cloud
@@ -61,7 +61,7 @@ class Lake:
         return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
     def deploy_without(self, statements: Mapping[str, str]) -> None:
-        """Deploy the templates with these statements taken out, one of each role's policy."""
+        """Deploy the templates without these statements, one from each role's policy."""
         for name in ("glue", "ingest", "operations"):
             text = (ROOT / "templates" / f"{name}.yaml").read_text(encoding="utf-8")
             text = without(text, statements[name], rights={"ingest": "DeliveryRights"}.get(name, ""))
@@ -72,7 +72,7 @@ class Lake:
 
 
 def without(template: str, sid: str, *, rights: str = "") -> str:
-    """The template without the statement of this name, in the policy `rights` where several have one."""
+    """The template without the statement of this name; `rights` is its policy, if several have such a statement."""
     begin = template.index(f"\n  {rights}:\n") if rights else 0
     found = re.compile(rf"^( +)- Sid: {sid}\n(?:\1  .*\n|\s*\n)+", re.MULTILINE).search(template, begin)
     assert found is not None, sid
@@ -112,8 +112,8 @@ def test_the_printed_policy_deploys_the_lake(lake: Lake) -> None:
 def test_each_part_needs_each_statement_of_its_role(
     lake: Lake, statements: Mapping[str, str], action: str, refused: str
 ) -> None:
-    """Given a role without one of its statements, then the partner's drop, the delivery, the job and the validation are
-    refused what it allows, and say so.
+    """Given roles without one of their statements, then the partner's drop, the delivery, the job and the validation are
+    refused what the statement allows, and say so.
     """
     lake.deploy_without(statements)
     outputs = lake.outputs()
@@ -130,7 +130,7 @@ def test_each_part_needs_each_statement_of_its_role(
 
 
 def dropped(lake: Lake, outputs: Mapping[str, str]) -> str:
-    """What the partner is told who drops a file."""
+    """The answer that the partner gets when it drops a file."""
     sts = lake.cloud.client("sts", account="999999999999")
     taken = sts.assume_role(RoleArn=outputs["DropRoleArn"], RoleSessionName="drop", ExternalId="local-partner")
     s3 = lake.cloud.client("s3", session=taken["Credentials"])
@@ -142,7 +142,7 @@ def dropped(lake: Lake, outputs: Mapping[str, str]) -> str:
 
 
 def delivered(lake: Lake, outputs: Mapping[str, str]) -> str:
-    """The newest line in the delivery's error log, after a record on the stream; no file has come."""
+    """The newest line of the delivery's error log after a record on the stream, which no file contains."""
     raw, s3, logs = outputs["RawBucketName"], lake.cloud.client("s3"), lake.cloud.client("logs")
     lake.cloud.client("kinesis").put_record(StreamName=outputs["TransactionStreamName"], Data=b"{}", PartitionKey="a")
     assert "Contents" not in s3.list_objects_v2(Bucket=raw, Prefix="transactions/source=stream/")

@@ -1,4 +1,4 @@
-"""The routes into raw, each through the real command: what arrives, what its sender may not do, and what the job reads."""
+"""The routes into raw, each by the real command: what arrives, what its sender may not do, and what the job reads."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def commands(page: Path) -> list[str]:
 
 
 def test_a_sample_split_over_the_routes_gives_the_report_of_the_whole(project: LocalProject) -> None:
-    """Given a sample whose files go by one route after the other, when the job has run, then the report is the sample's."""
+    """Given a sample whose files take the routes in turn, when the job has run, then the report is that of the sample."""
     project.dataops("sample", "--out", "split", "--transactions", "600", "--months", "4", "--seed", "7")
     files = sorted((project.directory / "split").iterdir())
     routes = itertools.cycle([*ON_THE_STREAM, *(name for name in ROUTES if name not in ON_THE_STREAM)])
-    used, refused = set(), 0  # what the API refuses, the job would reject
+    used, refused = set(), 0  # the job would reject what the API refuses
     for file in files:
         route = next(name for name in routes if name not in ON_THE_STREAM or ".jsonl" in file.name)
         used.add(route)
@@ -89,7 +89,7 @@ def test_the_commands_of_the_pages_do_what_they_say(project: LocalProject) -> No
             subprocess.run([program, *arguments, "-q", "-N", ""], cwd=project.directory, check=True)
         elif "local" in arguments or "sample" in arguments:
             project.dataops(*arguments)
-        else:  # of an environment at AWS: it is read, no more
+        else:  # for an environment on AWS: parsed, not run
             name, *options = arguments
             command_of = LazyGroup().get_command(Context(LazyGroup()), name)
             assert command_of is not None
@@ -101,7 +101,7 @@ def test_the_commands_of_the_pages_do_what_they_say(project: LocalProject) -> No
 
 @pytest.fixture(scope="module")
 def exports(project: LocalProject) -> str:
-    """A bucket of the partner, with a role that this account may take; named in dataops.yml."""
+    """A bucket of the partner, with a role that this account may assume and dataops.yml names."""
     s3, iam = (project.client(service, account=PARTNER) for service in ("s3", "iam"))
     s3.create_bucket(Bucket="partner-exports", CreateBucketConfiguration={"LocationConstraint": "ap-southeast-2"})
     trust = {
@@ -127,7 +127,7 @@ def exports(project: LocalProject) -> str:
 
 
 def test_a_partners_bucket_is_copied_once(project: LocalProject, exports: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given objects in the partner's bucket, when they are pulled again and again, then each content arrives once."""
+    """Given objects in the partner's bucket, when they are pulled repeatedly, then each content arrives once."""
     s3 = project.client("s3", account=PARTNER)
     monkeypatch.setenv("EXPORTS_ID", "theirs")
     row = "id,type,timestamp,amount,customer_id,merchant_id\n{},purchase,2026-07-01T10:00:00Z,{},anna,m1\n"
@@ -152,7 +152,7 @@ def test_a_partners_bucket_is_copied_once(project: LocalProject, exports: str, m
 def test_a_partners_bucket_opens_to_the_external_id_alone(
     project: LocalProject, exports: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given no external id or a wrong one, when the bucket is pulled, then nothing is read and the reason is said."""
+    """Given no external id or a wrong one, when the bucket is pulled, then nothing is read and the error says why."""
     arguments = ("ingest", "--env", "local", "--from", f"s3://{exports}/")
     without = project.dataops(*arguments, check=False)
     assert without.returncode == 2 and "export EXPORTS_ID=" in without.stderr
@@ -165,8 +165,8 @@ def test_a_partners_bucket_opens_to_the_external_id_alone(
 
 
 def test_a_tool_writes_over_its_own_file_and_the_job_reads_every_version(project: LocalProject, tmp_path: Path) -> None:
-    """Given a tool's file that a run has read, when the tool writes it twice more before the next run, then that run reads both
-    versions, each record counts, also one that only the former version has, and a full refresh says the same.
+    """Given a tool's file that a run has read, when the tool writes it twice more before the next run, then that run reads
+    both versions, each record counts, even one that only the previous version has, and a full refresh gives the same.
     """
     file = tmp_path / "1_1790000000000.csv"
     header = "id,type,timestamp,amount,customer_id,merchant_id,_sdc_sequence\n"
@@ -199,7 +199,7 @@ def test_a_tool_writes_over_its_own_file_and_the_job_reads_every_version(project
 
 @pytest.mark.parametrize("caller", ["another account", "without the external id"])
 def test_only_the_tool_takes_its_role(project: LocalProject, caller: str) -> None:
-    """Given the role of the tool, when somebody else or nobody with its external id asks for it, then it is refused."""
+    """Given the tool's role, when somebody else, or somebody without its external id, assumes it, then STS refuses."""
     sts = project.client("sts", account="777777777777" if caller == "another account" else TOOL)
     given: dict[str, Any] = {"ExternalId": "local-third-party"} if caller == "another account" else {}
     with pytest.raises(ClientError, match="not authorized to perform: sts:AssumeRole"):
@@ -210,8 +210,8 @@ def test_only_the_tool_takes_its_role(project: LocalProject, caller: str) -> Non
 
 
 def test_what_needs_an_eye_is_in_the_status_until_it_is_settled(project: LocalProject) -> None:
-    """Given records that Firehose could not deliver and an object that no route owns, then status names both, and records that
-    are replayed are in base.
+    """Given records that Firehose could not deliver and an object that no route owns, then status names both, and the
+    records are in base after a replay.
     """
     s3, bucket = project.client("s3"), project.outputs("storage")["RawBucketName"]
     record = json.dumps({**VOID, "id": "failed-1"})
@@ -236,7 +236,7 @@ VOID = {"type": "void", "timestamp": "2026-07-02T10:00:00Z", "amount": "1.00", "
 
 
 def post(url: str, document: Any, keys: Credentials | None) -> tuple[int, dict[str, Any]]:
-    """Status and answer of a call, signed with keys or not at all."""
+    """The status and the answer of a call, signed with keys or not at all."""
     body = json.dumps(document).encode()
     request = AWSRequest("POST", f"{url}/transactions", data=body, headers={"Content-Type": "application/json"})
     if keys is not None:
@@ -246,7 +246,7 @@ def post(url: str, document: Any, keys: Credentials | None) -> tuple[int, dict[s
 
 
 def test_a_file_by_the_api_is_in_base_and_bad_lines_are_listed(project: LocalProject, tmp_path: Path) -> None:
-    """Given a file with bad lines, when it goes by the API, then these are listed with their reasons and the rest is in base."""
+    """Given a file with bad lines, when the API gets it, then these are listed with their reasons; the rest is in base."""
     file = tmp_path / "voids.jsonl"
     lines = [json.dumps({**VOID, "id": f"api-{number}"}) for number in range(3)]
     lines[1:1] = ["{no json", "", json.dumps({**VOID, "id": "", "amount": "-1"})]
@@ -271,7 +271,7 @@ def test_a_file_by_the_api_is_in_base_and_bad_lines_are_listed(project: LocalPro
 
 
 def test_the_last_of_quick_corrections_by_the_api_stands(project: LocalProject, tmp_path: Path) -> None:
-    """Given versions of one record in one call and the next, when the job has run, then the last of them counts."""
+    """Given versions of one record in one call and the next, when the job has run, then the last one counts."""
     url, keys = project.document("local", "status")["api_url"], Credentials("000000000000", "local")
     amounts = [f"{number}.00" for number in range(1, 9)]
     for half in (amounts[:5], amounts[5:]):
@@ -284,7 +284,7 @@ def test_the_last_of_quick_corrections_by_the_api_stands(project: LocalProject, 
 
 
 def test_the_api_answers_in_one_shape_whoever_refuses(project: LocalProject) -> None:
-    """Given calls that gateway or function refuse, when they are made, then status and shape are the documented ones."""
+    """Given calls that the gateway or the function refuses, when they are made, then status and shape are as documented."""
     url, keys = project.document("local", "status")["api_url"], Credentials("000000000000", "local")
     assert url.startswith("http://127.0.0.1:")
     good = {**VOID, "id": "x"}
@@ -310,7 +310,7 @@ def test_the_api_answers_in_one_shape_whoever_refuses(project: LocalProject) -> 
 
 
 def test_no_call_that_the_description_allows_or_forbids_makes_the_api_fail(project: LocalProject) -> None:
-    """Given calls made from the API's own description, good and bad ones, when they are sent, then each gets a documented answer."""
+    """Given good and bad calls from the API's description, when they are sent, then every answer is documented."""
     schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed; it comes with [dev]")
     page = (ROOT / "docs" / "ingestion" / "api.md").read_text(encoding="utf-8")
     description = yaml.safe_load("openapi:" + page.split("```yaml\nopenapi:")[1].split("```")[0])

@@ -1,4 +1,4 @@
-"""The SFTP server as its clients know it: OpenSSH's and another; what becomes an object, whose, and for how long."""
+"""The SFTP server as OpenSSH's and another client see it: what becomes an object, whose it is, and how long it stays."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ HEADER = "id,type,timestamp,amount,customer_id,merchant_id\n"
 
 
 def day(name: str, *, lines: int = 1) -> bytes:
-    """A CSV file of purchases, whose ids begin with its name."""
+    """A CSV file of purchases whose ids begin with its name."""
     rows = (f"{name}-{number},purchase,2026-07-01T10:00:00Z,1.00,anna,m1\n" for number in range(lines))
     return (HEADER + "".join(rows)).encode()
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
-    """The project, deployed with a second user beside the one that every local environment has."""
+    """The project, deployed with a second user besides the one that every local environment has."""
     project = LocalProject.copy_to(tmp_path_factory.mktemp("sftp"))
     key = asyncssh.generate_private_key("ssh-ed25519")
     key.write_private_key(project.directory / "acme")
@@ -55,7 +55,7 @@ def port(project: LocalProject) -> int:
 def in_session(
     project: LocalProject, user: str, work: Callable[[asyncssh.SFTPClient], Awaitable[Any]], key: Path | None = None
 ) -> Any:
-    """What `work` gives in an SFTP session of a user."""
+    """The result of `work` in an SFTP session of a user."""
 
     async def run() -> Any:
         keys = [str(key or key_of(project, user))]
@@ -90,7 +90,7 @@ def keys(project: LocalProject, user: str) -> set[str]:
 
 
 def test_an_upload_is_an_object_like_any_other(project: LocalProject) -> None:
-    """Given an upload, then S3 has it whole, with a version, the bucket's key and its time; a folder is none."""
+    """Given an upload, then S3 has all of it, with a version, the bucket's key and its time; a folder is not an object."""
     body = day("whole", lines=5000)
     put(project, "trial", "whole.csv", body)
     in_session(project, "trial", lambda client: client.mkdir("in"))
@@ -103,7 +103,7 @@ def test_an_upload_is_an_object_like_any_other(project: LocalProject) -> None:
 
 @pytest.mark.skipif(not shutil.which("sftp"), reason="OpenSSH's sftp is not installed")
 def test_openssh_uploads_and_renames(project: LocalProject) -> None:
-    """Given OpenSSH's client, when it sends under a waiting name and renames, then the final name is there alone."""
+    """Given OpenSSH's client, when it sends under a waiting name and renames, then only the final name is there."""
     (project.directory / "openssh.csv").write_bytes(day("openssh"))
     batch = "put openssh.csv openssh.csv.tmp\nrename openssh.csv.tmp openssh.csv\nls -l\n"
     options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
@@ -117,7 +117,7 @@ def test_openssh_uploads_and_renames(project: LocalProject) -> None:
 
 
 def test_what_is_complete_can_be_overwritten_and_nothing_else(project: LocalProject) -> None:
-    """Given a complete file, when its sender reads, deletes or renames it, then no; a waiting one is the sender's."""
+    """Given a complete file, when its sender reads, deletes or renames it, then no; a waiting file allows it."""
     put(project, "trial", "done.csv", day("done"))
     put(project, "trial", "wait.csv.part", day("wait"))
     attempts: dict[str, Callable[[asyncssh.SFTPClient], Awaitable[Any]]] = {
@@ -134,7 +134,7 @@ def test_what_is_complete_can_be_overwritten_and_nothing_else(project: LocalProj
 
 
 def test_a_dying_client_leaves_what_it_has_sent(project: LocalProject) -> None:
-    """Given a client that is killed in the middle, then what has arrived is kept under the name that it sent to."""
+    """Given a client that is killed during an upload, then what has arrived is kept under the name that it used."""
     body = day("half", lines=3000)
 
     async def send_half() -> None:
@@ -165,7 +165,7 @@ def test_users_are_alone(project: LocalProject) -> None:
 
 @pytest.mark.parametrize(("user", "key"), [("trial", "acme"), ("nobody", "trial"), ("trial", "new")])
 def test_a_wrong_key_opens_nothing(project: LocalProject, user: str, key: str, tmp_path: Path) -> None:
-    """Given another user's key, an unknown user or a new key, when it knocks, then the server refuses it."""
+    """Given another user's key, an unknown user or a new key, when it connects, then the server refuses it."""
     path = tmp_path / "new"
     if key == "new":
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(path)
@@ -174,7 +174,7 @@ def test_a_wrong_key_opens_nothing(project: LocalProject, user: str, key: str, t
 
 
 def test_the_role_decides_not_the_server(project: LocalProject) -> None:
-    """Given a role that has lost its rights, when its user uploads, then it is denied, and nothing arrives."""
+    """Given a role that has lost its permissions, when its user uploads, then that is denied and nothing arrives."""
     iam = project.client("iam")
     roles = [each["RoleName"] for each in iam.list_roles()["Roles"]]
     (role,) = [name for name in roles if "-sftp-UserRole" in name]
@@ -189,7 +189,7 @@ def test_the_role_decides_not_the_server(project: LocalProject) -> None:
 
 
 def test_what_a_client_has_seen_survives_a_kill(project: LocalProject) -> None:
-    """Given uploads that were acknowledged, when the local cloud is killed, then they, keys and host key are there."""
+    """Given acknowledged uploads, when the local cloud is killed, then they, the users' keys and the host key are kept."""
     status = project.document("local", "status")
     before = project.client("transfer").describe_server(ServerId=project.outputs("sftp")["SftpServerId"])["Server"]
     put(project, "trial", "killed.csv", day("killed"))
@@ -204,7 +204,7 @@ def test_what_a_client_has_seen_survives_a_kill(project: LocalProject) -> None:
 
 
 def test_the_server_writes_its_log(project: LocalProject) -> None:
-    """Given uploads, when the log group of the stack is read, then each has its line with user, path and size."""
+    """Given uploads, when the stack's log group is read, then each has a line with user, path and size."""
     logs, stack = project.client("logs"), "refunds-lake-local-sftp"
     resource = {"StackName": stack, "LogicalResourceId": "ServerLogGroup"}
     detail = project.client("cloudformation").describe_stack_resource(**resource)["StackResourceDetail"]
@@ -216,7 +216,7 @@ def test_the_server_writes_its_log(project: LocalProject) -> None:
 
 
 def test_the_command_uploads_what_is_new(project: LocalProject) -> None:
-    """Given a file, when it is ingested twice, then it is there once, under its final name; a wrong key is an error."""
+    """Given a file, when it is ingested twice, then it arrives once, under its final name; a wrong key is an error."""
     (project.directory / "cli.csv").write_bytes(day("cli"))
     arguments = ("ingest", "--env", "local", "--route", "sftp", "cli.csv")
     sent, again = (project.document(*arguments)["files"][0] for _ in range(2))
@@ -227,7 +227,7 @@ def test_the_command_uploads_what_is_new(project: LocalProject) -> None:
 
 
 def test_the_job_reads_what_is_complete_and_lists_what_waits(project: LocalProject) -> None:
-    """Given all these uploads, when the job runs, then what waits is listed and no problem, and what was renamed counts."""
+    """Given all these uploads, when the job runs, then waiting files are listed as such, and renamed ones count."""
     put(project, "trial", ".hidden.csv", day("hidden"))
     put(project, "trial", ".renamed.csv", day("renamed"))
     in_session(project, "trial", lambda client: client.posix_rename(".renamed.csv", "renamed.csv"))
@@ -244,7 +244,7 @@ def test_the_job_reads_what_is_complete_and_lists_what_waits(project: LocalProje
 
 
 def test_a_user_that_is_taken_out_is_removed(project: LocalProject) -> None:
-    """Given a user that is no longer in dataops.yml, when it is deployed, then that one user goes, and nobody else."""
+    """Given a user that is no longer in dataops.yml, when it is deployed, then only that user is removed."""
     file = project.directory / "dataops.yml"
     lines = file.read_text(encoding="utf-8").splitlines()
     place = lines.index("      acme:")

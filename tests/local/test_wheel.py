@@ -21,7 +21,7 @@ from repository import ROOT
 from deployer.project.config import load_project
 from deployer.release.release import build_release
 
-BUILDS_WHEELS = (70, 1)  # the setuptools that needs no other package for it
+BUILDS_WHEELS = (70, 1)  # the first setuptools that needs no other package for it
 
 
 def run(*command: str | Path, directory: Path) -> str:
@@ -35,7 +35,7 @@ def run(*command: str | Path, directory: Path) -> str:
 
 
 def build_wheel(directory: Path) -> Path:
-    """The wheel of what git has or would take, built as pip builds it."""
+    """The wheel of what git has or would add, built as pip builds it."""
     source = directory / "source"
     for file in repository_files(ROOT):
         (source / file).parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def build_wheel(directory: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProject]:
-    """A project that the wheel's dataops has made; the other packages are those that run the tests."""
+    """A project that the wheel's dataops has created; the other packages are those that run the tests."""
     directory = tmp_path_factory.mktemp("wheel")
     wheel = build_wheel(directory)
     run(sys.executable, "-m", "venv", "--without-pip", "venv", directory=directory)
@@ -105,6 +105,6 @@ def test_the_first_ten_minutes_are_as_the_page_says(project: LocalProject) -> No
 
 
 def test_a_directory_with_files_is_left_alone(project: LocalProject) -> None:
-    """Given a directory that is not empty, when a project is to be made there, then it is refused with 6."""
+    """Given a directory that is not empty, when a project is to be created there, then that is refused with 6."""
     refused = project.dataops("new", ".", check=False)
     assert refused.returncode == 6 and "not empty" in refused.stderr

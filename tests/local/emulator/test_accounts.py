@@ -1,4 +1,4 @@
-"""Accounts are apart, and one drops files into the other only by the role and the external id that were agreed."""
+"""Accounts are separate, and one drops files into another only with the agreed role and external id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARTNER = "999999999999"
 
 
 def test_the_access_key_is_the_account(local_cloud: Cloud) -> None:
-    """Given two 12-digit access keys, then two accounts that do not see each other's things."""
+    """Given two 12-digit access keys, then they are two accounts that do not see each other's resources."""
     name = f"apart_{uuid.uuid4().hex[:8]}"
     local_cloud.client("glue", account=PARTNER).create_database(DatabaseInput={"Name": name})
     assert local_cloud.client("sts", account=PARTNER).get_caller_identity()["Account"] == PARTNER
@@ -22,8 +22,8 @@ def test_the_access_key_is_the_account(local_cloud: Cloud) -> None:
 
 
 def test_a_partner_drops_a_file(local_cloud: Cloud) -> None:
-    """Given a role that trusts the partner and an external id, then the partner takes it with that id and drops a file,
-    and nobody else and without that id.
+    """Given a role that trusts the partner and an external id, then the partner assumes it with that id and drops a file;
+    nobody else can, and not without that id.
     """
     bucket, name = local_cloud.bucket("raw"), f"drop-{uuid.uuid4().hex[:8]}"
     trust = {

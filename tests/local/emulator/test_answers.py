@@ -1,4 +1,4 @@
-"""What the local cloud itself has to say reaches the caller in the protocol of the service that was called."""
+"""Errors of the local cloud itself reach the caller in the protocol of the called service."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CALLS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 
 
 def disk_is_full() -> sqlite3.OperationalError:
-    """What SQLite raises on a full disk, from SQLite itself."""
+    """The error that SQLite itself raises on a full disk."""
     database = sqlite3.connect(":memory:")
     database.execute("pragma max_page_count = 2")
     try:
@@ -62,13 +62,13 @@ class Failing:
 
 
 async def anything(scope: Scope, receive: Receive, send: Send) -> None:
-    """An emulator that says yes."""
+    """An emulator that answers 200 to everything."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b""})
 
 
 def call(service: str, app: App, **headers: str) -> ClientError:
-    """How boto3 understands what `app` answers to a call of this service; it tries only once."""
+    """The error that boto3 reads from the answer of `app` to a call of this service; boto3 must try only once."""
     client = boto3.client(
         service,
         region_name="eu-west-1",
@@ -117,7 +117,7 @@ def _text(value: str | bytes) -> str:
 
 @pytest.mark.parametrize("service", CALLS)
 def test_a_full_disk_is_said_in_the_language_of_the_service(service: str) -> None:
-    """Given a disk without room, when a service is called, then boto3 has code and message, and does not ask again."""
+    """Given a full disk, when a service is called, then boto3 has the code and the message, and does not retry."""
     error = call(service, Committed(anything, Failing(disk_is_full())))  # type: ignore[arg-type]
     assert error.response["Error"]["Code"] == "InsufficientStorage"
     assert "disk of the local cloud is full; free some space" in error.response["Error"]["Message"]
@@ -125,20 +125,20 @@ def test_a_full_disk_is_said_in_the_language_of_the_service(service: str) -> Non
 
 @pytest.mark.parametrize("service", CALLS)
 def test_a_refusal_is_said_in_the_language_of_the_service(service: str) -> None:
-    """Given a request that a web page could have made, then boto3 has code and reason."""
+    """Given a request that a web page could have made, then boto3 has the code and the reason."""
     error = call(service, Guard(anything, port=4566, health={}), Origin="https://example.org")
     assert error.response["Error"]["Code"] == "AccessDeniedException"
     assert "Origin" in error.response["Error"]["Message"]
 
 
 def test_an_answer_to_head_has_no_body() -> None:
-    """Given a HEAD request, when it fails here, then there is a status and nothing else."""
+    """Given a HEAD request, when it fails here, then the answer is a status and nothing else."""
     scope = {"type": "http", "method": "HEAD", "path": "/b/k", "headers": []}
     assert asyncio.run(response(Committed(anything, Failing(disk_is_full())), scope)) == (507, b"")  # type: ignore[arg-type]
 
 
 def test_only_a_full_disk_is_called_full() -> None:
-    """Given what can go wrong with a file, then only a lack of room is what a person can mend by making room."""
+    """Given errors of files and databases, then only those that mean a full disk are called that."""
     assert is_full(disk_is_full())
     assert is_full(OSError(errno.ENOSPC, "No space left on device"))
     assert not is_full(OSError(errno.EACCES, "Permission denied"))

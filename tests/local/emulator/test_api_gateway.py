@@ -1,4 +1,4 @@
-"""REST APIs as their templates say: validators, models, refusals, limits, access logs, and an address that answers here."""
+"""REST APIs do what their templates say: validators, models, refusals, limits, access logs, an address that works here."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOG_FORMAT = '{"id":"$context.requestId","status":"$context.status","error":"$co
 
 
 def body(minimum: int = 1, **schema: Any) -> dict[str, Any]:
-    """An OpenAPI document with a validator, a model and refusals in a shape of its own."""
+    """An OpenAPI document with a validator, a model and error responses of its own."""
     uri = "arn:aws:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${Function.Arn}/invocations"
     return {
         "openapi": "3.0.1",
@@ -130,7 +130,7 @@ OUTPUTS = {
 
 
 class Api:
-    """A deployed API and somebody who calls it."""
+    """A deployed API and its caller."""
 
     def __init__(self, cloud: Cloud, name: str) -> None:
         self.cloud, self.name = cloud, name
@@ -172,7 +172,7 @@ def api(local_cloud: Cloud) -> Api:
 
 
 def test_the_address_in_the_outputs_answers(api: Api) -> None:
-    """Given an API's address as templates write it, when the outputs are read, then a signed call there is answered."""
+    """Given an API's address as templates write it, when the outputs are read, then a signed call to it is answered."""
     assert api.outputs()["Url"].startswith(api.cloud.endpoint.url)
     status, document = api.call({"things": [{}]})
     assert (status, document["asked"]) == (202, {"things": [{}]})
@@ -193,7 +193,7 @@ def test_the_address_in_the_outputs_answers(api: Api) -> None:
 def test_the_gateway_refuses_in_the_shape_of_the_body(
     api: Api, document: Any, signed: bool, status: int, reason: str
 ) -> None:
-    """Given what the gateway itself refuses, when it is sent, then status and template are AWS's and the body's."""
+    """Given what the gateway itself refuses, when it is sent, then the status is AWS's and the answer that of the body."""
     found, answer = api.call(document, signed=signed)
     assert (found, answer["reason"]) == (status, reason)
 
@@ -206,13 +206,13 @@ def test_a_caller_of_another_account_is_refused(api: Api) -> None:
 
 @pytest.mark.parametrize("do", ["fail", "odd"])
 def test_a_function_that_fails_says_nothing_to_the_caller(api: Api, do: str) -> None:
-    """Given a function that fails or answers oddly, when it is called, then 502 without a word of what happened."""
+    """Given a function that fails or answers oddly, when it is called, then the answer is 502 and hides what happened."""
     status, answer = api.call({"things": [{}], "do": do})
     assert (status, answer) == (502, {"message": "Internal server error"})
 
 
 def test_each_call_is_a_line_of_the_log_and_counted(api: Api) -> None:
-    """Given calls, when they are answered, then each is a line of the stage's log under its id, and metrics count them."""
+    """Given calls, when they are answered, then each has a line in the stage's log with its id, and metrics count them."""
     _, taken = api.call({"things": [{}]})
     _, refused = api.call({})
     lines = {line["id"]: line for line in api.lines()}
@@ -223,7 +223,7 @@ def test_each_call_is_a_line_of_the_log_and_counted(api: Api) -> None:
 
 
 def test_a_changed_body_is_the_same_api(api: Api) -> None:
-    """Given an API whose body changes, when it is deployed, then its address stays and the new model judges; a restart too."""
+    """Given an API whose body changes, when it is deployed, then its address stays and its new model applies."""
     before = api.outputs()["Url"]
     changed = {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "things", "Body": body(2, required=["a"])}}
     try:
@@ -236,7 +236,7 @@ def test_a_changed_body_is_the_same_api(api: Api) -> None:
 
 
 def test_a_stage_without_the_accounts_role_cannot_log(own_cloud: Cloud) -> None:
-    """Given an account without a role for logs, when a stage wants an access log, then its stack fails, as on AWS."""
+    """Given an account without a role for logs, when a stage has an access log, then its stack fails, as on AWS."""
     wanted = resources()
     del wanted["Account"], wanted["Stage"]["DependsOn"]
     name = f"unlogged-{uuid.uuid4().hex[:8]}"
@@ -270,10 +270,10 @@ def test_an_api_outlives_a_kill(own_cloud: Cloud) -> None:
     ],
 )
 def test_what_is_a_proxy_answer(answer: Any, is_one: bool) -> None:
-    """Given what a function returned, then API Gateway can make a response of it, or not."""
+    """Given what a function returned, then API Gateway can turn it into a response, or not."""
     assert is_proxy_answer(answer) is is_one
 
 
 def test_a_log_line_shows_known_variables() -> None:
-    """Given a format, when a line is made, then variables have their values, and unknown ones are dashes."""
+    """Given a format, when a line is written, then variables have their values, and unknown ones are dashes."""
     assert log_line("$context.a.b $context.c, $context.a.b.", {"a.b": "1"}) == "1 -, 1."

@@ -1,4 +1,4 @@
-"""Athena on the local cloud means what Athena means: partitions, types, names, bytes, limits, errors."""
+"""Athena on the local cloud follows Athena's rules: partitions, types, names, bytes, limits, errors."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_stored_microseconds_are_rounded(lake: Lake) -> None:
 
 
 def test_values_and_types_as_athena_writes_them(lake: Lake) -> None:
-    """Given each type of the tables, then the text and the metadata are Athena's; a new column of the catalog is null."""
+    """Given each type of the tables, then text and metadata are Athena's; a column that only the catalog has is null."""
     execution = lake.run("select * from refund where id in ('r1', 'r2') order by id")
     athena = lake.cloud.client("athena")
     answer = athena.get_query_results(QueryExecutionId=execution["QueryExecutionId"])["ResultSet"]
@@ -158,7 +158,7 @@ def test_values_and_types_as_athena_writes_them(lake: Lake) -> None:
 
 
 def test_the_result_file(lake: Lake) -> None:
-    """Given a finished query, then its CSV lies exactly where the execution says, quoted as Athena quotes."""
+    """Given a finished query, then its CSV is exactly where the execution says, quoted as by Athena."""
     execution = lake.run("select id, reasons, 'say \"hi\", x' as text from refund where id in ('r1', 'r2') order by id")
     location = execution["ResultConfiguration"]["OutputLocation"]
     assert location == f"s3://{lake.bucket}/results/{execution['QueryExecutionId']}.csv"
@@ -199,14 +199,14 @@ def test_trino_semantics(lake: Lake, sql: str, expected: list[str | None]) -> No
 
 
 def test_unnamed_columns(lake: Lake) -> None:
-    """Given expressions without a name, then they are called _col0, _col1 by their place."""
+    """Given expressions without a name, then they are called _col0, _col1 by their position."""
     execution = lake.run("select count(*), id, max(n) from refund group by id")
     answer = lake.cloud.client("athena").get_query_results(QueryExecutionId=execution["QueryExecutionId"])
     assert [value["VarCharValue"] for value in answer["ResultSet"]["Rows"][0]["Data"]] == ["_col0", "id", "_col2"]
 
 
 def test_parameters(lake: Lake) -> None:
-    """Given execution parameters, which are SQL expressions, then they stand where the question marks stand."""
+    """Given execution parameters, which are SQL expressions, then they replace the question marks."""
     assert lake.rows("select id from refund where month = ? and n > ?", "'2026-10'", "3") == [["r4"]]
     assert lake.rows("select id from refund where id = ?", "'it''s'") == []
     assert "Incorrect number of parameters: expected 2 but found 1" in lake.reason(
@@ -233,7 +233,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("sql", FAILURES)
 def test_errors_in_athenas_words(lake: Lake, sql: str) -> None:
-    """Given a wrong query, then it fails with Athena's code, position and words, or refuses by name."""
+    """Given a wrong query, then it fails with Athena's code, position and words, or is refused by name."""
     assert lake.reason(sql).lower().startswith(FAILURES[sql].format(database=lake.database).lower())
 
 
@@ -250,7 +250,7 @@ def test_no_local_files(lake: Lake, sql: str) -> None:
 
 
 def test_the_engine_opens_nothing_else(tmp_path: Path) -> None:
-    """Given a connection that is locked down to its files, then it reads those, no other, and cannot be opened again."""
+    """Given a connection that is restricted to its files, then it reads no others, and the restriction cannot be lifted."""
     mine, other = tmp_path / "mine.csv", tmp_path / "other.csv"
     for file in (mine, other):
         file.write_text("1\n", encoding="ascii")
@@ -272,13 +272,13 @@ def test_the_engine_opens_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sql", ["selec 1", "select from where", "select 1 1", "select 1; select 2"])
 def test_no_sql_is_refused_at_once(lake: Lake, sql: str) -> None:
-    """Given text that is no SQL, then StartQueryExecution itself refuses it."""
+    """Given text that is not SQL, then StartQueryExecution itself refuses it."""
     with pytest.raises(ClientError, match="InvalidRequestException"):
         lake.start(sql)
 
 
 def test_bytes_scanned(lake: Lake) -> None:
-    """Given footers, then the bytes are those of the needed columns in the needed partitions."""
+    """Given footers, then the scanned bytes are those of the needed columns in the needed partitions."""
 
     def scanned(sql: str) -> int:
         return int(lake.run(sql)["Statistics"]["DataScannedInBytes"])
@@ -328,7 +328,7 @@ def test_the_cutoff(lake: Lake) -> None:
 
 
 def test_workgroups_rule(lake: Lake) -> None:
-    """Given an enforcing, an unknown and a disabled workgroup, then the client's location is ignored, or the query refused."""
+    """Given an enforcing workgroup, then the client's location is ignored; an unknown or disabled one refuses the query."""
     elsewhere = {"OutputLocation": f"s3://{lake.bucket}/elsewhere/"}
     enforced = lake.run("select 1", ResultConfiguration=elsewhere)
     assert enforced["ResultConfiguration"]["OutputLocation"].startswith(f"s3://{lake.bucket}/results/")
@@ -348,7 +348,7 @@ def test_workgroups_rule(lake: Lake) -> None:
 
 
 def test_pages_of_results(lake: Lake) -> None:
-    """Given MaxResults, then the header counts as a row and the pages together are everything once."""
+    """Given MaxResults, then the header counts as a row, and the pages together have everything once."""
     execution = lake.run("select x from unnest(sequence(1, 25)) as t(x) order by x")
     athena, query_id = lake.cloud.client("athena"), execution["QueryExecutionId"]
     first = athena.get_query_results(QueryExecutionId=query_id, MaxResults=10)
@@ -376,7 +376,7 @@ def test_stop_interrupts_the_engine(lake: Lake) -> None:
 
 
 def test_the_request_token(lake: Lake) -> None:
-    """Given the same token again, then the same execution; with other SQL, a refusal."""
+    """Given the same token again, then it is the same execution; with other SQL it is refused."""
     token = uuid.uuid4().hex
     first = lake.start("select 1", ClientRequestToken=token)
     assert lake.start("select 1", ClientRequestToken=token) == first
@@ -385,7 +385,7 @@ def test_the_request_token(lake: Lake) -> None:
 
 
 def test_show(lake: Lake) -> None:
-    """Given SHOW statements, then the catalog's answer, without a header row."""
+    """Given SHOW statements, then they show what the catalog has, without a header row."""
     athena = lake.cloud.client("athena")
 
     def shown(sql: str) -> list[str]:

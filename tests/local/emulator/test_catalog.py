@@ -11,7 +11,7 @@ from local_cloud import Cloud, Json
 
 @pytest.fixture(scope="module")
 def table(local_cloud: Cloud) -> dict[str, str]:
-    """A table partitioned by month, with 24 months of 2025 and 2026."""
+    """A table partitioned by month, with the 24 months of 2025 and 2026."""
     glue, database = local_cloud.client("glue"), f"catalog_{uuid.uuid4().hex[:8]}"
     glue.create_database(DatabaseInput={"Name": database})
     where = {"DatabaseName": database, "TableName": "refund"}
@@ -50,7 +50,7 @@ def test_partitions_by_expression(local_cloud: Cloud, table: dict[str, str], exp
 
 @pytest.mark.parametrize("expression", ["nope = 'x'", "month = (select 1)", "month ="])
 def test_a_wrong_expression_is_refused(local_cloud: Cloud, table: dict[str, str], expression: str) -> None:
-    """Given an expression about other things than the partition columns, then InvalidInputException."""
+    """Given an expression about anything but the partition columns, then it is refused with InvalidInputException."""
     with pytest.raises(ClientError, match="InvalidInputException"):
         local_cloud.client("glue").get_partitions(**table, Expression=expression)
 
@@ -68,7 +68,7 @@ def test_segments_are_disjoint(local_cloud: Cloud, table: dict[str, str]) -> Non
 
 
 def test_what_nobody_gave_is_absent(local_cloud: Cloud, table: dict[str, str]) -> None:
-    """Given a table without description or owner, then its record has neither; one that is given is shown."""
+    """Given a table without a description or an owner, then its record has neither; a given one is shown."""
     glue, database = local_cloud.client("glue"), table["DatabaseName"]
     storage = {"Location": "s3://lake/told/", "Columns": []}
     told = {"Name": "told", "Description": "of refunds", "StorageDescriptor": storage}
@@ -83,7 +83,7 @@ def test_what_nobody_gave_is_absent(local_cloud: Cloud, table: dict[str, str]) -
 
 
 def test_pages(local_cloud: Cloud, table: dict[str, str]) -> None:
-    """Given MaxResults, then pages of that size which together are everything once."""
+    """Given MaxResults, then pages have that size and together have everything once."""
     glue = local_cloud.client("glue")
     first = glue.get_partitions(**table, MaxResults=10)
     assert len(first["Partitions"]) == 10
@@ -93,7 +93,7 @@ def test_pages(local_cloud: Cloud, table: dict[str, str]) -> None:
 
 
 def test_update_and_delete(local_cloud: Cloud, table: dict[str, str]) -> None:
-    """Given a partition, then UpdatePartition moves it and BatchDeletePartition removes it and reports what was not there."""
+    """Given a partition, then UpdatePartition moves it, and BatchDeletePartition removes it and reports a missing one."""
     glue = local_cloud.client("glue")
     glue.create_partition(**table, PartitionInput=partition("2027-01"))
     glue.update_partition(
@@ -110,7 +110,7 @@ def test_update_and_delete(local_cloud: Cloud, table: dict[str, str]) -> None:
 
 
 def test_limits_and_missing_tables(local_cloud: Cloud, table: dict[str, str]) -> None:
-    """Given more than 100 partitions in one call, the wrong number of values or no such table, then AWS's errors."""
+    """Given over 100 partitions in a call, the wrong number of values or a missing table, then the errors are AWS's."""
     glue = local_cloud.client("glue")
     many = [partition(f"{year:04d}-01") for year in range(101)]
     with pytest.raises(ClientError, match="less than or equal to 100"):

@@ -1,4 +1,4 @@
-"""CloudFormation on the local cloud does what our templates rest on."""
+"""CloudFormation on the local cloud does what our templates rely on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def change_set(cloud: Cloud, stack_name: str, template: Json, **arguments: Any) 
 
 
 def test_bucket_properties_are_kept(local_cloud: Cloud) -> None:
-    """Given encryption, lifecycle, tags, logging and ownership, then S3 shows them, and objects are encrypted by them."""
+    """Given encryption, lifecycle, tags, logging and ownership, then S3 shows them, and objects are encrypted that way."""
     resources = {
         "Key": KEY,
         "Logs": bucket(),
@@ -238,7 +238,7 @@ def test_parameters(local_cloud: Cloud) -> None:
 
 
 def test_output_and_condition_changes_are_changes(local_cloud: Cloud) -> None:
-    """Given only an output changes, or only a condition flips, then there is a change set and it can be executed."""
+    """Given that only an output changes, or only a condition flips, then there is a change set that can be executed."""
     template: Json = {
         "Parameters": {"Extra": {"Type": "String", "Default": "no"}},
         "Conditions": {"HasExtra": {"Fn::Equals": [{"Ref": "Extra"}, "yes"]}},
@@ -285,7 +285,7 @@ def test_a_rolled_back_stack_cannot_be_updated(local_cloud: Cloud) -> None:
 
 
 def test_a_log_group_without_a_name_begins_with_its_stack(local_cloud: Cloud) -> None:
-    """Given a log group that CloudFormation names, then its name begins with the stack's, as on AWS, and stays when it changes."""
+    """Given a log group that CloudFormation names, then its name begins with the stack's, as on AWS, and never changes."""
     stack = f"named-{uuid.uuid4().hex[:8]}"
     cloudformation = local_cloud.client("cloudformation")
 

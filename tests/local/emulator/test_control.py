@@ -1,4 +1,4 @@
-"""Starting, finding, stopping: one local cloud per checkout, with clear words when it cannot be."""
+"""Starting, finding, stopping: one local cloud per checkout, and a clear message if it cannot start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from deployer.local.process.errors import LocalCloudError, MissingExtra, NoDiskS
 
 
 def test_start_finds_what_runs(local_cloud: Cloud) -> None:
-    """Given a running local cloud, when it is started again, then the same one is answered and nothing is said."""
+    """Given a running local cloud, when it is started again, then the same one is returned and nothing is printed."""
     said: list[str] = []
     again = local.start(local_cloud.project_dir, say=said.append)
     assert again == local_cloud.endpoint
@@ -38,7 +38,7 @@ def test_start_finds_what_runs(local_cloud: Cloud) -> None:
 
 
 def test_two_checkouts_and_a_restart(local_cloud: Cloud, own_cloud: Cloud) -> None:
-    """Given two checkouts, then each has its own port and data; a restarted one keeps its port while that is free."""
+    """Given two checkouts, then each has its own port and data; after a restart it keeps its port if that is free."""
     bucket = own_cloud.bucket()
     first_port = own_cloud.endpoint.ports["gateway"]
     assert first_port != local_cloud.endpoint.ports["gateway"]
@@ -60,7 +60,7 @@ def test_two_checkouts_and_a_restart(local_cloud: Cloud, own_cloud: Cloud) -> No
 
 
 def test_a_copied_checkout_is_one_of_its_own(own_cloud: Cloud, tmp_path: Path) -> None:
-    """Given a copy of a checkout whose local cloud runs, then the copy has none until it starts its own, on a copy of the data."""
+    """Given a copy of a checkout whose local cloud runs, then the copy has none until it starts its own."""
     bucket = own_cloud.bucket()
     copy = tmp_path / "copy"
     shutil.copytree(own_cloud.project_dir, copy)
@@ -78,8 +78,8 @@ def test_a_copied_checkout_is_one_of_its_own(own_cloud: Cloud, tmp_path: Path) -
 
 
 def test_a_moved_checkout_keeps_its_data(own_cloud: Cloud, tmp_path: Path) -> None:
-    """Given a checkout that is moved while its local cloud runs, then it is restarted where its data now is, with what it
-    has taken since, and writes nothing at its old place while it ends.
+    """Given a checkout that is moved while its local cloud runs, then it restarts at the new place with all that
+    it has accepted since, and writes nothing at the old place while it ends.
     """
     bucket, before, said = own_cloud.bucket(), own_cloud.project_dir, []
     own_cloud.function("def handle(event, context):\n    return 1\n")
@@ -109,7 +109,7 @@ def test_a_moved_checkout_keeps_its_data(own_cloud: Cloud, tmp_path: Path) -> No
     ],
 )
 def test_a_file_that_no_launcher_wrote_is_no_endpoint(tmp_path: Path, changed: dict[str, Any]) -> None:
-    """Given an endpoint.json that was cut, mended by hand or made by somebody else, then it is as good as none."""
+    """Given an endpoint.json that was cut, edited by hand or made by somebody else, then it counts as absent."""
     paths = LocalPaths.of(tmp_path)
     paths.root.mkdir(parents=True)
     written = endpoint.describe(1, {"gateway": 4566, "sftp": 4567}, "1.5.33", "an instance", "a code")
@@ -122,7 +122,7 @@ def test_a_file_that_no_launcher_wrote_is_no_endpoint(tmp_path: Path, changed: d
 
 @pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b"", b"HTTP/1.0 200 OK\r\n\r\n[]"])
 def test_another_program_at_the_remembered_port_is_not_ours(tmp_path: Path, answer: bytes) -> None:
-    """Given some other server where the local cloud once was, whatever it says, then no local cloud is found."""
+    """Given another server at the local cloud's old port, whatever it answers, then no local cloud is found."""
     paths = LocalPaths.of(tmp_path)
     paths.root.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -141,7 +141,7 @@ def test_another_program_at_the_remembered_port_is_not_ours(tmp_path: Path, answ
 
 
 def test_state_is_its_owners_alone(own_cloud: Cloud) -> None:
-    """Given objects, keys, logs and state, then nobody else may read or write a file or enter a directory of it."""
+    """Given objects, keys, logs and state, then nobody but the owner may read or write them, or enter their directories."""
     own_cloud.client("s3").put_object(Bucket=own_cloud.bucket(), Key="a/b", Body=b"x")
     own_cloud.client("transfer").create_server(Protocols=["SFTP"])
     local.trial_user(own_cloud.project_dir)
@@ -152,7 +152,7 @@ def test_state_is_its_owners_alone(own_cloud: Cloud) -> None:
 
 
 def test_older_code_is_replaced(own_cloud: Cloud) -> None:
-    """Given a local cloud that runs other code than the checkout has, when it is started, then it is restarted."""
+    """Given a local cloud that runs other code than the checkout's, when it is started, then it is restarted."""
     bucket, said = own_cloud.bucket(), []
     fingerprint = endpoint.code_fingerprint()
     known = endpoint.read(LocalPaths.of(own_cloud.project_dir).endpoint)
@@ -166,7 +166,7 @@ def test_older_code_is_replaced(own_cloud: Cloud) -> None:
 
 
 def test_every_file_of_the_local_cloud_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a copy of deployer/local, when a file of any room changes, moves or goes, then the code is another."""
+    """Given a copy of deployer/local, when a file of any room changes, moves or goes, then the fingerprint changes."""
     package = tmp_path / "local"
     shutil.copytree(endpoint.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(endpoint, "PACKAGE", package)
@@ -182,7 +182,7 @@ def test_every_file_of_the_local_cloud_counts(tmp_path: Path, monkeypatch: pytes
 
 
 def test_one_that_does_not_answer_is_replaced(own_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a local cloud that hangs, when it is started, then it is ended and a new one has its state."""
+    """Given a local cloud that hangs, when it is started, then it is killed and a new one has its state."""
     bucket, said, hung = own_cloud.bucket(), [], own_cloud.endpoint.pid
     monkeypatch.setattr(control, "HUNG_SECONDS", 0.5)
     monkeypatch.setattr(control, "STOP_SECONDS", 0.5)
@@ -194,7 +194,7 @@ def test_one_that_does_not_answer_is_replaced(own_cloud: Cloud, monkeypatch: pyt
 
 
 def test_one_process_owns_the_state(local_cloud: Cloud) -> None:
-    """Given a running launcher, when a second one is started on its state, then it ends at once and says why."""
+    """Given a running launcher, when a second one is started on its state, then the second ends at once and says why."""
     root = LocalPaths.of(local_cloud.project_dir).root
     command = [sys.executable, "-m", "deployer.local.process.launcher", str(root)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -219,7 +219,7 @@ def test_no_credentials_reach_it(own_cloud: Cloud, monkeypatch: pytest.MonkeyPat
 
 
 def test_status_stop_and_reset_as_commands(own_cloud: Cloud) -> None:
-    """Given a running local cloud, then the commands say where it is, end it, and empty it."""
+    """Given a running local cloud, then the commands show where it is, stop it, and delete its data."""
     where = ["--project-dir", str(own_cloud.project_dir)]
 
     def run(*arguments: str) -> dict[str, Any]:
@@ -241,7 +241,7 @@ def test_status_stop_and_reset_as_commands(own_cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(("version", "accepted"), [((3, 10), False), ((3, 11), True), ((3, 15), False)])
 def test_wrong_python(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], accepted: bool) -> None:
-    """Given a Python that the pinned Spark does not run on, then it is named with the next step."""
+    """Given a Python that the pinned Spark does not run on, then the error names it and the next step."""
     monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
     if accepted:
         control.check_python()
@@ -252,7 +252,7 @@ def test_wrong_python(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int],
 
 
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given an installation without the [local] extra, then the pip command is the hint."""
+    """Given an installation without the extra [local], then the hint is the pip command."""
 
     def nothing(package: str) -> str:
         raise PackageNotFoundError(package)
@@ -264,9 +264,9 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_emulator_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given another emulator than the one that we complete, then nothing starts and both versions are named."""
+    """Given another version of the emulator than the completions expect, then nothing starts and both are named."""
     monkeypatch.setattr(control, "version", lambda package: "9.9.9")
-    with pytest.raises(MissingExtra, match=r"needs ministack 1\.5\.33, 9\.9\.9 is installed"):
+    with pytest.raises(MissingExtra, match=r"needs ministack 1\.5\.33, but 9\.9\.9 is installed"):
         control.check_packages()
     monkeypatch.setattr(private_parts, "version", lambda package: "9.9.9")
     with pytest.raises(private_parts.EmulatorChanged, match="written against 1.5.33"):
@@ -274,7 +274,7 @@ def test_another_emulator_version(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_changed_emulator_is_noticed() -> None:
-    """Given a private name that is gone or takes other parameters, then taking hold of it fails and says so."""
+    """Given a private name that is gone or takes other parameters, then requiring it fails and says so."""
     module: Any = SimpleNamespace(__name__="ministack.services.glue", call=lambda data: None)
     with pytest.raises(private_parts.EmulatorChanged, match="has no 'other' any more"):
         private_parts.require(module, "other")
@@ -303,7 +303,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_port_that_was_asked_for_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given DATAOPS_LOCAL_PORT names a port in use, then the start fails with the port's number."""
+    """Given that DATAOPS_LOCAL_PORT names a port in use, then the start fails with the port's number."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv("DATAOPS_LOCAL_PORT", str(port))
@@ -314,6 +314,6 @@ def test_a_port_that_was_asked_for_is_taken(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("wanted", ["http", "70000", "0", "-1", "65536", "²", " 80", "8080.5"])
 def test_what_is_no_port(wanted: str) -> None:
-    """Given DATAOPS_LOCAL_PORT names no port, then this is said, and not that somebody else has it."""
+    """Given that DATAOPS_LOCAL_PORT does not name a port, then the error says so, and not that the port is taken."""
     with pytest.raises(PortTaken, match="which is not a port"):
         control.check_port(wanted)

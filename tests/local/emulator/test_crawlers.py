@@ -1,4 +1,4 @@
-"""Crawlers of the local cloud read files, and make tables and partitions of what they find."""
+"""Crawlers of the local cloud read files, and create tables and partitions for them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_each_source_and_format_becomes_a_table(local_cloud: Cloud) -> None:
 
 
 def test_a_new_field_is_in_the_new_folder_and_changes_no_table(local_cloud: Cloud) -> None:
-    """Given a table, when a later day has a field more, then the day's partition has it, the table has not, the log says so."""
+    """Given a table, when a later day has a new field, then it is in the day's partition and the log, not in the table."""
     crawler = Crawler(local_cloud)
     crawler.put("source=s3/ingest_date=2026-11-01/a.jsonl", '{"id": "P1"}\n')
     crawler.crawl()
@@ -113,14 +113,14 @@ def test_a_new_field_is_in_the_new_folder_and_changes_no_table(local_cloud: Clou
 def test_a_crawl_that_cannot_be_done_fails_with_its_reason(
     local_cloud: Cloud, settings: dict[str, Any], reason: str
 ) -> None:
-    """Given a database or bucket that is not there, or a policy that is not known here, then the crawl has failed and says why."""
+    """Given a missing database or bucket, or a policy that is not supported here, then the crawl fails and says why."""
     last = Crawler(local_cloud, **settings).crawl()
     assert last["Status"] == "FAILED"
     assert reason in last["ErrorMessage"]
 
 
 def test_a_crawler_crawls_once_at_a_time(local_cloud: Cloud) -> None:
-    """Given a crawler at work, when it is started again, then that is refused; so is one that nobody has made."""
+    """Given a running crawler, when it is started again, then the start is refused; so is that of an unknown crawler."""
     crawler = Crawler(local_cloud)
     for number in range(30):
         crawler.put(f"source=s3/ingest_date=2026-11-{number + 1:02}/a.jsonl", '{"id": "P1"}\n')
@@ -148,7 +148,7 @@ def test_exclusions_are_globs(pattern: str, key: str, excluded: bool) -> None:
 
 
 def test_names_and_types_are_the_catalogs() -> None:
-    """Given a folder and DuckDB's types, then the table has letters and underscores, and text has no timestamps."""
+    """Given a folder and DuckDB's types, then the name has only letters and underscores, and text has no timestamps."""
     folder = folder_of("b", "transactions/source=third-party/x/y=1/a.csv", 2)
     assert folder is not None
     assert table_name("raw_", folder) == "raw_source_third_party_csv"

@@ -1,4 +1,4 @@
-"""A killed local cloud comes back with everything that it had acknowledged, and with nothing half done."""
+"""A killed local cloud comes back with everything that it had acknowledged, and with nothing unfinished."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deployer.local.events.invocations import pause_before_retry
 from deployer.local.paths import LocalPaths
 from deployer.local.state.store import StateStore
 
-#: It would run for minutes.
+#: This query would run for minutes.
 LONG_QUERY = "select count(*) from unnest(sequence(1, 9000)) a(x), unnest(sequence(1, 9000)) b(y), unnest(sequence(1, 9000)) c(z) where x * y * z % 7 = 3"
 SLEEPING_SCRIPT = b"""
 import subprocess, sys, time
@@ -28,7 +28,7 @@ time.sleep(600)
 
 
 def make_a_bit_of_everything(cloud: Cloud, bucket: str) -> Json:
-    """One acknowledged change in each service that the lakehouse uses; what must be there afterwards."""
+    """Make an acknowledged change in each service that the lakehouse uses; what must be there afterwards."""
     s3, glue, kinesis, logs = (cloud.client(name) for name in ("s3", "glue", "kinesis", "logs"))
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     first = s3.put_object(Bucket=bucket, Key="k", Body=b"one")["VersionId"]
@@ -58,7 +58,7 @@ def make_a_bit_of_everything(cloud: Cloud, bucket: str) -> Json:
 
 
 def dated_query(cloud: Cloud, bucket: str) -> str:
-    """A query whose result has a date, which the emulator cannot save."""
+    """Run a query whose result has a date, which the emulator alone cannot save; its id."""
     athena = cloud.client("athena")
     configuration = {"ResultConfiguration": {"OutputLocation": f"s3://{bucket}/results/"}}
     athena.create_work_group(Name="kept", Configuration=configuration)
@@ -98,9 +98,9 @@ def check_everything(cloud: Cloud, bucket: str, made: Json) -> None:
 
 
 def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
-    """Given acknowledged changes in every service, a running job, crawler and query, when the process is killed, then
-    everything is there, the three have failed with a reason, and a clean stop keeps it too and has stopped the job; of
-    neither job a process is left.
+    """Given acknowledged changes in every service and a running job, crawler and query, when the process is killed, then
+    all changes are there and the three have failed with a reason. A clean stop keeps the changes, too, and stops the
+    job. No process of either job is left.
     """
     bucket = own_cloud.bucket()
     made = make_a_bit_of_everything(own_cloud, bucket)
@@ -160,7 +160,7 @@ def test_kill_and_clean_stop(own_cloud: Cloud) -> None:
 
 
 def log_lines(cloud: Cloud, run_id: str) -> list[str]:
-    """What a run has printed so far; nothing while its log is not there."""
+    """What a run has printed so far; nothing before its log exists."""
     logs = cloud.client("logs")
     try:
         events = logs.get_log_events(logGroupName="/aws-glue/jobs/output", logStreamName=f"{run_id}-driver")["events"]
@@ -181,12 +181,12 @@ def driver_of(run_id: str) -> int | None:
 
 
 def helper_of(cloud: Cloud, run_id: str) -> int:
-    """The process that the run has started in a session of its own."""
+    """The process that the run's driver has started in a session of its own."""
     return int(log_lines(cloud, run_id)[0].removeprefix("begun "))
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is there and not only waits to be forgotten (Linux)."""
+    """Whether the process exists and is not a zombie (Linux)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -210,14 +210,14 @@ def handle(event, context):
 
 
 def reported(cloud: Cloud, group: str) -> bool:
-    """Whether an invocation has come to its end."""
+    """Whether an invocation has ended."""
     events = cloud.client("logs").filter_log_events(logGroupName=group)["events"]
     return any(event["message"].startswith("REPORT") for event in events)
 
 
 def test_an_accepted_invocation_outlives_a_kill(own_cloud: Cloud) -> None:
-    """Given a function at work and one whose first attempt has failed, when the process is killed, then the first is invoked
-    again, the other as often as is left, and then its event is in the queue.
+    """Given a running function and one whose first attempt has failed, when the process is killed, then the first is
+    invoked again, and the other for its remaining attempts, after which its event is in the queue.
     """
     bucket, arn = own_cloud.bucket(), own_cloud.function(TELLS_ITS_ATTEMPTS)
     group = f"/aws/lambda/{arn.rpartition(':')[2]}"
@@ -268,12 +268,12 @@ def test_an_accepted_invocation_outlives_a_kill(own_cloud: Cloud) -> None:
     ],
 )
 def test_how_long_a_retry_waits(call: Json, settings: Json, pause: float | None) -> None:
-    """Given an invocation that has failed, then it is tried as often as its function says, after AWS's pauses if a kill cut it."""
+    """Given a failed invocation, then it is retried as often as its function says, with AWS's pauses if a kill cut it."""
     assert pause_before_retry({"cut": False, "taken_at": 0, **call}, settings, 0) == pause
 
 
 def test_no_response_without_its_state(own_cloud: Cloud) -> None:
-    """Given an acknowledged change, then the file already holds it, without any pause."""
+    """Given an acknowledged change, then the file already has it, without any wait."""
     database = LocalPaths.of(own_cloud.project_dir).database
     glue = own_cloud.client("glue")
     for number in range(20):
@@ -287,7 +287,7 @@ def test_no_response_without_its_state(own_cloud: Cloud) -> None:
 
 
 def test_an_object_that_cannot_be_written_is_refused(own_cloud: Cloud) -> None:
-    """Given a disk that does not take the object, then the client gets an error, nothing of it is there, and it may try again."""
+    """Given an object that cannot be written to disk, then the client gets an error, nothing is left, and a retry works."""
     bucket = own_cloud.bucket()
     directory = LocalPaths.of(own_cloud.project_dir).objects / "000000000000" / bucket
     directory.rmdir()
@@ -307,7 +307,7 @@ def test_an_object_that_cannot_be_written_is_refused(own_cloud: Cloud) -> None:
 
 
 def test_a_full_disk_is_called_full(tmp_path: Path) -> None:
-    """Given a disk without room, when state is saved, then SQLite's own error comes out, and all is saved once there is room."""
+    """Given a full disk, when state is saved, SQLite's own error is raised; with room, everything is saved."""
     store = StateStore(tmp_path / "state.sqlite")
     records = {("athena", "executions"): {"big": "x" * 1_000_000}}
     (pages,) = store._database.execute("pragma page_count").fetchone()
@@ -321,7 +321,7 @@ def test_a_full_disk_is_called_full(tmp_path: Path) -> None:
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
-    """Given state of a format that this program does not know, then it is not touched and the way out is named."""
+    """Given state in a format that this program does not know, then it is not touched, and the error names the remedy."""
     StateStore(tmp_path / "state.sqlite")
     with sqlite3.connect(tmp_path / "state.sqlite") as connection:
         connection.execute("pragma user_version = 99")
@@ -330,7 +330,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 
 
 def test_growing_lists_are_written_item_by_item(tmp_path: Path) -> None:
-    """Given a list that grows, is trimmed or is rewritten, then the file follows and writes only what is new."""
+    """Given a list that grows, is trimmed or is rewritten, then the file follows, and only new items are written."""
     from ministack.core.responses import AccountRegionScopedDict
 
     store, streams = StateStore(tmp_path / "state.sqlite"), AccountRegionScopedDict()

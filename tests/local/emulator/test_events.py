@@ -1,4 +1,4 @@
-"""What happens by itself in the local cloud: schedules, alarms, metrics in logs, and queues for what failed."""
+"""What happens by itself in the local cloud: schedules, alarms, metrics in logs, and dead-letter queues."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cloud(local_cloud: Cloud) -> Cloud:
 
 
 def queue(cloud: Cloud) -> tuple[str, str]:
-    """A new queue into which services may write: its URL and its ARN."""
+    """A new queue to which services may write: its URL and its ARN."""
     sqs = cloud.client("sqs")
     url = sqs.create_queue(QueueName=f"queue-{uuid.uuid4().hex[:8]}")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -47,7 +47,7 @@ def policy(action: str, arn: str) -> str:
 
 
 def message(cloud: Cloud, url: str, *, seconds: float = 20) -> Json:
-    """The next message of a queue, taken out."""
+    """The next message of a queue, which is removed from it."""
     sqs = cloud.client("sqs")
 
     def receive() -> Any:
@@ -63,14 +63,14 @@ def reasons(found: Json) -> dict[str, str]:
 
 
 def soon(zone_hours: int = 0) -> str:
-    """An expression that is due in two seconds, by the clock of a place so many hours ahead."""
+    """An expression that is due in two seconds, by the clock of a time zone so many hours ahead."""
     return f"at({datetime.now(UTC) + timedelta(seconds=2, hours=zone_hours):%Y-%m-%dT%H:%M:%S})"
 
 
 def schedule(
     cloud: Cloud, expression: str, arn: str, input: Json, dead: str, *, role: str = "", **properties: Any
 ) -> str:
-    """A new schedule, which tries once more; without a role, it has one that may do anything."""
+    """A new schedule with one retry; if no role is given, it has one that may do anything."""
     name = f"schedule-{uuid.uuid4().hex[:8]}"
     target = {
         "Arn": arn,
@@ -89,7 +89,7 @@ def schedule(
 
 
 def test_a_schedule_starts_a_job_in_its_own_time_zone(cloud: Cloud) -> None:
-    """Given a time in Brisbane's clock, when it comes, then the job runs once, with the schedule's words filled in."""
+    """Given a time on Brisbane's clock, when it comes, then the job runs once, with the placeholders filled in."""
     jobs = Jobs(cloud)
     job = jobs.job("import sys; print(sys.argv)")
     _, dead = queue(cloud)
@@ -104,7 +104,7 @@ def test_a_schedule_starts_a_job_in_its_own_time_zone(cloud: Cloud) -> None:
 
 @pytest.mark.nightly
 def test_a_schedule_of_every_minute_starts_a_job_each_minute(cloud: Cloud) -> None:
-    """Given a schedule of every minute in Sydney, when two minutes have passed, then two runs have, at full minutes."""
+    """Given a schedule of every minute in Sydney, after two minutes, then there are two runs, at full minutes."""
     jobs = Jobs(cloud)
     job, (_, dead) = jobs.job("print(1)"), queue(cloud)
     arguments = {"JobName": job, "Arguments": {"--due": "<aws.scheduler.scheduled-time>"}}
@@ -118,7 +118,7 @@ def test_a_schedule_of_every_minute_starts_a_job_each_minute(cloud: Cloud) -> No
     [({"JobNam": "x"}, "ValidationException", "0"), ({"JobName": "no-such-job"}, "EntityNotFoundException", "1")],
 )
 def test_what_a_schedule_cannot_start_lands_in_its_queue(cloud: Cloud, input: Json, code: str, retries: str) -> None:
-    """Given an input that the API does not know, or a job that is not there, then the queue has it with the reason."""
+    """Given an input that the API does not accept, or a missing job, then the queue has the event with the reason."""
     url, dead = queue(cloud)
     schedule(cloud, soon(), START_JOB, input, dead)
     found = message(cloud, url)
@@ -128,7 +128,7 @@ def test_what_a_schedule_cannot_start_lands_in_its_queue(cloud: Cloud, input: Js
 
 
 def test_a_schedule_does_what_its_role_may(cloud: Cloud) -> None:
-    """Given a role that may write into the queue and start nothing, then the queue has what AWS said to the schedule."""
+    """Given a role that may write to the queue but start nothing, then the queue has AWS's refusal as the reason."""
     url, dead = queue(cloud)
     jobs = Jobs(cloud)
     job = jobs.job("print(1)")
@@ -148,7 +148,7 @@ def test_a_schedule_does_what_its_role_may(cloud: Cloud) -> None:
     ],
 )
 def test_what_scheduler_refuses_is_refused(cloud: Cloud, expression: str, zone: str, arn: str) -> None:
-    """Given an expression, a zone or an API call that is none, then neither the API nor a template makes the schedule."""
+    """Given an invalid expression, zone or API call, then neither the API nor a template creates the schedule."""
     _, dead = queue(cloud)
     with pytest.raises(ClientError, match="ValidationException"):
         schedule(cloud, expression, arn, {}, dead, ScheduleExpressionTimezone=zone)
@@ -163,7 +163,7 @@ def test_what_scheduler_refuses_is_refused(cloud: Cloud, expression: str, zone: 
 
 
 def test_a_schedule_of_a_template_keeps_its_zone(cloud: Cloud) -> None:
-    """Given a template's schedule, when it is read and changed, then the zone is the template's."""
+    """Given a template's schedule, when it is read and changed, then its zone is the template's."""
     properties: Json = {
         "Name": f"s-{uuid.uuid4().hex[:8]}",
         "ScheduleExpression": "cron(0 6 * * ? *)",
@@ -183,7 +183,7 @@ def test_a_schedule_of_a_template_keeps_its_zone(cloud: Cloud) -> None:
 
 
 def test_a_function_behind_a_topic_is_called_again_and_then_left_to_its_queue(cloud: Cloud) -> None:
-    """Given a function that always fails, when a topic calls it, then it is tried three times, and the queue has the event."""
+    """Given a function that always fails, when a topic calls it, then it is called three times; the queue has the event."""
     url, dead = queue(cloud)
     arn = cloud.function("def handle(event, context):\n    raise ValueError('no')\n")
     config = {"OnFailure": {"Destination": dead}}
@@ -235,7 +235,7 @@ def state(cloud: Cloud, name: str) -> str:
 
 
 def test_an_alarm_looks_at_its_own_metric_alone(cloud: Cloud) -> None:
-    """Given two alarms on a metric of different dimensions, when one of them goes up, then that alarm alone goes off."""
+    """Given two alarms on a metric with different dimensions, when one value rises, then only its alarm goes off."""
     metric = f"m-{uuid.uuid4().hex[:8]}"
     own, other = (
         alarm(cloud, metric, Dimensions=[{"Name": "Job", "Value": job}], TreatMissingData="notBreaching")
@@ -251,7 +251,7 @@ def test_an_alarm_looks_at_its_own_metric_alone(cloud: Cloud) -> None:
     [("breaching", "ALARM"), ("notBreaching", "OK"), ("missing", "INSUFFICIENT_DATA"), ("ignore", "INSUFFICIENT_DATA")],
 )
 def test_an_alarm_without_data_is_what_its_rule_says(cloud: Cloud, missing: str, expected: str) -> None:
-    """Given an alarm whose metric never comes, or one on no queue in particular, then its rule for missing data decides."""
+    """Given an alarm whose metric has no data, or on a queue without a name, then its rule for missing data decides."""
     name = alarm(cloud, f"m-{uuid.uuid4().hex[:8]}", TreatMissingData=missing)
     no_queue = alarm(cloud, "ApproximateNumberOfMessagesVisible", Namespace="AWS/SQS", TreatMissingData=missing)
     time.sleep(3)
@@ -328,5 +328,5 @@ def test_a_metric_filter_counts_the_lines_that_match(cloud: Cloud) -> None:
     "text", ["", "no json", "{", "[1]", '{"_aws": 1}', '{"_aws": {"CloudWatchMetrics": [{"Dimensions": [["x"]]}]}}']
 )
 def test_other_lines_have_no_metrics(text: str) -> None:
-    """Given a line that only looks like a metric, then it is none."""
+    """Given a line that only looks like a metric, then it has none."""
     assert list(embedded(text)) == []

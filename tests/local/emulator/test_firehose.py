@@ -1,4 +1,4 @@
-"""Records that were accepted lie in S3 as the delivery stream says, when the call is answered or as soon as that can be."""
+"""Accepted records are in S3 as the delivery stream is configured, when the call is answered or as soon as possible."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def role(local_cloud: Cloud) -> str:
 
 
 def destination(bucket: str, role: str, **more: Any) -> dict[str, Any]:
-    """As templates/ingest.yaml delivers: gzip JSON Lines under a dated prefix."""
+    """A destination like that of templates/ingest.yaml: gzip JSON Lines under a dated prefix."""
     delimiter = {"ParameterName": "Delimiter", "ParameterValue": "\\n"}
     return {
         "BucketARN": f"arn:aws:s3:::{bucket}",
@@ -43,7 +43,7 @@ def destination(bucket: str, role: str, **more: Any) -> dict[str, Any]:
 
 
 def stream_to(cloud: Cloud, bucket: str, role: str, name: str = "") -> str:
-    """A delivery stream behind a Kinesis stream of the same name, which is made unless it is given; the name."""
+    """The name of a new delivery stream behind a Kinesis stream, which is created unless its `name` is given."""
     kinesis, made = cloud.client("kinesis"), name or f"s-{uuid.uuid4().hex[:8]}"
     if not name:
         kinesis.create_stream(StreamName=made, ShardCount=2)
@@ -73,7 +73,7 @@ def objects(cloud: Cloud, bucket: str) -> dict[str, bytes]:
 
 
 def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str, role: str) -> None:
-    """Given one PutRecords call, then one gzip object with one line per record, under the prefix and extension."""
+    """Given one PutRecords call, then it is one gzip object with one line per record, with the prefix and extension."""
     name = stream_to(local_cloud, raw, role)
     put(local_cloud, name, RECORDS)
     ((key, body),) = objects(local_cloud, raw).items()
@@ -85,8 +85,8 @@ def test_a_stream_becomes_gzip_json_lines(local_cloud: Cloud, raw: str, role: st
 
 
 def test_what_a_stream_took_is_delivered_when_it_can_be(own_cloud: Cloud) -> None:
-    """Given records that a stream took while its delivery was not allowed, when the right is there again behind a kill, then they
-    are delivered as they came, once, and what came before the delivery stream is not.
+    """Given records that a stream accepted while their delivery was not allowed, when it is allowed again after a kill,
+    then they are delivered once, in their order; those from before the delivery stream are not.
     """
     bucket, role = own_cloud.bucket("raw"), own_cloud.role("firehose")
     own_cloud.client("kinesis").create_stream(StreamName="late", ShardCount=2)
@@ -112,7 +112,7 @@ def test_what_a_stream_took_is_delivered_when_it_can_be(own_cloud: Cloud) -> Non
 
 
 def test_direct_put_plain_and_encrypted(local_cloud: Cloud, raw: str, role: str) -> None:
-    """Given no compression and an own key, then plain bytes, encrypted with that key; one object per call."""
+    """Given no compression and a key of its own, then there is one object per call, plain and encrypted with that key."""
     firehose, name = local_cloud.client("firehose"), f"d-{uuid.uuid4().hex[:8]}"
     key = local_cloud.client("kms").create_key()["KeyMetadata"]["Arn"]
     plain = destination(
@@ -133,7 +133,7 @@ def test_direct_put_plain_and_encrypted(local_cloud: Cloud, raw: str, role: str)
 
 
 def test_an_unknown_compression_is_refused(local_cloud: Cloud, raw: str, role: str) -> None:
-    """Given a compression that the local cloud cannot do, then it says so instead of writing plain bytes."""
+    """Given a compression that the local cloud does not support, then it says so instead of writing plain bytes."""
     zipped = destination(raw, role, CompressionFormat="ZIP")
     with pytest.raises(ClientError, match="does not compress as ZIP"):
         local_cloud.client("firehose").create_delivery_stream(

@@ -1,4 +1,4 @@
-"""StartJobRun runs the deployed script, on Spark, as Glue would; only two tests here start a JVM."""
+"""StartJobRun runs the deployed script on Spark as Glue would; only two tests here start a JVM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from local_cloud import Cloud, Jobs, Json, eventually
 
-#: What a job of ours does: reads s3:// objects, writes a new prefix, lists it through boto3, points a partition at it.
+#: What our jobs do: read s3:// objects, write a new prefix, list it with boto3, point a partition at it.
 SPARK_SCRIPT = """
 import argparse, sys, time
 import boto3
@@ -70,8 +70,8 @@ def library() -> bytes:
 
 
 def test_a_script_runs_on_spark(jobs: Jobs) -> None:
-    """Given a deployed script, its library and objects in S3, then it reads, writes, lists and publishes through s3://,
-    what it writes is in S3 at once, readers see whole partitions only, and its log and end reach their services.
+    """Given a deployed script, its library and objects in S3, then it reads, writes, lists and publishes through s3://;
+    what it writes is in S3 at once, readers see only whole partitions, and its log and its end reach their services.
     """
     cloud, bucket = jobs.cloud, jobs.bucket
     s3, glue = cloud.client("s3"), jobs.glue
@@ -138,7 +138,7 @@ def test_a_script_runs_on_spark(jobs: Jobs) -> None:
 
 
 def poll(cloud: Cloud, bucket: str, enough: threading.Event, answers: list[list[tuple[str, str]]]) -> None:
-    """Ask for the total of each month again and again while the job publishes."""
+    """Query the total of each month again and again while the job publishes."""
     athena = cloud.client("athena")
     location = {"OutputLocation": f"s3://{bucket}/results/"}
     while True:
@@ -188,7 +188,7 @@ FAILURES = {
 
 
 def test_a_bucket_that_wants_its_key_named_refuses_spark(jobs: Jobs) -> None:
-    """Given a configuration that says SSE-KMS and names no key, when a run writes, then S3 refuses it and the run fails."""
+    """Given a configuration with SSE-KMS but no key, when a run writes, then S3 refuses it and the run fails."""
     write = f"open(f'{{place}}/{jobs.bucket}/out.txt', 'w').write('x')"
     script = f"import os\nplace = os.path.dirname(os.getcwd()) + '/buckets'\n{write}\nimport time\ntime.sleep(60)\n"
     run = jobs.run(jobs.job(script, DefaultArguments={"--conf": CONF.removesuffix(" --conf ")}))
@@ -197,7 +197,7 @@ def test_a_bucket_that_wants_its_key_named_refuses_spark(jobs: Jobs) -> None:
 
 
 def test_spark_finds_no_bucket_without_a_region(jobs: Jobs) -> None:
-    """Given a run whose configuration names no region for S3A, when Spark reads s3://, then it fails and says so, as on
+    """Given a run whose configuration names no region for S3A, when Spark reads s3://, then it fails and says why, as on
     AWS, where S3A asks us-east-2.
     """
     script = (
@@ -223,7 +223,7 @@ def test_a_run_may_name_another_script(jobs: Jobs) -> None:
 
 
 def test_objects_with_hidden_names_survive_a_run(jobs: Jobs) -> None:
-    """Given objects whose names are those of Spark's own files, when a job has run, then they are still there."""
+    """Given objects with the names of Spark's own files, when a job has run, then they are still there."""
     s3 = jobs.cloud.client("s3")
     keys = [f"hidden-{uuid.uuid4().hex[:8]}/{name}" for name in (".gitattributes", "a.crc")]
     for key in keys:
@@ -234,7 +234,7 @@ def test_objects_with_hidden_names_survive_a_run(jobs: Jobs) -> None:
 
 
 def test_failures_are_named(jobs: Jobs) -> None:
-    """Given scripts that fail, then FAILED with the last line of the error, and the traceback is in what the script printed."""
+    """Given scripts that fail, then the run is FAILED with the error's last line, and the output has the traceback."""
     for script, message in FAILURES.items():
         run = jobs.run(jobs.job(script))
         assert (run["JobRunState"], run["ErrorMessage"].partition(" (")[0]) == ("FAILED", message)
@@ -304,7 +304,7 @@ def test_one_run_at_a_time_stop_and_live_log(jobs: Jobs) -> None:
 
 
 def test_timeout() -> None:
-    """Given a run that outlives its time-out, then it is ended in state TIMEOUT."""
+    """Given a run that exceeds its timeout, then it ends in the state TIMEOUT."""
     from deployer.local.glue.job_runs import JobRuns
 
     class Endless:

@@ -1,4 +1,4 @@
-"""Nobody but programs of this machine reaches the local cloud."""
+"""Only programs on this machine reach the local cloud."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def request(cloud: Cloud, path: str, **headers: str) -> int:
 
 @pytest.mark.parametrize("path", ["/", "/_ministack/reset", "/_ministack/config", "/_dataops/health"])
 def test_a_web_page_is_refused_on_every_path(local_cloud: Cloud, path: str) -> None:
-    """Given an Origin, a foreign Host or a cross-site fetch, then 403, also for the emulator's admin paths."""
+    """Given an Origin, a foreign Host or a cross-site fetch, then the answer is 403, also on the emulator's admin paths."""
     own = f"127.0.0.1:{local_cloud.endpoint.ports['gateway']}"
     bucket = local_cloud.bucket()
     assert request(local_cloud, path, Host=own, Origin="https://example.org") == 403
@@ -34,7 +34,7 @@ def test_a_web_page_is_refused_on_every_path(local_cloud: Cloud, path: str) -> N
 
 
 def test_an_sdk_passes(local_cloud: Cloud) -> None:
-    """Given what an AWS SDK sends, then it is served, under both loopback names."""
+    """Given what an AWS SDK sends, then it is served under both names of loopback."""
     assert refusal({"host": ["localhost:4566"]}, 4566) is None
     assert is_own_host("abc.execute-api.localhost:4566", 4566)
     assert not is_own_host("localhost.example.org:4566", 4566)
@@ -47,7 +47,7 @@ def test_an_sdk_passes(local_cloud: Cloud) -> None:
 
 
 def test_every_port_is_bound_to_loopback(local_cloud: Cloud) -> None:
-    """Given a Transfer server too, then no socket of the local cloud listens on another interface."""
+    """Given a local cloud with a Transfer server, then none of its sockets listens on another interface."""
     transfer = local_cloud.client("transfer")
     server = transfer.create_server(Protocols=["SFTP"])["ServerId"]
     try:

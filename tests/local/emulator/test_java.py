@@ -1,4 +1,4 @@
-"""Spark starts on the Java of the wheel, whichever Spark is installed; no JVM here does more than say its version."""
+"""Spark starts on the wheel's Java, whichever Spark is installed; the JVMs here only print their version."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_java_is_the_wheels(tmp_path: Path) -> None:
 
 @ON_SPARK_4
 def test_what_the_wheel_lacks_is_not_asked_for(tmp_path: Path) -> None:
-    """Given the module that Spark 4 names, then the wheel's Java refuses it, and starts as Spark is given it."""
+    """Given the module that Spark 4 names, then the wheel's Java refuses it, but starts in the form that Spark gets."""
     java = java_home() / "bin" / "java"
     assert subprocess.run([java, NOT_IN_THE_WHEEL, "-version"], capture_output=True, check=False).returncode != 0
     assert said(home_for_spark(tmp_path), NOT_IN_THE_WHEEL)
@@ -34,7 +34,7 @@ def test_what_the_wheel_lacks_is_not_asked_for(tmp_path: Path) -> None:
 
 @ON_SPARK_4
 def test_each_jar_is_on_the_class_path_once(tmp_path: Path) -> None:
-    """Given Spark 4's class path, which names a jar before the folder that has it, then Java sees it once, and first."""
+    """Given Spark 4's class path, which names a jar before its folder, then Java sees the jar once, and first."""
     twice, once = jars()
     lines = said(home_for_spark(tmp_path), "-cp", f"/a b/conf:{twice}")
     begin = lines.index("java.class.path = /a b/conf")

@@ -1,4 +1,4 @@
-"""Functions find what Lambda has: their code, boto3, variables of their own; and log as LoggingConfig says."""
+"""Functions find what Lambda has, their code, boto3 and their own variables, and log as LoggingConfig says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def handle(event, context):
 
 
 def invoke(cloud: Cloud, name: str, event: Any = None) -> tuple[bool, Any]:
-    """Whether it ended well, and its answer."""
+    """Whether the function succeeded, and its answer."""
     answer = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
     return "FunctionError" not in answer, json.loads(answer["Payload"].read())
 
@@ -39,7 +39,7 @@ def test_a_function_that_imports_what_it_lacks_fails(local_cloud: Cloud, package
 
 
 def test_a_function_has_boto3_and_its_own_variables_alone(local_cloud: Cloud) -> None:
-    """Given a function with a variable, when it looks around, then it finds boto3, its variable and Lambda's, no others."""
+    """Given a function with a variable, when it looks around, then it finds only boto3, its variable and Lambda's."""
     name = local_cloud.function(LOOK_AROUND, Environment={"Variables": {"STREAM": "s", "HOME": "/mine"}})
     ended_well, told = invoke(local_cloud, name)
     assert ended_well, told
@@ -53,7 +53,7 @@ def test_a_function_has_boto3_and_its_own_variables_alone(local_cloud: Cloud) ->
 
 
 def test_a_function_ends_with_the_local_cloud(own_cloud: Cloud) -> None:
-    """Given a function at work, when the local cloud is killed and started, or stopped, then its process is gone."""
+    """Given a running function, when the local cloud is killed and started, or stopped, then its process is gone."""
     name = f"sleeper-{uuid.uuid4().hex[:8]}"
     source = "import time\ndef handle(event, context):\n    time.sleep(600)\n"
     own_cloud.function(source, FunctionName=name, Timeout=900)

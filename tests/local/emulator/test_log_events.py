@@ -41,7 +41,7 @@ def test_a_prefix_chooses_streams(local_cloud: Cloud, group: str) -> None:
 
 
 def test_a_log_that_grows_is_read_once(local_cloud: Cloud, group: str) -> None:
-    """Given a group that is read, when events come, also ones of the same millisecond, then each is returned once."""
+    """Given a group that is being read, when events arrive, some in the same millisecond, then each is returned once."""
     reader = GroupLogs(local_cloud.client("logs"), [group, "/not-there"], since_milliseconds=NOW)
     assert len(reader.new_events()) == 2
     put(local_cloud, group, "jr_3", "three")

@@ -1,4 +1,4 @@
-"""A checkout may lie anywhere, or it is said that it may not lie there before anything starts."""
+"""A checkout works at any path, or the start is refused with the reason before anything runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployer.local.paths import LocalPaths
 from deployer.local.process import control
 from deployer.local.process.errors import UnusablePath
 
-#: A quarter of ASCII, and letters beyond it.
+#: A quarter of ASCII, and a letter beyond it.
 ODD = "a b'c\"d%20e#f&g;h$i{j}${HOME}k[l]*m?n\\o~p!q(r)s=t+u@v^w<x>y|z-ü"
 SCRIPT = """
 from pyspark.sql import SparkSession
@@ -48,7 +48,7 @@ def test_a_job_runs_wherever_the_checkout_lies(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("character", [":", ",", "\n", "\x1b", "\udcff"])
 def test_a_path_that_spark_cannot_take_is_named(tmp_path: Path, character: str) -> None:
-    """Given a checkout whose path ends where Spark's lists do, then nothing starts, and path and character are named."""
+    """Given a checkout whose path has a character that separates Spark's lists, then nothing starts, and both are named."""
     project = tmp_path / f"a{character}b"
     project.mkdir()
     with pytest.raises(UnusablePath, match="Spark allows no") as caught:
@@ -58,7 +58,7 @@ def test_a_path_that_spark_cannot_take_is_named(tmp_path: Path, character: str) 
 
 
 def test_the_virtual_environment_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given Spark itself in such a directory, then this is said of the virtual environment."""
+    """Given Spark itself in such a directory, then the error names the virtual environment."""
     monkeypatch.setattr(control.sys, "prefix", "/home/a:b/.venv")
     with pytest.raises(UnusablePath, match="the virtual environment is in '/home/a:b/.venv'"):
         local.start(tmp_path, say=lambda text: None)

@@ -24,7 +24,7 @@ def arn(service: str, rest: str) -> str:
 
 
 class Actor:
-    """A role that the tests take: its rights, and clients with its credentials."""
+    """A role that the tests assume: its permissions, and clients with its credentials."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud, self.role = cloud, cloud.role(accounts=(ACCOUNT,), allow={"sts:TagSession": "*"})
@@ -35,12 +35,12 @@ class Actor:
         return self.cloud.client(service, session=self.session)
 
     def may(self, call: Callable[[], Any]) -> bool:
-        """Whether a call passes; a refusal must be one of rights, and say who lacks what."""
+        """Whether a call is allowed; a refusal must say who lacks which permission."""
         try:
             call()
         except ClientError as error:
             if error.response["Error"]["Code"] not in DENIED:
-                return True  # refused for another reason, behind the rights
+                return True  # refused for another reason, so it was allowed
             if error.response["Error"]["Message"] not in ("Forbidden", ""):
                 assert "is not authorized to perform" in error.response["Error"]["Message"]
             return False
@@ -80,7 +80,7 @@ def vault(local_cloud: Cloud, key: str) -> str:
 
 
 def test_the_key_behind_s3(actor: Actor, vault: str, key: str) -> None:
-    """Given rights on an encrypted bucket, then reading needs Decrypt and writing GenerateDataKey, through S3 alone."""
+    """Given permissions on an encrypted bucket, then reading needs Decrypt, too, and writing GenerateDataKey, by S3."""
     s3, objects = actor.client("s3"), f"arn:aws:s3:::{vault}/in/*"
     via = {"Condition": {"StringEquals": {"kms:ViaService": f"s3.{REGION}.amazonaws.com"}}}
     both = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": objects}
@@ -153,7 +153,7 @@ def test_the_key_behind_other_services(
     more: Json,
     needed: tuple[str, ...],
 ) -> None:
-    """Given every right on a thing with a key, then its use needs each right on the key, through that service alone."""
+    """Given every permission on a resource with a key, then its use needs each on the key, by its service."""
     arguments = {**make(local_cloud, key), **more}
     whole = {"Effect": "Allow", "Action": f"{service}:*", "Resource": "*"}
 
@@ -169,7 +169,7 @@ def test_the_key_behind_other_services(
 
 
 def test_a_missing_object_is_shown_to_those_who_may_list(actor: Actor, vault: str) -> None:
-    """Given an object that is not there, then 404 to those who may list, 403 to others."""
+    """Given a missing object, then those who may list get 404, and others 403."""
     s3 = actor.client("s3")
     actor.allowed({"s3:GetObject": f"arn:aws:s3:::{vault}/*"})
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -180,7 +180,7 @@ def test_a_missing_object_is_shown_to_those_who_may_list(actor: Actor, vault: st
 
 
 def test_conditions_of_a_bucket_policy_bind_everybody(local_cloud: Cloud, key: str) -> None:
-    """Given Deny statements on plain HTTP, other encryption and overwriting, then they bind the account's root too."""
+    """Given Deny statements on plain HTTP, other encryption and overwriting, then they restrict the account's root, too."""
     bucket, s3 = local_cloud.bucket("bound"), local_cloud.client("s3")
     deny = {"Effect": "Deny", "Principal": "*", "Resource": f"arn:aws:s3:::{bucket}/*"}
     encryption = "s3:x-amz-server-side-encryption"
@@ -206,7 +206,7 @@ def test_conditions_of_a_bucket_policy_bind_everybody(local_cloud: Cloud, key: s
     s3.put_object(Bucket=bucket, Key="k", Body=b"k", IfNoneMatch="*", ServerSideEncryption="aws:kms", SSEKMSKeyId=key)
     with pytest.raises(ClientError, match="explicit deny in a resource-based policy"):
         s3.put_object(Bucket=bucket, Key="b", Body=b"b", IfNoneMatch="*", ServerSideEncryption="AES256")
-    # An upload in parts says it when it is completed.
+    # A multipart upload sends the condition when it is completed.
     upload = s3.create_multipart_upload(Bucket=bucket, Key="m")["UploadId"]
     part = s3.upload_part(Bucket=bucket, Key="m", UploadId=upload, PartNumber=1, Body=b"m")["ETag"]
     parts: Any = {"Parts": [{"ETag": part, "PartNumber": 1}]}
@@ -222,7 +222,7 @@ def test_conditions_of_a_bucket_policy_bind_everybody(local_cloud: Cloud, key: s
 
 
 def test_policy_variables_are_filled_in(actor: Actor, vault: str) -> None:
-    """Given a policy with a variable, then it means the value of the request, and nothing where there is none."""
+    """Given a policy with a variable, then it has the request's value, and matches nothing if the request has none."""
     s3 = actor.client("s3")
     actor.allowed({"s3:PutObjectTagging": f"arn:aws:s3:::{vault}/${{aws:PrincipalTag/home}}/*"})
     tags: Any = {"TagSet": []}
@@ -236,7 +236,7 @@ def test_policy_variables_are_filled_in(actor: Actor, vault: str) -> None:
 
 
 def test_the_catalog_is_judged_by_catalog_database_and_table(actor: Actor, local_cloud: Cloud) -> None:
-    """Given rights on one table, then its partitions and no others; each of the three resources is needed."""
+    """Given permissions on one table, then only its partitions can be read; each of the three resources is needed."""
     glue, root, name = actor.client("glue"), local_cloud.client("glue"), f"judged_{uuid.uuid4().hex[:8]}"
     root.create_database(DatabaseInput={"Name": name})
     storage = {"Location": "s3://nowhere/", "Columns": [{"Name": "id", "Type": "string"}]}
@@ -263,7 +263,7 @@ def test_the_catalog_is_judged_by_catalog_database_and_table(actor: Actor, local
 
 
 def test_a_role_is_passed_by_those_who_may_pass_it(actor: Actor, local_cloud: Cloud) -> None:
-    """Given the right to make a job, a function or a schedule, then not with a role that the caller may not pass to it."""
+    """Given permission to create a job, a function or a schedule, then its role must be one that the caller may pass."""
     passed = local_cloud.role("glue", "lambda", "scheduler")
     make = {"Effect": "Allow", "Action": ["glue:CreateJob", "scheduler:CreateSchedule"], "Resource": "*"}
     code: Any = {"Name": "glueetl", "ScriptLocation": "s3://b/k"}
@@ -290,7 +290,7 @@ def test_a_role_is_passed_by_those_who_may_pass_it(actor: Actor, local_cloud: Cl
 
 
 def test_metrics_and_log_lines(actor: Actor, local_cloud: Cloud) -> None:
-    """Given a namespace and one stream of logs, then metrics of that namespace and lines to that stream, no others."""
+    """Given permissions on a namespace and a log stream, then only metrics in it and lines to that stream are allowed."""
     group = f"/rights/{uuid.uuid4().hex[:8]}"
     logs = local_cloud.client("logs")
     logs.create_log_group(logGroupName=group)
@@ -315,7 +315,7 @@ def test_metrics_and_log_lines(actor: Actor, local_cloud: Cloud) -> None:
 
 
 def test_a_boundary_and_a_session_policy_limit_a_role(local_cloud: Cloud, vault: str) -> None:
-    """Given a role that may do everything, then a boundary and a session's policy each narrow what it does."""
+    """Given a role that may do everything, then a permissions boundary and a session policy each limit it."""
     iam, role = local_cloud.client("iam"), local_cloud.role(accounts=(ACCOUNT,))
     listing = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [listing]})
@@ -340,7 +340,7 @@ def test_a_boundary_and_a_session_policy_limit_a_role(local_cloud: Cloud, vault:
 
 
 def test_a_query_reads_as_its_caller(actor: Actor, local_cloud: Cloud, vault: str, key: str) -> None:
-    """Given rights on a workgroup, a table and its files, then the query runs; without any of them it fails by name."""
+    """Given permissions on a workgroup, a table and its files, then the query runs; without one, it fails and names it."""
     name, root = f"asked_{uuid.uuid4().hex[:8]}", local_cloud.client("glue")
     local_cloud.client("s3").put_object(Bucket=vault, Key=f"{name}/a.json", Body=b'{"id": "a"}\n')
     local_cloud.client("athena").create_work_group(
@@ -420,7 +420,7 @@ def test_a_functions_log_and_failures_need_its_role(local_cloud: Cloud) -> None:
 
     functions.invoke(FunctionName=name, Payload=b'{"n": "first"}')
     functions.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": "first"}')
-    time.sleep(2)  # until the first failure is over, which nobody may see
+    time.sleep(2)  # until the first failure is over, which leaves no trace
     local_cloud.allow(
         role, {"logs:*": arn("logs", f"log-group:/aws/lambda/{name}*"), "sqs:SendMessage": arn("sqs", name)}
     )
@@ -432,7 +432,7 @@ def test_a_functions_log_and_failures_need_its_role(local_cloud: Cloud) -> None:
 
 
 def test_a_stack_does_what_its_caller_may(actor: Actor, local_cloud: Cloud, key: str) -> None:
-    """Given a caller of CloudFormation, then a stream's encryption needs the right on the key as well."""
+    """Given a caller of CloudFormation, then a stream's encryption also needs a permission on the key."""
     name = f"stack-{uuid.uuid4().hex[:8]}"
     encryption = {"EncryptionType": "KMS", "KeyId": key}
     stream = {"Type": "AWS::Kinesis::Stream", "Properties": {"Name": name, "StreamEncryption": encryption}}
@@ -468,7 +468,7 @@ def test_a_stack_does_what_its_caller_may(actor: Actor, local_cloud: Cloud, key:
     assert f"kinesis:StartStreamEncryption on resource: {key}" in reasons(refused)
 
 
-#: A small resource of each kind of call: made, set, or looked at; and what its caller lacks.
+#: A small resource for each kind of call (create, set, read), and the permission that its caller lacks.
 CALLS = [
     ("AWS::ApiGateway::Account", {"CloudWatchRoleArn": f"arn:aws:iam::{ACCOUNT}:role/logs"}, "iam:PassRole"),
     ("AWS::ApiGateway::RestApi", {"Name": "calls"}, "apigateway:POST"),
@@ -498,7 +498,7 @@ def test_a_stack_needs_each_call_of_a_handler(
 
 
 def test_a_changed_resource_needs_what_changes_it(actor: Actor, local_cloud: Cloud) -> None:
-    """Given a role whose trust changes, and a group whose retention goes, then each needs the call for that, by the caller."""
+    """Given a role whose trust changes and a group that loses its retention, then the caller needs the call for each."""
     trust = {"Effect": "Allow", "Principal": {"Service": "glue.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]}}
     changed = {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [{**trust, "Sid": "Glue"}]}}
@@ -530,7 +530,7 @@ def test_a_changed_resource_needs_what_changes_it(actor: Actor, local_cloud: Clo
 
 
 def test_deleting_a_database_is_judged_on_what_it_holds(actor: Actor, local_cloud: Cloud) -> None:
-    """Given a database, then who deletes it needs the right to its tables and functions as well, by a stack or not."""
+    """Given a database, then deleting it also needs permissions on its tables and functions, with a stack or without."""
     name = f"held_{uuid.uuid4().hex[:8]}"
     properties = {"CatalogId": ACCOUNT, "DatabaseInput": {"Name": name}}
     template = json.dumps({"Resources": {"Held": {"Type": "AWS::Glue::Database", "Properties": properties}}})

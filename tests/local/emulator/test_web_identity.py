@@ -1,4 +1,4 @@
-"""The pipeline's roles are taken with a token of the right issuer, audience and subject, while it lasts; with no other."""
+"""The pipeline's roles are assumed only with a token of the right issuer, audience and subject that has not expired."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def take(cloud: Cloud, token: str, role: str = "deploy") -> Any:
     [("refunds-lake-uat", "deploy"), ("refunds-lake-uat", "review"), ("refunds-lake-prod", "review")],
 )
 def test_a_service_connection_takes_its_role(local_cloud: Cloud, issuer: Issuer, connection: str, role: str) -> None:
-    """Given a token of a service connection that the role trusts, when it is taken, then the session is that role's."""
+    """Given a token of a service connection that a role trusts, when it is assumed, then the session is the role's."""
     found = take(local_cloud, issuer.token(connection), role)
     session = local_cloud.client("sts", session=found["Credentials"])
     assert session.get_caller_identity()["Arn"].endswith(f"assumed-role/refunds-lake-{role}/azure-pipelines")
@@ -79,7 +79,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_nothing_else_takes_it(local_cloud: Cloud, issuer: Issuer, what: str) -> None:
-    """Given a token that is not the trusted one in some way, when the role is to be taken with it, then STS refuses."""
+    """Given a token that differs from the trusted one in some way, when the role is assumed with it, then STS refuses."""
     make, code = REFUSED[what]
     with pytest.raises(ClientError) as caught:
         take(local_cloud, make(issuer))
@@ -87,7 +87,7 @@ def test_nothing_else_takes_it(local_cloud: Cloud, issuer: Issuer, what: str) ->
 
 
 def test_an_issuer_whose_keys_nobody_has(local_cloud: Cloud, issuer: Issuer) -> None:
-    """Given a provider of an issuer that cannot be reached, when its token is used, then STS says that it has no key."""
+    """Given a provider for an issuer that cannot be reached, when its token is used, then STS says that it has no key."""
     unknown = Issuer("tokens.example.com")
     iam = local_cloud.client("iam")
     iam.create_open_id_connect_provider(Url=unknown.url, ClientIDList=[AUDIENCE])
