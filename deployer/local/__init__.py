@@ -17,8 +17,8 @@ Around every request, from the outside inwards:
 
 Inside the emulator, one subject each:
 
-`rights/`            Evaluates each call against the account's policies before the emulator carries it out, and answers
-                     what the role of a service may do. Changes nothing.
+`rights/`            Evaluates each call against the account's policies before the emulator carries it out, and says what
+                     a service may do with its role. Changes nothing.
 `cloudformation/`    Adds resource types and properties, refuses what AWS refuses, and checks the caller's permissions.
 `athena/`            Runs queries by Athena's rules, on the files of the partitions in the catalog. Changes no data.
 `firehose/`          Delivers records to S3 in batches, compressed and delimited as the stream is configured.

@@ -61,7 +61,7 @@ class LocalPaths:
 
     @property
     def issuers(self) -> Path:
-        """Issuers of web identity tokens with their public keys (JSON Web Key Sets); written by a test that issues."""
+        """Issuers of web identity tokens with their public keys (JSON Web Key Sets); written by tests."""
         return self.root / "issuers.json"
 
     @property

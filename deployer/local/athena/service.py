@@ -213,7 +213,7 @@ class Queries:
             raise QueryError("OUTPUT_LOCATION", f"cannot write s3://{bucket}/{key}: {answer!r}")
 
     def _require(self, check: Callable[[ObjectRights], None], location: str) -> None:
-        """Raise `QueryError` unless the caller passes `check` at the location of the results."""
+        """Raise `QueryError` if `check` denies the caller what it needs at the location of the results."""
         try:
             on_loop(check, ObjectRights(caller()))
         except Denied as denied:

@@ -1,4 +1,4 @@
-"""CloudFormation acts on behalf of its caller: if the caller lacks a permission on a resource, the stack fails.
+"""CloudFormation acts for its caller: if the caller lacks a permission on a resource, the stack fails, as on AWS.
 
 Every call of AWS's handlers that creates, reads, changes or deletes a resource is evaluated, with the resource's tags, and
 so is PassRole. A stack has no service role here.

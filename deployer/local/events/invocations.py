@@ -93,7 +93,7 @@ class Invocations:
             self._begin(name)
 
     def go_on(self) -> None:
-        """Continue the invocations of the last process; mark those that were running as cut."""
+        """Continue the invocations of the last process; those that were running then count as cut."""
         for (account, region, name), call in list(self._pending._data.items()):
             with self._responses.request_scope(account, region):
                 self._put(name, {**call, "running": False, "cut": call["cut"] or call["running"]})

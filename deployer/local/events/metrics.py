@@ -1,6 +1,6 @@
 """Counts the metrics in logs: those that a function prints in the embedded format, and those that metric filters find.
 
-The emulator only stores these lines. It does match the patterns of filters.
+The emulator only stores these lines; its own matcher reads the patterns of filters.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 

@@ -51,7 +51,7 @@ class NotInvoked(Exception):
 
 
 def install(cloud: LocalCloud) -> None:
-    """Check schedules when they are created or updated, keep all their properties, and run them."""
+    """Check schedules when they are created or updated, keep what the emulator drops of a template's, and run them."""
     scheduler = load("services.scheduler")
     require(scheduler, "_SCHEDULE_TICK_INTERVAL")
     scheduler._SCHEDULE_TICK_INTERVAL = TICK_SECONDS  # type: ignore[attr-defined]

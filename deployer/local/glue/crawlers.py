@@ -266,7 +266,7 @@ def infer(format_: str, files: Iterable[Path]) -> Columns:
 
 
 def type_of(type_: str, *, is_text: bool) -> str:
-    """Return the catalog's type for one of DuckDB."""
+    """Return the catalog's type for a type of DuckDB."""
     if type_.startswith("DECIMAL"):
         return type_.lower()
     found = TYPES.get(type_, "string")

@@ -64,7 +64,7 @@ def jars() -> tuple[str, str]:
 
 
 def home_for_spark(directory: Path) -> Path:
-    """Return JAVA_HOME for Spark: `directory`, with our own `java`, if the wheel's would not start."""
+    """Return JAVA_HOME for Spark: the wheel's, or `directory` with our own `java` if the wheel's would not start."""
     if not is_spark_4():
         return java_home()
     java = directory / "bin" / "java"

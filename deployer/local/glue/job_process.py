@@ -175,7 +175,7 @@ class JobProcess:
         }
         arguments = [part for name, value in self.spec.arguments.items() for part in (name, str(value))]
         runner = Path(spark_runner.__file__)
-        # Start it in this thread, which lives as long: on Linux, a child dies with the thread that started it.
+        # Start it in this thread, which lives as long as the process: on Linux, a child dies with its starting thread.
         process = self._process = subprocess.Popen(
             [sys.executable, str(runner), str(script), *arguments],
             stdin=subprocess.DEVNULL,

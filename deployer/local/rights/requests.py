@@ -24,7 +24,7 @@ _refused: ContextVar[Refusal | None] = ContextVar("refused", default=None)
 
 
 def install(cloud: LocalCloud) -> None:
-    """Complete the evaluator, and the questions that it is asked."""
+    """Complete the evaluator, and the emulator's calls to it."""
     if not load("app").AUTH:
         raise EmulatorChanged("the emulator does not evaluate policies; process/environment.py must set AUTH")
     evaluation.complete()

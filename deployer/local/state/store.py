@@ -151,7 +151,7 @@ class StateStore:
         position = next((at for at in range(len(items) - 1, -1, -1) if items[at].get(identity) == known.last), -1)
         trimmed = known.count - (position + 1)
         if known.count and (position < 0 or trimmed < 0):
-            # This is not the old list with more items: drop that, and write all items at later positions.
+            # This is not the old list with more items: drop the old one, and write all items at later positions.
             known, position, trimmed = KnownList(begin=known.begin + known.count), -1, 0
             changes.trims.append((name, known.begin))
         elif trimmed:

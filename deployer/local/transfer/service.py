@@ -1,6 +1,6 @@
 """The emulator's SFTP server uses our files, and DescribeServer returns what AWS returns.
 
-MiniStack's own sessions bypass S3: they write no file, version or key, and ignore the user's permissions.
+MiniStack's own sessions bypass S3: no file on disk, no version, no encryption, and no check of the user's permissions.
 """
 
 from __future__ import annotations
