@@ -36,14 +36,10 @@ class GlueCatalog:
 
     def months(self, table: str) -> dict[str, str]:
         """Return month -> location of every published month."""
-        pages = self.client.get_paginator("get_partitions").paginate(
-            DatabaseName=self.database, TableName=table, ExcludeColumnSchema=True
-        )
-        return {
-            partition["Values"][0]: partition["StorageDescriptor"]["Location"]
-            for page in pages
-            for partition in page["Partitions"]
-        }
+        named = {"DatabaseName": self.database, "TableName": table, "ExcludeColumnSchema": True}
+        pages = self.client.get_paginator("get_partitions").paginate(**named)
+        found = [each for page in pages for each in page["Partitions"]]
+        return {each["Values"][0]: each["StorageDescriptor"]["Location"] for each in found}
 
     def create(self, table: str, locations: Mapping[str, str]) -> None:
         """Add months with their locations; raise CatalogError for one that exists."""

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 _CHUNK_BYTES: Final = 1 << 20
 _ATTEMPTS: Final = 4
+_UNMET: Final = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchKey", "404"})
 
 
 class ObjectMissing(Exception):
@@ -140,9 +141,7 @@ class S3ObjectStore:
         try:
             response = self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **conditions)
         except self._client.exceptions.ClientError as error:
-            if conditions and _code(error) in {
-                "PreconditionFailed", "412", "ConditionalRequestConflict", "NoSuchKey", "404",
-            }:  # fmt: skip
+            if conditions and _code(error) in _UNMET:
                 raise PreconditionFailed(key) from error
             raise
         return str(response["ETag"]).strip('"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -17,7 +18,7 @@ Names = Sequence[str]
 AT_ONCE: Final = 8
 """So many requests side by side, for one purpose."""
 _END_BYTES: Final = 1 << 17
-_GAP_BYTES: Final = 4 << 20
+_GAP_BYTES: Final = 1 << 20
 """Up to so many bytes between two places that are wanted are read along: a request of its own takes longer."""
 
 
@@ -26,7 +27,8 @@ class ParquetObject:
 
     def __init__(self, store: ObjectStore, key: str, size: int, *, repeating: Names = (), footer: bytes = b"") -> None:
         self._store, self._key = store, key
-        self._bytes = np.zeros(size, np.uint8)  # zeros where nothing was fetched, which are no page of Parquet
+        # Zeros where nothing was fetched, which are no page of Parquet; numpy's own would take memory for them.
+        self._bytes = np.frombuffer(mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
         self._bytes[size - len(footer) :] = np.frombuffer(footer, np.uint8)
         self._held = [(size - len(footer), size)]
         if not footer:
@@ -36,11 +38,11 @@ class ParquetObject:
 
     def read(self, columns: Names | None = None, groups: Sequence[int] | None = None, also: Names = ()) -> pa.Table:
         """Return columns, or all, of row groups, or of all; fetch those wanted later (`also`) with them."""
-        metadata = self.file.metadata
+        metadata, named = self.file.metadata, None if columns is None else {*columns, *also}
         groups = range(metadata.num_row_groups) if groups is None else groups
-        chunks = [metadata.row_group(group).column(place) for group in groups for place in range(metadata.num_columns)]
-        named = None if columns is None else {*columns, *also}
-        self._fetch(_place(at) for at in chunks if named is None or at.path_in_schema.partition(".")[0] in named)
+        paths = [metadata.schema.column(place).path.partition(".")[0] for place in range(metadata.num_columns)]
+        places = [place for place, name in enumerate(paths) if named is None or name in named]
+        self._fetch(_place(metadata.row_group(group).column(place)) for group in groups for place in places)
         return self.file.read_row_groups(groups, columns=columns, use_threads=False)
 
     def _fetch(self, places: Iterable[tuple[int, int]]) -> None:
@@ -51,7 +53,8 @@ class ParquetObject:
                 before = wanted.pop() if near else (start, end)
                 wanted.append((before[0], max(before[1], end)))
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            bodies = pool.map(lambda at: self._store.read_range(self._key, at[0], at[1] - 1), wanted)
+            read = self._store.read_range
+            bodies = (pool.map if len(wanted) > 1 else map)(lambda at: read(self._key, at[0], at[1] - 1), wanted)
             for (start, end), body in zip(wanted, bodies, strict=True):
                 self._bytes[start:end] = np.frombuffer(body, np.uint8)
         self._held += wanted
