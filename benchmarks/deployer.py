@@ -29,6 +29,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1] / "tests" / "support")
 
 from five_stacks import NAMES, bare_emulator, deploy, session_of, write_project
+from session_calls import calls_of
 
 from deployer.project.templates import load_template
 
@@ -164,9 +165,10 @@ def counts(directory: Path, url: str) -> dict[str, int]:
 
 def counted(project: Path) -> int:
     session = session_of(project)
+    calls = calls_of(session)
     session.verify_identity()
     deploy(session)
-    return len(session.calls)
+    return len(calls)
 
 
 # The others, each as its own documentation says.
