@@ -3,7 +3,7 @@
   const find = document.getElementById("find"), found = document.getElementById("found");
   const heads = [...table.tHead.rows[0].cells];
   // Amounts may have more digits than a number holds: compare them as whole cents.
-  const value = (row, column) => column ? BigInt(row.cells[1].textContent.trim().replace(".", "")) : row.cells[0].textContent.trim();
+  const value = (row, column) => column ? BigInt(row.cells[1].textContent.trim().replace(/[.,]/g, "")) : row.cells[0].textContent.trim();
   heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
     const down = head.getAttribute("aria-sort") === "ascending";
     heads.forEach(each => each.removeAttribute("aria-sort"));

@@ -111,7 +111,9 @@ def _trend(page: FinancePage) -> str:
     chart = (
         f'<svg viewBox="0 0 {CHART_WIDTH:g} {CHART_HEIGHT:g}" role="img" aria-label="{label}">\n{_bars(page)}</svg>\n'
     )
-    axis = f"<span>{page.trend[0].month}</span><span>{page.trend[-1].month}</span>"
+    first, last, top = page.trend[0], page.trend[-1], max(page.trend, key=lambda each: each.total)
+    highest = f"highest: {money(top.total)} in {top.month}"
+    axis = "".join(f"<span>{text}</span>" for text in (first.month, highest, last.month))
     figures = _table(("Month", "Total refund"), ((each.month, money(each.total)) for each in page.trend))
     return _section(
         "trend",
@@ -128,10 +130,9 @@ def _bars(page: FinancePage) -> str:
 
 
 def _bar(each: MonthTotal, reported: str | None, left: float, step: float, greatest: Decimal) -> str:
-    height = max(0.0, float(each.total / greatest)) * CHART_HEIGHT
-    place = (
-        f'x="{left + step * 0.1:.2f}" y="{CHART_HEIGHT - height:.2f}" width="{step * 0.8:.2f}" height="{height:.2f}"'
-    )
+    height, width = max(0.0, float(each.total / greatest)) * CHART_HEIGHT, min(step * 0.8, CHART_WIDTH / 12)
+    x, y = left + (step - width) / 2, CHART_HEIGHT - height
+    place = f'x="{x:.2f}" y="{y:.2f}" width="{width:.2f}" height="{height:.2f}"'
     mark = ' class="is"' if each.month == reported else ""
     return f"<rect {place}{mark}><title>{each.month}: {money(each.total)}</title></rect>\n"
 
@@ -188,10 +189,10 @@ def _quality(page: FinancePage) -> str:
 
 def _customers(page: FinancePage) -> str:
     """Write the table of all customers without closing tags, which HTML does not need; this makes it a third smaller."""
-    rows = "".join(f"<tr><td>{visible(customer)}<td class=n>{amount:.2f}\n" for customer, amount in page.rows)
+    rows = "".join(f"<tr><td>{visible(customer)}<td class=n>{money(amount)}\n" for customer, amount in page.rows)
     table = f"""<table id="customers"><thead><tr><th scope="col" aria-sort="ascending"><button type="button">Customer</button></th>\
 <th scope="col" class="n"><button type="button">Total refund</button></th></tr></thead><tbody>
-{rows}</tbody><tfoot><tr><th scope="row">Total</th><td class="n">{page.total:.2f}</td></tr></tfoot></table>"""
+{rows}</tbody><tfoot><tr><th scope="row">Total</th><td class="n">{money(page.total)}</td></tr></tfoot></table>"""
     find = (
         '<p class="screen"><label for="find">Show customers that contain</label><br>'
         '<input id="find" type="search" autocomplete="off"> <span id="found" role="status" class="soft"></span></p>\n'

@@ -6,6 +6,8 @@ import ast
 import html
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -247,6 +249,19 @@ def test_it_is_printed_on_a4(tmp_path: Path) -> None:
     boxes = re.findall(rb"/MediaBox ?\[([^\]]+)\]", printed)
     sheets = {tuple(round(float(side)) for side in box.split()) for box in boxes}
     assert len(boxes) > 1 and sheets == {(0, 0, 595, 842)}
+
+
+@needs_browser
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext (poppler-utils) is not installed")
+def test_every_printed_sheet_of_customers_has_the_columns_names(tmp_path: Path) -> None:
+    """Given customers on several sheets, when the page is printed, then each sheet with customers begins with the columns."""
+    rows = tuple((f"C{number:06d}", Decimal(number * 7 + 1) / 100) for number in range(200))
+    pdf_of(tmp_path, render_page(page_of(rows)))
+    command = ["pdftotext", "-layout", str(tmp_path / "page.pdf"), "-"]
+    sheets = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\f")
+    of_customers = [sheet for sheet in sheets if re.search(r"^ *C\d{6} ", sheet, re.MULTILINE)]
+    assert len(of_customers) > 2
+    assert [sheet for sheet in of_customers if not re.search("Customer.* Total refund", sheet)] == []
 
 
 JUDGED = """<script>{axe}</script>
