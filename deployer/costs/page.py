@@ -53,7 +53,7 @@ def _lines(project: Project) -> Iterator[str]:
         f"List prices of {table.region}, in `deployer/costs/prices.json`. They were entered by hand and, on {table.compared}, "
         "compared with public pages, most of which are not AWS's own; the last column names them."
     )
-    yield "They have not been compared with AWS's price list or with a bill. Check AWS's pages before you plan with them."
+    yield "They have not been compared with AWS's price list or with a bill. Check [AWS's pages](https://aws.amazon.com/pricing/) before you plan with them."
     yield "Prices differ in other regions, including `ap-southeast-2`, the region in `dataops.yml`."
     yield (
         "A job on Glue 6.0, the default of `JobVersion`, is billed at the price of Glue 6.0, which is 30 % below that of 5.1."
