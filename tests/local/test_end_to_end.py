@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from browser import dom_of, needs_browser
+from documented import shown
 from independent_answer import answer
 from local_project import LocalProject
 from refunds_lake.publishing.maintenance import lock_key
@@ -59,6 +60,13 @@ def lakehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lakehouse]:
         project.dataops("local", "stop", check=False)
 
 
+def without_figures(text: str) -> list[str]:
+    """The lines of an output without what is another one for another sample: ids, numbers, and the blanks before these."""
+    text = re.sub(r"\b(?:\d{8}T\d{6}Z-[0-9a-f]{8}|[0-9a-f]{12}|C\d{6})\b", "ID", text.strip())
+    text = re.sub(r" *(?<![\w-])\d[\d,.-]*(?=[ \"]|$)", " N", text, flags=re.MULTILINE)
+    return re.sub(r"N [kM]B", "SIZE", text).splitlines()
+
+
 def test_deploy_ends_with_the_verdict_and_the_report(lakehouse: Lakehouse) -> None:
     """Given a fresh directory, when it is deployed, then the smoke test passes and the refunds are printed."""
     assert "smoke test: pass" in lakehouse.deploy
@@ -67,25 +75,21 @@ def test_deploy_ends_with_the_verdict_and_the_report(lakehouse: Lakehouse) -> No
 
 def test_the_readme_shows_what_the_commands_print(lakehouse: Lakehouse) -> None:
     """Given the README's commands, when they are run, then they print its lines, with figures of their own."""
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-
-    def without_figures(text: str) -> list[str]:
-        text = re.sub(r"\b(?:\d{8}T\d{6}Z-[0-9a-f]{8}|[0-9a-f]{12})\b", "ID", text.strip())
-        text = re.sub(r"(?<![\w-])\d[\d,.-]*(?= |$)", "N", text, flags=re.MULTILINE)
-        return re.sub(r"N [kM]B", "SIZE", text).splitlines()
-
-    again = lakehouse.project.dataops("deploy", "--env", "local", "--yes").stdout
-    for verb, said in (
-        ("sample", lakehouse.sample),
-        ("ingest", lakehouse.ingest),
-        ("run", lakehouse.run),
-        ("deploy", again),
+    for command, said in (
+        ("sample --out sample --transactions 200000 --months 24 --seed 7", lakehouse.sample),
+        ("ingest --env local sample/*", lakehouse.ingest),
+        ("run --env local", lakehouse.run),
+        ("deploy --env local --yes", lakehouse.project.dataops("deploy", "--env", "local", "--yes").stdout),
     ):
-        (shown,) = re.findall(rf"^\$ dataops {verb} [^\n]*\n(.*?)(?=^$|^```)", page, re.MULTILINE | re.DOTALL)
-        assert without_figures(said) == without_figures(shown)
+        assert without_figures(said) == without_figures(shown(command, "README.md"))
+    for command in ("report --env local", "report --env local --month 2026-10 --format json"):
+        said = without_figures(lakehouse.project.dataops(*command.split()).stdout)
+        lines = without_figures(shown(command, "README.md"))
+        assert [line for line in lines if line not in ("...", *said)] == []
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
     (ending,) = re.findall(r"## The end of the first command's output\n```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    shown, said = without_figures(ending), without_figures(lakehouse.deploy)
-    assert [line for line in shown if line not in said] == []
+    lines, said = without_figures(ending), without_figures(lakehouse.deploy)
+    assert [line for line in lines if line not in said] == []
 
 
 def test_the_run_accounts_for_every_record(lakehouse: Lakehouse) -> None:
@@ -110,9 +114,9 @@ def test_a_browser_reads_the_total_of_athena(lakehouse: Lakehouse, tmp_path: Pat
     lakehouse.project.dataops("report", "--env", "local", "--html", page.name)
     sql = "select sum(amount) as total from refund_detail where counted"
     asked = lakehouse.project.dataops("query", "--env", "local", "--format", "csv", sql).stdout.splitlines()
-    shown = re.search(r'id="total"[^>]*>([^<]+)<', dom_of(tmp_path, page.read_text(encoding="utf-8")))
-    assert shown is not None
-    assert [shown[1].replace(",", "")] == asked[1:]
+    total = re.search(r'id="total"[^>]*>([^<]+)<', dom_of(tmp_path, page.read_text(encoding="utf-8")))
+    assert total is not None
+    assert [total[1].replace(",", "")] == asked[1:]
 
 
 def test_each_month_agrees_with_an_independent_computation(lakehouse: Lakehouse) -> None:
@@ -157,9 +161,10 @@ def test_boto3_sees_what_aws_would_show(lakehouse: Lakehouse) -> None:
 
 
 def test_the_job_log_reached_cloudwatch(lakehouse: Lakehouse) -> None:
-    """Given a finished run, when its log is asked for, then the counts that the job printed are there."""
-    logs = lakehouse.project.dataops("logs", "--env", "local")
-    assert "this run: read" in logs.stdout
+    """Given a finished run, when its log is asked for, then what the job printed is there, as docs/operations.md shows it."""
+    log = without_figures(lakehouse.project.dataops("logs", "--env", "local").stdout)
+    lines = [line for line in log if line.startswith(("progress: ", "this run: ", "in total: "))]
+    assert [*dict.fromkeys(lines)] == without_figures(shown("logs --env local --follow"))
 
 
 def test_a_run_that_fails_says_why_in_the_jobs_own_words(lakehouse: Lakehouse) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from documented import masked, shown
 from local_project import LocalProject
 
 TRANSACTIONS, MONTHS = 3000, 4
@@ -85,7 +86,7 @@ def test_raw_comes_back_after_a_mass_deletion(lakehouse: Lakehouse, before: dict
 
 def test_tables_and_catalog_are_made_of_raw_again(lakehouse: Lakehouse, before: dict[str, Any]) -> None:
     """Given a base bucket and a catalog that somebody has emptied for good, when they are rebuilt, then all figures are the
-    same as before, and the statements, which nobody could delete, still agree with them.
+    same as before, the statements, which nobody could delete, still agree with them, and docs/operations.md shows the status.
     """
     s3, glue, base = lakehouse.client("s3"), lakehouse.client("glue"), lakehouse.outputs("storage")["BaseBucketName"]
     lost = [each for each in lakehouse.versions(base) if not each["Key"].startswith("statements/")]
@@ -107,6 +108,9 @@ def test_tables_and_catalog_are_made_of_raw_again(lakehouse: Lakehouse, before: 
     assert lakehouse.document("statement", "changes", "--env", "local")["transactions"] == []
     assert lakehouse.dataops("check", "--env", "local", "--blocking", check=False).returncode == 0
     assert "no drift" in lakehouse.dataops("drift", "--env", "local").stdout
+    status = lakehouse.dataops("status", "--env", "local").stdout.replace("(full_refresh)", "(increment)")
+    number = r" *(?<![\w:-])\d[\d,]*(?= )"
+    assert masked(status, N=number) == masked(shown("status --env local"), N=number)
 
 
 def listed(s3: Any, bucket: str) -> list[tuple[str, str, Any]]:

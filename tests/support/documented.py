@@ -1,4 +1,4 @@
-"""What docs/operations.md shows of a command, to be compared with what the command prints."""
+"""What a page shows of a command, to be compared with what the command prints."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def masked(text: str, **more: str) -> str:
     return text
 
 
-def shown(command: str) -> str:
-    """What the page shows of a command."""
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    found = re.search(rf"^\$ dataops {re.escape(command)}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert found, f"docs/operations.md does not show dataops {command}"
+def shown(command: str, page: str = "docs/operations.md") -> str:
+    """What a page shows of a command."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.search(rf"^\$ dataops {re.escape(command)}\n(.*?)^(?:```$|\$ )", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page} does not show dataops {command}"
     return found[1]
