@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from deployer.account.checks import Check, blocker, ok, warning
+from deployer.account.checks import AccountCheck, blocker, ok, warning
 
 LAKE_FORMATION, ENCRYPTION = "Lake Formation", "Data Catalog encryption"
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
 
 
-def lake_formation(client: Any, principal: str, who_grants: str) -> Iterator[Check]:
+def lake_formation(client: Any, principal: str, who_grants: str) -> Iterator[AccountCheck]:
     """Yield whether this principal may create databases, and what remains to be granted.
 
     https://docs.aws.amazon.com/lake-formation/latest/dg/change-settings.html
@@ -53,7 +53,7 @@ def _may_create(client: Any, principal: str) -> bool:
     return any({"ALL", "CREATE_DATABASE"} & set(grant.get("Permissions", ())) for grant in grants)
 
 
-def encryption(client: Any) -> Iterator[Check]:
+def encryption(client: Any) -> Iterator[AccountCheck]:
     """Yield whether names and columns in the catalog need a key that no one here grants.
 
     https://docs.aws.amazon.com/glue/latest/dg/encrypt-glue-data-catalog.html

@@ -18,8 +18,8 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
-    """One finding."""
+class AccountCheck:
+    """One thing that was checked in an account."""
 
     subject: str  #: what was checked
     level: Level  #: what it means for the deployment
@@ -40,21 +40,21 @@ class Check:
             yield f"{'':8} {self.advice}"
 
 
-def ok(subject: str, finding: str) -> Check:
-    return Check(subject, Level.OK, finding)
+def ok(subject: str, finding: str) -> AccountCheck:
+    return AccountCheck(subject, Level.OK, finding)
 
 
-def warning(subject: str, finding: str, advice: str) -> Check:
-    return Check(subject, Level.WARNING, finding, advice)
+def warning(subject: str, finding: str, advice: str) -> AccountCheck:
+    return AccountCheck(subject, Level.WARNING, finding, advice)
 
 
-def blocker(subject: str, finding: str, advice: str) -> Check:
-    return Check(subject, Level.BLOCKER, finding, advice)
+def blocker(subject: str, finding: str, advice: str) -> AccountCheck:
+    return AccountCheck(subject, Level.BLOCKER, finding, advice)
 
 
-def asked(subject: str, question: Callable[[], Iterable[Check]]) -> list[Check]:
+def asked(subject: str, question: Callable[[], Iterable[AccountCheck]]) -> list[AccountCheck]:
     """Return the findings of a question; a warning if AWS does not answer it."""
-    found: list[Check] = []
+    found: list[AccountCheck] = []
     try:
         found.extend(question())
     except Exception as error:

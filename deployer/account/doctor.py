@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from deployer.account import catalog, names, quotas, region, rights
-from deployer.account.checks import Check, asked, ok, warning
+from deployer.account.checks import AccountCheck, asked, ok, warning
 from deployer.cloudformation.port import StackState
 from deployer.errors import ConfigError
 from deployer.release.target import Target
@@ -43,7 +43,7 @@ class Patient:
         return self.target.environment.region
 
 
-def examine(patient: Patient) -> list[Check]:
+def examine(patient: Patient) -> list[AccountCheck]:
     """Return every finding, and change nothing."""
     client, caller = patient.client, patient.client("sts").get_caller_identity()
     found = [*_identity(patient, caller)]
@@ -66,7 +66,7 @@ def examine(patient: Patient) -> list[Check]:
     return found
 
 
-def _identity(patient: Patient, caller: Mapping[str, str]) -> Iterator[Check]:
+def _identity(patient: Patient, caller: Mapping[str, str]) -> Iterator[AccountCheck]:
     environment = patient.target.environment
     if environment.account is None and environment.endpoint is None:
         yield warning(
@@ -77,7 +77,7 @@ def _identity(patient: Patient, caller: Mapping[str, str]) -> Iterator[Check]:
     yield ok(IDENTITY, f"{caller['Arn']} in account {caller['Account']}")
 
 
-def _services(patient: Patient) -> Iterator[Check]:
+def _services(patient: Patient) -> Iterator[AccountCheck]:
     types = {
         resource.type for template in patient.target.templates.values() for resource in template.resources.values()
     }
@@ -86,7 +86,7 @@ def _services(patient: Patient) -> Iterator[Check]:
         yield from region.glue_version(version, patient.region)
 
 
-def _rights(patient: Patient, account: str, principal: str | None) -> Iterator[Check]:
+def _rights(patient: Patient, account: str, principal: str | None) -> Iterator[AccountCheck]:
     environment, templates = replace(patient.target.environment, account=account), patient.target.templates.values()
     try:
         printed = policy(patient.target.project, environment, templates, Role.DEPLOY)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.account.checks import Check, blocker, ok
+from deployer.account.checks import AccountCheck, blocker, ok
 
 NAMES = "names"
 Client = Callable[[str], Any]
@@ -25,7 +25,7 @@ class Named:
     name: str
 
 
-def clashes(client: Client, named: list[Named]) -> Iterator[Check]:
+def clashes(client: Client, named: list[Named]) -> Iterator[AccountCheck]:
     """Yield a blocker for each name that is taken."""
     taken = [each for each in named if _NAMED[each.type].exists(client, each.name)]
     for each in taken:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.account.checks import Check, blocker, ok, warning
+from deployer.account.checks import AccountCheck, blocker, ok, warning
 
 IAM, STREAMS, FUNCTIONS, WORKERS = "quota of IAM", "quota of Kinesis", "quota of Lambda", "quota of Glue"
 UNRESERVED_AT_LEAST = 100  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
@@ -24,7 +24,7 @@ class Needs:
     reserved_executions: int = 0
 
 
-def _compared(subject: str, what: str, needed: int, used: int, limit: int) -> Check:
+def _compared(subject: str, what: str, needed: int, used: int, limit: int) -> AccountCheck:
     if used + needed > limit:
         return blocker(
             subject,
@@ -34,7 +34,7 @@ def _compared(subject: str, what: str, needed: int, used: int, limit: int) -> Ch
     return ok(subject, f"{needed} {what} are needed, {used} of {limit} are in use")
 
 
-def iam(client: Any, needs: Needs) -> Iterator[Check]:
+def iam(client: Any, needs: Needs) -> Iterator[AccountCheck]:
     """Yield the quotas of roles and managed policies, which are soon used up where many teams share an account."""
     summary = client.get_account_summary()["SummaryMap"]
     for type_, what, key in (
@@ -45,7 +45,7 @@ def iam(client: Any, needs: Needs) -> Iterator[Check]:
             yield _compared(IAM, what, needs.types[type_], int(summary[key]), int(summary[f"{key}Quota"]))
 
 
-def streams(client: Any, needs: Needs) -> Iterator[Check]:
+def streams(client: Any, needs: Needs) -> Iterator[AccountCheck]:
     """Yield the quota of streams: on-demand streams have their own, provisioned ones count by shards."""
     mode = needs.values.get("StreamMode", "ON_DEMAND")
     if not needs.types["AWS::Kinesis::Stream"] or mode == "OFF":
@@ -59,7 +59,7 @@ def streams(client: Any, needs: Needs) -> Iterator[Check]:
         yield _compared(STREAMS, "streams on demand", needs.types["AWS::Kinesis::Stream"], used, limit)
 
 
-def functions(client: Any, needs: Needs) -> Iterator[Check]:
+def functions(client: Any, needs: Needs) -> Iterator[AccountCheck]:
     """Yield the quota of concurrent functions: a new account has ten, and Lambda keeps some unreserved."""
     if not needs.types["AWS::Lambda::Function"]:
         return
@@ -77,7 +77,7 @@ def functions(client: Any, needs: Needs) -> Iterator[Check]:
         yield ok(FUNCTIONS, f"{free} of {limit['ConcurrentExecutions']} concurrent executions are free{reserved}")
 
 
-def workers(client: Any, needs: Needs) -> Iterator[Check]:
+def workers(client: Any, needs: Needs) -> Iterator[AccountCheck]:
     """Yield the quota of DPUs for all Glue jobs at once, which is small in a new account."""
     if not needs.types["AWS::Glue::Job"]:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from deployer.account.checks import Check, blocker, ok, warning
+from deployer.account.checks import AccountCheck, blocker, ok, warning
 
 REGION, SERVICES, GLUE = "region", "services", "Glue version"
 # The names of services in CloudFormation's types, where boto3 has others.
@@ -13,7 +13,7 @@ _IN_BOTO3 = {"KinesisFirehose": "firehose", "CertificateManager": "acm", "SSM": 
 _OLDEST_WITH_CONDITIONAL_WRITES = (5, 1)
 
 
-def region_is_on(client: Any, region: str) -> Iterator[Check]:
+def region_is_on(client: Any, region: str) -> Iterator[AccountCheck]:
     """Yield whether the region is enabled: an opt-in region answers no one before that.
 
     https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html
@@ -26,7 +26,7 @@ def region_is_on(client: Any, region: str) -> Iterator[Check]:
         yield blocker(REGION, f"{region} is {status}", "have an administrator enable it: aws account enable-region")
 
 
-def services_in(available: Any, region: str, types: Iterable[str]) -> Iterator[Check]:
+def services_in(available: Any, region: str, types: Iterable[str]) -> Iterator[AccountCheck]:
     """Yield whether boto3 knows an endpoint in the region for each service of the templates; no call is made."""
     names = sorted({type_.split("::")[1] for type_ in types if type_.startswith("AWS::")})
     absent = [name for name in names if _has_regions(available, name) and not _is_in(available, name, region)]
@@ -49,7 +49,7 @@ def _is_in(available: Any, name: str, region: str) -> bool:
     return region in available(_IN_BOTO3.get(name, name.lower()))
 
 
-def glue_version(version: str, region: str) -> Iterator[Check]:
+def glue_version(version: str, region: str) -> Iterator[AccountCheck]:
     """Yield what is known of the version: AWS has no call that says which versions a region offers."""
     numbers = tuple(int(part) for part in version.split("."))
     if numbers < _OLDEST_WITH_CONDITIONAL_WRITES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from deployer.account.checks import Check, blocker, ok, warning
+from deployer.account.checks import AccountCheck, blocker, ok, warning
 
 RIGHTS = "rights"
 SHOWN = 5
@@ -23,7 +23,7 @@ def principal_of(iam: Any, caller: str) -> str | None:
     return caller if kind == "user" else None
 
 
-def rights(iam: Any, principal: str | None, policy: Mapping[str, Any]) -> Iterator[Check]:
+def rights(iam: Any, principal: str | None, policy: Mapping[str, Any]) -> Iterator[AccountCheck]:
     """Yield the missing permissions. Simulating what CloudFormation does in our name is less certain: a warning."""
     if principal is None:
         yield ok(RIGHTS, "these credentials are the account's root, which no policy limits")

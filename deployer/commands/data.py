@@ -81,7 +81,7 @@ def data() -> None:
     """Maintain the published tables: list runs, roll back, rebuild the catalog, sweep old files."""
 
 
-def _tables(app: App, env_name: str) -> published_tables.Tables:
+def _tables(app: App, env_name: str) -> published_tables.LiveTables:
     return published_tables.live_tables(lake_of(app.connect(env_name)))
 
 

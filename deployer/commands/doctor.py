@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from deployer.account.checks import Check, Level
+from deployer.account.checks import AccountCheck, Level
 from deployer.composition.environment import built_target
 from deployer.composition.examination import examination
 from deployer.documents import as_document
@@ -21,7 +21,7 @@ class DoctorResult:
 
     environment: str  #: the environment
     ready: bool  #: nothing prevents its first deployment
-    checks: tuple[Check, ...]  #: every finding, in the order of the checks
+    checks: tuple[AccountCheck, ...]  #: every finding, in the order of the checks
 
 
 @click.command(epilog=examples("dataops doctor --env uat", "dataops doctor --env prod --output json"))

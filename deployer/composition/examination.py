@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from deployer.account.checks import Check, warning
+from deployer.account.checks import AccountCheck, warning
 from deployer.account.doctor import Patient, examine
 from deployer.composition.environment import stack_names, stack_states
 from deployer.errors import Denied
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from deployer.aws.session import Session
 
 
-def examination(session: Session, target: Target) -> Callable[[], list[Check]]:
+def examination(session: Session, target: Target) -> Callable[[], list[AccountCheck]]:
     """Return a function that checks the account as it is now."""
 
-    def run() -> list[Check]:
-        found = list[Check]()
+    def run() -> list[AccountCheck]:
+        found = list[AccountCheck]()
         try:
             states = stack_states(session)
         except Denied as denied:  # nothing is known of the stacks: the questions are those of an empty account

@@ -20,7 +20,7 @@ from deployer.ledger.identity import new_run_id
 from deployer.ledger.ledger import Ledger
 from deployer.ledger.store import RecordStore
 from deployer.pauses import Interrupted
-from deployer.planning.facts import Facts, facts_of
+from deployer.planning.facts import PlanFacts, facts_of
 from deployer.planning.plan import Plan, require_allowed
 from deployer.planning.planner import Planner
 from deployer.release.artifacts import store_release
@@ -42,7 +42,7 @@ class Deployment:
         with self._tools.planner(self.facts()) as planner:
             return planner.plan()
 
-    def facts(self) -> Facts:
+    def facts(self) -> PlanFacts:
         """Return the current state, including what this run has changed."""
         own = {self._first.stack: self._first.record} if self._first and self._first.record else {}
         return facts_of(self._ports.cloud, self._ports.open_store, self._target, own)
@@ -69,7 +69,7 @@ class Deployment:
                 return self._nothing_to_do(facts)
             return self._under_lock(store, facts, approved=approved)
 
-    def _under_lock(self, store: RecordStore, facts: Facts, *, approved: bool) -> DeployResult:
+    def _under_lock(self, store: RecordStore, facts: PlanFacts, *, approved: bool) -> DeployResult:
         record = RunRecord(self._ports, Ledger(store, self._target.environment.name), self._request, self._run)
         record.sweep(facts)
         with self._tools.planner(facts) as planner:
@@ -81,7 +81,7 @@ class Deployment:
                 return self._carry_out(store, facts, plan, planner, record)
 
     def _carry_out(
-        self, store: RecordStore, facts: Facts, plan: Plan, planner: Planner, record: RunRecord
+        self, store: RecordStore, facts: PlanFacts, plan: Plan, planner: Planner, record: RunRecord
     ) -> DeployResult:
         uploaded = store_release(store, self._target.release)
         if uploaded.files:
@@ -98,7 +98,7 @@ class Deployment:
         )
         return self._conclude(record, facts, result)
 
-    def _conclude(self, record: RunRecord, facts: Facts, result: DeployResult) -> DeployResult:
+    def _conclude(self, record: RunRecord, facts: PlanFacts, result: DeployResult) -> DeployResult:
         """Run the smoke test and record the result. What is deployed is recorded last, so that a killed run is checked again."""
         if result.outcome is DeployOutcome.DONE and self._ports.smoke is not None:
             facts = replace(facts, current=record.set_deployed(facts, result))
@@ -118,10 +118,10 @@ class Deployment:
 
     # Decisions.
 
-    def _is_done(self, facts: Facts) -> bool:
+    def _is_done(self, facts: PlanFacts) -> bool:
         return is_done(self._target, facts, self._request, with_smoke=self._ports.smoke is not None)
 
-    def _await_others(self, facts: Facts) -> Facts:
+    def _await_others(self, facts: PlanFacts) -> PlanFacts:
         """Return the facts once no one else is changing a stack."""
         if not facts.busy:
             return facts
@@ -130,7 +130,7 @@ class Deployment:
 
     # Results.
 
-    def _nothing_to_do(self, facts: Facts) -> DeployResult:
+    def _nothing_to_do(self, facts: PlanFacts) -> DeployResult:
         assert facts.current is not None
         return replace(self._result(DeployOutcome.UNCHANGED), smoke=facts.current.smoke, run=facts.current.run)
 

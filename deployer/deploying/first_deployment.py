@@ -8,7 +8,7 @@ from deployer.cloudformation.outputs import artifacts_bucket
 from deployer.deploying.results import DeployOutcome, StackOutcome, StackResult, outcome_of
 from deployer.deploying.tools import Tools
 from deployer.errors import Refused
-from deployer.planning.facts import Facts
+from deployer.planning.facts import PlanFacts
 from deployer.planning.plan import Plan, require_allowed
 
 
@@ -51,7 +51,7 @@ def require_ready(tools: Tools) -> None:
         )
 
 
-def deploy_first_stack(tools: Tools, facts: Facts) -> FirstStack:
+def deploy_first_stack(tools: Tools, facts: PlanFacts) -> FirstStack:
     """Plan everything, ask, and deploy the stack with the artifacts bucket alone."""
     require_ready(tools)
     with tools.planner(facts) as planner:

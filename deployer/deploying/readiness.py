@@ -13,11 +13,11 @@ from deployer.deploying.request import DeployRequest, IfBusy, Ports
 from deployer.deploying.results import DeployOutcome
 from deployer.deploying.stack_change import follower
 from deployer.errors import Refused
-from deployer.planning.facts import Facts, is_recorded
+from deployer.planning.facts import PlanFacts, is_recorded
 from deployer.release.target import Target
 
 
-def is_done(target: Target, facts: Facts, request: DeployRequest, *, with_smoke: bool) -> bool:
+def is_done(target: Target, facts: PlanFacts, request: DeployRequest, *, with_smoke: bool) -> bool:
     """Return whether the ledger proves that this release is deployed, untouched since, and has passed if a test is required.
 
     What ought to be protected from deletion must be: DescribeStacks says it beside the rest.
@@ -34,7 +34,7 @@ def is_done(target: Target, facts: Facts, request: DeployRequest, *, with_smoke:
     return all(_is_as_recorded(target, facts, stack, outputs) for stack in target.templates)
 
 
-def _is_as_recorded(target: Target, facts: Facts, stack: str, outputs: Mapping[str, Mapping[str, str]]) -> bool:
+def _is_as_recorded(target: Target, facts: PlanFacts, stack: str, outputs: Mapping[str, Mapping[str, str]]) -> bool:
     values = target.values(stack, outputs)
     if not all(isinstance(value, str) for value in values.values()):
         return False

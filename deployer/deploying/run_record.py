@@ -19,7 +19,7 @@ from deployer.ledger.ledger import Current, Ledger
 from deployer.ledger.lock import this_owner
 from deployer.pauses import Interrupted
 from deployer.planning.change_sets import discard
-from deployer.planning.facts import Facts
+from deployer.planning.facts import PlanFacts
 from deployer.planning.plan import Plan, StepKind
 from deployer.version import VERSION
 
@@ -30,7 +30,7 @@ class RunRecord:
     def __init__(self, ports: Ports, ledger: Ledger, request: DeployRequest, run: str) -> None:
         self._ports, self._ledger, self._request, self._run = ports, ledger, request, run
 
-    def sweep(self, facts: Facts) -> None:
+    def sweep(self, facts: PlanFacts) -> None:
         """Give a killed run its end in the ledger, and delete the change sets that it left behind."""
         for run in self._ledger.unfinished():
             self._ports.progress(Said(f"run {run} was killed: cleaning up after it"))
@@ -40,7 +40,7 @@ class RunRecord:
                 discard(self._ports.cloud, [made for made, name in found if name.startswith(f"dataops-{run}-")])
 
     @contextmanager
-    def keep(self, plan: Plan, facts: Facts) -> Iterator[None]:
+    def keep(self, plan: Plan, facts: PlanFacts) -> Iterator[None]:
         """Record the start of the run in the ledger, and its end if it is interrupted."""
         self._ledger.start(self._run, self._start(plan, facts))
         try:
@@ -54,7 +54,7 @@ class RunRecord:
     def end(self, result: DeployResult) -> None:
         self._ledger.end(self._run, {"finished_at": self._now(), **as_document(result)})
 
-    def set_deployed(self, facts: Facts, result: DeployResult) -> Current:
+    def set_deployed(self, facts: PlanFacts, result: DeployResult) -> Current:
         """Record what is deployed from now on: stacks of this run as it left them, the others as they were recorded."""
         before = facts.current.stacks if facts.current else {}
         records = {stack.stack: stack.record for stack in result.stacks if stack.record}
@@ -75,7 +75,7 @@ class RunRecord:
             )
         )
 
-    def _start(self, plan: Plan, facts: Facts) -> dict[str, Any]:
+    def _start(self, plan: Plan, facts: PlanFacts) -> dict[str, Any]:
         owner = this_owner(self._run, 0.0)
         return {
             "command": self._request.command,

@@ -12,7 +12,7 @@ from deployer.ledger.lock import RIGHTS_SECONDS, EnvironmentLock
 from deployer.ledger.store import RecordStore
 from deployer.pauses import Interrupted, TimeIsUp
 from deployer.planning.change_sets import ChangeSets
-from deployer.planning.facts import Facts
+from deployer.planning.facts import PlanFacts
 from deployer.planning.planner import Planner
 from deployer.release.artifacts import store_file
 from deployer.release.target import Target
@@ -31,7 +31,7 @@ class Tools:
         ports, reverts = self.ports, self.request.options.revert_drift
         return ChangeSets(ports.cloud, self.target, ports.pauses, self.say, run=self.run, reverts_drift=reverts)
 
-    def planner(self, facts: Facts) -> Planner:
+    def planner(self, facts: PlanFacts) -> Planner:
         ports = self.ports
 
         def publish(stack: str) -> None:
@@ -48,7 +48,7 @@ class Tools:
             publish=publish,
         )
 
-    def executor(self, facts: Facts, change_sets: ChangeSets) -> Executor:
+    def executor(self, facts: PlanFacts, change_sets: ChangeSets) -> Executor:
         ports = self.ports
         context = ChangeContext(
             ports.cloud, self.target, self.request.options, self.run, ports.pauses, ports.progress, change_sets

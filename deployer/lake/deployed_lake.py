@@ -39,8 +39,8 @@ class MissingOutput(DataopsError):
 
 
 @dataclass(frozen=True)
-class TableSet:
-    """One set of the tables: a database of the catalog, and the prefix of its files in the base bucket."""
+class TableLocation:
+    """Where one set of the tables is: a database of the catalog, and the prefix of its files in the base bucket."""
 
     database: str
     prefix: str
@@ -59,8 +59,8 @@ class Lake:
     job: str
     job_log_group: str
     workgroup: str
-    live: TableSet
-    side: TableSet
+    live: TableLocation
+    side: TableLocation
     raw_bucket: str
     base_bucket: str
     artifacts_bucket: str
@@ -127,8 +127,8 @@ def lake_from(environment: str, outputs: Mapping[str, str], client: Callable[[st
         job=outputs["BaseTablesJobName"],
         job_log_group=outputs["JobLogGroupPrefix"],
         workgroup=outputs["WorkGroupName"],
-        live=TableSet(outputs["BaseDatabaseName"], outputs["BasePrefix"]),
-        side=TableSet(outputs["SmokeDatabaseName"], outputs["SmokePrefix"]),
+        live=TableLocation(outputs["BaseDatabaseName"], outputs["BasePrefix"]),
+        side=TableLocation(outputs["SmokeDatabaseName"], outputs["SmokePrefix"]),
         raw_bucket=outputs["RawBucketName"],
         base_bucket=outputs["BaseBucketName"],
         artifacts_bucket=outputs["ArtifactsBucketName"],

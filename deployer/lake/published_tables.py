@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Tables:
+class LiveTables:
     """The live tables of an environment: their bucket, their catalog and their prefix."""
 
     store: S3ObjectStore
@@ -45,9 +45,9 @@ class Tables:
         return Lock(self.store, lock_key(self.prefix), holder, clock=utc_now, is_over=self.is_over)
 
 
-def live_tables(lake: Lake) -> Tables:
+def live_tables(lake: Lake) -> LiveTables:
     """Return the live tables."""
-    return Tables(
+    return LiveTables(
         store=base_store(lake),
         catalog=GlueCatalog(lake.glue, lake.live.database),
         prefix=lake.live.prefix,
@@ -70,26 +70,26 @@ def as_dataops_errors(environment: str) -> Iterator[None]:
         raise DataopsError(str(error), hint=f"dataops data rebuild-catalog --env {environment}") from error
 
 
-def all_runs(tables: Tables) -> Sequence[Manifest]:
+def all_runs(tables: LiveTables) -> Sequence[Manifest]:
     """Return every recorded run, oldest first."""
     with as_dataops_errors(tables.environment):
         return read_history(tables.store, tables.prefix)
 
 
-def rebuild(tables: Tables) -> dict[str, int]:
+def rebuild(tables: LiveTables) -> dict[str, int]:
     """Let the catalog show what the newest manifest names; return table -> number of months."""
     with as_dataops_errors(tables.environment), tables.lock():
         live = table_history.rebuild_catalog(tables.store, tables.catalog, tables.prefix)
     return {table: len(months) for table, months in live.items()}
 
 
-def plan_rollback(tables: Tables, run_id: str) -> table_history.RollbackPlan:
+def plan_rollback(tables: LiveTables, run_id: str) -> table_history.RollbackPlan:
     """Return what a rollback would do. Raise Refused if it is impossible."""
     with as_dataops_errors(tables.environment):
         return table_history.plan_rollback(read_history(tables.store, tables.prefix), run_id)
 
 
-def roll_back(tables: Tables, run_id: str) -> Manifest:
+def roll_back(tables: LiveTables, run_id: str) -> Manifest:
     """Undo a run and every later one."""
     with as_dataops_errors(tables.environment), tables.lock():
         return table_history.roll_back(
@@ -97,7 +97,7 @@ def roll_back(tables: Tables, run_id: str) -> Manifest:
         )
 
 
-def sweep(tables: Tables, *, keep_days: int, dry_run: bool) -> list[str]:
+def sweep(tables: LiveTables, *, keep_days: int, dry_run: bool) -> list[str]:
     """Delete, or only name, the files that have been live no more for longer than some days."""
     with as_dataops_errors(tables.environment), nullcontext() if dry_run else tables.lock():
         manifests = read_history(tables.store, tables.prefix)

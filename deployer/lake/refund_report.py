@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from deployer.errors import UsageError
-from deployer.lake.deployed_lake import Lake, TableSet
+from deployer.lake.deployed_lake import Lake, TableLocation
 from deployer.lake.queries import QUERY_TIMEOUT_SECONDS, QueryFailed, QueryResult, deployed_sql, quoted, run_query
 from deployer.refunds import RefundRow
 
@@ -52,7 +52,7 @@ def checked_month(text: str) -> str:
 
 def fetch_report(
     lake: Lake,
-    tables: TableSet,
+    tables: TableLocation,
     month: str | None = None,
     *,
     timeout_seconds: float = QUERY_TIMEOUT_SECONDS,

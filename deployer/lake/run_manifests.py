@@ -14,7 +14,7 @@ from refunds_lake.publishing.manifests import COUNTS, Manifest, ManifestError, i
 from refunds_lake.storage.objects import S3ObjectStore
 
 from deployer.errors import DataopsError
-from deployer.lake.deployed_lake import Lake, TableSet
+from deployer.lake.deployed_lake import Lake, TableLocation
 
 
 class RecordUnreadable(DataopsError):
@@ -40,7 +40,7 @@ def base_store(lake: Lake) -> S3ObjectStore:
     return S3ObjectStore(lake.s3, lake.base_bucket)
 
 
-def recorded_runs(lake: Lake, tables: TableSet) -> Sequence[Manifest]:
+def recorded_runs(lake: Lake, tables: TableLocation) -> Sequence[Manifest]:
     """Return all manifests of a table set, oldest first. Raise RecordUnreadable, also if one between them is missing."""
     with as_record_errors(lake.environment):
         manifests = read_history(base_store(lake), tables.prefix)
@@ -48,7 +48,7 @@ def recorded_runs(lake: Lake, tables: TableSet) -> Sequence[Manifest]:
         return manifests
 
 
-def manifest_of(lake: Lake, tables: TableSet, job_run_id: str) -> Manifest | None:
+def manifest_of(lake: Lake, tables: TableLocation, job_run_id: str) -> Manifest | None:
     """Return the manifest that a job run recorded, None if it recorded none."""
     runs = recorded_runs(lake, tables)
     return next((run for run in reversed(runs) if run.job_run_id == job_run_id), None)

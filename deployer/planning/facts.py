@@ -18,7 +18,7 @@ _READS_OUTSIDE = ("AWS::SSM::Parameter::Value", "{{resolve:", "AWS::Include")  #
 
 
 @dataclass(frozen=True)
-class Facts:
+class PlanFacts:
     """What was read before anything is decided."""
 
     states: Mapping[str, StackState | None]
@@ -39,15 +39,15 @@ class Facts:
 
 def facts_of(
     cloud: Cloud, open_store: Callable[[str], RecordStore], target: Target, own: Mapping[str, StackRecord]
-) -> Facts:
+) -> PlanFacts:
     """Return one DescribeStacks per stack, and one GET of the ledger when there is a bucket."""
     states = describe_all(cloud, target.stack_names)
     bucket = artifacts_bucket([states[target.artifacts_stack]])
     current = Ledger(open_store(bucket), target.environment.name).current() if bucket else None
-    return Facts(states, current, bucket, own)
+    return PlanFacts(states, current, bucket, own)
 
 
-def is_recorded(target: Target, facts: Facts, stack: str, digest: str) -> bool:
+def is_recorded(target: Target, facts: PlanFacts, stack: str, digest: str) -> bool:
     """Return whether the ledger proves that the stack is as this request leaves it. What reads values elsewhere is never proven."""
     record = facts.record(stack)
     body = target.templates[stack].body

@@ -16,7 +16,7 @@ from deployer.cloudformation.root_cause import Cause
 from deployer.pauses import Pauses
 from deployer.planning.change_sets import ChangeSets
 from deployer.planning.data_guard import data_risks
-from deployer.planning.facts import Facts, is_recorded
+from deployer.planning.facts import PlanFacts, is_recorded
 from deployer.planning.permission_changes import iam_changes
 from deployer.planning.plan import Options, Plan, Step, StepKind, kind_of, planned_from
 from deployer.planning.render import KNOWN_AFTER_APPLY, references, render
@@ -34,7 +34,7 @@ class Planner:
         self,
         cloud: Cloud,
         target: Target,
-        facts: Facts,
+        facts: PlanFacts,
         options: Options,
         change_sets: ChangeSets,
         *,

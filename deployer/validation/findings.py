@@ -14,7 +14,7 @@ from deployer.project.finding import Finding, Level
 
 
 @dataclass(frozen=True)
-class Check:
+class ProjectCheck:
     """One check of one thing. `skipped` says why it was not made."""
 
     name: str
@@ -44,14 +44,14 @@ def _location(where: str | None) -> Location:
     return Location(file, line or 1, column or None)
 
 
-def as_text(checks: Sequence[Check]) -> str:
+def as_text(checks: Sequence[ProjectCheck]) -> str:
     """Return one line for each finding and each check that was not made, followed by the totals."""
     lines = [str(finding) for check in checks for finding in check.findings]
     lines += [f"not checked: {check.name} of {check.subject}: {check.skipped}" for check in checks if check.skipped]
     return "\n".join([*lines, _sum(checks)])
 
 
-def _sum(checks: Sequence[Check]) -> str:
+def _sum(checks: Sequence[ProjectCheck]) -> str:
     levels = [finding.level for check in checks for finding in check.findings]
     counted = [f"{levels.count(level)} {level}{'s' * (levels.count(level) != 1)}" for level in list(Level)[:2]]
     made = sum(1 for check in checks if not check.skipped)
@@ -77,7 +77,7 @@ class ValidationResult:
     checks: tuple[CheckOutcome, ...]  #: every check, made or not
 
 
-def validation_result(checks: Sequence[Check]) -> ValidationResult:
+def validation_result(checks: Sequence[ProjectCheck]) -> ValidationResult:
     """Return what the checks found and how they ended."""
     return ValidationResult(
         ok=not any(check.failed for check in checks),
@@ -86,7 +86,7 @@ def validation_result(checks: Sequence[Check]) -> ValidationResult:
     )
 
 
-def as_junit(checks: Iterable[Check]) -> str:
+def as_junit(checks: Iterable[ProjectCheck]) -> str:
     """Return the checks as JUnit test cases: a check with an error is a failure, other findings are its output."""
     checks = list(checks)
     suite = ElementTree.Element(

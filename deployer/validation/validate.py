@@ -17,7 +17,7 @@ from deployer.project.finding import Finding, Level
 from deployer.project.links import link_problem
 from deployer.project.templates import Template, load_template
 from deployer.project.wiring import Given, Wiring, wire
-from deployer.validation.findings import Check, config_findings
+from deployer.validation.findings import ProjectCheck, config_findings
 from deployer.validation.generated_names import names_cut
 from deployer.validation.parameter_values import violations
 from deployer.validation.template_limits import limits_broken
@@ -38,13 +38,13 @@ class Linter(Protocol):
 
 def validate_project(
     project_dir: Path, *, say: Callable[[str], None] = lambda text: None, linter: Linter | None = None
-) -> tuple[Check, ...]:
+) -> tuple[ProjectCheck, ...]:
     """Return every check, each after those that it depends on; `linter` is cfn-lint except in tests."""
     try:
         project = load_project(project_dir)
     except ConfigError as error:
-        return (Check("configuration", CONFIG_FILE, config_findings(error, "configuration")),)
-    checks = [Check("configuration", CONFIG_FILE)]
+        return (ProjectCheck("configuration", CONFIG_FILE, config_findings(error, "configuration")),)
+    checks = [ProjectCheck("configuration", CONFIG_FILE)]
     templates, unreadable = _templates(project)
     checks += unreadable
     say(f"cfn-lint reads {len(templates)} templates")
@@ -73,26 +73,26 @@ def _where(text: str) -> Location:
 # Templates.
 
 
-def _templates(project: Project) -> tuple[dict[Path, Template], list[Check]]:
+def _templates(project: Project) -> tuple[dict[Path, Template], list[ProjectCheck]]:
     templates: dict[Path, Template] = {}
-    unreadable: list[Check] = []
+    unreadable: list[ProjectCheck] = []
     for path in _paths(project):
         try:
             if problem := link_problem(project.directory, path):
                 raise ConfigError(problem, where=_shown(project, path))
             templates[path] = load_template(path, shown_as=_shown(project, path))
         except ConfigError as error:
-            unreadable.append(Check("template", _shown(project, path), config_findings(error, "template")))
+            unreadable.append(ProjectCheck("template", _shown(project, path), config_findings(error, "template")))
     return templates, unreadable
 
 
-def _lint(project: Project, templates: Mapping[Path, Template], linter: Linter | None) -> Iterator[Check]:
+def _lint(project: Project, templates: Mapping[Path, Template], linter: Linter | None) -> Iterator[ProjectCheck]:
     if not templates:
         return
     regions = [environment.region for environment in project.environments.values()]
     shown_as = {path: _shown(project, path) for path in templates}
     for path, findings in (linter or _cfn_lint())(list(templates), regions, shown_as).items():
-        yield Check("cfn-lint", shown_as[path], findings)
+        yield ProjectCheck("cfn-lint", shown_as[path], findings)
 
 
 def _cfn_lint() -> Linter:
@@ -101,23 +101,23 @@ def _cfn_lint() -> Linter:
     return lint
 
 
-def _limits(project: Project, path: Path, template: Template) -> Check:
-    return Check("template limits", _shown(project, path), tuple(limits_broken(template)))
+def _limits(project: Project, path: Path, template: Template) -> ProjectCheck:
+    return ProjectCheck("template limits", _shown(project, path), tuple(limits_broken(template)))
 
 
 # Wiring and values.
 
 
-def _wiring(project: Project, templates: Mapping[Path, Template], *, complete: bool) -> Iterator[Check]:
+def _wiring(project: Project, templates: Mapping[Path, Template], *, complete: bool) -> Iterator[ProjectCheck]:
     if not complete:
-        yield Check("wiring", "stacks", skipped="a template cannot be read")
+        yield ProjectCheck("wiring", "stacks", skipped="a template cannot be read")
         return
     by_stack = {name: templates[spec.template] for name, spec in project.stacks.items()}
     for environment in project.environments.values():
         wiring = wire(project, by_stack, environment)
         findings = [*wiring.findings, *_value_findings(wiring, environment.variables)]
         findings += names_cut(project.name, environment, by_stack)
-        yield Check("wiring", f"environment {environment.name}", tuple(dict.fromkeys(findings)))
+        yield ProjectCheck("wiring", f"environment {environment.name}", tuple(dict.fromkeys(findings)))
 
 
 def _value_findings(wiring: Wiring, variables: Iterable[str]) -> Iterator[Finding]:
@@ -137,12 +137,12 @@ def _value_findings(wiring: Wiring, variables: Iterable[str]) -> Iterator[Findin
 # Artifacts.
 
 
-def _artifact(project: Project, artifact: Artifact) -> Check:
+def _artifact(project: Project, artifact: Artifact) -> ProjectCheck:
     subject = f"{artifact.name} ({', '.join(_shown(project, path) for path in artifact.paths)})"
     problem = _artifact_problem(project, artifact)
     if problem is None:
-        return Check("artifact", subject)
-    return Check("artifact", subject, (Finding.at(_where(artifact.where), Level.ERROR, "artifact", problem),))
+        return ProjectCheck("artifact", subject)
+    return ProjectCheck("artifact", subject, (Finding.at(_where(artifact.where), Level.ERROR, "artifact", problem),))
 
 
 def _artifact_problem(project: Project, artifact: Artifact) -> str | None:
@@ -175,26 +175,26 @@ def _directory_problem(project: Project, directory: Path) -> str | None:
 # SQL and Python.
 
 
-def _sql(project: Project) -> Iterator[Check]:
+def _sql(project: Project) -> Iterator[ProjectCheck]:
     paths = sorted((project.directory / SQL_DIRECTORY).rglob("*.sql"))
     try:
         import sqlglot
         import sqlglot.errors
     except ImportError:
         skipped = "sqlglot is not installed: pip install -e '.[local]'"
-        yield from (Check("SQL", _shown(project, path), skipped=skipped) for path in paths)
+        yield from (ProjectCheck("SQL", _shown(project, path), skipped=skipped) for path in paths)
         return
     for path in paths:
         shown = _shown(project, path)
         try:
             statements = sqlglot.parse(path.read_text(encoding="utf-8"), dialect="athena")
         except sqlglot.errors.SqlglotError as error:
-            yield Check("SQL", shown, tuple(_sql_findings(shown, error)))
+            yield ProjectCheck("SQL", shown, tuple(_sql_findings(shown, error)))
             continue
         findings = () if len([s for s in statements if s is not None]) == 1 else (
             Finding.at(Location(shown, 1), Level.ERROR, "sql", "a file must contain exactly one statement"),
         )  # fmt: skip
-        yield Check("SQL", shown, findings)
+        yield ProjectCheck("SQL", shown, findings)
 
 
 def _sql_findings(shown: str, error: Exception) -> Iterator[Finding]:
@@ -209,7 +209,7 @@ def _python_files(project: Project) -> Iterator[Path]:
         yield from sorted((project.directory / directory).rglob("*.py"))
 
 
-def _python(project: Project, path: Path) -> Check:
+def _python(project: Project, path: Path) -> ProjectCheck:
     """Compile for Glue's Python, so that newer syntax is found on any machine."""
     shown = _shown(project, path)
     try:
@@ -217,5 +217,7 @@ def _python(project: Project, path: Path) -> Check:
     except (SyntaxError, ValueError) as error:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None)
         message = getattr(error, "msg", None) or str(error)
-        return Check("Python", shown, (Finding.at(Location(shown, line, column), Level.ERROR, "python", message),))
-    return Check("Python", shown)
+        return ProjectCheck(
+            "Python", shown, (Finding.at(Location(shown, line, column), Level.ERROR, "python", message),)
+        )
+    return ProjectCheck("Python", shown)

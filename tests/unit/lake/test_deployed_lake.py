@@ -6,7 +6,7 @@ import pytest
 from fake_aws import OUTPUTS
 
 from deployer.lake.delivery.stream import deliver_stream
-from deployer.lake.deployed_lake import NEEDED, MissingOutput, TableSet, lake_from
+from deployer.lake.deployed_lake import NEEDED, MissingOutput, TableLocation, lake_from
 
 
 def no_client(service: str) -> Any:
@@ -17,8 +17,8 @@ def test_a_lake_is_its_outputs_by_name() -> None:
     """Given the outputs of all stacks, when the lake is made, then each part has its name, and no service was called."""
     lake = lake_from("uat", OUTPUTS, no_client)
     assert (lake.job, lake.workgroup, lake.raw_bucket) == ("base-tables", "reports", "raw")
-    assert lake.live == TableSet("refunds_base_test", "base/")
-    assert lake.side == TableSet("refunds_smoke_test", "smoke/")
+    assert lake.live == TableLocation("refunds_base_test", "base/")
+    assert lake.side == TableLocation("refunds_smoke_test", "smoke/")
 
 
 def test_every_missing_output_is_named_with_what_to_do() -> None:

@@ -15,7 +15,7 @@ from repository import ROOT
 from deployer import cli
 from deployer.errors import Location
 from deployer.project.finding import Finding, Level
-from deployer.validation.findings import Check, as_junit
+from deployer.validation.findings import ProjectCheck, as_junit
 from deployer.validation.parameter_values import violations
 from deployer.validation.validate import Linter, validate_project
 
@@ -393,7 +393,9 @@ def test_the_command_writes_junit(project_dir: Path) -> None:
 def test_junit_tells_skipped_checks_and_remarks_apart() -> None:
     """Given a check that was not made and one with a warning, when they are JUnit, then neither is a failure."""
     warning = Finding.at(Location("a", 1), Level.WARNING, "W1", "odd <&>")
-    suite = ET.fromstring(as_junit([Check("SQL", "a", skipped="no parser"), Check("lint", "b", (warning,))]))[0]
+    suite = ET.fromstring(
+        as_junit([ProjectCheck("SQL", "a", skipped="no parser"), ProjectCheck("lint", "b", (warning,))])
+    )[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "0", "1")
     assert [output.text for output in suite.iter("system-out")] == ["a:1: warning W1: odd <&>"]
 
