@@ -89,7 +89,7 @@ class DirectoryClient:
         return _pages(listed, "Contents", lambda: self._wire.request("S3 ListObjectsV2"))
 
     def _list_object_versions(self, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:
-        """A directory keeps no former versions."""
+        """A directory keeps no previous versions."""
         current = [{**each, "VersionId": "null", "IsLatest": True} for each in self._below(Prefix)]
         return _pages(current, "Versions", lambda: self._wire.request("S3 ListObjectVersions"))
 

@@ -17,7 +17,7 @@ from lakehouse import NOW, Lakehouse, Worlds, normal, purchase, refund, void
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 from refunds_lake.changes import batch_changes, refund_detail, versions
-from refunds_lake.changes.batch_changes import LAST_LINE
+from refunds_lake.changes.batch_changes import LAST_FILE
 from refunds_lake.job import pipeline
 from refunds_lake.schema import id_hashes
 from refunds_lake.tables.table_set import CheckFailed
@@ -37,16 +37,24 @@ def mutated(module: types.ModuleType, line: str, instead: str) -> Any:
 
 T1, T2, T3 = (datetime(2026, 11, day, tzinfo=UTC) for day in (1, 2, 3))
 COLUMNS = (
-    "kind string, id string, ingested_at timestamp, source_file string, line_number bigint, timestamp timestamp, amount decimal(18,2), "
-    "customer_id string, merchant_id string, parent_id string, month string"
+    "kind string, id string, ingested_at timestamp, source_file string, file int, line_number bigint, timestamp timestamp, "
+    "amount decimal(18,2), customer_id string, merchant_id string, parent_id string, month string"
 )
 
 
 def version(
-    at: datetime, file: str, amount: int = 1, *, kind: str = "refund", line: int | None = 1, **content: Any
+    at: datetime,
+    key: str,
+    amount: int = 1,
+    *,
+    kind: str = "refund",
+    file: int | None = 1,
+    line: int = 1,
+    **content: Any,
 ) -> tuple[Any, ...]:
     fields = {
-        "line_number": line,
+        "file": file,
+        "line_number": None if file in (None, LAST_FILE) else line,
         "timestamp": T1,
         "amount": amount,
         "customer_id": None,
@@ -54,19 +62,20 @@ def version(
         "parent_id": None,
         **content,
     }
-    return (kind, at, file, fields)
+    return (kind, at, key, fields)
 
 
 Case = tuple[list[tuple[Any, ...]], tuple[Any, ...] | None, tuple[Any, ...]]
 VERSION_CASES: dict[str, Case] = {
-    # id: candidates, stored row, (file and amount of the winner, changed, duplicate, superseded, kept)
+    # id: candidates, stored row, (key and amount of the winner, changed, duplicate, superseded, kept)
     "new": ([version(T1, "f1")], None, ("f1", 1, True, 0, 0, 1)),
     "copies": ([version(T1, "f1"), version(T1, "f2")], None, ("f2", 1, True, 1, 0, 1)),
     "time before key": ([version(T1, "f2", 9), version(T2, "f1", 2)], None, ("f1", 2, True, 0, 1, 1)),
-    "key before line": ([version(T1, "f1", 9, line=9), version(T1, "f2", 1)], None, ("f2", 1, True, 0, 1, 1)),
+    "key before file": ([version(T1, "f1", 9, file=9), version(T1, "f2", 1)], None, ("f2", 1, True, 0, 1, 1)),
+    "file before line": ([version(T1, "f1", 9, line=9), version(T1, "f1", 1, file=2)], None, ("f1", 1, True, 0, 1, 1)),
     "line before content": ([version(T1, "f1", 9), version(T1, "f1", 1, line=10)], None, ("f1", 1, True, 0, 1, 1)),
-    "delivered anew": ([version(T1, "f1", 1)], version(T1, "f1", 9, line=None), ("f1", 1, True, 0, 1, 0)),
-    "replayed": ([version(T1, "f1", 9)], version(T1, "f1", 1, line=LAST_LINE), ("f1", 1, False, 0, 1, 0)),
+    "delivered anew": ([version(T1, "f1", 1)], version(T1, "f1", 9, file=None), ("f1", 1, True, 0, 1, 0)),
+    "replayed": ([version(T1, "f1", 9)], version(T1, "f1", 1, file=LAST_FILE), ("f1", 1, False, 0, 1, 0)),
     "content last": ([version(T1, "f1", 1), version(T1, "f1", 2)], None, ("f1", 2, True, 0, 1, 1)),
     "redelivered": ([version(T2, "f2")], version(T1, "f1"), ("f2", 1, True, 1, 0, 0)),
     "corrected": ([version(T2, "f2", 2)], version(T1, "f1"), ("f2", 2, True, 0, 1, 0)),
@@ -85,7 +94,7 @@ def standing(spark: Any, module: Any) -> dict[tuple[str, str], tuple[Any, ...]]:
 
     def frame(rows: Sequence[tuple[str, tuple[Any, ...]]]) -> Any:
         return local_frame(
-            spark, COLUMNS, [(kind, id, at, file, *f.values(), "2026-11") for id, (kind, at, file, f) in rows]
+            spark, COLUMNS, [(kind, id, at, key, *f.values(), "2026-11") for id, (kind, at, key, f) in rows]
         )
 
     candidates = [(id, each) for id, (rows, _, _) in VERSION_CASES.items() for each in rows]
@@ -105,7 +114,7 @@ EXPECTED = {
 
 
 def test_the_greatest_version_stands_and_the_others_are_counted(spark: Any) -> None:
-    """Time, key, line, content; copies, older versions and new rows are told apart."""
+    """Time, key, file, line, content; copies, older versions and new rows are told apart."""
     assert standing(spark, versions) == EXPECTED
 
 
@@ -115,18 +124,10 @@ SAME = 'F.col(name).eqNullSafe(F.col(f"{winner}.{name}"))'
 @pytest.mark.parametrize(
     ("line", "instead"),
     [
-        (
-            '("ingested_at", "source_file", "line_number", *CONTENT)',
-            '("source_file", "ingested_at", "line_number", *CONTENT)',
-        ),
-        (
-            '("ingested_at", "source_file", "line_number", *CONTENT)',
-            '("ingested_at", "line_number", "source_file", *CONTENT)',
-        ),
-        (
-            '("ingested_at", "source_file", "line_number", *CONTENT)',
-            '("ingested_at", "source_file", *CONTENT, "line_number")',
-        ),
+        ('"ingested_at", "source_file", "file"', '"source_file", "ingested_at", "file"'),
+        ('"source_file", "file", "line_number"', '"file", "source_file", "line_number"'),
+        ('"file", "line_number", *CONTENT', '"line_number", "file", *CONTENT'),
+        ('"line_number", *CONTENT)', '*CONTENT, "line_number")'),
         ("F.max(version).over", "F.min(version).over"),
         ('Window.partitionBy("kind", "id")', 'Window.partitionBy("id")'),
         ('(is_new | (F.col("winner") != F.col("stored")))', "is_new"),

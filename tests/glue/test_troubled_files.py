@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from deliveries import as_parquet
 from lake_fakes import DirectoryStore
 from lakehouse import NOW, Lakehouse, purchase, refund
+from refunds_lake.storage.objects import StoredObject
 
 
 def test_broken_files_are_named_and_the_others_are_read(lakehouse: Lakehouse) -> None:
@@ -152,12 +153,12 @@ class Vanishing(DirectoryStore):
         """Workers list nothing: theirs is a plain bucket."""
         return DirectoryStore, (self.root,)
 
-    def listing(self, prefix: str, *, after: str = "") -> Any:
-        found = list(super().listing(prefix, after=after))
+    def versions(self, prefix: str) -> list[StoredObject]:
+        found = super().versions(prefix)
         if self.vanishing is not None:
             self.delete([self.vanishing])
             self.vanishing = None
-        return iter(found)
+        return found
 
 
 def test_an_object_that_disappears_is_named_and_not_marked_as_read(spark: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -114,9 +115,9 @@ def test_listings_and_deletions_go_beyond_a_page(store: ObjectStore) -> None:
     assert [each.key for each in store.listing("")] == ["other"]
 
 
-def test_former_versions_are_read_by_what_was_written_then(s3: Any) -> None:
-    """Given keys of a bucket with versions, when they were written again, then what stood before can be listed and read; of a
-    key that was deleted nothing is listed, even where it was put again.
+def test_previous_versions_are_read_by_what_was_written_then(s3: Any) -> None:
+    """Given keys of a bucket with versions, when they were written again, then what stood before can be listed and read, the
+    oldest first; of what a key had when it was deleted nothing is listed, even where it was put again.
     """
     store = S3ObjectStore(s3, "lake")
     s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Enabled"})
@@ -128,13 +129,17 @@ def test_former_versions_are_read_by_what_was_written_then(s3: Any) -> None:
     for key in ("tool/again", "other/a"):
         store.put(key, b"2")
     store.delete(["tool/gone", "tool/again"])
-    store.put("tool/again", b"3")
-    former = list(store.former_versions("tool/"))
-    assert {each.key for each in former} == {"tool/a"}
-    found = {b"".join(store.chunks(each.key, etag=each.etag, version_id=each.version_id)) for each in former}
-    assert found == set(bodies[:-1]) and len(former) == len(found)
+    time.sleep(1)  # the unit of S3's times
+    for body in (b"3", b"4"):
+        store.put("tool/again", body)
+    found = store.versions("tool/")
+    stand = {key: [each for each in found if each.key == key] for key in ("tool/a", "tool/once", "tool/again")}
+    assert sum(map(len, stand.values())) == len(found)
+    for key, expected in {"tool/a": bodies, "tool/once": [b"1"], "tool/again": [b"3", b"4"]}.items():
+        read = [b"".join(store.chunks(key, etag=each.etag, version_id=each.version_id)) for each in stand[key]]
+        assert read == expected and [bool(each.version_id) for each in stand[key]] == [True] * (len(read) - 1) + [False]
     with pytest.raises(ObjectMissing):
-        list(store.chunks("tool/a", etag=former[0].etag, version_id="11111111-1111-1111-1111-111111111111"))
+        list(store.chunks("tool/a", etag=found[0].etag, version_id="11111111-1111-1111-1111-111111111111"))
 
 
 def test_ranges_and_chunks_are_the_bytes_that_were_put(store: ObjectStore) -> None:

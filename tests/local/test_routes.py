@@ -164,10 +164,12 @@ def test_a_partners_bucket_opens_to_the_external_id_alone(
 # Route 5
 
 
-def test_a_tool_writes_over_its_own_file_and_the_job_reads_every_version(project: LocalProject, tmp_path: Path) -> None:
-    """Given a tool's file that a run has read, when the tool writes it twice more before the next run, then that run reads
-    both versions, each record counts, even one that only the previous version has, and a full refresh gives the same.
+def test_files_are_overwritten_and_the_job_reads_every_version(project: LocalProject, tmp_path: Path) -> None:
+    """Given a tool's file and an SFTP user's that a run has read, when both are written twice more before the next run, then
+    that run reads all versions, each record counts, even one that only the previous version has, and a full refresh gives
+    the same.
     """
+    s3, bucket = project.client("s3"), project.outputs("storage")["RawBucketName"]
     file = tmp_path / "1_1790000000000.csv"
     header = "id,type,timestamp,amount,customer_id,merchant_id,_sdc_sequence\n"
     row = "tool-p{},purchase,2026-07-01T10:00:00Z,{},anna,m1,1790000000000000\n"
@@ -176,10 +178,12 @@ def test_a_tool_writes_over_its_own_file_and_the_job_reads_every_version(project
         file.write_text(header + "".join(rows))
         (sent,) = project.document("ingest", "--env", "local", "--route", "third-party", str(file))["files"]
         assert sent["delivered"] and sent["target"] == f"transactions/source=third-party/dataops/{file.name}"
+        body = file.read_bytes().replace(b"tool-p", b"user-p")
+        s3.put_object(Bucket=bucket, Key="transactions/source=sftp/trial/day.csv", Body=body)
         return str(sent["target"])
 
     def stands() -> Any:
-        sql = "select id, amount from purchase where id like 'tool-p%' order by id"
+        sql = "select id, amount from purchase where id like 'tool-p%' or id like 'user-p%' order by id"
         return project.document("query", "--env", "local", sql)["rows"]
 
     write(row.format(1, "1.00"))
@@ -187,14 +191,12 @@ def test_a_tool_writes_over_its_own_file_and_the_job_reads_every_version(project
     write(row.format(1, "2.00"), row.format(2, "7.00"), row.format(3, "no amount"))
     key = write(row.format(1, "3.00"))
     counts = project.document("run", "--env", "local")["counts"]
-    assert counts == {"read": 4, "kept": 1, "duplicate": 0, "superseded": 2, "rejected": 1}
-    assert stands() == [["tool-p1", "3.00"], ["tool-p2", "7.00"]]
-    versions = project.client("s3").list_object_versions(
-        Bucket=project.outputs("storage")["RawBucketName"], Prefix=key
-    )["Versions"]
-    assert len(versions) == 3
+    assert counts == {"read": 8, "kept": 2, "duplicate": 0, "superseded": 4, "rejected": 2}
+    found = stands()
+    assert found == [["tool-p1", "3.00"], ["tool-p2", "7.00"], ["user-p1", "3.00"], ["user-p2", "7.00"]]
+    assert len(s3.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]) == 3
     project.dataops("run", "--env", "local", "--full-refresh")
-    assert stands() == [["tool-p1", "3.00"], ["tool-p2", "7.00"]]
+    assert stands() == found
 
 
 @pytest.mark.parametrize("caller", ["another account", "without the external id"])

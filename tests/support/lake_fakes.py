@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ class DirectoryStore:
     """A bucket that is a directory; replaced files are in another directory beside it."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self._former = root, root.with_name(f"{root.name}-former")
+        self.root, self._previous = root, root.with_name(f"{root.name}-previous")
         root.mkdir(parents=True, exist_ok=True)
 
     def uri(self, key: str) -> str:
@@ -38,11 +37,13 @@ class DirectoryStore:
             except FileNotFoundError:
                 continue
 
-    def former_versions(self, prefix: str) -> Iterator[StoredObject]:
-        for path in sorted(self._former.glob("*/**/*")):
-            version, _, key = str(path.relative_to(self._former)).partition("/")
-            if path.is_file() and key.startswith(prefix) and (self.root / key).exists():
-                yield self._described(key, path, version)
+    def versions(self, prefix: str) -> list[StoredObject]:
+        found = []
+        for path in sorted(self._previous.glob("*/**/*")):
+            version, _, key = str(path.relative_to(self._previous)).partition("/")
+            if path.is_file() and key.startswith(prefix):
+                found.append(self._described(key, path, version))
+        return [*found, *self.listing(prefix)]
 
     def _described(self, key: str, path: Path, version: str = "") -> StoredObject:
         status = path.stat()
@@ -65,7 +66,7 @@ class DirectoryStore:
         return self.get(key)[0][first : last + 1]
 
     def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
-        body = (self._former / version_id / key).read_bytes() if version_id else self.get(key)[0]
+        body = (self._previous / version_id / key).read_bytes() if version_id else self.get(key)[0]
         if hashlib.md5(body).hexdigest() != etag:
             raise ObjectReplaced(key)
         yield from (body[start : start + CHUNK_BYTES] for start in range(0, len(body), CHUNK_BYTES))
@@ -78,15 +79,16 @@ class DirectoryStore:
             raise PreconditionFailed(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and "source=" in key:
-            former = self._former / uuid.uuid4().hex / key
-            former.parent.mkdir(parents=True)
-            path.rename(former)
+            previous = self._previous / f"{len([*self._previous.glob('*')]):04}" / key
+            previous.parent.mkdir(parents=True)
+            path.rename(previous)
         path.write_bytes(body)
         return hashlib.md5(body).hexdigest()
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
-            (self.root / key).unlink(missing_ok=True)
+            for version in (self.root, *self._previous.glob("*")):
+                (version / key).unlink(missing_ok=True)
 
 
 class MemoryCatalog:

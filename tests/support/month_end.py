@@ -50,8 +50,8 @@ class MemoryStore:
     def read_range(self, key: str, first: int, last: int) -> bytes:
         return self.get(key)[0][first : last + 1]
 
-    def former_versions(self, prefix: str) -> tuple[StoredObject, ...]:
-        return ()
+    def versions(self, prefix: str) -> list[StoredObject]:
+        return [*self.listing(prefix)]
 
     def chunks(self, key: str, *, etag: str, version_id: str = "") -> Iterator[bytes]:
         yield self.get(key)[0]

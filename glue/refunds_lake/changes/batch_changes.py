@@ -32,7 +32,7 @@ from refunds_lake.tables.month_files import ADDED, DECIDED_BY, REMOVED, REPLACED
 from refunds_lake.tables.month_search import REFERRED, Ids, Wanted
 from refunds_lake.tables.table_set import TableSet
 
-LAST_LINE: Final = 2**63 - 1
+LAST_FILE: Final = 2**31 - 1
 _STAGING: Final = {
     "compression": "snappy",
     **{f"parquet.enable.dictionary#{name}": "false" for name in (*UNREPEATED, "customer_id")},
@@ -108,10 +108,10 @@ class Changes:
         if self._picked.rows is None:
             return None
         candidates = self._picked.rows.select(*VERSIONED)
-        # A stored row's line is not on record. A new delivery of its object is later; of lines that are replayed, most were
-        # corrected by a later one of the same object.
-        line = LAST_LINE if self._batch.is_replay else None
-        known = [_versioned(kind, each.rows, line) for kind, each in self._known.items() if each.rows is not None]
+        # A stored row's file and line are not on record. A new delivery of its object is later; of lines that are replayed,
+        # most were corrected by a later one of the same object.
+        file = LAST_FILE if self._batch.is_replay else None
+        known = [_versioned(kind, each.rows, file) for kind, each in self._known.items() if each.rows is not None]
         stored = candidates.limit(0)
         if known:
             ids = few(candidates.select("kind", "id"), self._batch.read)
@@ -260,8 +260,8 @@ def _piece(store: ObjectStore, columns: Sequence[str], staged: StoredObject) -> 
     return Piece("refund_detail", month, staged.key, staged.size, None, part.file.metadata.num_rows), part.read(columns)
 
 
-def _versioned(kind: str, rows: DataFrame, line: int | None) -> DataFrame:
-    """Return the stored rows of a table as VERSIONED columns, all from one line."""
-    known = {"kind": F.lit(kind), "line_number": F.lit(line).cast("long")}
+def _versioned(kind: str, rows: DataFrame, file: int | None) -> DataFrame:
+    """Return the stored rows of a table as VERSIONED columns, all from one file."""
+    known = {"kind": F.lit(kind), "file": F.lit(file).cast("int"), "line_number": F.lit(None).cast("long")}
     missing = {name: F.lit(None).cast("string") for name in VERSIONED if name not in rows.columns}
     return rows.withColumns({**missing, **known}).select(*VERSIONED)

@@ -12,7 +12,8 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 CONTENT: Final = ("timestamp", "amount", "customer_id", "merchant_id", "parent_id")
-VERSION: Final = ("ingested_at", "source_file", "line_number", *CONTENT)
+VERSION: Final = ("ingested_at", "source_file", "file", "line_number", *CONTENT)
+"""What orders versions. `file` is greater for what was written later to one key within a second, the unit of S3's times."""
 VERSIONED: Final = ("kind", "id", *VERSION, "month")
 """The columns of a transaction of any kind, new or stored."""
 

@@ -6,6 +6,7 @@ A plan is data; `pipeline` carries out every one of them in the same way.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import assert_never
@@ -14,7 +15,7 @@ from pyspark.sql import functions as F
 
 from refunds_lake.job.context import JobContext, JobSettings
 from refunds_lake.publishing.manifests import Problem, RunKind, State, Tables
-from refunds_lake.raw.raw_files import WRITTEN_AGAIN, fresh, is_known, version_order, waiting
+from refunds_lake.raw.raw_files import fresh, is_known, version_order, waiting
 from refunds_lake.storage.objects import StoredObject
 from refunds_lake.tables.table_set import CheckFailed, TableSet
 
@@ -50,17 +51,13 @@ class RunPlan:
 
 def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> RunPlan:
     """Return the plan for the settings and the lake's state; raise CheckFailed if it cannot be carried out."""
-    former = context.raw.former_versions(
-        settings.raw_prefix + WRITTEN_AGAIN
-    )  # first, so that no version is missed between the two
-    listing = list(context.raw.listing(settings.raw_prefix))
-    objects = version_order([*former, *listing])
+    objects = version_order(context.raw.versions(settings.raw_prefix))
     match settings.kind:
         case RunKind.INCREMENT:
-            return RunPlan(settings.kind, fresh(objects, on_record), on_record.live, waiting=waiting(listing))
+            return RunPlan(settings.kind, fresh(objects, on_record), on_record.live, waiting=waiting(objects))
         case RunKind.FULL_REFRESH:
-            vanished = _vanished(settings, on_record, listing)
-            return RunPlan(settings.kind, fresh(objects, State()), {}, vanished, waiting=waiting(listing))
+            vanished = _vanished(settings, on_record, objects)
+            return RunPlan(settings.kind, fresh(objects, State()), {}, vanished, waiting=waiting(objects))
         case RunKind.BACKFILL:
             return _backfill(settings, on_record, objects)
         case RunKind.REPLAY:
@@ -71,15 +68,16 @@ def plan_run(settings: JobSettings, context: JobContext, on_record: State) -> Ru
             assert_never(settings.kind)
 
 
-def _vanished(settings: JobSettings, on_record: State, listing: Sequence[StoredObject]) -> tuple[Problem, ...]:
-    """Return the missing objects, whose records a full refresh removes from the tables.
+def _lost(on_record: State, objects: Sequence[StoredObject]) -> list[str]:
+    """Return the keys of objects that are in the tables, but no longer exist in the version that was read."""
+    return sorted({key for key, _ in on_record.known - {(each.key, each.identity) for each in objects}})
 
-    Only those below the prefix that is read: what a smoke test read under another one is still there.
-    """
-    missing = {key for key, _ in on_record.known} - {each.key for each in listing}
-    gone = sorted(key for key in missing if key.startswith(settings.raw_prefix))
-    reason = "it no longer exists in the raw bucket, and its records are no longer in the tables"
-    return tuple(Problem(key, reason) for key in gone)
+
+def _vanished(settings: JobSettings, on_record: State, objects: Sequence[StoredObject]) -> tuple[Problem, ...]:
+    """Return the missing objects below the prefix of the run, whose records a full refresh removes from the tables."""
+    # What a smoke test has read is below another prefix, and still there.
+    reason = "what was read of it no longer exists in the raw bucket; records that only this had have left the tables"
+    return tuple(Problem(key, reason) for key in _lost(on_record, objects) if key.startswith(settings.raw_prefix))
 
 
 def _backfill(settings: JobSettings, on_record: State, objects: Sequence[StoredObject]) -> RunPlan:
@@ -89,11 +87,9 @@ def _backfill(settings: JobSettings, on_record: State, objects: Sequence[StoredO
     """
     assert settings.months is not None
     first, last = settings.months
+    if lost := _lost(on_record, objects):
+        raise CheckFailed(f"{len(lost)} raw objects that are in the tables have been deleted; the first is {lost[0]}")
     objects = [each for each in objects if is_known(each, on_record)]
-    if lost := sorted({key for key, _ in on_record.known} - {each.key for each in objects}):
-        raise CheckFailed(
-            f"{len(lost)} raw objects that are in the tables have been deleted or replaced; the first is {lost[0]}"
-        )
     return RunPlan(settings.kind, objects, {}, first_month=first, last_month=last, note=f"{first} to {last}")
 
 
@@ -103,12 +99,13 @@ def _replay(settings: JobSettings, context: JobContext, on_record: State, object
     if settings.replay_reason is not None:
         rejected = rejected.where(F.array_contains("reasons", settings.replay_reason))
     lines: dict[tuple[str, datetime], dict[int, str]] = {}
-    place = ("source_file", F.unix_micros("ingested_at"), "line_number", "month")
-    for key, micros, number, month in rejected.select(*place).collect():
+    columns = ("source_file", F.unix_micros("ingested_at"), "line_number", "month")
+    for key, micros, number, month in rejected.select(*columns).collect():
         lines.setdefault((key, datetime.fromtimestamp(micros / 1_000_000, UTC)), {})[number] = month
-    objects = [each for each in objects if (each.key, each.last_modified) in lines and is_known(each, on_record)]
-    reason = "it was rejected in part, but has been deleted or replaced since: it cannot be replayed"
-    there = {(each.key, each.last_modified) for each in objects}
-    lost = tuple(Problem(key, reason) for key in sorted({key for key, _ in lines.keys() - there}))
+    there = [((each.key, each.last_modified), each) for each in objects if is_known(each, on_record)]
+    alone = {place for place, versions in Counter(place for place, _ in there).items() if versions == 1}
+    reason = "it was rejected in part, but has been deleted, or overwritten within a second: it cannot be replayed"
+    lost = tuple(Problem(key, reason) for key in sorted({key for key, _ in lines.keys() - alone}))
+    objects = [each for place, each in there if place in lines and place in alone]
     note = settings.replay_reason or "all reasons"
     return RunPlan(settings.kind, objects, on_record.live, lost, replayed=lines, note=note)

@@ -36,7 +36,7 @@ HASHES_PER_TASK: Final = 16_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Judged records, the files that they come from, and how many there are of what."""
+    """Validated records, the files that they come from, and how many there are of what."""
 
     staging: str
     """Prefix in the bucket of the tables, for whatever the run needs until it has published."""
@@ -111,9 +111,9 @@ def read_batch(
             counts += staged.counts
             pieces += staged.pieces
             found.update(staged.problems)
-    former = {number for number in found if files[number].stored.version_id}
-    for number in sorted(former):
-        say(f"a former version of {files[number].key} is left out for good: {found[number]}")
+    previous = {number for number in found if files[number].stored.version_id}
+    for number in sorted(previous):
+        say(f"a previous version of {files[number].key} is left out for good: {found[number]}")
     judged = empty_frame(spark, f"{STAGED}, kind string")
     if counts:
         judged = spark.read.schema(STAGED).parquet(stage.base.uri(stage.records))
@@ -121,8 +121,11 @@ def read_batch(
         judged = judged.where(~F.col("file").isin(*found))
     return Batch(
         staging=stage.prefix,
-        files={number: file for number, file in enumerate(files) if number not in found.keys() - former},
-        problems=(*problems, *(Problem(files[number].key, found[number]) for number in sorted(found.keys() - former))),
+        files={number: file for number, file in enumerate(files) if number not in found.keys() - previous},
+        problems=(
+            *problems,
+            *(Problem(files[number].key, found[number]) for number in sorted(found.keys() - previous)),
+        ),
         judged=judged,
         repeated=_repeated(spark, stage.base, pieces, frozenset(found)),
         counts=counts,

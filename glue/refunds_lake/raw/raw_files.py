@@ -8,15 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Final
 
 from refunds_lake.publishing.manifests import Problem, State
 from refunds_lake.raw.blocks import Unreadable
 from refunds_lake.schema.contract import FORMATS, is_waiting
 from refunds_lake.storage.objects import StoredObject
-
-WRITTEN_AGAIN: Final = "source=third-party/"
-"""Below the raw prefix: where a tool may write a file again under its name, so former versions are deliveries, too."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,18 +39,15 @@ def version_order(objects: Iterable[StoredObject]) -> list[StoredObject]:
     return sorted(objects, key=lambda each: (each.last_modified, each.key.encode()))
 
 
-def fresh(listing: Iterable[StoredObject], state: State) -> list[StoredObject]:
-    """Return the objects that no run in force has read, in version order, without folder markers and waiting objects."""
-    return version_order(
-        each
-        for each in listing
-        if not each.key.endswith("/") and not is_waiting(each.key) and not is_known(each, state)
-    )
+def fresh(objects: Iterable[StoredObject], state: State) -> list[StoredObject]:
+    """Return the objects that no run in force has read, without folder markers and waiting objects."""
+    unread = (each for each in objects if not is_known(each, state))
+    return [each for each in unread if not each.key.endswith("/") and not is_waiting(each.key)]
 
 
-def waiting(listing: Iterable[StoredObject]) -> tuple[str, ...]:
+def waiting(objects: Iterable[StoredObject]) -> tuple[str, ...]:
     """Return the keys of the objects that wait for their names."""
-    return tuple(each.key for each in listing if is_waiting(each.key) and not each.key.endswith("/"))
+    return tuple(sorted({each.key for each in objects if is_waiting(each.key) and not each.key.endswith("/")}))
 
 
 def inspect(

@@ -38,7 +38,7 @@ class StoredObject:
     last_modified: datetime
     size: int
     version_id: str = dataclasses.field(default="", kw_only=True, compare=False)
-    """What to read a former version by; the current one needs none."""
+    """What to read a previous version by; the current one needs none."""
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -60,8 +60,8 @@ class ObjectStore(Protocol):
     def listing(self, prefix: str, *, after: str = "") -> Iterator[StoredObject]:
         """Yield the objects under a prefix in key order, only those after `after` when given."""
 
-    def former_versions(self, prefix: str) -> Iterable[StoredObject]:
-        """Return what lay under keys that were written again; nothing of a key that was deleted in between or since."""
+    def versions(self, prefix: str) -> list[StoredObject]:
+        """Return the objects under a prefix with their previous versions, each key's oldest first, without what was deleted."""
 
     def get(self, key: str) -> tuple[bytes, str]:
         """Return body and ETag; raise ObjectMissing."""
@@ -99,13 +99,17 @@ class S3ObjectStore:
         for page in pages:
             yield from map(_described, page.get("Contents", []))
 
-    def former_versions(self, prefix: str) -> Iterable[StoredObject]:
-        former: list[StoredObject] = []
-        deleted: set[str] = set()
+    def versions(self, prefix: str) -> list[StoredObject]:
+        newest_first, deleted = list[StoredObject](), dict[str, datetime]()
         for page in self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix):
-            former += [_described(entry) for entry in page.get("Versions", []) if not entry["IsLatest"]]
-            deleted |= {entry["Key"] for entry in page.get("DeleteMarkers", [])}
-        return [each for each in former if each.key not in deleted]
+            newest_first += map(_described, page.get("Versions", []))
+            for marker in page.get("DeleteMarkers", []):
+                deleted.setdefault(marker["Key"], marker["LastModified"])
+        return [
+            each
+            for each in reversed(newest_first)
+            if not each.version_id or each.key not in deleted or each.last_modified > deleted[each.key]
+        ]
 
     def get(self, key: str) -> tuple[bytes, str]:
         response = self._get(Key=key)
@@ -175,7 +179,8 @@ def _store_elsewhere(bucket: str, region: str | None) -> S3ObjectStore:
 
 def _described(entry: Mapping[str, Any]) -> StoredObject:
     etag, last_modified = entry["ETag"].strip('"'), entry["LastModified"].astimezone(UTC)
-    return StoredObject(entry["Key"], etag, last_modified, entry["Size"], version_id=entry.get("VersionId", ""))
+    version_id = "" if entry.get("IsLatest", True) else entry["VersionId"]
+    return StoredObject(entry["Key"], etag, last_modified, entry["Size"], version_id=version_id)
 
 
 def _code(error: Any) -> str:

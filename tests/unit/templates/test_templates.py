@@ -246,7 +246,7 @@ def test_a_bucket_encrypts_and_refuses_keys_of_customers(resource: Resource) -> 
 
 @each(BUCKETS)
 def test_a_bucket_clears_up_after_itself(resource: Resource) -> None:
-    """Given a bucket, then stale multipart uploads are aborted and former versions expire."""
+    """Given a bucket, then stale multipart uploads are aborted and previous versions expire."""
     rules = resource.properties["LifecycleConfiguration"]["Rules"]
     whole_bucket = [rule for rule in rules if "Prefix" not in rule]
     assert all(rule["Status"] == "Enabled" for rule in rules)
