@@ -1,4 +1,4 @@
-"""The page for finance: every figure is the report's, everything from the data is escaped, and a browser shows it whole."""
+"""The finance page: every figure is the report's, everything from the data is escaped, and a browser shows it whole."""
 
 from __future__ import annotations
 

@@ -17,12 +17,14 @@ FORBIDDEN = {synonym.strip(): word for word, _, others in WORDS for synonym in o
 
 
 def texts() -> Iterator[Path]:
-    """What people read: pages, the changelog, the command line's own words, and the templates' descriptions."""
+    """What people read: pages, the changelog, what programs and the pipeline say, and the templates' descriptions."""
     yield from (path for path in (ROOT / "docs").rglob("*.md") if path != GLOSSARY)
     yield from (ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"))
-    yield from (ROOT / "deployer").rglob("*.py")
-    yield from (ROOT / "functions").rglob("*.py")
+    for folder in ("deployer", "functions", "glue", "benchmarks"):
+        yield from (ROOT / folder).rglob("*.py")
     yield from (ROOT / "templates").rglob("*.yaml")
+    yield from (ROOT / "benchmarks").rglob("*.md")
+    yield from (ROOT / "azure-pipelines.yml", *(ROOT / ".ci").iterdir())
 
 
 def prose(path: Path) -> str:
