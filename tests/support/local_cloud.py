@@ -5,6 +5,7 @@ The fixtures that start and stop it are in tests/local/conftest.py.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -84,6 +85,19 @@ class Cloud:
         role = settings.pop("Role", None) or self.role("lambda")
         made = self.client("lambda").create_function(FunctionName=name, Role=role, **usual, **settings)
         return str(made["FunctionArn"])
+
+    def permit(self, function: str, service: str, source: str) -> None:
+        """Let a service (``sns``) call a function for one resource, in place of what was permitted before."""
+        functions, principal = self.client("lambda"), f"{service}.amazonaws.com"
+        with contextlib.suppress(functions.exceptions.ResourceNotFoundException):
+            functions.remove_permission(FunctionName=function, StatementId="one")
+        functions.add_permission(
+            FunctionName=function,
+            StatementId="one",
+            Action="lambda:InvokeFunction",
+            Principal=principal,
+            SourceArn=source,
+        )
 
     def deploy(
         self, resources: Json, *, name: str = "", parameters: Mapping[str, str] | None = None, **sections: Any

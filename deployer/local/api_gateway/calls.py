@@ -1,6 +1,8 @@
-"""Calls of a REST API as on AWS: limits of size and time, errors without internals, a log line, metrics.
+"""Calls of a REST API as on AWS: the function's policy, limits of size and time, errors without internals, a log line,
+metrics.
 
-The emulator shows a function's error to the caller, accepts bodies of any size, waits forever, and logs no calls.
+The emulator calls a function whatever its policy, shows its error to the caller, accepts bodies of any size, waits
+forever, and logs no calls.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from typing import Any, Final
 
 from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
+from deployer.local.rights.services import delivery_refusal
 
 Answer = tuple[int, dict[str, Any], bytes]
 MOST_BODY_BYTES: Final = 10 * 1024**2
 #: Lambda's limit for the event, in which the body is a JSON string.
 MOST_EVENT_BYTES: Final = 6 * 1024**2
 SERVER_ERROR: Final = "Internal server error"
+#: https://repost.aws/knowledge-center/api-gateway-internal-server-error
+NO_PERMISSION: Final = "Execution failed due to configuration error: Invalid permissions on Lambda function"
 LOG_STREAM: Final = "calls"
 _VARIABLE: Final = re.compile(r"\$context\.([A-Za-z]+(?:\.[A-Za-z]+)*)")
 _log = logging.getLogger("dataops.api_gateway")
@@ -140,6 +145,10 @@ def _wrap_invocation(apis: Any) -> None:
         body = given[7]
         if len(body or b"") > MOST_BODY_BYTES or _event_bytes(body) > MOST_EVENT_BYTES:
             return apis._gw_error("REQUEST_TOO_LARGE", "Request Too Long")
+        scope = f"{named['owner_region']}:{named['owner_account_id']}"
+        called = f"arn:aws:execute-api:{scope}:{given[0]}/{given[1]}/{given[5]}{given[3]['path']}"
+        if (refused := _refused_by_function(apis, integration, called)) is not None:
+            return refused
         try:
             seconds = float(integration.get("timeoutInMillis") or 29_000) / 1000
             return await asyncio.wait_for(invoke(integration, *given, **named), seconds)
@@ -147,6 +156,7 @@ def _wrap_invocation(apis: Any) -> None:
             return apis._gw_error("INTEGRATION_TIMEOUT", "Endpoint request timed out")
 
     require(apis, "_build_lambda_event_v1")
+    require(apis, "_extract_lambda_ref_from_integration_uri", ("uri",))
     require(
         apis,
         "_invoke_lambda_proxy_v1",
@@ -170,6 +180,21 @@ def _wrap_invocation(apis: Any) -> None:
         ),
     )
     apis._build_lambda_event_v1, apis._invoke_lambda_proxy_v1 = build_event, invoke_lambda_proxy
+
+
+def _refused_by_function(apis: Any, integration: Any, called: str) -> Any:
+    """Return the gateway's error when the function's policy does not let this method call it, else None.
+
+    An integration with a role needs no policy; what that role may do is not evaluated.
+    """
+    function = apis._extract_lambda_ref_from_integration_uri(integration.get("uri", ""))
+    refused = delivery_refusal("apigateway.amazonaws.com", called, function)
+    if refused is None or integration.get("credentials"):
+        return None
+    _log.warning("%s, for %s", refused, called)
+    if (known := _call.get()) is not None:
+        known["integration.error"] = NO_PERMISSION
+    return apis._gw_error("API_CONFIGURATION_ERROR", SERVER_ERROR)
 
 
 def _event_bytes(body: bytes | None) -> int:

@@ -19,6 +19,7 @@ from deployer.local.completion import LocalCloud
 from deployer.local.emulator.event_bus import emit
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load, replace, require
+from deployer.local.rights.services import delivery_refusal
 
 Data = dict[str, Any]
 _log = logging.getLogger(__name__)
@@ -149,11 +150,10 @@ def tell(cloudwatch: Any, alarm: Data, old_state: str, new_state: str, reason: s
     }
     subject = f'{new_state}: "{alarm["AlarmName"]}" in {region}'[:100]
     publish = require(load("services.sns"), "publish_internal")
-    allows = require(load("services.sns"), "topic_policy_allows")
     for action in alarm.get(ACTIONS[new_state]) or []:
         if not cloudwatch._is_sns_action_arn(action):
             continue
-        if not allows(action, "cloudwatch.amazonaws.com", alarm["AlarmArn"], account):
-            _log.warning("alarm %s may not publish to %s", alarm["AlarmName"], action)
+        if refused := delivery_refusal("cloudwatch.amazonaws.com", alarm["AlarmArn"], action):
+            _log.warning("alarm %s: %s", alarm["AlarmName"], refused)
         elif publish(action, json.dumps(message), subject) is None:
             _log.warning("alarm %s: topic %s does not exist", alarm["AlarmName"], action)

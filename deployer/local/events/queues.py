@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from deployer.local.emulator.private_parts import load, require
+from deployer.local.rights.services import delivery_refusal
 
 _log = logging.getLogger(__name__)
 
@@ -15,11 +16,10 @@ def keep_for(service: str, source_arn: str, queue_arn: str, body: str, reasons: 
 
     If it does not, the message is lost, as on AWS.
     """
-    allows = require(load("services.sqs"), "queue_policy_allows")
-    if allows(queue_arn, service, source_arn, load("core.responses").get_account_id()):
-        keep(queue_arn, body, reasons)
-    else:
-        _log.warning("%s may not write to %s for %s; lost: %s", service, queue_arn, source_arn, dict(reasons))
+    if refused := delivery_refusal(service, source_arn, queue_arn):
+        _log.warning("%s, for %s; lost: %s", refused, source_arn, dict(reasons))
+        return
+    keep(queue_arn, body, reasons)
 
 
 def keep(queue_arn: str, body: str, reasons: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ entails      the further permissions of a call: the key behind S3, Kinesis, queu
 functions    the log and the failures of a function, written with its role
 objects      the permissions on S3 objects, keys included, for services that do not go through S3's API
 roles        a service that uses a role: may it assume the role, what may it do with it, credentials for a process
+services     a service without a role: does the policy of a function, queue or topic allow it to deliver
 web_identity whether the token that asks for a role comes from its issuer
 
 The account's root, whose access key is the account's number, is restricted only by a Deny in a resource's own policy.

@@ -44,9 +44,10 @@ class Refusal:
 
     @property
     def message(self) -> str:
-        reason = f"because no identity-based policy allows the {self.check.action} action"
+        kind = "resource" if self.by_resource else "identity"
+        reason = f"because no {kind}-based policy allows the {self.check.action} action"
         if self.explicit:
-            reason = f"with an explicit deny in {'a resource' if self.by_resource else 'an identity'}-based policy"
+            reason = f"with an explicit deny in {'a' if self.by_resource else 'an'} {kind}-based policy"
         what = f"perform: {self.check.action} on resource: {self.check.resource}"
         return f"User: {self.principal} is not authorized to {what} {reason}"
 

@@ -29,7 +29,10 @@ def handle(event, context):
     return {"statusCode": 202, "body": json.dumps({"asked": asked, "id": event["requestContext"]["requestId"]})}
 """
 REFUSAL = '{"reason":"$context.error.responseType","id":"$context.requestId"}'
-LOG_FORMAT = '{"id":"$context.requestId","status":"$context.status","error":"$context.error.responseType","none":"$context.nothing"}'
+LOG_FORMAT = (
+    '{"id":"$context.requestId","status":"$context.status","error":"$context.error.responseType",'
+    '"integration":"$context.integration.error","none":"$context.nothing"}'
+)
 
 
 def body(minimum: int = 1, **schema: Any) -> dict[str, Any]:
@@ -86,6 +89,16 @@ def body(minimum: int = 1, **schema: Any) -> dict[str, Any]:
     }
 
 
+def permission(method: str, **properties: Any) -> dict[str, Any]:
+    """A permission for a method of the API to call the function."""
+    called = {"Fn::Sub": f"arn:aws:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{Api}}{method}"}
+    usual = {"Principal": "apigateway.amazonaws.com", "SourceArn": called, "Action": "lambda:InvokeFunction"}
+    return {
+        "Type": "AWS::Lambda::Permission",
+        "Properties": {"FunctionName": {"Ref": "Function"}, **usual, **properties},
+    }
+
+
 def resources(**changes: Any) -> dict[str, Any]:
     role = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/any"}
     return {
@@ -99,6 +112,7 @@ def resources(**changes: Any) -> dict[str, Any]:
                 "Code": {"ZipFile": FUNCTION},
             },
         },
+        "Calls": permission("/*/POST/things"),
         "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {}},
         "Account": {"Type": "AWS::ApiGateway::Account", "Properties": {"CloudWatchRoleArn": role}},
         "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "things", "Body": body()}},
@@ -204,6 +218,29 @@ def test_a_caller_of_another_account_is_refused(api: Api) -> None:
     assert (status, answer["reason"]) == (403, "ACCESS_DENIED")
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        permission("/*/GET/things"),
+        permission("/*/POST/other"),
+        permission("/*/POST/things", Principal="events.amazonaws.com"),
+        permission("/*/POST/things", SourceAccount=ACCOUNT),  # it is not documented that API Gateway sends it
+    ],
+    ids=["method", "path", "service", "account"],
+)
+def test_a_function_that_does_not_permit_the_method_is_not_called(api: Api, wrong: dict[str, Any]) -> None:
+    """Given a permission for something else, when the API is called, then 500, and only its log says why."""
+    try:
+        api.deploy(Calls=wrong)
+        status, answer = api.call({"things": [{}]})
+        assert (status, answer["reason"]) == (500, "API_CONFIGURATION_ERROR")
+        (line,) = (line for line in api.lines() if line["id"] == answer["id"])
+        assert "Invalid permissions on Lambda function" in line["integration"]
+    finally:
+        api.deploy()
+    assert api.call({"things": [{}]})[0] == 202
+
+
 @pytest.mark.parametrize("do", ["fail", "odd"])
 def test_a_function_that_fails_says_nothing_to_the_caller(api: Api, do: str) -> None:
     """Given a function that fails or answers oddly, when it is called, then the answer is 502 and hides what happened."""
@@ -216,8 +253,9 @@ def test_each_call_is_a_line_of_the_log_and_counted(api: Api) -> None:
     _, taken = api.call({"things": [{}]})
     _, refused = api.call({})
     lines = {line["id"]: line for line in api.lines()}
-    assert lines[taken["id"]] == {"id": taken["id"], "status": "202", "error": "-", "none": "-"}
-    assert lines[refused["id"]] == {"id": refused["id"], "status": "400", "error": "BAD_REQUEST_BODY", "none": "-"}
+    unknown = {"integration": "-", "none": "-"}
+    assert lines[taken["id"]] == {"id": taken["id"], "status": "202", "error": "-", **unknown}
+    assert lines[refused["id"]] == {"id": refused["id"], "status": "400", "error": "BAD_REQUEST_BODY", **unknown}
     metrics = api.cloud.client("cloudwatch").list_metrics(Namespace="AWS/ApiGateway")["Metrics"]
     assert {"Count", "4XXError", "5XXError", "Latency"} <= {metric["MetricName"] for metric in metrics}
 

@@ -228,6 +228,7 @@ def test_an_accepted_invocation_outlives_a_kill(own_cloud: Cloud) -> None:
     destination = {"OnFailure": {"Destination": dead}}
     own_cloud.client("lambda").put_function_event_invoke_config(FunctionName=arn, DestinationConfig=destination)
     topic = sns.create_topic(Name="outlived")["TopicArn"]
+    own_cloud.permit(arn, "sns", topic)
     sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
 
     def attempts(name: str) -> int:

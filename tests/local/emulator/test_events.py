@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError
 from local_cloud import ACCOUNT, Cloud, Jobs, eventually
 
 from deployer.local.events.metrics import embedded
+from deployer.local.paths import LocalPaths
 
 START_JOB = "arn:aws:scheduler:::aws-sdk:glue:startJobRun"
 Json = dict[str, Any]
@@ -40,10 +42,69 @@ def topic(cloud: Cloud) -> str:
     return arn
 
 
-def policy(action: str, arn: str) -> str:
-    services = [f"{name}.amazonaws.com" for name in ("cloudwatch", "events", "sns")]
-    allowed = {"Effect": "Allow", "Principal": {"Service": services}, "Action": action, "Resource": arn}
-    return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+def policy(action: str, arn: str, *services: str, **conditions: Json) -> str:
+    allowed = [f"{name}.amazonaws.com" for name in services or ("cloudwatch", "events", "sns")]
+    statement: Json = {"Effect": "Allow", "Principal": {"Service": allowed}, "Action": action, "Resource": arn}
+    if conditions:
+        statement["Condition"] = conditions
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def let(cloud: Cloud, service: str, source: str, arn: str) -> None:
+    """Let one service deliver to a function, queue or topic, for one resource alone."""
+    only: Json = {"ArnLike": {"aws:SourceArn": source}, "StringEquals": {"AWS:SourceAccount": ACCOUNT}}
+    kind, name = arn.split(":")[2], arn.rpartition(":")[2]
+    if kind == "lambda":
+        cloud.permit(arn, service, source)
+    elif kind == "sns":
+        document = policy("sns:Publish", arn, service, **only)
+        cloud.client("sns").set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=document)
+    else:
+        sqs, document = cloud.client("sqs"), policy("sqs:SendMessage", arn, service, **only)
+        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": document})
+
+
+def target(cloud: Cloud, kind: str) -> tuple[str, str]:
+    """A new function, queue or topic: its ARN, and the URL of a queue that has what was delivered to it."""
+    url, told = queue(cloud)
+    if kind == "lambda":
+        function = cloud.function("def handle(event, context):\n    raise ValueError('no')\n")
+        config: Json = {"MaximumRetryAttempts": 0, "DestinationConfig": {"OnFailure": {"Destination": told}}}
+        cloud.client("lambda").put_function_event_invoke_config(FunctionName=function, **config)
+        return function, url
+    if kind == "sns":
+        where = topic(cloud)
+        cloud.client("sns").subscribe(
+            TopicArn=where, Protocol="sqs", Endpoint=told, Attributes={"RawMessageDelivery": "true"}
+        )
+        return where, url
+    return told, url
+
+
+def logged(cloud: Cloud, *words: str) -> bool:
+    """Whether the log of the local cloud has a line with all these words, now or soon."""
+    log = LocalPaths.of(cloud.project_dir).log
+    return eventually(lambda: any(all(w in line for w in words) for line in log.read_text().splitlines()), seconds=10)
+
+
+def rule(cloud: Cloud, target: str, dead: str) -> tuple[str, Callable[[str], None]]:
+    """A new rule for a target and a dead-letter queue: its ARN, and what puts an event for it."""
+    events, name = cloud.client("events"), f"rule-{uuid.uuid4().hex[:8]}"
+    arn = events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))["RuleArn"]
+    retry = {"MaximumRetryAttempts": 1}
+    targets = [{"Id": "t", "Arn": target, "DeadLetterConfig": {"Arn": dead}, "RetryPolicy": retry}]
+    events.put_targets(Rule=name, Targets=targets)
+
+    def put(word: str) -> None:
+        events.put_events(Entries=[{"Source": name, "DetailType": "test", "Detail": json.dumps({"word": word})}])
+
+    return arn, put
+
+
+def unread(cloud: Cloud, url: str) -> list[Json]:
+    """The messages that wait in a queue now."""
+    return list(cloud.client("sqs").receive_message(QueueUrl=url).get("Messages", []))
 
 
 def message(cloud: Cloud, url: str, *, seconds: float = 20) -> Json:
@@ -189,6 +250,7 @@ def test_a_function_behind_a_topic_is_called_again_and_then_left_to_its_queue(cl
     config = {"OnFailure": {"Destination": dead}}
     cloud.client("lambda").put_function_event_invoke_config(FunctionName=arn, DestinationConfig=config)
     sns, where = cloud.client("sns"), topic(cloud)
+    let(cloud, "sns", where, arn)
     sns.subscribe(TopicArn=where, Protocol="lambda", Endpoint=arn)
     sns.publish(TopicArn=where, Message="hello")
     kept = json.loads(message(cloud, url)["Body"])
@@ -199,15 +261,85 @@ def test_a_function_behind_a_topic_is_called_again_and_then_left_to_its_queue(cl
 def test_what_a_rule_cannot_deliver_lands_in_its_queue(cloud: Cloud) -> None:
     """Given a rule whose topic is gone, when an event comes, then the queue has the event with the reason."""
     url, dead = queue(cloud)
-    events, name = cloud.client("events"), f"rule-{uuid.uuid4().hex[:8]}"
-    rule = events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))["RuleArn"]
     gone = f"arn:aws:sns:{cloud.endpoint.region}:{ACCOUNT}:gone"
-    target = {"Id": "t", "Arn": gone, "DeadLetterConfig": {"Arn": dead}, "RetryPolicy": {"MaximumRetryAttempts": 1}}
-    events.put_targets(Rule=name, Targets=[target])
-    events.put_events(Entries=[{"Source": name, "DetailType": "test", "Detail": '{"a": 1}'}])
+    arn, put = rule(cloud, gone, dead)
+    put("a")
     found = message(cloud, url)
-    assert json.loads(found["Body"])["detail"] == {"a": 1}
-    assert (reasons(found)["TARGET_ARN"], reasons(found)["RULE_ARN"]) == (gone, rule)
+    assert json.loads(found["Body"])["detail"] == {"word": "a"}
+    assert (reasons(found)["TARGET_ARN"], reasons(found)["RULE_ARN"]) == (gone, arn)
+
+
+@pytest.mark.parametrize("kind", ["lambda", "sqs", "sns"])
+def test_a_rule_delivers_where_a_policy_names_it(cloud: Cloud, kind: str) -> None:
+    """Given a target whose policy names another rule, then the rule's queue has the event; once it names this one, the target."""
+    (arn, url), (dead_url, dead) = target(cloud, kind), queue(cloud)
+    own, put = rule(cloud, arn, dead)
+    let(cloud, "events", f"{own}-other", arn)
+    put("refused")
+    found = message(cloud, dead_url)
+    assert json.loads(found["Body"])["detail"] == {"word": "refused"}
+    assert (reasons(found)["ERROR_CODE"], reasons(found)["RETRY_ATTEMPTS"]) == ("NO_PERMISSIONS", "0")
+    assert f"no resource-based policy allows the {arn.split(':')[2]}:" in reasons(found)["ERROR_MESSAGE"]
+    let(cloud, "sns", own, arn)
+    put("refused")
+    assert reasons(message(cloud, dead_url))["ERROR_CODE"] == "NO_PERMISSIONS"
+    let(cloud, "events", own, arn)
+    put("delivered")
+    delivered = message(cloud, url)["Body"]
+    assert "delivered" in delivered and "refused" not in delivered
+
+
+def test_an_event_that_neither_target_nor_queue_takes_is_lost(cloud: Cloud) -> None:
+    """Given a rule whose target and queue name another rule, when an event comes, then it is lost, and the log says so."""
+    (arn, url), (dead_url, dead) = target(cloud, "sqs"), queue(cloud)
+    own, put = rule(cloud, arn, dead)
+    for each in (arn, dead):
+        let(cloud, "events", f"{own}-other", each)
+    put("lost")
+    assert logged(cloud, "sqs:SendMessage", dead, "lost:", own)
+    assert unread(cloud, dead_url) == unread(cloud, url) == []
+
+
+@pytest.mark.parametrize("kind", ["lambda", "sqs"])
+def test_a_topic_delivers_where_a_policy_names_it(cloud: Cloud, kind: str) -> None:
+    """Given a subscriber whose policy names another topic, then the subscription's queue has the message; else the subscriber."""
+    (arn, url), (dead_url, dead) = target(cloud, kind), queue(cloud)
+    sns, where = cloud.client("sns"), topic(cloud)
+    redrive = {"RedrivePolicy": json.dumps({"deadLetterTargetArn": dead})}
+    sns.subscribe(TopicArn=where, Protocol=kind, Endpoint=arn, Attributes=redrive)
+    let(cloud, "sns", f"{where}-other", arn)
+    sns.publish(TopicArn=where, Message="refused")
+    found = message(cloud, dead_url)
+    assert json.loads(found["Body"])["Message"] == "refused"
+    assert reasons(found)["ERROR_CODE"] == "AccessDenied"
+    let(cloud, "sns", where, arn)
+    sns.publish(TopicArn=where, Message="delivered")
+    delivered = message(cloud, url)["Body"]
+    assert "delivered" in delivered and "refused" not in delivered
+
+
+def test_a_bucket_calls_a_function_whose_policy_names_it(cloud: Cloud) -> None:
+    """Given a function that permits another bucket, then it is not called for this one until it permits it."""
+    (arn, url), bucket, s3 = target(cloud, "lambda"), cloud.bucket(), cloud.client("s3")
+    calls = [{"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}]
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"LambdaFunctionConfigurations": calls}
+    )
+    let(cloud, "s3", "arn:aws:s3:::other", arn)
+    s3.put_object(Bucket=bucket, Key="refused", Body=b"x")
+    assert logged(cloud, "lambda:InvokeFunction", arn, bucket)
+    let(cloud, "s3", f"arn:aws:s3:::{bucket}", arn)
+    s3.put_object(Bucket=bucket, Key="delivered", Body=b"x")
+    delivered = message(cloud, url)["Body"]
+    assert "delivered" in delivered and "refused" not in delivered
+
+
+def test_a_schedule_needs_its_role_alone(cloud: Cloud) -> None:
+    """Given a topic whose policy names an alarm alone, when a schedule's role may publish to it, then it does."""
+    (where, url), (_, dead) = target(cloud, "sns"), queue(cloud)
+    let(cloud, "cloudwatch", "*", where)
+    schedule(cloud, soon(), where, {"a": 1}, dead, role=cloud.role("scheduler", allow={"sns:Publish": where}))
+    assert json.loads(message(cloud, url)["Body"]) == {"a": 1}
 
 
 # Alarms and metrics
@@ -282,6 +414,33 @@ def test_an_alarm_on_a_queue_is_told_and_so_is_its_end(cloud: Cloud) -> None:
     assert begun["AlarmArn"].endswith(f":alarm:{name}") and "docs/operations.md" in begun["AlarmDescription"]
     cloud.client("sqs").purge_queue(QueueUrl=url)
     assert json.loads(message(cloud, told)["Body"])["NewStateValue"] == "OK"
+
+
+def test_an_alarm_publishes_where_a_policy_names_it(cloud: Cloud) -> None:
+    """Given topics whose policies name any alarm and another alarm, when one goes off, then the first topic hears of it."""
+    (any_alarm, url), (other_alarm, other_url) = target(cloud, "sns"), target(cloud, "sns")
+    alarms = f"arn:aws:cloudwatch:{cloud.endpoint.region}:{ACCOUNT}:alarm"
+    let(cloud, "cloudwatch", f"{alarms}:*", any_alarm)
+    let(cloud, "cloudwatch", f"{alarms}:other", other_alarm)
+    name = alarm(
+        cloud, f"m-{uuid.uuid4().hex[:8]}", TreatMissingData="breaching", AlarmActions=[other_alarm, any_alarm]
+    )
+    assert json.loads(message(cloud, url)["Body"])["AlarmName"] == name
+    assert logged(cloud, "sns:Publish", name, other_alarm)
+    assert unread(cloud, other_url) == []
+
+
+def test_a_topics_default_policy_admits_alarms_and_no_rules(cloud: Cloud) -> None:
+    """Given a topic without a policy of its own, when an alarm and a rule publish to it, then it hears of the alarm alone."""
+    (url, told), (dead_url, dead) = queue(cloud), queue(cloud)
+    sns = cloud.client("sns")
+    where = sns.create_topic(Name=f"t-{uuid.uuid4().hex[:8]}")["TopicArn"]
+    sns.subscribe(TopicArn=where, Protocol="sqs", Endpoint=told)
+    _, put = rule(cloud, where, dead)
+    put("refused")
+    assert reasons(message(cloud, dead_url))["ERROR_CODE"] == "NO_PERMISSIONS"
+    name = alarm(cloud, f"m-{uuid.uuid4().hex[:8]}", where, TreatMissingData="breaching")
+    assert name in message(cloud, url)["Body"]
 
 
 def test_what_a_function_prints_in_the_embedded_format_is_counted(cloud: Cloud) -> None:

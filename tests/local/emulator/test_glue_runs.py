@@ -163,7 +163,10 @@ def poll(cloud: Cloud, bucket: str, enough: threading.Event, answers: list[list[
 def job_events_queue(cloud: Cloud) -> str:
     """A queue that receives the events of jobs."""
     sqs, events = cloud.client("sqs"), cloud.client("events")
-    url = str(sqs.create_queue(QueueName=f"events-{uuid.uuid4().hex[:8]}")["QueueUrl"])
+    writer = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [{**writer, "Resource": "*"}]})
+    queue = sqs.create_queue(QueueName=f"events-{uuid.uuid4().hex[:8]}", Attributes={"Policy": policy})
+    url = str(queue["QueueUrl"])
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     pattern = {"source": ["aws.glue"], "detail-type": ["Glue Job State Change"]}
     events.put_rule(Name="jobs", EventPattern=json.dumps(pattern))
