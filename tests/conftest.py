@@ -1,4 +1,4 @@
-"""For every test: plain `pytest` runs on two processes, and AWS calls of the deployer's code are written down and judged.
+"""For every test: plain `pytest` runs on two processes; the deployer's AWS calls and its commands are recorded and checked.
 
 `pytest` alone runs the whole suite, files side by side; `pytest FILE` stays in one process, for debuggers. `--nightly`
 adds the tests that take long.
@@ -10,9 +10,12 @@ import os
 import tempfile
 from pathlib import Path
 
+import call_record
+import command_record
 import pytest
 from call_check import complaints
-from call_record import FOLDER, VARIABLE, install, read
+from call_record import FOLDER, VARIABLE
+from commands_in_pages import commands, never_run
 from hypothesis import settings
 from nightly import VARIABLE as NIGHTLY
 from nightly import examples
@@ -35,7 +38,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the folder of calls and watch for them; programs that tests start, and workers, inherit both."""
+    """Name the folder of calls and commands and watch for them; programs that tests start, and workers, inherit both."""
     config.addinivalue_line("markers", "nightly: takes long; runs with --nightly")
     if VARIABLE not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="dataops-calls-")
@@ -43,7 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: os.environ.pop(VARIABLE))
         config.add_cleanup(folder.cleanup)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(FOLDER), os.environ.get("PYTHONPATH")]))
-    install()
+    call_record.install()
+    command_record.install()
     if config.option.nightly:
         os.environ[NIGHTLY] = "1"
     # Machines are noisy: what a property says does not depend on how long an example takes.
@@ -59,16 +63,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hold the calls that were made against the lists that the policies are written from."""
+    """Hold the calls that were made against the lists that the policies are written from, and commands against the pages.
+
+    Each command of a page is carried out by the suite without --nightly, too.
+    """
     if not hasattr(session.config, "workerinput"):
-        found = complaints(read(Path(os.environ[VARIABLE])), is_whole_suite(session.config) and not session.testsfailed)
+        folder = Path(os.environ[VARIABLE])
+        is_everything = is_whole_suite(session.config) and not session.testsfailed
+        found = complaints(call_record.read(folder), is_everything)
+        found += never_run(commands(), command_record.read(folder)) if is_everything else []
         session.config.stash[COMPLAINTS] = found
         if found and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what is wrong with the calls."""
+    """Say what is wrong with the calls and the commands."""
     for complaint in terminalreporter.config.stash.get(COMPLAINTS, []):
         terminalreporter.write_line(f"FAILED {complaint}", red=True)
 

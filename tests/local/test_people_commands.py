@@ -81,3 +81,13 @@ def test_logs_of_a_function_and_of_the_job(lakehouse: LocalProject) -> None:
     assert followed["lines"] == validation["lines"]
     job = lakehouse.dataops("logs", "--env", "local", "--job", "--since", "1h").stdout
     assert "read 1 of 1 objects" in job and '"_aws"' not in job
+
+
+def test_a_run_is_rolled_back(lakehouse: LocalProject) -> None:
+    """Given a second run, when it is rolled back, then the tables are those of the first one again."""
+    late = {"id": "R4", "type": "refund", "timestamp": "2026-10-02T10:00:00Z", "amount": "5.00", "parent_id": "P1"}
+    lakehouse.deliver("late.jsonl", [json.dumps(late)])
+    run_id = lakehouse.document("data", "runs", "--env", "local")["runs"][0]["run_id"]
+    done = lakehouse.document("data", "rollback", "--env", "local", "--run", run_id, "--yes")
+    assert (done["rolled_back"], done["undone"]) == (True, [run_id])
+    assert lakehouse.document("query", "--env", "local", "select id from refund")["rows"] == [["R1"]]

@@ -216,7 +216,7 @@ def test_the_server_writes_its_log(project: LocalProject) -> None:
 
 
 def test_the_command_uploads_what_is_new(project: LocalProject) -> None:
-    """Given a file, when it is ingested twice, then it arrives once, under its final name; a wrong key is an error."""
+    """Given a file, when it is ingested twice, then it arrives once, under its final name; another user needs the right key."""
     (project.directory / "cli.csv").write_bytes(day("cli"))
     arguments = ("ingest", "--env", "local", "--route", "sftp", "cli.csv")
     sent, again = (project.document(*arguments)["files"][0] for _ in range(2))
@@ -224,6 +224,8 @@ def test_the_command_uploads_what_is_new(project: LocalProject) -> None:
     assert sent["target"].rpartition("/")[2] in keys(project, "trial")
     refused = project.dataops(*arguments, "--user", "acme", "--key", str(key_of(project, "trial")), check=False)
     assert refused.returncode == 1 and "rejects user acme" in refused.stderr
+    (sent,) = project.document(*arguments, "--user", "acme", "--key", str(key_of(project, "acme")))["files"]
+    assert sent["delivered"] and sent["target"].rpartition("/")[2] in keys(project, "acme")
 
 
 def test_the_job_reads_what_is_complete_and_lists_what_waits(project: LocalProject) -> None:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from call_record import FOLDER as RECORDING
 from local_project import LocalProject
 from pipeline_agent import repository_files
 from repository import ROOT
@@ -25,8 +26,9 @@ BUILDS_WHEELS = (70, 1)  # the first setuptools that needs no other package for 
 
 
 def run(*command: str | Path, directory: Path) -> str:
-    """The stdout of a program that knows nothing of this process's packages."""
+    """The stdout of a program that knows nothing of this process's packages; its commands are recorded."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_"))}
+    environment["PYTHONPATH"] = str(RECORDING)
     done = subprocess.run(
         command, cwd=directory, capture_output=True, text=True, timeout=600, check=False, env=environment
     )

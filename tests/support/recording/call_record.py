@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from on_import import when_imported
 
 VARIABLE = "DATAOPS_CALLS_FOLDER"
 NO_COMMAND = "-"
@@ -27,30 +26,8 @@ _OURS = ("deployer", "refunds_checks", "refunds_lake", "refunds_statements")
 
 
 def install() -> None:
-    """Watch every session of this process, whether deployer.aws.session is already imported or will be."""
-    if SESSION in sys.modules:
-        watch(sys.modules[SESSION])
-    else:
-        sys.meta_path.insert(0, _Watcher())
-
-
-class _Watcher(MetaPathFinder):
-    """Waits for the import of the session's module, and imports nothing heavy before that."""
-
-    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
-        if fullname != SESSION:
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(fullname)
-        assert spec is not None and spec.loader is not None
-        execute = spec.loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            execute(module)
-            watch(module)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
+    """Watch every session of this process."""
+    when_imported(SESSION, watch)
 
 
 def watch(module: ModuleType) -> None:
@@ -83,11 +60,9 @@ def record(command: str, service: str, operation: str) -> None:
 
 
 def read(folder: Path) -> set[tuple[str, str, str]]:
-    """The recorded calls: command, service, operation."""
-    return {
-        (command, service, operation)
-        for command, service, operation in (file.name.split() for file in folder.iterdir())
-    }
+    """The recorded calls: command, service, operation. Commands are recorded beside them, under the program's name."""
+    names = (file.name.split() for file in folder.iterdir())
+    return {(words[0], words[1], words[2]) for words in names if words[0] != "dataops"}
 
 
 def _is_ours() -> bool:
