@@ -43,6 +43,7 @@ NIGHT = {"Build.Reason": "Schedule", "Build.SourceBranch": "refs/heads/main"}
 PULL_REQUEST = {"Build.Reason": "PullRequest", "Build.SourceBranch": "refs/pull/7/merge"}
 BY_HAND = {"Build.Reason": "Manual", "Build.SourceBranch": "refs/heads/main"}
 AZURE = ["--organization", "acme", "--organization-id", HOST.partition("/")[2], "--azure-project", "refunds"]
+REQUESTS_OF_THE_JOB = "Requests and bytes of a daily run, with two lengths of history"
 REVIEW_AS_SUMMARY = "The review as the run's summary, for who approves"
 SAME_MONTH_RULE = "    where kept_refund.month != kept_purchase.month\n"
 
@@ -223,7 +224,7 @@ def released(team: Team) -> Released:
     done = {name: pull_request.results[name] for name in ("lint", "test")}
     main = team.run(MAIN, results=dict(done), prepare=leave_only_what_promotes).all_stages()
     assert main.results["prod"] == SUCCEEDED, str(main.last())
-    night = team.run(NIGHT, results=dict(done)).all_stages()
+    night = team.run(NIGHT, results=dict(done), left_out=frozenset({REQUESTS_OF_THE_JOB})).all_stages()
     commit, script = team.head(), team.committed("glue/base_tables.py")
     return Released(
         bootstrapped,
@@ -325,9 +326,14 @@ def test_a_pull_request_ends_with_the_posted_plan(released: Released) -> None:
 
 
 def test_every_step_of_every_stage_was_executed(released: Released) -> None:
-    """Given all runs, when their steps are taken together, then they are all script steps of the file, in order."""
+    """Given all runs, when their steps are taken together, then they are the script steps of the file, in order, but for one.
+
+    The benchmark of the job runs Spark for minutes; a unit test parses its options.
+    """
     ran = [*released.pull_request.ran, *released.main.ran, *released.night.ran]
-    assert [each.step for each in ran] == list(scripts())
+    left_out = [step for step in scripts() if step.title == REQUESTS_OF_THE_JOB]
+    assert len(left_out) == 1
+    assert [each.step for each in ran] == [step for step in scripts() if step not in left_out]
     assert not [str(each) for each in ran if each.code]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+import runpy
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -83,6 +84,7 @@ ALLOWED = (
     r"npm install --no-save --no-audit --no-fund --ignore-scripts axe-core@\d+\.\d+\.\d+",
     r"\.venv/bin/pytest --nightly --junitxml nightly\.xml",
     r"\.venv/bin/python benchmarks/deployer\.py --only-ours --repeat 1",
+    r"\.venv/bin/python benchmarks/job\.py --only daily --histories 20000,60000 --batch 5000 --pairs 1",
     r"(\.ci/with-web-identity )?\.venv/bin/dataops .+",
     r"\.ci/post-to-pull-request 'dataops plan --env uat' plan\.txt",
     r'echo "##vso\[task\.(uploadsummary|setvariable variable=id;isOutput=true)\]\$\S+"',
@@ -115,6 +117,16 @@ def test_a_verb_has_the_options_that_dataops_has(arguments: list[str]) -> None:
     command = cli.cli.get_command(context, name)
     assert command is not None, f"there is no dataops {name}"
     command.make_context(name, rest[1:], parent=context)
+
+
+def test_the_night_counts_what_is_promised_of_calls_and_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the nightly counts, when they are read, then both benchmarks are run, the job's with options that it has."""
+    deployer, job = [step.script.split()[1:] for step in SCRIPTS if (step.stage, step.job) == ("nightly", "counts")][1:]
+    assert (deployer[0], job[0]) == ("benchmarks/deployer.py", "benchmarks/job.py")
+    monkeypatch.setattr(sys, "path", list(sys.path))  # which the benchmark changes
+    options = runpy.run_path(str(ROOT / job[0]))["main"].make_context(job[0], job[1:]).params
+    assert options["only"] == ("daily",)
+    assert len(options["histories"].split(",")) > 1, "what grows with history is seen between two"
 
 
 def test_prod_gets_the_release_of_uat_and_nothing_else() -> None:
