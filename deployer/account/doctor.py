@@ -12,8 +12,10 @@ from deployer.account import catalog, names, quotas, region, rights
 from deployer.account.checks import AccountCheck, asked, ok, warning
 from deployer.cloudformation.port import StackState
 from deployer.errors import ConfigError
+from deployer.project.conditions import resources_of
 from deployer.release.target import Target
 from deployer.security.iam_policy import Role, policy
+from deployer.security.pipeline_roles import deploy_role
 
 IDENTITY = "identity"
 
@@ -93,7 +95,9 @@ def _rights(patient: Patient, account: str, principal: str | None) -> Iterator[A
     except ConfigError as error:
         yield warning(rights.RIGHTS, f"the policy cannot be printed: {error}", error.hint or "correct dataops.yml")
         return
-    yield from rights.rights(patient.client("iam"), principal, printed)
+    iam = patient.client("iam")
+    yield from rights.rights(iam, principal, printed)
+    yield from rights.rights_of_the_pipeline(iam, deploy_role(patient.target.project), principal, printed)
 
 
 def _everything(patient: Patient) -> dict[str, str]:
@@ -116,5 +120,7 @@ def _named(patient: Patient) -> list[names.Named]:
     return [
         named
         for stack in patient.new_stacks
-        for named in names.named_resources(stack, patient.target.templates[stack].document, patient.values(stack))
+        for named in names.named_resources(
+            stack, resources_of(patient.target.wiring.stacks[stack]), patient.values(stack)
+        )
     ]

@@ -6,7 +6,7 @@ Only stacks that do not exist are asked about; of a stack that does, everything 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,7 @@ def clashes(client: Client, named: list[Named]) -> Iterator[AccountCheck]:
         yield blocker(
             NAMES,
             f"{each.type} {each.name} already exists, and stack {each.stack} would create it",
-            "if it is left over from an earlier deployment and no longer needed, delete it; otherwise rename or move it",
+            _NAMED[each.type].advice,
         )
     if not taken:
         yield ok(
@@ -41,9 +41,9 @@ def clashes(client: Client, named: list[Named]) -> Iterator[AccountCheck]:
         )
 
 
-def named_resources(stack: str, document: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[Named]:
-    """Yield the resources of a template whose names follow from these values of parameters and pseudo-parameters."""
-    for resource in document.get("Resources", {}).values():
+def named_resources(stack: str, resources: Iterable[Mapping[str, Any]], values: Mapping[str, str]) -> Iterator[Named]:
+    """Yield those of a stack's resources whose names follow from these values of parameters and pseudo-parameters."""
+    for resource in resources:
         if (kind := _NAMED.get(resource.get("Type", ""))) is None:
             continue
         found: Any = resource.get("Properties") or {}
@@ -90,6 +90,11 @@ def _is_database(client: Client, name: str) -> bool:
     return _in_glue(glue, lambda: glue.get_database(Name=name))
 
 
+def _is_crawler(client: Client, name: str) -> bool:
+    glue = client("glue")
+    return _in_glue(glue, lambda: glue.get_crawler(Name=name))
+
+
 def _is_job(client: Client, name: str) -> bool:
     glue = client("glue")
     return _in_glue(glue, lambda: glue.get_job(JobName=name))
@@ -105,18 +110,44 @@ def _is_alias(client: Client, name: str) -> bool:
     return any(alias["AliasName"] == name for page in pages for alias in page["Aliases"])
 
 
+def _is_log_group(client: Client, name: str) -> bool:
+    pages = client("logs").get_paginator("describe_log_groups").paginate(logGroupNamePrefix=name)
+    return any(group["logGroupName"] == name for page in pages for group in page["logGroups"])
+
+
+def _is_secret(client: Client, name: str) -> bool:
+    secrets = client("secretsmanager")
+    try:
+        secrets.describe_secret(SecretId=name)  # also describes a deleted one, which keeps its name for some days
+    except secrets.exceptions.ResourceNotFoundException:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class _Kind:
-    """Where a type has its name, and whether something of that name is there."""
+    """Where a type has its name, whether something of that name is there, and what to do then."""
 
     path: tuple[str, ...]
     exists: Callable[[Client, str], bool]
+    advice: str = (
+        "if it is left over from an earlier deployment and no longer needed, delete it; otherwise rename or move it"
+    )
 
 
 _NAMED: Mapping[str, _Kind] = {
     "AWS::Athena::WorkGroup": _Kind(("Name",), _in_athena),
+    "AWS::Glue::Crawler": _Kind(("Name",), _is_crawler),
     "AWS::Glue::Database": _Kind(("DatabaseInput", "Name"), _is_database),
     "AWS::Glue::Job": _Kind(("Name",), _is_job),
     "AWS::Glue::SecurityConfiguration": _Kind(("Name",), _is_security_configuration),
     "AWS::KMS::Alias": _Kind(("AliasName",), _is_alias),
+    "AWS::Logs::LogGroup": _Kind(
+        ("LogGroupName",),
+        _is_log_group,
+        "if other crawlers of the account write to it, set CrawlerLogGroup: others; otherwise delete it",
+    ),
+    "AWS::SecretsManager::Secret": _Kind(
+        ("Name",), _is_secret, "if it is no longer needed, delete it without a recovery window, which keeps its name"
+    ),
 }

@@ -1,6 +1,7 @@
-"""Whether these credentials have the permissions that `dataops iam-policy` prints, according to IAM's own simulator.
+"""Whether these credentials, and the pipeline's role, have the permissions that `dataops iam-policy` prints.
 
-It weighs boundaries and the organization's policies as well; statement by statement, with the context that each demands.
+IAM's own simulator decides, statement by statement, with the context that each demands. It weighs boundaries and the
+organization's policies as well.
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
 
@@ -39,6 +40,28 @@ def rights(iam: Any, principal: str | None, policy: Mapping[str, Any]) -> Iterat
         yield warning(RIGHTS, f"CloudFormation may not do this for {principal}: {_some(beyond)}", advice)
     if not missing and not beyond:
         yield ok(RIGHTS, f"{principal} has all {len(statements)} statements of the printed policy")
+
+
+def rights_of_the_pipeline(
+    iam: Any, name: str, principal: str | None, policy: Mapping[str, Any]
+) -> Iterator[AccountCheck]:
+    """Yield what the pipeline's role lacks, if it exists and is not these credentials' own: they can deploy without it."""
+    try:
+        role = str(iam.get_role(RoleName=name)["Role"]["Arn"])
+    except iam.exceptions.NoSuchEntityException:
+        return
+    if role == principal:
+        return
+    statements = policy["Statement"]
+    missing = [action for each in statements for action in _denied(iam, role, each)]
+    if missing:
+        yield warning(
+            RIGHTS,
+            f"the pipeline's role {role} may not {_some(missing)}",
+            "run `dataops bootstrap` again, which gives the role what `dataops iam-policy` prints now",
+        )
+    else:
+        yield ok(RIGHTS, f"the pipeline's role {role} has all {len(statements)} statements of the printed policy")
 
 
 def _some(actions: list[str]) -> str:

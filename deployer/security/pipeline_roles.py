@@ -61,6 +61,11 @@ def connection_of(project: Project, environment: str) -> str:
     return f"{project.name}-{environment}"
 
 
+def deploy_role(project: Project) -> str:
+    """Return the name of the role that deploys, as the template makes it."""
+    return f"{project.name}-deploy"
+
+
 def parameters_of(
     project: Project, environment: Environment, azure: AzureProject, *, make_provider: bool
 ) -> dict[str, str]:

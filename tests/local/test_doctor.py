@@ -61,6 +61,12 @@ def findings(done: subprocess.CompletedProcess[str], subject: str) -> list[dict[
     return [check for check in json.loads(done.stdout)["checks"] if check["subject"] == subject]
 
 
+def trusting_anyone() -> str:
+    """A trust policy for roles of these tests."""
+    statement = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def test_an_empty_account_is_ready(account: Account) -> None:
     """Given an empty account, then every line is ok, each question was answered, and the exit code is 0."""
     done = account.project.dataops("doctor", "--env", "local")
@@ -71,10 +77,11 @@ def test_an_empty_account_is_ready(account: Account) -> None:
 
 
 def test_the_printed_policy_is_enough(account: Account) -> None:
-    """Given a user with exactly the policy that iam-policy prints, then IAM's simulator finds every statement of it."""
+    """Given a user with exactly the policy that iam-policy prints, then every question is answered and no statement is missing."""
     policy = account.printed_policy()
     done = account.dataops(account.user("pipeline", [policy]), "--output", "json", "doctor", "--env", "uat")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "could not be checked" not in done.stdout
     (rights,) = findings(done, "rights")
     assert rights["level"] == "ok"
     assert rights["finding"].endswith(
@@ -84,9 +91,9 @@ def test_the_printed_policy_is_enough(account: Account) -> None:
 
 def test_a_role_is_found_behind_its_session(account: Account) -> None:
     """Given a session of a role with a path, then the role itself is checked, and what it lacks is named."""
-    iam, trust = account.client("iam"), {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    arn = iam.create_role(RoleName="deployer", Path="/ci/", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    iam = account.client("iam")
+    made = iam.create_role(RoleName="deployer", Path="/ci/", AssumeRolePolicyDocument=trusting_anyone())
+    arn = made["Role"]["Arn"]
     asking = {"Effect": "Allow", "Action": ["iam:GetRole", "iam:SimulatePrincipalPolicy"], "Resource": "*"}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [asking]})
     iam.put_role_policy(RoleName="deployer", PolicyName="asking", PolicyDocument=policy)
@@ -105,6 +112,26 @@ def test_a_role_is_found_behind_its_session(account: Account) -> None:
     done = account.dataops(variables, "--output", "json", "doctor", "--env", "uat")
     assert done.returncode == 6
     assert findings(done, "rights")[0]["finding"].startswith(f"{arn} may not ")
+
+
+def test_the_role_of_the_pipeline_has_a_line_of_its_own(account: Account) -> None:
+    """Given the pipeline's role with what iam-policy prints, then it is said to have it; without one action that one is named."""
+    iam, policy = account.client("iam"), account.printed_policy()
+    person = account.user("person", [policy])
+    iam.create_role(RoleName="refunds-lake-deploy", AssumeRolePolicyDocument=trusting_anyone())
+    said = []
+    for left_out in ("", "cloudformation:ExecuteChangeSet"):
+        for statement in policy["Statement"]:
+            statement["Action"] = [each for each in statement["Action"] if each != left_out]
+        iam.put_role_policy(RoleName="refunds-lake-deploy", PolicyName="all", PolicyDocument=json.dumps(policy))
+        done = account.dataops(person, "--output", "json", "doctor", "--env", "uat")
+        assert done.returncode == 0, done.stdout + done.stderr
+        said.append([each for each in findings(done, "rights") if "refunds-lake-deploy" in each["finding"]])
+    iam.delete_role_policy(RoleName="refunds-lake-deploy", PolicyName="all")
+    iam.delete_role(RoleName="refunds-lake-deploy")
+    ((has_all,), (lacks_one,)) = said
+    assert has_all["level"] == "ok" and "has all" in has_all["finding"]
+    assert lacks_one["level"] == "warning" and lacks_one["finding"].endswith(" may not cloudformation:ExecuteChangeSet")
 
 
 def test_a_missing_right_stops_the_first_deployment_before_anything_is_made(account: Account) -> None:
@@ -143,22 +170,34 @@ def test_a_governed_catalog_is_a_blocker(account: Account) -> None:
 
 
 def test_names_that_are_taken_are_found(account: Account) -> None:
-    """Given a database, a workgroup and an alias of the names that the templates choose, then each is a blocker."""
+    """Given something of each kind with a name that the templates choose, then each is a blocker."""
     glue, athena, kms = account.client("glue"), account.client("athena"), account.client("kms")
+    logs, secrets = account.client("logs"), account.client("secretsmanager")
     glue.create_database(DatabaseInput={"Name": "refunds_base_local"})
     athena.create_work_group(Name="refunds-lake-local-athena")
     kms.create_alias(
         AliasName="alias/refunds-lake-local-storage-data", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"]
     )
+    logs.create_log_group(logGroupName="/aws-glue/crawlers")
+    secrets.create_secret(Name="refunds-lake-local-alerts-slack-webhook", SecretString="address")
+    role = account.client("iam").create_role(RoleName="crawler", AssumeRolePolicyDocument=trusting_anyone())["Role"]
+    targets = {"S3Targets": [{"Path": "s3://bucket/"}]}
+    glue.create_crawler(Name="refunds-lake-local-crawlers-raw", Role=role["Arn"], DatabaseName="raw", Targets=targets)
     done = account.project.dataops("--output", "json", "doctor", "--env", "local", check=False)
+    glue.delete_crawler(Name="refunds-lake-local-crawlers-raw")
+    secrets.delete_secret(SecretId="refunds-lake-local-alerts-slack-webhook", ForceDeleteWithoutRecovery=True)
+    logs.delete_log_group(logGroupName="/aws-glue/crawlers")
     glue.delete_database(Name="refunds_base_local")
     athena.delete_work_group(WorkGroup="refunds-lake-local-athena")
     kms.delete_alias(AliasName="alias/refunds-lake-local-storage-data")
     assert done.returncode == 6
     found = findings(done, "names")
     assert {check["level"] for check in found} == {"blocker"}
-    assert [check["finding"].split(" already exists")[0] for check in found] == [
-        "AWS::KMS::Alias alias/refunds-lake-local-storage-data",
-        "AWS::Glue::Database refunds_base_local",
+    assert sorted(check["finding"].split(" already exists")[0] for check in found) == [
         "AWS::Athena::WorkGroup refunds-lake-local-athena",
+        "AWS::Glue::Crawler refunds-lake-local-crawlers-raw",
+        "AWS::Glue::Database refunds_base_local",
+        "AWS::KMS::Alias alias/refunds-lake-local-storage-data",
+        "AWS::Logs::LogGroup /aws-glue/crawlers",
+        "AWS::SecretsManager::Secret refunds-lake-local-alerts-slack-webhook",
     ]

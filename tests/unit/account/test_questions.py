@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from repository import ROOT
 
-from deployer.account import catalog, names, quotas, region, rights
+from deployer.account import catalog, doctor, names, quotas, region, rights
 from deployer.account.checks import Level, asked
+from deployer.project.config import load_project
+from deployer.project.templates import load_template
+from deployer.release.release import build_release
+from deployer.release.target import target_of
+from deployer.security.pipeline_roles import TEMPLATE, deploy_role
 
 ROLE = "arn:aws:iam::111111111111:role/refunds-lake-deploy"
 OK, WARNING, BLOCKER = Level
@@ -152,31 +159,95 @@ def test_a_run_must_get_its_workers(listed: float | None, kind: str, level: Leve
     assert levels(quotas.workers(client, needed)) == [level]
 
 
-TEMPLATE = {
-    "Resources": {
-        "Group": {"Type": "AWS::Athena::WorkGroup", "Properties": {"Name": {"Ref": "AWS::StackName"}}},
-        "Database": {
-            "Type": "AWS::Glue::Database",
-            "Properties": {"DatabaseInput": {"Name": {"Fn::Sub": "refunds_${TableSet}_${EnvironmentName}"}}},
-        },
-        "Alias": {
-            "Type": "AWS::KMS::Alias",
-            "Properties": {"AliasName": {"Fn::Sub": "alias/${AWS::StackName}-${Key}"}},
-        },
-        "Unnamed": {"Type": "AWS::Glue::Job", "Properties": {}},
-        "Bucket": {"Type": "AWS::S3::Bucket"},
-    }
-}
+RESOURCES: list[dict[str, Any]] = [
+    {"Type": "AWS::Athena::WorkGroup", "Properties": {"Name": {"Ref": "AWS::StackName"}}},
+    {
+        "Type": "AWS::Glue::Database",
+        "Properties": {"DatabaseInput": {"Name": {"Fn::Sub": "refunds_${TableSet}_${EnvironmentName}"}}},
+    },
+    {"Type": "AWS::KMS::Alias", "Properties": {"AliasName": {"Fn::Sub": "alias/${AWS::StackName}-${Key}"}}},
+    {"Type": "AWS::Glue::Job", "Properties": {}},
+    {"Type": "AWS::S3::Bucket"},
+]
 
 
 def test_names_follow_from_what_is_known_before_the_deployment() -> None:
     """Given names made of parameters, then those are known whose every part is; what AWS names is no clash."""
     values = {"AWS::StackName": "lake-uat-athena", "TableSet": "base", "EnvironmentName": "uat"}
-    found = list(names.named_resources("athena", TEMPLATE, values))
+    found = list(names.named_resources("athena", RESOURCES, values))
     assert [(each.type, each.name) for each in found] == [
         ("AWS::Athena::WorkGroup", "lake-uat-athena"),
         ("AWS::Glue::Database", "refunds_base_uat"),
     ]
+
+
+PROJECT = load_project(ROOT)
+
+
+def doctors_names(states: dict[str, Any], **parameters: str) -> set[tuple[str, str]]:
+    """Type and name of what a doctor looks for in prod."""
+    prod = PROJECT.environments["prod"]
+    environment = replace(prod, parameters={**prod.parameters, **parameters})
+    target = target_of(PROJECT, environment, build_release(PROJECT))
+    patient = doctor.Patient(target, states, answering, list)
+    return {(each.type, each.name) for each in doctor._named(patient)}
+
+
+def test_every_name_that_the_templates_choose_is_looked_for() -> None:
+    """Given this project, when its names are collected, then crawlers, the secret and the log group of all crawlers are there."""
+    found = doctors_names(dict.fromkeys(PROJECT.stacks))
+    assert found >= {
+        ("AWS::Glue::Crawler", "refunds-lake-prod-crawlers-base"),
+        ("AWS::Glue::Crawler", "refunds-lake-prod-crawlers-raw"),
+        ("AWS::Logs::LogGroup", "/aws-glue/crawlers"),
+        ("AWS::SecretsManager::Secret", "refunds-lake-prod-alerts-slack-webhook"),
+    }
+
+
+def test_what_is_not_built_has_no_name() -> None:
+    """Given a log group that another environment owns, when names are collected, then it is not looked for."""
+    others = doctors_names(dict.fromkeys(PROJECT.stacks), CrawlerLogGroup="others")
+    assert "AWS::Logs::LogGroup" not in {type_ for type_, _ in others}
+
+
+class Missing(Exception):
+    """What a service raises for a name that is not there."""
+
+
+def holding(taken: str) -> names.Client:
+    """The clients of an account in which something of each type has this name."""
+
+    def look(**asked: str) -> dict[str, Any]:
+        if taken not in asked.values():
+            raise Missing
+        return {}
+
+    calls = (
+        "get_work_group",
+        "get_crawler",
+        "get_database",
+        "get_job",
+        "get_security_configuration",
+        "describe_secret",
+    )
+    raised = ("InvalidRequestException", "EntityNotFoundException", "ResourceNotFoundException")
+    pages = {"list_aliases": {"Aliases": [{"AliasName": taken}]}}
+    pages["describe_log_groups"] = {"logGroups": [{"logGroupName": f"{taken}-2"}, {"logGroupName": taken}]}
+    client = answering(**pages)
+    return lambda service: SimpleNamespace(
+        **dict.fromkeys(calls, look),
+        exceptions=SimpleNamespace(**dict.fromkeys(raised, Missing)),
+        get_paginator=client.get_paginator,
+    )
+
+
+@pytest.mark.parametrize("type_", names._NAMED)
+def test_a_name_that_is_taken_is_a_blocker(type_: str) -> None:
+    """Given something of a name, when each type is asked for it and for another, then only the taken one is in the way."""
+    client = holding("taken")
+    assert levels(names.clashes(client, [names.Named("s", type_, "free")])) == [OK]
+    (check,) = names.clashes(client, [names.Named("s", type_, "taken"), names.Named("s", type_, "free")])
+    assert (check.level, f"{type_} taken already exists" in check.finding, bool(check.advice)) == (BLOCKER, True, True)
 
 
 def test_a_question_that_may_not_be_asked_is_a_warning() -> None:
@@ -197,6 +268,11 @@ class Simulator:
 
     def __init__(self, allowed: set[tuple[str, str]]) -> None:
         self.allowed, self.contexts = allowed, list[Any]()
+        self.roles = {"lake-deploy": ROLE}
+        self.exceptions = SimpleNamespace(NoSuchEntityException=KeyError)
+
+    def get_role(self, RoleName: str) -> Any:
+        return {"Role": {"Arn": self.roles[RoleName]}}
 
     def get_paginator(self, name: str) -> Any:
         assert name == "simulate_principal_policy"
@@ -229,6 +305,29 @@ def test_an_action_is_missing_when_none_of_its_places_allows_it() -> None:
     printed = policy(("Dataops1", ["glue:GetTable", "glue:GetJob"], ["arn:t/*", "arn:j"], None))
     (check,) = rights.rights(Simulator({("glue:GetTable", "arn:t/example")}), ROLE, printed)
     assert (check.level, check.finding) == (BLOCKER, f"{ROLE} may not glue:GetJob")
+
+
+def test_the_role_of_the_pipeline_is_asked_beside_the_credentials() -> None:
+    """Given the pipeline's role, then what it lacks is a warning with the command that repairs it; without one nothing is said."""
+    printed = policy(("Dataops1", ["glue:GetTable"], "*", None), ("CloudFormation1", ["kms:CreateKey"], "*", None))
+    lacking, enough = Simulator({("glue:GetTable", "*")}), Simulator({("glue:GetTable", "*"), ("kms:CreateKey", "*")})
+    (check,) = rights.rights_of_the_pipeline(lacking, "lake-deploy", "arn:user", printed)
+    assert (check.level, check.finding) == (WARNING, f"the pipeline's role {ROLE} may not kms:CreateKey")
+    assert "dataops bootstrap" in check.advice
+    (check,) = rights.rights_of_the_pipeline(enough, "lake-deploy", "arn:user", printed)
+    assert (check.level, check.finding) == (
+        OK,
+        f"the pipeline's role {ROLE} has all 2 statements of the printed policy",
+    )
+    assert not list(rights.rights_of_the_pipeline(lacking, "lake-deploy", ROLE, printed))
+    assert not list(rights.rights_of_the_pipeline(lacking, "other-deploy", "arn:user", printed))
+
+
+def test_the_role_of_the_pipeline_has_the_name_of_its_template() -> None:
+    """Given the template of the roles, when the deploying one's name is filled in, then the doctor looks for that name."""
+    resources = load_template(ROOT / TEMPLATE, shown_as=TEMPLATE).document["Resources"]
+    named = resources["DeployRole"]["Properties"]["RoleName"]["Fn::Sub"]
+    assert named.replace("${RolePrefix}", PROJECT.name) == deploy_role(PROJECT)
 
 
 def test_what_cloudformation_does_is_simulated_less_surely() -> None:
