@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from refunds_checks.athena import Row, read_rows
+
 from deployer.errors import DataopsError, Refused
 from deployer.lake.deployed_lake import Lake
 from deployer.pauses import poll
-
-Row = tuple[str | None, ...]
 
 
 class FailureKind(StrEnum):
@@ -92,7 +92,7 @@ def run_query(
     execution = _finished(athena, query_id, timeout_seconds, max_bytes)
     _require_success(execution, query_id)
     statement = str(execution.get("StatementType", "DML"))
-    columns, types, rows = _rows(athena, query_id, has_header=statement == "DML")
+    columns, types, rows = read_rows(athena, query_id, has_header=statement == "DML")
     return QueryResult(columns, rows, _scanned(execution), query_id, types, statement)
 
 
@@ -136,23 +136,6 @@ def _require_success(execution: Mapping[str, Any], query_id: str) -> None:
             kind=FailureKind.USER,
         )
     raise QueryFailed(f"query {query_id} ended {status['State']}: {reason}", kind=kind)
-
-
-def _rows(athena: Any, query_id: str, *, has_header: bool) -> tuple[tuple[str, ...], tuple[str, ...], list[Row]]:
-    columns: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    rows: list[Row] = []
-    for number, page in enumerate(athena.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)):
-        result = page["ResultSet"]
-        found = [tuple(value.get("VarCharValue") for value in row.get("Data", ())) for row in result["Rows"]]
-        if number == 0:
-            described = result["ResultSetMetadata"]["ColumnInfo"]
-            columns = tuple(column["Name"] for column in described)
-            types = tuple(column["Type"] for column in described)
-            # The first row of a SELECT repeats the column names.
-            found = found[1:] if has_header and found and found[0] == columns else found
-        rows += found
-    return columns, types, rows
 
 
 def deployed_sql(lake: Lake, name: str) -> str:

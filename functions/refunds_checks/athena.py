@@ -7,11 +7,14 @@ queries, with parameters and a limit of bytes.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from refunds_checks.validation import Answer, CheckBroken
 
+Names = tuple[str, ...]
+Row = tuple[str | None, ...]
 _PAUSE_SECONDS: Final = 0.5
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
@@ -33,16 +36,8 @@ class Workgroup:
         if status["State"] != "SUCCEEDED":
             reason = status.get("StateChangeReason", "no reason given")
             raise CheckBroken(f"query {query_id} ended {status['State']}: {reason}")
-        pages = self.client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id)
-        results = [page["ResultSet"] for page in pages]
-        columns = tuple(column["Name"] for column in results[0]["ResultSetMetadata"]["ColumnInfo"])
-        rows = [
-            tuple(value.get("VarCharValue") for value in row.get("Data", ()))
-            for result in results
-            for row in result["Rows"]
-        ]
-        scanned = int(execution.get("Statistics", {}).get("DataScannedInBytes", 0))
-        return Answer(columns, rows[1:], scanned)  # the first row of a SELECT repeats the column names
+        columns, _, rows = read_rows(self.client, query_id, has_header=True)
+        return Answer(columns, rows, int(execution.get("Statistics", {}).get("DataScannedInBytes", 0)))
 
     def _started(self, sql: str) -> str:
         try:
@@ -61,3 +56,14 @@ class Workgroup:
             time.sleep(_PAUSE_SECONDS)
         self.client.stop_query_execution(QueryExecutionId=query_id)
         raise CheckBroken(f"query {query_id} was stopped because it took too long")
+
+
+def read_rows(client: Any, query_id: str, *, has_header: bool) -> tuple[Names, Names, list[Row]]:
+    """Return the names and the types of the columns, and the rows of all pages; a header, as a SELECT has it, is left out."""
+    described: Sequence[Mapping[str, str]] = ()
+    rows: list[Row] = []
+    for page in client.get_paginator("get_query_results").paginate(QueryExecutionId=query_id):
+        described = described or page["ResultSet"]["ResultSetMetadata"]["ColumnInfo"]
+        rows += [tuple(each.get("VarCharValue") for each in row.get("Data", ())) for row in page["ResultSet"]["Rows"]]
+    names, types = (tuple(column[key] for column in described) for key in ("Name", "Type"))
+    return names, types, rows[1:] if has_header and rows[:1] == [names] else rows

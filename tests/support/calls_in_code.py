@@ -46,7 +46,7 @@ def operations() -> dict[str, list[tuple[str, str]]]:
 
 
 def calls_in_code() -> set[tuple[str, str]]:
-    """Every (service, operation) that the code of the deployer and of the library it uses can call."""
+    """Every (service, operation) that the code of the deployer and of the libraries it uses can call."""
     known = operations()
     found = set()
     for path in source_files():
@@ -56,9 +56,10 @@ def calls_in_code() -> set[tuple[str, str]]:
 
 
 def source_files() -> Iterator[Path]:
-    """The deployer without the local cloud, and the job's library."""
+    """The deployer without the local cloud, and what it uses of the job's library and of the checks."""
     yield from (p for p in (ROOT / "deployer").rglob("*.py") if not NOT_THE_DEPLOYER & set(p.parts))
     yield from (ROOT / "glue/refunds_lake").rglob("*.py")
+    yield from (ROOT / "functions/refunds_checks").rglob("*.py")
 
 
 def _methods(tree: ast.AST) -> Iterator[str]:

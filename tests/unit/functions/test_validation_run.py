@@ -184,7 +184,7 @@ class FakeAthena:
 
     def get_paginator(self, operation: str) -> Any:
         assert operation == "get_query_results"
-        metadata = {"ColumnInfo": [{"Name": "id"}]}
+        metadata = {"ColumnInfo": [{"Name": "id", "Type": "varchar"}]}
         pages = [[{"Data": [{"VarCharValue": "id"}]}, {"Data": [{}]}], [{"Data": [{"VarCharValue": "x"}]}]]
         answers = [{"ResultSet": {"ResultSetMetadata": metadata, "Rows": rows}} for rows in pages]
         return SimpleNamespace(paginate=lambda **_: answers)
