@@ -97,7 +97,8 @@ def _rights(patient: Patient, account: str, principal: str | None) -> Iterator[A
         return
     iam = patient.client("iam")
     yield from rights.rights(iam, principal, printed)
-    yield from rights.rights_of_the_pipeline(iam, deploy_role(patient.target.project), principal, printed)
+    role = deploy_role(patient.target.project, environment.name)
+    yield from rights.rights_of_the_pipeline(iam, role, principal, printed)
 
 
 def _everything(patient: Patient) -> dict[str, str]:

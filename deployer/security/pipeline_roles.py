@@ -61,9 +61,13 @@ def connection_of(project: Project, environment: str) -> str:
     return f"{project.name}-{environment}"
 
 
-def deploy_role(project: Project) -> str:
-    """Return the name of the role that deploys, as the template makes it."""
-    return f"{project.name}-deploy"
+def deploy_role(project: Project, environment: str) -> str:
+    """Return the name of the role that deploys to an environment, as the template makes it.
+
+    The environment comes last: two environments may share an account, and whoever deploys may change roles that begin like
+    those of its layers, but not this one.
+    """
+    return f"{project.name}-deploy-{environment}"
 
 
 def parameters_of(

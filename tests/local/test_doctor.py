@@ -118,17 +118,17 @@ def test_the_role_of_the_pipeline_has_a_line_of_its_own(account: Account) -> Non
     """Given the pipeline's role with what iam-policy prints, then it is said to have it; without one action that one is named."""
     iam, policy = account.client("iam"), account.printed_policy()
     person = account.user("person", [policy])
-    iam.create_role(RoleName="refunds-lake-deploy", AssumeRolePolicyDocument=trusting_anyone())
+    iam.create_role(RoleName="refunds-lake-deploy-uat", AssumeRolePolicyDocument=trusting_anyone())
     said = []
     for left_out in ("", "cloudformation:ExecuteChangeSet"):
         for statement in policy["Statement"]:
             statement["Action"] = [each for each in statement["Action"] if each != left_out]
-        iam.put_role_policy(RoleName="refunds-lake-deploy", PolicyName="all", PolicyDocument=json.dumps(policy))
+        iam.put_role_policy(RoleName="refunds-lake-deploy-uat", PolicyName="all", PolicyDocument=json.dumps(policy))
         done = account.dataops(person, "--output", "json", "doctor", "--env", "uat")
         assert done.returncode == 0, done.stdout + done.stderr
-        said.append([each for each in findings(done, "rights") if "refunds-lake-deploy" in each["finding"]])
-    iam.delete_role_policy(RoleName="refunds-lake-deploy", PolicyName="all")
-    iam.delete_role(RoleName="refunds-lake-deploy")
+        said.append([each for each in findings(done, "rights") if "refunds-lake-deploy-uat" in each["finding"]])
+    iam.delete_role_policy(RoleName="refunds-lake-deploy-uat", PolicyName="all")
+    iam.delete_role(RoleName="refunds-lake-deploy-uat")
     ((has_all,), (lacks_one,)) = said
     assert has_all["level"] == "ok" and "has all" in has_all["finding"]
     assert lacks_one["level"] == "warning" and lacks_one["finding"].endswith(" may not cloudformation:ExecuteChangeSet")

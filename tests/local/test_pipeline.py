@@ -286,7 +286,7 @@ def test_the_roles_are_made_once_and_the_rest_is_said(released: Released) -> Non
     for name, said in released.bootstrapped.items():
         account = {"uat": "111111111111", "prod": "222222222222"}[name]
         assert said["outcome"] == "done"
-        assert said["deploy_role_arn"] == f"arn:aws:iam::{account}:role/refunds-lake-deploy"
+        assert said["deploy_role_arn"] == f"arn:aws:iam::{account}:role/refunds-lake-deploy-{name}"
         assert said["subject"] == f"sc://acme/refunds/refunds-lake-{name}" and said["issuer"] == f"https://{HOST}"
         assert any(said["deploy_role_arn"] in step for step in said["remaining"])
         assert any("an approval" in step for step in said["remaining"]) is (name == "prod")

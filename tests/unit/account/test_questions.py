@@ -327,7 +327,8 @@ def test_the_role_of_the_pipeline_has_the_name_of_its_template() -> None:
     """Given the template of the roles, when the deploying one's name is filled in, then the doctor looks for that name."""
     resources = load_template(ROOT / TEMPLATE, shown_as=TEMPLATE).document["Resources"]
     named = resources["DeployRole"]["Properties"]["RoleName"]["Fn::Sub"]
-    assert named.replace("${RolePrefix}", PROJECT.name) == deploy_role(PROJECT)
+    filled = named.replace("${RolePrefix}", PROJECT.name).replace("${EnvironmentName}", "uat")
+    assert filled == deploy_role(PROJECT, "uat")
 
 
 def test_what_cloudformation_does_is_simulated_less_surely() -> None:

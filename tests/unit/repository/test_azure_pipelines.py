@@ -231,7 +231,7 @@ def test_a_stage_may_change_its_own_environment_only(stage: str, other: str) -> 
         assert account == environments[name].account
         assert profile["web_identity_token_file"] == ".ci/web-identity-token"
         roles[name] = role
-    assert roles == {stage: "refunds-lake-deploy", other: "refunds-lake-review"}
+    assert roles == {stage: f"refunds-lake-deploy-{stage}", other: f"refunds-lake-review-{other}"}
 
 
 def test_the_tests_of_the_pipeline_are_all_tests() -> None:

@@ -67,15 +67,15 @@ def test_no_role_may_change_its_own_rights(role: Role) -> None:
     text = json.dumps(policy(PROJECT, PROD, TEMPLATES, role))
     assert "role/refunds-lake-prod-" in text
     assert stack_of(PROJECT, PROD) == "refunds-lake-pipeline-prod"
-    for name in (stack_of(PROJECT, PROD), "refunds-lake-deploy", "refunds-lake-review"):
+    for name in (stack_of(PROJECT, PROD), "refunds-lake-deploy-prod", "refunds-lake-review-prod"):
         assert name not in text
     assert "refunds-lake-*" not in text and "oidc-provider" not in text
 
 
 def test_what_remains_names_connection_group_and_approval() -> None:
     """Given prod, when what remains is listed, then it has the role, the variable and an approval; uat has no approval."""
-    said = "\n".join(remaining_steps(PROJECT, PROD, AZURE, "arn:aws:iam::222222222222:role/refunds-lake-deploy"))
-    assert "role to assume arn:aws:iam::222222222222:role/refunds-lake-deploy" in said
+    said = "\n".join(remaining_steps(PROJECT, PROD, AZURE, "arn:aws:iam::222222222222:role/refunds-lake-deploy-prod"))
+    assert "role to assume arn:aws:iam::222222222222:role/refunds-lake-deploy-prod" in said
     assert "serviceConnectionId" in said and "approval" in said
     assert "approval" not in "\n".join(remaining_steps(PROJECT, PROJECT.environments["uat"], AZURE, "x"))
 
