@@ -197,8 +197,9 @@ def test_what_a_tool_writes_over_counts_however_often_it_does(
     assert [row["id"] for row in lakehouse.rows("purchase")] == ["p9"]
 
 
-@pytest.mark.parametrize("is_run_between", [False, True])
-@pytest.mark.parametrize(("route", "seconds"), [("sftp/acme", 1), ("sftp/acme", 0), ("stream", 1)])
+@pytest.mark.parametrize(
+    ("route", "seconds", "is_run_between"), [("sftp/acme", 1, True), ("sftp/acme", 0, False), ("stream", 1, False)]
+)
 def test_each_version_of_an_overwritten_file_counts(
     lakehouse: Lakehouse, route: str, seconds: int, is_run_between: bool
 ) -> None:

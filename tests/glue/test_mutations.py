@@ -287,7 +287,13 @@ def test_ids_that_share_a_hash_are_kept_apart(lakehouse: Lakehouse, monkeypatch:
     assert state.counts["read"] == sum(state.counts[name] for name in ("kept", "duplicate", "superseded", "rejected"))
 
 
-@pytest.mark.parametrize(("before", "batch", "lines"), [(BEFORE, BATCH, CHANGES), LATE], ids=["all", "late purchase"])
+@pytest.mark.parametrize(
+    ("before", "batch", "lines"),
+    [
+        pytest.param(BEFORE, BATCH, CHANGES, id="all", marks=pytest.mark.nightly),
+        pytest.param(*LATE, id="late purchase"),
+    ],
+)
 def test_a_changed_line_of_changes_is_noticed(
     lakehouse: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: Any, batch: Any, lines: Any
 ) -> None:

@@ -46,6 +46,8 @@ MINIMUM_FREE_BYTES = 1 << 30
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
 HUNG_SECONDS = 20.0
+#: So long whoever only asks waits for a process that is there.
+BUSY_SECONDS = 10.0
 
 Say = Callable[[str], None]
 Found = TypeVar("Found")
@@ -58,7 +60,7 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
     """
     paths = LocalPaths.of(project_dir)
     code = endpoints.code_fingerprint()
-    if (running := find(project_dir)) is not None and running.code == code:
+    if (running := _answering(paths)) is not None and running.code == code:
         return running
     check_python()
     check_packages()
@@ -67,7 +69,7 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
     prepare_directory(paths)
     with _exclusive(paths.start_lock):
         # A process that holds the state may be busy with a large object. A restart would end its jobs, so wait first.
-        running = _eventually(lambda: find(project_dir), 0 if _serving_pid(paths) is None else HUNG_SECONDS)
+        running = _eventually(lambda: _answering(paths), 0 if _serving_pid(paths) is None else HUNG_SECONDS)
         if running is not None and running.code == code:
             return running
         known = endpoints.read(paths.endpoint)
@@ -86,8 +88,13 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
 
 
 def find(project_dir: Path) -> Endpoint | None:
-    """Return the local cloud of this checkout if it answers, else None; start nothing."""
+    """Return the local cloud of this checkout if it answers, else None; start nothing. A busy machine gets time to answer."""
     paths = LocalPaths.of(project_dir)
+    _wait_until(lambda: _answering(paths) is not None or _serving_pid(paths) is None, BUSY_SECONDS)
+    return _answering(paths)
+
+
+def _answering(paths: LocalPaths) -> Endpoint | None:
     known = endpoints.read(paths.endpoint)
     return known if known is not None and endpoints.answers(known, paths.root) else None
 

@@ -193,6 +193,17 @@ def test_one_that_does_not_answer_is_replaced(own_cloud: Cloud, monkeypatch: pyt
     own_cloud.client("s3").head_bucket(Bucket=bucket)
 
 
+def test_one_that_answers_late_is_found(own_cloud: Cloud) -> None:
+    """Given a local cloud that is busy for longer than one question waits, when it is looked for, then it is found."""
+    os.kill(own_cloud.endpoint.pid, signal.SIGSTOP)
+    goes_on = threading.Timer(3.0, os.kill, (own_cloud.endpoint.pid, signal.SIGCONT))
+    goes_on.start()
+    try:
+        assert local.find(own_cloud.project_dir) == own_cloud.endpoint
+    finally:
+        goes_on.join()
+
+
 def test_one_process_owns_the_state(local_cloud: Cloud) -> None:
     """Given a running launcher, when a second one is started on its state, then the second ends at once and says why."""
     root = LocalPaths.of(local_cloud.project_dir).root
