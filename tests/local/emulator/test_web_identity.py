@@ -38,7 +38,7 @@ def issuer(local_cloud: Cloud) -> Issuer:
 
 
 def arn(role: str) -> str:
-    return f"arn:aws:iam::{ACCOUNT}:role/refunds-lake-{role}"
+    return f"arn:aws:iam::{ACCOUNT}:role/refunds-lake-{role}-uat"
 
 
 def take(cloud: Cloud, token: str, role: str = "deploy") -> Any:
@@ -55,7 +55,7 @@ def test_a_service_connection_takes_its_role(local_cloud: Cloud, issuer: Issuer,
     """Given a token of a service connection that a role trusts, when it is assumed, then the session is the role's."""
     found = take(local_cloud, issuer.token(connection), role)
     session = local_cloud.client("sts", session=found["Credentials"])
-    assert session.get_caller_identity()["Arn"].endswith(f"assumed-role/refunds-lake-{role}/azure-pipelines")
+    assert session.get_caller_identity()["Arn"].endswith(f"assumed-role/refunds-lake-{role}-uat/azure-pipelines")
 
 
 OTHER = Issuer(HOST)
