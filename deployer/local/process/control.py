@@ -90,8 +90,10 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
 def find(project_dir: Path) -> Endpoint | None:
     """Return the local cloud of this checkout if it answers, else None; start nothing. A busy machine gets time to answer."""
     paths = LocalPaths.of(project_dir)
-    _wait_until(lambda: _answering(paths) is not None or _serving_pid(paths) is None, BUSY_SECONDS)
-    return _answering(paths)
+    deadline = time.monotonic() + BUSY_SECONDS
+    while (found := _answering(paths)) is None and _serving_pid(paths) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
 
 
 def _answering(paths: LocalPaths) -> Endpoint | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -94,3 +95,15 @@ def test_names_that_would_change_the_trust_are_refused(organization: str, organi
     """Given a name with a wildcard, a quote or a separator, or no id, when a subject is to be made, then it is refused."""
     with pytest.raises(UsageError):
         AzureProject(organization, organization_id, project)
+
+
+@pytest.mark.parametrize("role", ["DeployRole", "ReviewRole"])
+def test_the_longest_name_of_a_role_is_one(role: str) -> None:
+    """Given the longest prefix and environment that the template takes, when a role is named, then IAM takes the name."""
+    name: str = resources()[role]["Properties"]["RoleName"]["Fn::Sub"]
+    for parameter in re.findall(r"\$\{(\w+)\}", name):
+        pattern = TEMPLATE_FILE.document["Parameters"][parameter]["AllowedPattern"]
+        longest = max(length for length in range(1, 129) if re.fullmatch(pattern, "a" * length))
+        name = name.replace(f"${{{parameter}}}", "a" * longest)
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    assert re.fullmatch(r"[a-z-]{1,64}", name)
