@@ -12,7 +12,7 @@ from lakehouse import Lakehouse
 from repository import ROOT
 
 from deployer.local.glue.java import cache_directory, home_for_spark
-from deployer.local.glue.spark_settings import Archives
+from deployer.local.glue.spark_settings import COMPILER, Archives
 
 MODULES = (ROOT / "tests" / "support", ROOT / "benchmarks" / "job_parts")
 """Where workers find what tests and tasks share."""
@@ -29,8 +29,8 @@ SMALL = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-LIGHT_JAVA = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xlog:disable")
-"""Tests are all start-up: a light compiler and collector save more than half of the time."""
+LIGHT_JAVA = (*COMPILER, "-Xshare:auto", "-Xlog:disable")
+"""Tests are all start-up: the local cloud's light compiler and collector save more than half of the time."""
 
 
 def archive_options() -> list[str]:

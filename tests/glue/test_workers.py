@@ -41,6 +41,26 @@ def test_results_come_in_the_order_of_the_tasks(spark: Any) -> None:
     assert on_workers(spark, lambda task: task, []) == []
 
 
+def test_workers_read_no_archive_again(spark: Any) -> None:
+    """Given workers that have had tasks, when they get more, then they read the directory of no archive again."""
+
+    def directories_read(_: int) -> int:
+        """Count, from the first task of a process on, how often Python reads the directory of an archive."""
+        import zipimport
+
+        if not hasattr(zipimport, "directories_read"):
+            read = zipimport._read_directory
+
+            def counted(archive: str) -> Any:
+                zipimport.directories_read += 1
+                return read(archive)
+
+            zipimport.directories_read, zipimport._read_directory = 0, counted
+        return zipimport.directories_read
+
+    assert [sum(on_workers(spark, directories_read, range(8))) for _ in range(3)] == [0, 0, 0]
+
+
 def test_driver_and_executors_share_no_process(spark_settings: dict[str, str], tmp_path: Path) -> None:
     """Given a cluster of two executors with a core each, then the tables are right, and a shuffle keeps both at work."""
     settings = {name: value for name, value in spark_settings.items() if name != "spark.default.parallelism"}

@@ -26,6 +26,7 @@ def main() -> None:
     builder = SparkSession.builder.master("local-cluster[2,1,1024]").appName("two-executors")
     for name, value in settings.items():
         builder = builder.config(name, value)
+    builder = builder.config("spark.executor.extraJavaOptions", settings["spark.driver.extraJavaOptions"])
     spark = builder.config("spark.sql.warehouse.dir", str(directory / "spark")).getOrCreate()
     lakehouse = Lakehouse(spark, directory)
     raws = raw_objects(Random(20261129), 20)

@@ -106,7 +106,7 @@ def _make(
     readable = {(file.key, file.stored.last_modified) for file in batch.files.values()}
     lines = {place: some for place, some in (plan.replayed or {}).items() if place in readable}
     replayed = [(*place, number, month) for place, some in lines.items() for number, month in some.items()]
-    made = write(plan, context, before, _changes(before, batch, changes, replayed), batch.broken, run_id)
+    made = write(plan, context, before, batch, _changes(before, batch, changes, replayed), run_id)
     counts = add_up(before, batch, changes, made, len(replayed))
     expected = {each.table: {m: rows for m, rows in each.rows.items() if plan.publishes(m)} for each in made}
     context.say("checking what was written")
@@ -137,12 +137,7 @@ def _changes(
 
 
 def write(
-    plan: RunPlan,
-    context: JobContext,
-    before: TableSet,
-    changes: Iterator[TableChange],
-    broken: frozenset[int],
-    run_id: str,
+    plan: RunPlan, context: JobContext, before: TableSet, batch: Batch, changes: Iterator[TableChange], run_id: str
 ) -> list[TableChange]:
     """Write the changed months that the plan publishes beside the live ones, table by table; return all changes."""
     made = []
@@ -153,7 +148,7 @@ def write(
             months = [month for month, rows in each.rows.items() if rows and plan.publishes(month)]
             if months:
                 context.say(f"writing {each.table} ({len(months)} months)")
-                writer = Writer(context.base, broken, each.decide)
+                writer = Writer(context.base, batch.broken, each.decide)
                 writes.append(pool.submit(before.write_months, each.table, months, each.pieces, writer, run_id))
         for done in writes:
             done.result()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Final
@@ -22,7 +22,7 @@ from refunds_lake.spark.frames import empty_frame
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore, StoredObject, parquet_files
 from refunds_lake.storage.parquet_objects import AT_ONCE, ParquetObject
-from refunds_lake.tables.month_files import MonthFile, planned
+from refunds_lake.tables.month_files import MonthFile, Writer, planned
 from refunds_lake.tables.month_search import Place, index_key, pack
 
 MOST_INDEXED: Final = 4
@@ -64,12 +64,7 @@ class TableSet:
         return reader.parquet(*locations).select(*names(table), "month")
 
     def write_months(
-        self,
-        table: str,
-        months: Collection[str],
-        pieces: Iterable[Piece],
-        writer: Callable[[MonthFile], None],
-        run_id: str,
+        self, table: str, months: Collection[str], pieces: Iterable[Piece], writer: Writer, run_id: str
     ) -> None:
         """Write months to the run's own prefix: staged pieces, and stored rows as far as the writer keeps them."""
         staged: dict[str, list[Piece]] = {month: [] for month in months}
