@@ -13,7 +13,7 @@ from pathlib import Path
 from refunds_checks.athena import Workgroup
 from refunds_checks.facts import read_facts
 from refunds_checks.registry import Check, ChecksError, blocking, load_checks
-from refunds_checks.validation import Report, Result, Verdict, validate
+from refunds_checks.validation import CheckVerdict, Report, Result, validate
 
 from deployer.errors import DataopsError, UsageError
 from deployer.lake.deployed_lake import Lake
@@ -75,7 +75,7 @@ def report_lines(report: Report) -> list[str]:
 def _cells(result: Result) -> tuple[str, ...]:
     check = result.check
     threshold = check.unit if check.threshold is None else f"{check.threshold:g} {check.unit}"
-    counted = f"{result.rows:,}" if result.verdict in (Verdict.PASSED, Verdict.FAILED) else "-"
+    counted = f"{result.rows:,}" if result.verdict in (CheckVerdict.PASSED, CheckVerdict.FAILED) else "-"
     return (check.name, check.severity, counted, threshold, result.verdict)
 
 

@@ -28,7 +28,7 @@ DAYS_OF_REPORTS: Final = 40
 """Older reports are not looked for: long before that, an alarm says that there are no new ones."""
 
 
-class Verdict(StrEnum):
+class CheckVerdict(StrEnum):
     """What became of a check."""
 
     PASSED = "passed"
@@ -61,7 +61,7 @@ class ReportLine:
     name: str  #: its name
     promise: str  #: what is true when the check returns no rows
     severity: Severity  #: how much it matters when it fails
-    verdict: Verdict  #: how it ended, `broken` if it could not be run
+    verdict: CheckVerdict  #: how it ended, `broken` if it could not be run
     rows: int  #: how many rows break the promise
     threshold: float | None  #: what it compares with
     unit: str  #: of the threshold
@@ -78,7 +78,7 @@ class Result:
     """What one check found. `examples` are some of its `rows`; `note` says why it was skipped or broken."""
 
     check: Check
-    verdict: Verdict
+    verdict: CheckVerdict
     rows: int = 0
     columns: tuple[str, ...] = ()
     examples: tuple[tuple[Any, ...], ...] = ()
@@ -88,12 +88,12 @@ class Result:
     @property
     def is_failing(self) -> bool:
         """Whether someone must look: offending rows, or a check that could not be run."""
-        return self.verdict in (Verdict.FAILED, Verdict.BROKEN)
+        return self.verdict in (CheckVerdict.FAILED, CheckVerdict.BROKEN)
 
     @property
     def is_error(self) -> bool:
         """Whether the figures cannot be trusted: rows of a check of severity error, or any check that could not be run."""
-        return self.is_failing and (self.check.severity is Severity.ERROR or self.verdict is Verdict.BROKEN)
+        return self.is_failing and (self.check.severity is Severity.ERROR or self.verdict is CheckVerdict.BROKEN)
 
     def line(self) -> ReportLine:
         """Return the result as a line of the report."""
@@ -179,9 +179,9 @@ def judge(check: Check, facts: Facts, cadences: Cadences, query: Query) -> Resul
         offending = MANIFEST_CHECKS[check.name](facts, cadences, check.threshold)
         return _result(check, offending.columns, offending.rows, len(offending.rows))
     except Skipped as reason:
-        return Result(check, Verdict.SKIPPED, note=str(reason))
+        return Result(check, CheckVerdict.SKIPPED, note=str(reason))
     except CheckBroken as error:
-        return Result(check, Verdict.BROKEN, note=str(error))
+        return Result(check, CheckVerdict.BROKEN, note=str(error))
 
 
 def _of_query(check: Check, answer: Answer) -> Result:
@@ -194,7 +194,7 @@ def _of_query(check: Check, answer: Answer) -> Result:
 def _result(
     check: Check, columns: tuple[str, ...], examples: Iterable[tuple[Any, ...]], rows: int, bytes_scanned: int = 0
 ) -> Result:
-    verdict = Verdict.FAILED if rows else Verdict.PASSED
+    verdict = CheckVerdict.FAILED if rows else CheckVerdict.PASSED
     return Result(check, verdict, rows, columns, tuple(sorted(examples, key=str)), bytes_scanned=bytes_scanned)
 
 

@@ -21,7 +21,7 @@ from refunds_checks.arrivals import Cadences, parse_cadences
 from refunds_checks.athena import Workgroup
 from refunds_checks.facts import Facts, Volume, read_facts, unowned_records
 from refunds_checks.registry import Check, Severity, load_checks
-from refunds_checks.validation import Query, Report, Verdict, report_key, summary, validate
+from refunds_checks.validation import CheckVerdict, Query, Report, report_key, summary, validate
 from refunds_lake.storage.objects import ObjectStore, S3ObjectStore
 
 CHECKS = Path(__file__).parents[1] / "checks"
@@ -102,10 +102,14 @@ def metrics(report: Report, settings: Settings, *, unowned_records: int) -> dict
     `unowned_records` were read that day from folders that no route owns.
     """
     values = {
-        **{each.check.name: each.rows for each in report.results if each.verdict in (Verdict.PASSED, Verdict.FAILED)},
+        **{
+            each.check.name: each.rows
+            for each in report.results
+            if each.verdict in (CheckVerdict.PASSED, CheckVerdict.FAILED)
+        },
         "failing_errors": len(report.errors),
         "failing_warnings": sum(
-            each.verdict is Verdict.FAILED and each.check.severity is Severity.WARNING for each in report.results
+            each.verdict is CheckVerdict.FAILED and each.check.severity is Severity.WARNING for each in report.results
         ),
         "unowned_records": unowned_records,
         "validations": 1,

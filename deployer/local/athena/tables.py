@@ -17,7 +17,7 @@ from deployer.local.athena.types import UnknownType, duckdb_type, literal, quote
 from deployer.local.emulator.on_loop import on_loop
 from deployer.local.emulator.private_parts import load
 from deployer.local.glue.mounts import MOUNTS
-from deployer.local.rights.judging import Check, Denied, require
+from deployer.local.rights.judging import Access, Denied, require
 from deployer.local.rights.objects import ObjectRights
 
 
@@ -82,7 +82,7 @@ def require_catalog(principal: Any, database: str, name: str) -> None:
     try:
         for action in ("glue:GetTable", "glue:GetPartitions"):
             for resource in ("catalog", f"database/{database}", f"table/{database}/{name}"):
-                require(principal, Check(action, f"{glue}:{resource}"))
+                require(principal, Access(action, f"{glue}:{resource}"))
     except Denied as denied:
         message = f"Insufficient permissions to execute the query. {denied}"
         raise QueryError("PERMISSION_DENIED", message) from denied

@@ -15,7 +15,7 @@ from deployer.local.completion import LocalCloud
 from deployer.local.emulator.private_parts import load, replace, require
 from deployer.local.rights import judging
 from deployer.local.rights.entails import PASSED_TO, passed_roles
-from deployer.local.rights.judging import Check
+from deployer.local.rights.judging import Access
 
 Properties = Mapping[str, Any]
 #: Properties that attach policies to roles; each policy is evaluated with its own ARN.
@@ -30,7 +30,7 @@ def install(cloud: LocalCloud) -> None:
     delete = require(stacks, "_delete_resource", ("resource_type", "physical_id", "props", "stack_name", "logical_id"))
 
     def provision_resource(resource_type: str, logical_id: str, props: Properties, stack_name: str) -> Any:
-        _require(checks(resource_type, f"{stack_name}-{logical_id}-new", {}, props, is_new=True))
+        _require(accesses(resource_type, f"{stack_name}-{logical_id}-new", {}, props, is_new=True))
         return create(resource_type, logical_id, props, stack_name)
 
     def update_resource(
@@ -43,7 +43,7 @@ def install(cloud: LocalCloud) -> None:
         old_attrs: Any = None,
     ) -> Any:
         if old_props != new_props:
-            _require(checks(resource_type, physical_id, old_props, new_props, is_new=False))
+            _require(accesses(resource_type, physical_id, old_props, new_props, is_new=False))
         return update(resource_type, physical_id, old_props, new_props, stack_name, logical_id, old_attrs)
 
     def delete_resource(
@@ -53,7 +53,7 @@ def install(cloud: LocalCloud) -> None:
         stack_name: str | None = None,
         logical_id: str | None = None,
     ) -> Any:
-        _require(checks_of_deletion(resource_type, physical_id, props))
+        _require(accesses_of_deletion(resource_type, physical_id, props))
         return delete(resource_type, physical_id, props, stack_name, logical_id)
 
     replace(stacks, "_provision_resource", provision_resource)
@@ -61,7 +61,7 @@ def install(cloud: LocalCloud) -> None:
     replace(stacks, "_delete_resource", delete_resource)
 
 
-def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is_new: bool) -> Iterator[Check]:
+def accesses(type_: str, physical_id: str, old: Properties, new: Properties, *, is_new: bool) -> Iterator[Access]:
     """Yield the permissions that the caller needs so that a resource becomes `new`."""
     kind = KINDS.get(type_)
     if kind is None:
@@ -69,21 +69,21 @@ def checks(type_: str, physical_id: str, old: Properties, new: Properties, *, is
     places = Places(kind, physical_id, {**old, **new})
     context = {**_tags(new), "iam:permissionsboundary": new.get("PermissionsBoundary")}
     for call in kind.named_in_full(kind.creates if is_new else kind.changes):
-        yield from (Check(call, arn, context) for arn in places.of(call, made=is_new))
+        yield from (Access(call, arn, context) for arn in places.of(call, made=is_new))
     for name, calls in {**kind.settings, **({} if is_new else kind.alters)}.items():
         if new.get(name) != old.get(name) and name not in _ATTACHED:
             for call in kind.named_in_full(_needed(calls, old.get(name), new.get(name))):
-                yield from (Check(call, arn, context) for arn in places.of(call))
+                yield from (Access(call, arn, context) for arn in places.of(call))
     yield from _attachments(kind, places, old, new)
     for call in kind.named_in_full(kind.reads):
-        yield from (Check(call, arn, context) for arn in places.of(call))
+        yield from (Access(call, arn, context) for arn in places.of(call))
     service = kind.arn.partition(":")[0]
     if service in PASSED_TO:
         for passed in passed_roles(new, places.account, PASSED_TO[service]):
             yield from (changed(passed, action=action) for action in kind.roles.split())
 
 
-def checks_of_deletion(type_: str, physical_id: str, props: Properties) -> Iterator[Check]:
+def accesses_of_deletion(type_: str, physical_id: str, props: Properties) -> Iterator[Access]:
     """Yield the permissions that the caller needs so that a resource is deleted."""
     kind = KINDS.get(type_)
     if kind is None:
@@ -93,7 +93,7 @@ def checks_of_deletion(type_: str, physical_id: str, props: Properties) -> Itera
     for call in kind.named_in_full(f"{kind.deletes} {kind.reads}"):
         arns = places.of(call)
         further = places.filled(kind.with_deletes) if call in kind.named_in_full(kind.deletes) else []
-        yield from (Check(call, arn) for arn in (*arns, *further))
+        yield from (Access(call, arn) for arn in (*arns, *further))
 
 
 def _needed(calls: str, old: Any, new: Any) -> str:
@@ -104,8 +104,8 @@ def _needed(calls: str, old: Any, new: Any) -> str:
     return takes_away if not new else calls
 
 
-def _attachments(kind: Kind, places: Places, old: Properties, new: Properties) -> Iterator[Check]:
-    """Yield a check for each policy that is attached or detached, whichever of the two resources names the other."""
+def _attachments(kind: Kind, places: Places, old: Properties, new: Properties) -> Iterator[Access]:
+    """Yield an access for each policy that is attached or detached, whichever of the two resources names the other."""
     boundary = {"iam:permissionsboundary": new.get("PermissionsBoundary")}
     for name in _ATTACHED:
         if name not in kind.settings:
@@ -115,7 +115,7 @@ def _attachments(kind: Kind, places: Places, old: Properties, new: Properties) -
             for other in sorted(others):
                 (own,) = places.of(action)
                 policy, role = (other, own) if name == "ManagedPolicyArns" else (own, places.role(other))
-                yield Check(action, role, {"iam:policyarn": policy, **boundary})
+                yield Access(action, role, {"iam:policyarn": policy, **boundary})
 
 
 class Places:
@@ -185,8 +185,8 @@ def _tags(props: Properties) -> dict[str, Any]:
     }
 
 
-def _require(asked: Iterator[Check]) -> None:
+def _require(asked: Iterator[Access]) -> None:
     """Raise `Denied` unless the stack's caller may do all this through CloudFormation."""
     through = {"aws:calledvia": ["cloudformation.amazonaws.com"], "aws:viaawsservice": "true"}
-    for check in asked:
-        judging.require(judging.caller(), Check(check.action, check.resource, {**check.context, **through}))
+    for access in asked:
+        judging.require(judging.caller(), Access(access.action, access.resource, {**access.context, **through}))

@@ -25,7 +25,7 @@ class Denied(Exception):
 
 
 @dataclass(frozen=True)
-class Check:
+class Access:
     """An action on a resource, with the condition keys (in lower case) that its service knows."""
 
     action: str
@@ -35,20 +35,20 @@ class Check:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a check has failed."""
+    """Why an access has failed."""
 
     principal: str
-    check: Check
+    access: Access
     explicit: bool
     by_resource: bool = False
 
     @property
     def message(self) -> str:
         kind = "resource" if self.by_resource else "identity"
-        reason = f"because no {kind}-based policy allows the {self.check.action} action"
+        reason = f"because no {kind}-based policy allows the {self.access.action} action"
         if self.explicit:
             reason = f"with an explicit deny in {'a' if self.by_resource else 'an'} {kind}-based policy"
-        what = f"perform: {self.check.action} on resource: {self.check.resource}"
+        what = f"perform: {self.access.action} on resource: {self.access.resource}"
         return f"User: {self.principal} is not authorized to {what} {reason}"
 
 
@@ -61,43 +61,43 @@ def set_caller(principal: Any) -> None:
     _caller.set(principal)
 
 
-def refusal(principal: Any, check: Check) -> Refusal | None:
+def refusal(principal: Any, access: Access) -> Refusal | None:
     """Return why `principal` may not do this, or None if it may. The local cloud itself (None) may do everything."""
     if principal is None:
         return None
     evaluator = load("core.iam_evaluator")
-    context = {name.lower(): value for name, value in check.context.items()}
+    context = {name.lower(): value for name, value in access.context.items()}
     context.setdefault("aws:tagkeys", None)
     if evaluator._names_condition_key(principal.policies or [], "aws:resourcetag/"):
-        for name, value in (load("services.tagging").resource_tags(check.resource) or {}).items():
+        for name, value in (load("services.tagging").resource_tags(access.resource) or {}).items():
             context.setdefault(f"aws:resourcetag/{name}".lower(), value)
     asked = evaluator.EvalContext(
         principal_arn=principal.arn,
         principal_type=principal.type,
         principal_account=principal.account,
-        action=check.action,
-        resource_arn=check.resource,
+        action=access.action,
+        resource_arn=access.resource,
         region=load("core.responses").get_region(),
         secure_transport=evaluator._request_origin.get()[1],
         service_context=context,
         principal_keys=principal.keys,
     )
-    service = check.action.partition(":")[0]
-    own = evaluator._resource_policy(_RESOURCE_POLICY_OF.get(service, service), check.resource)
+    service = access.action.partition(":")[0]
+    own = evaluator._resource_policy(_RESOURCE_POLICY_OF.get(service, service), access.resource)
     if principal.policies is None:
         result = evaluator.evaluate_resource_policy(own[0], asked) if own is not None else None
         denied = result is not None and result.decision == "Deny"
-        return Refusal(principal.arn, check, explicit=True, by_resource=True) if denied else None
+        return Refusal(principal.arn, access, explicit=True, by_resource=True) if denied else None
     result = evaluator.evaluate(asked, principal.policies, *principal.limits)
     if own is not None:
         required = service in evaluator._POLICY_REQUIRED
         result = evaluator.combine_resource_policy(result, asked, *own, required=required, limits=principal.limits)
     if result.decision == "Allow":
         return None
-    return Refusal(principal.arn, check, result.decision == "Deny", bool(result.resource_policy_arn))
+    return Refusal(principal.arn, access, result.decision == "Deny", bool(result.resource_policy_arn))
 
 
-def require(principal: Any, check: Check) -> None:
+def require(principal: Any, access: Access) -> None:
     """Raise `Denied` unless `principal` may do this."""
-    if (found := refusal(principal, check)) is not None:
+    if (found := refusal(principal, access)) is not None:
         raise Denied(found.message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.local.rights import entails
-from deployer.local.rights.judging import Check, Denied, refusal
+from deployer.local.rights.judging import Access, Denied, refusal
 
 Headers = dict[str, str]
 
@@ -22,10 +22,10 @@ class ObjectRights:
 
     def require(self, action: str, bucket: str, key: str = "", *, prefix: str | None = None) -> None:
         """Raise `Denied` unless this is allowed on the bucket (for keys with a prefix), or on the object."""
-        self._all([Check(action, _arn(bucket, key), {} if prefix is None else {"s3:prefix": prefix})])
+        self._all([Access(action, _arn(bucket, key), {} if prefix is None else {"s3:prefix": prefix})])
 
     def require_read(self, bucket: str, key: str) -> None:
-        self._all([Check("s3:GetObject", _arn(bucket, key)), *entails.of_read_object(bucket, key)])
+        self._all([Access("s3:GetObject", _arn(bucket, key)), *entails.of_read_object(bucket, key)])
 
     def may_read(self, bucket: str, key: str) -> bool:
         try:
@@ -37,12 +37,12 @@ class ObjectRights:
     def require_write(self, bucket: str, key: str, headers: Headers | None = None) -> None:
         context = {f"s3:{name}": value for name, value in (headers or {}).items() if name.startswith("x-amz-server")}
         context |= {"s3:objectcreationoperation": "true", "s3:tlsversion": "1.3"}
-        written = Check("s3:PutObject", _arn(bucket, key), context)
+        written = Access("s3:PutObject", _arn(bucket, key), context)
         self._all([written, *entails.of_written_object(bucket, key, headers or {})])
 
-    def _all(self, checks: list[Check]) -> None:
-        for check in checks:
-            if (found := refusal(self.principal, check)) is not None:
+    def _all(self, accesses: list[Access]) -> None:
+        for access in accesses:
+            if (found := refusal(self.principal, access)) is not None:
                 raise Denied(found.message)
 
 

@@ -16,7 +16,7 @@ from deployer.local.emulator.answers import headers_of
 from deployer.local.emulator.private_parts import EmulatorChanged, load, require
 from deployer.local.rights import evaluation
 from deployer.local.rights.entails import entailed
-from deployer.local.rights.judging import Check, Refusal, refusal, set_caller
+from deployer.local.rights.judging import Access, Refusal, refusal, set_caller
 from deployer.local.rights.resources import Request, resources_of
 
 _request: ContextVar[Request | None] = ContextVar("request", default=None)
@@ -111,13 +111,13 @@ def _learn_to_judge(evaluator: Any) -> None:
                 set_caller(principal)
             # The emulator evaluates nothing for the account's root, but a Deny in a resource's policy binds root, too.
             asked = denied is not None or principal.policies is None or principal.type == "Anonymous"
-            refused = refusal(principal, Check(iam_action, place, context)) if asked else None
+            refused = refusal(principal, Access(iam_action, place, context)) if asked else None
             if refused is not None:
                 return _refuse(evaluator, refused)
             if denied is not None:
                 return denied
-        for check in entailed(known, iam_action, places[0][0]) if known else ():
-            if (refused := refusal(principal, check)) is not None:
+        for access in entailed(known, iam_action, places[0][0]) if known else ():
+            if (refused := refusal(principal, access)) is not None:
                 return _refuse(evaluator, refused)
         return None
 
@@ -144,8 +144,8 @@ def _learn_to_refuse(actions: Any) -> None:
         refused = _refused.get()
         if refused is not None and not more.get("error_code"):
             more["message"] = refused.message
-            more["resource_arn"] = refused.check.resource
-            action = refused.check.action
+            more["resource_arn"] = refused.access.resource
+            action = refused.access.action
         return original(service, action, principal_arn, request_id, **more)
 
     actions.access_denied_response = access_denied_response

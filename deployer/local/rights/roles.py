@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.local.emulator.private_parts import load
-from deployer.local.rights.judging import Check, Denied, refusal
+from deployer.local.rights.judging import Access, Denied, refusal
 
 #: Service in a target's ARN -> what a role needs to send to the target.
 #: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -28,7 +28,7 @@ SENDS = {
 
 @dataclass(frozen=True)
 class Role:
-    """A role that a service has assumed. Its policies are read anew for each check."""
+    """A role that a service has assumed. Its policies are read anew for each access."""
 
     arn: str
     session: str
@@ -47,11 +47,11 @@ class Role:
 
     def require(self, action: str, resource: str, context: Mapping[str, Any] | None = None) -> None:
         """Raise `Denied` unless the role may do this."""
-        if (found := refusal(self.principal(), Check(action, resource, context or {}))) is not None:
+        if (found := refusal(self.principal(), Access(action, resource, context or {}))) is not None:
             raise Denied(found.message)
 
     def may(self, action: str, resource: str, context: Mapping[str, Any] | None = None) -> bool:
-        return refusal(self.principal(), Check(action, resource, context or {})) is None
+        return refusal(self.principal(), Access(action, resource, context or {})) is None
 
     def principal(self) -> Any:
         """Return the emulator's view of a session of the role."""

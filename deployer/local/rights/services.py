@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from deployer.local.emulator.private_parts import load
-from deployer.local.rights.judging import Check, Refusal
+from deployer.local.rights.judging import Access, Refusal
 from deployer.local.rights.roles import SENDS
 
 #: The action with which a service delivers, by the kind of target.
@@ -56,4 +56,4 @@ def delivery_refusal(service: str, source_arn: str, target_arn: str) -> str | No
     decision = evaluator.evaluate_resource_policy(policy, asked, service=service).decision
     if decision == "Allow":
         return None
-    return Refusal(service, Check(asked.action, target_arn), decision == "Deny", by_resource=True).message
+    return Refusal(service, Access(asked.action, target_arn), decision == "Deny", by_resource=True).message

@@ -19,7 +19,7 @@ from refunds_lake.raw.staging import STAGED, Piece, transactions_in
 from refunds_lake.schema.columns import KINDS, ddl
 from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore
-from refunds_lake.tables.month_search import Hits, Ids, Place, Wanted, ids_of, pick, search
+from refunds_lake.tables.month_search import Hits, Ids, Wanted, Written, ids_of, pick, search
 from refunds_lake.tables.table_set import TableSet
 
 
@@ -83,13 +83,13 @@ class Lookup:
         rows = reader.schema(f"{ddl(table)}, month string").parquet(*locations) if found else None
         return Found(reduce(Ids.__or__, (each.ids for each in found), Ids()), rows)
 
-    def _searched(self, tables: TableSet, table: str, wanted: Wanted, places: list[Place]) -> dict[str, Hits | None]:
+    def _searched(self, tables: TableSet, table: str, wanted: Wanted, places: list[Written]) -> dict[str, Hits | None]:
         if not places:
             return {}
         task, found = partial(search, self._store, table, *self._put(wanted)), dict[str, Hits | None]()
         own = [each for each in places if tables.indexes.keys() >= {*each.indexes}]
         others = [each for each in places if each not in own]
-        where: list[tuple[str | None, list[Place]]] = [(None, [each]) for each in own]
+        where: list[tuple[str | None, list[Written]]] = [(None, [each]) for each in own]
         where += [(key, others) for key in tables.packs(table) if others]
         while len(found) < len(places):
             for some in on_workers(self._spark, task, where):

@@ -123,7 +123,7 @@ def pick(
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class Written:
     """A month of a table as a run has written it."""
 
     month: str
@@ -137,7 +137,7 @@ class Place:
 
 
 def search(
-    base: ObjectStore, table: str, wanted: str, prefix: str, where: tuple[str | None, Sequence[Place]]
+    base: ObjectStore, table: str, wanted: str, prefix: str, where: tuple[str | None, Sequence[Written]]
 ) -> dict[str, Hits | None]:
     """Search months of a table, and stage the rows found below the prefix, each month by itself.
 
@@ -151,7 +151,7 @@ def search(
         indexes = {of: ids for some in pool.map(partial(read_indexes, base), keys) for of, ids in some.items()}
     places = [each for each in places if packed is None or indexes.keys() >= {*each.indexes}]
 
-    def look(place: Place) -> Hits | None:
+    def look(place: Written) -> Hits | None:
         found: list[pa.Table] = []
         for file, index in zip(place.files, map(indexes.get, place.indexes), strict=True):
             if index is None or sought.may_be_in(index):

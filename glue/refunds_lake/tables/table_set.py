@@ -23,7 +23,7 @@ from refunds_lake.spark.tasks import on_workers
 from refunds_lake.storage.objects import ObjectStore, StoredObject, parquet_files
 from refunds_lake.storage.parquet_objects import AT_ONCE, ParquetObject
 from refunds_lake.tables.month_files import MonthFile, Writer, planned
-from refunds_lake.tables.month_search import Place, index_key, pack
+from refunds_lake.tables.month_search import Written, index_key, pack
 
 MOST_INDEXED: Final = 4
 """So many months of a table may have indexes of their own; with more of them, all are packed."""
@@ -85,15 +85,15 @@ class TableSet:
         total = sum(each.size for each in files)
         return [Piece(table, month, each.key, each.size, None, rows * each.size // total) for each in files]
 
-    def places(self, table: str) -> list[Place]:
+    def places(self, table: str) -> list[Written]:
         """Return the live months of a table with their files."""
         return [self._place(table, month) for month in self.live.get(table, {})]
 
-    def _place(self, table: str, month: str) -> Place:
+    def _place(self, table: str, month: str) -> Written:
         prefix = self.live[table][month].location.removeprefix(self.store.uri(""))
         if prefix not in self.objects:
             raise CheckFailed(f"{prefix} is published, without files: docs/operations.md#everything-except-raw-is-lost")
-        return Place(month, prefix, tuple(parquet_files(self.objects[prefix])))
+        return Written(month, prefix, tuple(parquet_files(self.objects[prefix])))
 
     @cached_property
     def indexes(self) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from refunds_checks.athena import Workgroup
 from refunds_checks.facts import Facts, Volume
 from refunds_checks.registry import Check, ChecksError, Severity, Source, load_checks
 from refunds_checks.statements import COUNT_COLUMN
-from refunds_checks.validation import Answer, CheckBroken, Query, Report, Verdict, judge, summary, validate
+from refunds_checks.validation import Answer, CheckBroken, CheckVerdict, Query, Report, judge, summary, validate
 from template_model import ROOT, SAMPLES, TEMPLATES, one_resource
 from validate import handler
 from validate.handler import Settings, day_of, message_of, metrics, route_metrics, run, title
@@ -57,10 +57,10 @@ def validated(*checks: Check, query: Query, facts: Facts = FACTS) -> Report:
 def test_rows_fail_a_check_and_all_are_counted() -> None:
     """Given a query with more rows than it returns, when the check is judged, then it fails with the number of all."""
     result = judge(check("a"), FACTS, {}, answers(a=5000))
-    assert (result.verdict, result.rows, result.columns) == (Verdict.FAILED, 5000, ("id",))
+    assert (result.verdict, result.rows, result.columns) == (CheckVerdict.FAILED, 5000, ("id",))
     assert result.examples == (("a-0",), ("a-1",), ("a-2",))
     assert result.bytes_scanned == 7
-    assert judge(check("a"), FACTS, {}, answers()).verdict is Verdict.PASSED
+    assert judge(check("a"), FACTS, {}, answers()).verdict is CheckVerdict.PASSED
 
 
 def test_a_check_that_cannot_run_is_an_error_whatever_its_severity() -> None:
@@ -68,9 +68,9 @@ def test_a_check_that_cannot_run_is_an_error_whatever_its_severity() -> None:
     checks = [check("a"), check("b", severity=Severity.WARNING), check("c", severity=Severity.WARNING)]
     report = validated(*checks, query=answers(b="out of time", c=1))
     assert [(each.verdict, each.note) for each in report.results] == [
-        (Verdict.PASSED, ""),
-        (Verdict.BROKEN, "out of time"),
-        (Verdict.FAILED, ""),
+        (CheckVerdict.PASSED, ""),
+        (CheckVerdict.BROKEN, "out of time"),
+        (CheckVerdict.FAILED, ""),
     ]
     assert [each.check.name for each in report.errors] == ["b"]
     assert [each.check.name for each in report.failing] == ["b", "c"]
@@ -80,9 +80,9 @@ def test_a_check_of_the_manifests_asks_nothing() -> None:
     """Given a check of the manifests, when it is judged, then its rows come from the facts and no query runs."""
     facts = Facts(DAY, volumes={"s3": {DAY: Volume(10, 5)}})
     result = judge(check("rejected_shares", Source.MANIFESTS, threshold=0.05), facts, {}, answers())
-    assert (result.verdict, result.rows, result.examples) == (Verdict.FAILED, 1, (("s3", 10, 5, 0.5),))
+    assert (result.verdict, result.rows, result.examples) == (CheckVerdict.FAILED, 1, (("s3", 10, 5, 0.5),))
     skipped = judge(check("stale_routes", Source.MANIFESTS), facts, {}, answers())
-    assert (skipped.verdict, skipped.is_failing) == (Verdict.SKIPPED, False)
+    assert (skipped.verdict, skipped.is_failing) == (CheckVerdict.SKIPPED, False)
     assert skipped.note == "no route has an expected cadence in dataops.yml"
 
 

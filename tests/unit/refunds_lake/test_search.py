@@ -23,8 +23,8 @@ from refunds_lake.tables.month_files import Writer, planned
 from refunds_lake.tables.month_search import (
     REFERRED,
     Ids,
-    Place,
     Wanted,
+    Written,
     ids_of,
     index_key,
     pack,
@@ -82,9 +82,9 @@ def purchase(id: str) -> dict[str, str]:
     return {"id": id, "customer_id": f"c-{id}", "merchant_id": "m"}
 
 
-def stands(base: Any, table: str, run: str = "x") -> Place:
+def stands(base: Any, table: str, run: str = "x") -> Written:
     """The month as a run has written it."""
-    return Place(MONTH, place(table, run), tuple(parquet_files(base.listing(place(table, run)))))
+    return Written(MONTH, place(table, run), tuple(parquet_files(base.listing(place(table, run)))))
 
 
 def searched(base: Any, wanted: Wanted, *, table: str) -> tuple[Ids, list[dict[str, Any]]]:
@@ -161,7 +161,7 @@ def test_what_one_run_wrote_is_staged_beside_what_another_wrote() -> None:
     assert len({hit.key for hit in hits if hit is not None}) == 2
 
 
-def packed_months(base: Any) -> dict[str, Place]:
+def packed_months(base: Any) -> dict[str, Written]:
     """Three months of purchases, each by a run of its own."""
     month(base, [[purchase("p1"), purchase("p2")], [purchase("p3")]], table="purchase")
     for run in ("a", "b"):
