@@ -1,4 +1,4 @@
-"""For every test: plain `pytest` runs on two processes; the deployer's AWS calls and its commands are recorded and checked.
+"""For every test: plain `pytest` runs on three processes; the deployer's AWS calls and its commands are recorded and checked.
 
 `pytest` alone runs the whole suite, files side by side; `pytest FILE` stays in one process, for debuggers. `--nightly`
 adds the tests that take long.
@@ -20,7 +20,8 @@ from hypothesis import settings
 from nightly import VARIABLE as NIGHTLY
 from nightly import examples
 
-PROCESSES = 2
+PROCESSES = 3
+"""One more than CI has cores: tests of the local cloud also wait for schedules, starts and retries."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
