@@ -34,7 +34,7 @@ SETTINGS: Final[Mapping[str, str]] = {
     # Memory: each broadcast and each sort takes at least a page, by default a sixteenth of a core's share (64 MB here).
     "spark.buffer.pageSize": "8m",
     "spark.ui.enabled": "false",
-    # Spark 4 would ask Java four times in each call on a DataFrame, to name the script's line in an error.
+    # Spark 4 would ask Java some ten more times in each call on a DataFrame, to name the script's line in an error.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.sql.maxPlanStringLength": "10000",
 }

@@ -80,7 +80,7 @@ WEB_IDENTITY = ".ci/with-web-identity "
 # What a step may be: a dataops verb, a test run, or one of these.
 ALLOWED = (
     r"python -m venv \.venv && \.venv/bin/pip install --quiet -e ('\.\[(dev|dev,docs)\]'|\.)( -r \.ci/glue-\d\.\d\.txt)?",
-    r"\.venv/bin/pytest [a-z_/. ]+( -n 2)? --junitxml [a-z0-9]+\.xml( --cov [a-z]+)*( --cov-report xml)?",
+    r"\.venv/bin/pytest [a-z_/. ]+( -n [23]( --dist loadfile)?)? --junitxml [a-z0-9]+\.xml( --cov [a-z]+)*( --cov-report xml)?",
     r"npm install --no-save --no-audit --no-fund --ignore-scripts axe-core@\d+\.\d+\.\d+",
     r"\.venv/bin/pytest --nightly --junitxml nightly\.xml",
     r"\.venv/bin/python benchmarks/deployer\.py --only-ours --repeat 1",
