@@ -90,10 +90,8 @@ def start(project_dir: Path, *, say: Say) -> Endpoint:
 def find(project_dir: Path) -> Endpoint | None:
     """Return the local cloud of this checkout if it answers, else None; start nothing. A busy machine gets time to answer."""
     paths = LocalPaths.of(project_dir)
-    deadline = time.monotonic() + BUSY_SECONDS
-    while (found := _answering(paths)) is None and _serving_pid(paths) is not None and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return found
+    found = _eventually(lambda: _answering(paths) or _serving_pid(paths) is None, BUSY_SECONDS)
+    return found if isinstance(found, Endpoint) else None
 
 
 def _answering(paths: LocalPaths) -> Endpoint | None:
